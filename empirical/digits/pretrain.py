@@ -1,0 +1,196 @@
+"""Train the embedded model `digits`: a classifier, an autoencoder, a denoiser, and their card.
+
+Each stage keeps its state in the work folder, so an interrupted training goes on where it was and
+ends with the same weights; all randomness is keyed by (seed, stage, step).
+"""
+
+import math
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import StableDiffusionPipeline
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from empirical.digits import architecture, classifier, dataset
+from empirical.seeds import seed_of
+
+Advance = Callable[[int], None]
+
+VAE_STEPS = 3_000
+UNET_STEPS = 8_000
+EPOCHS = 40
+BATCH = 64
+CONDITION_DROP = 0.1
+KL_WEIGHT = 0.02
+
+# What a stage costs beside one pass of the denoiser over one image, on two cores.
+_WORK = {"classifier": 150_000, "vae": 400, "unet": 256}
+
+DETAILS = f"""The classifier sees the training images {EPOCHS} times, slightly shifted, turned and
+scaled. The autoencoder trains for {VAE_STEPS:,} steps on the squared error plus {KL_WEIGHT} times the
+Kullback-Leibler divergence, the denoiser and its text encoder together for {UNET_STEPS:,} steps on
+predicting the noise, with the condition dropped {100 * CONDITION_DROP:g} % of the time; both in batches of {BATCH} with
+AdamW, warm-up, cosine decay, and averaged (EMA) weights."""
+
+
+def work() -> int:
+    """Return the work of the whole training, as told to `advance`."""
+    return _WORK["classifier"] + VAE_STEPS * _WORK["vae"] + UNET_STEPS * _WORK["unet"]
+
+
+def pretrain(out: Path, kept: Path, seed: int, advance: Advance) -> None:
+    """Train every part from a seed and write the pipeline folder `out`, weights in half precision.
+
+    `kept` is the folder that holds the state of an unfinished training.
+    """
+    kept.mkdir(parents=True, exist_ok=True)
+    train = dataset.load("train")
+    judge = _classifier(train, kept, seed, advance)
+    vae = _autoencoder(train, kept, seed, advance)
+    text_encoder, unet = _denoiser(train, vae, kept, seed, advance)
+    words = architecture.tokenizer()
+    pipeline = StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=text_encoder,
+        tokenizer=words,
+        unet=unet.to(memory_format=torch.contiguous_format),
+        scheduler=architecture.scheduler(),
+        safety_checker=None,  # type: ignore[arg-type]
+        feature_extractor=None,  # type: ignore[arg-type]
+        requires_safety_checker=False,
+    )
+    for part in (vae, text_encoder, unet):
+        part.half()
+    pipeline.save_pretrained(out)
+    (out / "classifier").mkdir(exist_ok=True)
+    halves = {
+        name: value.half() if value.is_floating_point() else value
+        for name, value in judge.state_dict().items()
+    }
+    save_file(halves, out / "classifier" / "model.safetensors")
+
+
+def _classifier(train: dataset.Digits, kept: Path, seed: int, advance: Advance) -> nn.Module:
+    path = kept / "classifier.safetensors"
+    if not path.exists():
+        model = classifier.train(train.images / 255, train.labels, seed_of("classifier", seed), EPOCHS)
+        save_file(model.state_dict(), kept / "classifier.part")
+        (kept / "classifier.part").replace(path)
+    advance(_WORK["classifier"])
+    model = classifier.Classifier().eval()
+    model.load_state_dict(load_file(path))
+    return model
+
+
+def _autoencoder(train: dataset.Digits, kept: Path, seed: int, advance: Advance) -> nn.Module:
+    torch.manual_seed(seed_of("vae", seed))
+    vae = architecture.vae()
+    pixels = torch.from_numpy(train.images)[:, None].float() / 127.5 - 1
+
+    def loss_at(step: int) -> Tensor:
+        draw = torch.Generator().manual_seed(seed_of("vae", seed, step))
+        x = pixels[torch.randint(len(pixels), (BATCH,), generator=draw)]
+        posterior = vae.encode(x).latent_dist
+        noise = torch.randn(posterior.mean.shape, generator=draw)
+        again = vae.decode(posterior.mean + posterior.std * noise).sample
+        error = (again - x).square().sum((1, 2, 3)).mean()
+        return (error + KL_WEIGHT * posterior.kl().mean()) / x[0].numel()
+
+    _optimise("vae", vae, loss_at, VAE_STEPS, 2e-3, kept, advance)
+    with torch.no_grad():
+        means = torch.cat([vae.encode(x).latent_dist.mean for x in pixels.split(250)])
+    # The denoiser wants latents of variance one.
+    vae.register_to_config(scaling_factor=float(1 / means.std()))
+    return vae
+
+
+def _denoiser(
+    train: dataset.Digits, vae: nn.Module, kept: Path, seed: int, advance: Advance
+) -> tuple[nn.Module, nn.Module]:
+    torch.manual_seed(seed_of("unet", seed))
+    words = architecture.tokenizer()
+    both = nn.ModuleDict({"text": architecture.text_encoder(words), "unet": architecture.unet()})
+    schedule = architecture.scheduler()
+    scale = vae.config.scaling_factor
+    with torch.no_grad():
+        pixels = torch.from_numpy(train.images)[:, None].float() / 127.5 - 1
+        posteriors = [vae.encode(x).latent_dist for x in pixels.split(250)]
+        mean = torch.cat([p.mean for p in posteriors]) * scale
+        deviation = torch.cat([p.std for p in posteriors]) * scale
+    tokens = words(
+        [*dataset.CAPTIONS, ""],
+        padding="max_length",
+        max_length=words.model_max_length,
+        return_tensors="pt",
+    ).input_ids
+    labels, null = torch.from_numpy(train.labels), len(dataset.CAPTIONS)
+
+    def loss_at(step: int) -> Tensor:
+        draw = torch.Generator().manual_seed(seed_of("unet", seed, step))
+        index = torch.randint(len(mean), (BATCH,), generator=draw)
+        x = mean[index] + deviation[index] * torch.randn(mean[index].shape, generator=draw)
+        noise = torch.randn(x.shape, generator=draw)
+        times = torch.randint(schedule.config.num_train_timesteps, (BATCH,), generator=draw)
+        dropped = torch.rand(BATCH, generator=draw) < CONDITION_DROP
+        caption = torch.where(dropped, null, labels[index])
+        embedding = both["text"](tokens)[0][caption]
+        noisy = schedule.add_noise(x, noise, times).to(memory_format=torch.channels_last)
+        return F.mse_loss(both["unet"](noisy, times, embedding).sample, noise)
+
+    _optimise("unet", both, loss_at, UNET_STEPS, 1.5e-3, kept, advance)
+    return both["text"], both["unet"]
+
+
+def _optimise(
+    stage: str,
+    model: nn.Module,
+    loss_at: Callable[[int], Tensor],
+    steps: int,
+    peak: float,
+    kept: Path,
+    advance: Advance,
+) -> None:
+    """Train a model in place by AdamW, warm-up and cosine decay; leave its averaged weights."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=peak, weight_decay=0.01)
+    average = deepcopy(model).requires_grad_(False)
+    path, first = kept / f"{stage}.pt", 0
+    if path.exists():
+        state = torch.load(path, weights_only=True)
+        model.load_state_dict(state["model"])
+        average.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+        first = state["step"]
+    advance(first * _WORK[stage])
+    saved = time.monotonic()
+    for step in range(first, steps):
+        decayed = 0.5 * (1 + math.cos(math.pi * step / steps))
+        for group in optimizer.param_groups:
+            group["lr"] = peak * min(1, (step + 1) / 200) * decayed
+        loss = loss_at(step)
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        keep = min(0.999, (1 + step) / (10 + step))
+        with torch.no_grad():
+            for kept, new in zip(average.parameters(), model.parameters(), strict=True):
+                kept.lerp_(new, 1 - keep)
+        advance(_WORK[stage])
+        if step + 1 == steps or time.monotonic() - saved > 60:
+            state = {
+                "model": model.state_dict(),
+                "average": average.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "step": step + 1,
+            }
+            torch.save(state, kept / f"{stage}.part")
+            (kept / f"{stage}.part").replace(path)
+            saved = time.monotonic()
+    model.load_state_dict(average.state_dict())
+    model.eval().requires_grad_(False)

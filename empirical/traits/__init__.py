@@ -1,0 +1,67 @@
+"""Traits: what is measured on every image of every generation.
+
+A trait is one file here with one function, ``measure(view)``, that returns features
+[n, components], or None where the trait is not to be had (no classifier, say). Its name is the
+file's. Nothing else needs to know it.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+Measure = Callable[["View"], "np.ndarray | None"]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A classifier: the captions it can tell apart, and `look`, which maps images [n, height,
+    width, channels] (uint8) to features [n, d] and to the captions it takes them for."""
+
+    classes: tuple[str, ...]
+    look: Callable[[np.ndarray], tuple[np.ndarray, list[str]]]
+
+
+@dataclass(frozen=True)
+class View:
+    """One generation as the traits see it.
+
+    `images` [n, height, width, channels] (uint8); `encode` maps them to VAE latents [n, d];
+    `judge` is the classifier, where there is one; `initial` gives a trait of generation 0 by its name, or is None in generation 0.
+    """
+
+    images: np.ndarray
+    encode: Callable[[np.ndarray], np.ndarray]
+    judge: Judge | None = None
+    initial: Callable[[str], np.ndarray] | None = None
+    measured: dict[str, "np.ndarray | None"] = field(default_factory=dict)
+
+    @cached_property
+    def grey(self) -> np.ndarray:
+        """Luminance [n, height, width] in [0, 1] (ITU-R 601 weights for colour)."""
+        pixels = self.images.astype(np.float64) / 255
+        return pixels[..., 0] if pixels.shape[-1] == 1 else pixels @ [0.299, 0.587, 0.114]
+
+    @cached_property
+    def judged(self) -> tuple[np.ndarray, list[str]] | None:
+        """Features and predicted captions by the classifier, where there is one."""
+        return self.judge.look(self.images) if self.judge else None
+
+    def trait(self, name: str) -> "np.ndarray | None":
+        """Measure a trait by its name, once."""
+        if name not in self.measured:
+            self.measured[name] = every_trait()[name](self)
+        return self.measured[name]
+
+    def first(self, name: str) -> "np.ndarray | None":
+        """Return a trait of generation 0, by its name."""
+        return self.initial(name) if self.initial else self.trait(name)
+
+
+def every_trait() -> Mapping[str, Measure]:
+    """Return each trait's `measure` by name, found by listing this package."""
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return {name: importlib.import_module(f"{__name__}.{name}").measure for name in names}

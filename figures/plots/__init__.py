@@ -1,0 +1,17 @@
+"""Figures: one file each.
+
+A figure is a module here with `CAPTION`, what a reader should look for, `ORDER`, its place in a
+report, and ``draw(evidence)``, which returns a matplotlib figure, or None where the evidence holds
+nothing to draw. It is found by listing this package.
+"""
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+
+def every_plot() -> dict[str, ModuleType]:
+    """Return each figure's module by name, in the order of a report."""
+    names = [module.name for module in pkgutil.iter_modules(__path__)]
+    modules = {name: importlib.import_module(f"{__name__}.{name}") for name in names}
+    return dict(sorted(modules.items(), key=lambda item: item[1].ORDER))

@@ -1,0 +1,67 @@
+"""Traits against generation, with the fitted theory drawn through them."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis.fit import trajectory
+from figures.evidence import Evidence, describe, palette
+
+ORDER = 30
+CAPTION = (
+    "Points: measured, with one standard error of sampling. Lines: the theory that predicted the "
+    "held-out last generation (open point) best, fitted to the generations before it and run "
+    "freely from generation 0, so its errors add up. A dotted line: no theory predicted better than "
+    "the naive forecast of no change. Rows: mean, variance within and between prompts, in feature "
+    "units (for the latents: averaged over coordinates)."
+)
+
+
+def draw(evidence: Evidence) -> Figure | None:
+    """Draw mean, V_W and V_B of each fitted trait, a column a trait, a colour a run."""
+    traits = list(dict.fromkeys(trait for _, trait in evidence.comparisons))
+    if not traits:
+        return None
+    figure = Figure(figsize=(2.9 * len(traits) + 0.6, 7.4))
+    axes = figure.subplots(3, len(traits), squeeze=False, sharex=True)
+    colours = palette(evidence.runs)
+    for column, trait in enumerate(traits):
+        for run in evidence.runs:
+            comparison = evidence.comparisons.get((run.name, trait))
+            if comparison is not None:
+                _draw_one(axes[:, column], comparison, colours[run.name])
+        axes[0, column].set_title(trait)
+        axes[2, column].set_xlabel("generation")
+        for row in (1, 2):
+            axes[row, column].set_ylim(bottom=0)
+    for row, label in enumerate(("mean", "within prompts, $V_W$", "between prompts, $V_B$")):
+        axes[row, 0].set_ylabel(label)
+    handles = [Line2D([], [], color=colours[r.name], label=describe(r)) for r in evidence.runs]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    return figure
+
+
+def _draw_one(axes: np.ndarray, comparison, colour) -> None:
+    s = comparison.series
+    generations = np.arange(s.generations + 1)
+    images, families = s.sizes.sum(), len(s.sizes)
+    measured = (
+        s.centre + s.scale * np.average(s.means, axis=1, weights=s.sizes),
+        s.within * s.scale**2,
+        s.between * s.scale**2,
+    )
+    # Sampling errors of a mean, of a variance, and of the variance of few family means.
+    errors = (
+        s.scale * np.sqrt(s.within / images),
+        measured[1] * np.sqrt(2 / s.dof),
+        np.sqrt(np.square(2 * s.scale**2) * s.between * s.within * np.mean(1 / s.sizes) / (families - 1)),
+    )
+    best = comparison.best.fit
+    style = "-" if comparison.beats_no_change else ":"
+    for axis, values, error, line in zip(axes, measured, errors, trajectory(best), strict=True):
+        z, e = values.mean(axis=1), error.mean(axis=1)
+        axis.errorbar(generations[:-1], z[:-1], e[:-1], fmt="o", color=colour, elinewidth=0.8)
+        axis.errorbar(
+            generations[-1:], z[-1:], e[-1:], fmt="o", color=colour, mfc="white", elinewidth=0.8
+        )
+        axis.plot(generations, line.mean(axis=1), style, color=colour, linewidth=1.2, alpha=0.9)

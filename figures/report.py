@@ -1,0 +1,137 @@
+"""The report: one self-contained HTML file about a few runs."""
+
+import base64
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from jinja2 import Environment, PackageLoader
+from matplotlib.figure import Figure
+
+from analysis.compare import Comparison, compare
+from analysis.series import series
+from empirical import files
+from empirical.errors import UserError
+from empirical.records import Run
+from figures.evidence import Evidence, describe
+from figures.plots import every_plot
+
+STYLE = Path(__file__).parent / "diffusion_qtm.mplstyle"
+
+# Which traits a report fits: label -> (trait, components or None for all).
+TRAITS: Mapping[str, tuple[str, Sequence[int] | None]] = {
+    "latents, 8 axes": ("latent_pc", None),
+    "latent axis 1": ("latent_pc", [0]),
+    "brightness": ("pixel_mean", None),
+    "sharpness": ("sharpness", None),
+}
+
+
+def fits(
+    runs: Sequence[Run], advance: Callable[[], None] = lambda: None
+) -> dict[tuple[str, str], Comparison]:
+    """Compare all theories on the report's traits of every run with two generations or more.
+
+    Traits that a run cannot offer (no variance within prompts, say) are left out.
+    """
+    found = {}
+    for run in runs:
+        for label, (trait, components) in TRAITS.items():
+            try:
+                data = series(run, trait, components)
+            except UserError:
+                data = None
+            if data is not None and data.generations >= 2:
+                found[run.name, label] = compare(data)
+            advance()
+    return found
+
+
+def write(
+    runs: Sequence[Run], path: Path, title: str, comparisons: Mapping[tuple[str, str], Comparison]
+) -> None:
+    """Draw every figure and write the report, atomically."""
+    evidence = Evidence(tuple(runs), dict(comparisons))
+    plots = []
+    with plt.style.context(STYLE):
+        for name, module in every_plot().items():
+            figure = module.draw(evidence)
+            if figure is not None:
+                heading = (module.__doc__ or name).strip().rstrip(".")
+                plots.append({"title": heading, "caption": module.CAPTION, "png": _png(figure)})
+    environment = Environment(loader=PackageLoader("figures"), autoescape=True)
+    html = environment.get_template("report.html.j2").render(
+        title=title,
+        subtitle=_subtitle(runs),
+        summary=[_summary(run) for run in runs],
+        plots=plots,
+        fits=_rows(evidence),
+        recipes=[_made(run) for run in runs],
+    )
+    files.write_text(path, html)
+
+
+def _png(figure: Figure) -> str:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _subtitle(runs: Sequence[Run]) -> str:
+    models = ", ".join(dict.fromkeys(run.recipe.model.name for run in runs))
+    seeds = ", ".join(dict.fromkeys(str(run.recipe.seed) for run in runs))
+    return f"Model {models}; one chain a setting, seed {seeds}: differences of a few percent are noise."
+
+
+def _summary(run: Run) -> dict[str, object]:
+    table = run.moments()
+    latent = table[table["feature"] == "latent"].groupby("generation")[["within", "between"]].mean()
+    ratio = latent.iloc[-1] / latent.iloc[0]
+    metrics = run.metrics()
+    return {
+        "run": run.name,
+        "what": describe(run),
+        "generations": int(latent.index[-1]),
+        "images": run.recipe.data.size,
+        "within": f"{ratio['within']:.2f}",
+        "between": f"{ratio['between']:.2f}",
+        "accuracy": _from_to(metrics["accuracy"], ".2f"),
+        "frechet": _from_to(metrics["frechet"], ".1f"),
+    }
+
+
+def _from_to(column: pd.Series, how: str) -> str:
+    if column.isna().any():
+        return "–"
+    return f"{column.iloc[0]:{how}} → {column.iloc[-1]:{how}}"
+
+
+def _rows(evidence: Evidence) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for (run, label), comparison in evidence.comparisons.items():
+        for place, row in enumerate(comparison.table().to_dict("records")):
+            numbers = {
+                name: f"{row[name]:.3f}"
+                for name in ("score", "mean_error", "within_error", "between_error")
+            }
+            rows.append(
+                {
+                    **row,
+                    **numbers,
+                    "aicc": f"{row['aicc']:.1f}",
+                    "run": run,
+                    "trait": label,
+                    "first": place == 0,
+                }
+            )
+    return rows
+
+
+def _made(run: Run) -> dict[str, str]:
+    return {
+        "name": run.name,
+        "recipe": (run.folder / "recipe.toml").read_text(encoding="utf-8"),
+        "provenance": (run.folder / "provenance.json").read_text(encoding="utf-8"),
+    }

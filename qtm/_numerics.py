@@ -1,0 +1,95 @@
+"""What every numeric module shares: 64-bit floats, parameters, their checks, safe functions.
+
+Parameters are checked when they are concrete numbers, which is whenever a user builds an object.
+Inside `jit`, `vmap` and `grad` they are tracers and pass unchecked: a check there would run in
+every one of the thousands of steps of a fit. A fit therefore keeps its parameters in range itself,
+by fitting the logarithm of a width, say.
+"""
+
+import operator
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
+from jaxtyping import Array, ArrayLike
+
+jax.config.update("jax_enable_x64", True)
+
+T = TypeVar("T")
+
+Schedule = Callable[[Array], Any]
+"""A parameter that changes in time: called with the index of the generation being produced."""
+
+
+def real(value: ArrayLike) -> Array:
+    """`value` as an array of float64."""
+    return jnp.asarray(value, dtype=jnp.float64)
+
+
+def parameter(value: ArrayLike | Schedule) -> Array:
+    """`value` as an array of float64; a schedule stays as it is until `at` calls it.
+
+    The return type names what a formula sees: by then no schedule is left.
+    """
+    return cast(Array, value) if callable(value) else real(cast(ArrayLike, value))
+
+
+def is_scheduled(tree: Any) -> bool:
+    """Whether any leaf of `tree` is a function of the generation."""
+    return any(callable(leaf) for leaf in jax.tree.leaves(tree, is_leaf=callable))
+
+
+def at(tree: T, generation: ArrayLike) -> T:
+    """`tree` with every schedule replaced by its value at `generation`."""
+    t = jnp.asarray(generation)
+
+    def value(leaf: Any) -> Any:
+        return jax.tree.map(real, leaf(t)) if callable(leaf) else leaf
+
+    return jax.tree.map(value, tree, is_leaf=callable)
+
+
+def require(name: str, value: Any, allowed: str, holds: Callable[[np.ndarray], Any]) -> None:
+    """Raises ValueError unless `holds` is true of every entry of a concrete `value`."""
+    if callable(value) or isinstance(value, Tracer):
+        return
+    values = np.asarray(value, dtype=float)
+    bad = values[~np.asarray(holds(values), dtype=bool)]
+    if bad.size:
+        raise ValueError(f"{name} must be {allowed}, got {bad.flat[0]:g}.")
+
+
+def require_finite(name: str, value: Any) -> None:
+    require(name, value, "finite", np.isfinite)
+
+
+def require_nonnegative(name: str, value: Any) -> None:
+    require(name, value, "at least 0", lambda v: v >= 0)
+
+
+def require_positive(name: str, value: Any) -> None:
+    require(name, value, "greater than 0", lambda v: v > 0)
+
+
+def require_share(name: str, value: Any) -> None:
+    require(name, value, "between 0 and 1", lambda v: (v >= 0) & (v <= 1))
+
+
+def whole(name: str, value: Any, least: int) -> int:
+    """`value` as an int; raises ValueError below `least` or when it is not a whole number."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        number = least - 1
+    if number < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}.")
+    return number
+
+
+def safe_sqrt(x: Array) -> Array:
+    """sqrt(x) with derivative 0, not infinity, at x = 0: a variance that is gone stays gone."""
+    positive = x > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1.0)), 0.0 * x)

@@ -1,0 +1,21 @@
+"""No selection."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float
+
+from qtm.selection._base import FitnessSelection
+from qtm.states import Moments, State
+
+
+class Neutral(FitnessSelection):
+    """Every individual has the same fitness.
+
+    Moments stay as they are. Individuals are still drawn with replacement, so a finite population
+    drifts: E[V'] = V (1 - 1/N).
+    """
+
+    def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
+        return jnp.zeros(jnp.broadcast_shapes(jnp.shape(z), population.mean.shape))
+
+    def moments(self, state: Moments) -> Moments:
+        return state

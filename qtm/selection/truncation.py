@@ -1,0 +1,68 @@
+"""Only the best are kept."""
+
+import math
+from typing import Literal
+
+import equinox as eqx
+import jax.numpy as jnp
+from jax import lax
+from jax.scipy.special import ndtri
+from jaxtyping import Array, ArrayLike, Float
+
+from qtm._numerics import parameter, require, safe_sqrt
+from qtm.selection._base import FitnessSelection
+from qtm.states import Moments, State
+
+_TAILS = ("upper", "lower")
+
+
+class Truncation(FitnessSelection):
+    """The top `fraction` p of the population survives (the bottom, with `tail="lower"`).
+
+    x = Phi^-1(1 - p),   i = phi(x)/p,   k = i (i - x)
+    m* = m + i sqrt(V)   (m - i sqrt(V) for the lower tail),   V* = V (1 - k)
+
+    `fraction` broadcasts against the traits and may be a function of the generation. Of N
+    individuals the best ceil(p N) survive, at least one, and all that tie with the last of them.
+
+    Raises ValueError if the fraction is not in (0, 1] or the tail is neither "upper" nor "lower".
+
+    Source: Bulmer (1971), Am. Nat. 105:201-211; Walsh & Lynch (2018), Evolution and Selection of
+    Quantitative Traits, ch. 14 and 16.
+    """
+
+    fraction: Float[Array, "..."] = eqx.field(converter=parameter)
+    tail: Literal["upper", "lower"] = eqx.field(default="upper", static=True)
+
+    def __check_init__(self):
+        require("fraction", self.fraction, "in (0, 1]", lambda p: (p > 0) & (p <= 1))
+        if self.tail not in _TAILS:
+            raise ValueError(f"tail must be one of {', '.join(_TAILS)}, got {self.tail!r}.")
+
+    def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
+        better = population.above(z) if self.tail == "upper" else population.below(z)
+        # Counts divided by N carry rounding errors: 1 - 0.8 is a little less than 0.2.
+        survives = better < self.fraction * (1 - 1e-9)
+        return jnp.where(survives, 0.0, -jnp.inf)
+
+    def moments(self, state: Moments) -> Moments:
+        i, k = _intensity(self.fraction)
+        sign = 1 if self.tail == "upper" else -1
+        return Moments(state.mean + sign * i * safe_sqrt(state.variance), state.variance * (1 - k))
+
+
+def _intensity(fraction: Array) -> tuple[Array, Array]:
+    """Selection intensity i and the share k of the variance that truncation removes."""
+    whole = fraction >= 1
+    # At p = 1 the threshold is -inf and i falls infinitely steeply. One float below it both are
+    # finite: the gradient is taken there, so that a fit that starts without selection can leave.
+    p = jnp.where(whole, fraction - 2.0**-53, fraction)
+    x = -ndtri(p)  # Phi^-1(1 - p) without the cancellation in 1 - p
+    i = jnp.exp(-0.5 * x**2 - 0.5 * math.log(2 * math.pi) - jnp.log(p))
+    k = i * (i - x)
+    return _vanish(whole, i), _vanish(whole, k)
+
+
+def _vanish(where: Array, y: Array) -> Array:
+    """y with the value 0 `where` asked, and its derivatives untouched."""
+    return jnp.where(where, y - lax.stop_gradient(y), y)

@@ -1,0 +1,50 @@
+"""One tiny chain on the embedded model, shared by the tests that read a run."""
+
+from pathlib import Path
+
+import pytest
+
+from empirical import recipe
+from empirical.records import Run
+
+TINY = {
+    "generations": 2,
+    "data": {"size": 20},
+    "finetune": {"rank": 2, "steps": 3, "batch_size": 8},
+    "generate": {"guidance": {"rule": "constant", "scale": 2.0}, "steps": 2, "batch_size": 8},
+}
+
+
+def tiny(**changes) -> recipe.Recipe:
+    """Return the tiny recipe with tables updated."""
+    tables = {key: dict(value) if isinstance(value, dict) else value for key, value in TINY.items()}
+    for key, value in changes.items():
+        if isinstance(value, dict):
+            tables[key] = {**tables.get(key, {}), **value}
+        else:
+            tables[key] = value
+    return recipe.parse(tables)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Return every file of a run by name, apart from those that tell the time."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in (".lock", "provenance.json")
+    }
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory) -> Run:
+    from empirical import chain
+
+    return chain.run(tiny(), tmp_path_factory.mktemp("runs") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """The embedded model. Tests leave no adapter in it."""
+    from empirical import model
+
+    return model.load("digits")

@@ -1,0 +1,227 @@
+"""The chain: the same files however it got there, and nothing half-written."""
+
+import errno
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import contents, tiny
+
+from empirical import chain, files, recipe
+from empirical.data import Population
+from empirical.errors import UserError
+from empirical.finetuning import WEIGHTS
+from empirical.records import Run, open_run
+from empirical.seeds import seed_of
+
+
+def test_the_folder_is_as_promised(tiny_run):
+    folder = tiny_run.folder
+    assert recipe.read(folder / "recipe.toml") == tiny()
+    (session,) = json.loads((folder / "provenance.json").read_text())["sessions"]
+    assert session["versions"]["torch"]
+    assert session["device"]
+    assert session["ended"] >= session["started"]
+    for number in range(3):
+        generation = tiny_run.generation(number)
+        rows = generation.metadata()
+        assert [row["file_name"] for row in rows] == [f"{i:05d}.png" for i in range(20)]
+        assert [row["text"] for row in rows] == tiny_run.generation(0).captions
+        assert generation.images().shape == (20, 32, 32, 1)
+        assert generation.probes().shape == (20, 32, 32, 1)
+        assert (generation.folder / "lora" / WEIGHTS).is_file() == (number > 0)
+        assert (generation.folder / "loss.csv").is_file() == (number > 0)
+    assert rows[3]["seed"] == seed_of("image", 0, 2, 3)
+    assert tiny_run.generation(0).metadata()[0]["seed"] is None
+    metrics = tiny_run.metrics()
+    assert metrics["accuracy"][0] > 0.9
+    assert metrics[["accuracy", "frechet", "diversity"]].notna().all(axis=None)
+    assert not list(folder.rglob("*.part"))
+
+
+def test_the_bar_knows_the_whole_job(tmp_path):
+    told = []
+    chain.run(tiny(), tmp_path / "run", told.append)
+    assert sum(told) == chain.work(tiny())
+    told.clear()
+    chain.run(tiny(), tmp_path / "run", told.append)
+    assert sum(told) == chain.work(tiny())
+
+
+def test_the_same_recipe_gives_the_same_files_and_another_seed_others(tiny_run, tmp_path):
+    again = chain.run(tiny(), tmp_path / "again")
+    assert contents(again.folder) == contents(tiny_run.folder)
+    other = chain.run(tiny(seed=1), tmp_path / "other")
+    ours, theirs = contents(tiny_run.folder), contents(other.folder)
+    for name in ours:
+        if name.startswith(("gen_001/images/0", "gen_002/images/0")):
+            assert ours[name] != theirs[name]
+
+
+@pytest.mark.parametrize("stop", [1, 2, 4, 6, 8, 9, 11, 15])
+def test_a_run_killed_anywhere_ends_with_the_same_files(tiny_run, tmp_path, stop):
+    calls = 0
+
+    def kill(count):
+        nonlocal calls
+        calls += 1
+        if calls == stop:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        chain.run(tiny(), tmp_path / "run", kill)
+    chain.run(tiny(), tmp_path / "run")
+    assert contents(tmp_path / "run") == contents(tiny_run.folder)
+    assert len(json.loads((tmp_path / "run" / "provenance.json").read_text())["sessions"]) == 2
+
+
+@pytest.mark.parametrize("lost", ["gen_002/done.json", "moments.csv", "gen_001/images/00009.png"])
+def test_what_was_not_written_yet_is_made_up_for(tiny_run, tmp_path, lost):
+    """As if killed just before: later files are gone, earlier ones are kept."""
+    folder = tmp_path / "run"
+    shutil.copytree(tiny_run.folder, folder)
+    (folder / lost).unlink()
+    if lost.startswith("gen_001"):
+        shutil.rmtree(folder / "gen_002")
+        (folder / "gen_001" / "done.json").unlink()
+    chain.run(tiny(), folder)
+    assert contents(folder) == contents(tiny_run.folder)
+
+
+def test_a_full_disk_leaves_whole_files_and_can_be_resumed(tiny_run, tmp_path, monkeypatch):
+    whole, room = Path.write_bytes, [90]
+
+    def write(self, content):
+        if room[0] == 0:
+            whole(self, content[: len(content) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device", str(self))
+        room[0] -= 1
+        return whole(self, content)
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    with pytest.raises(OSError, match="No space left"):
+        chain.run(tiny(), tmp_path / "run")
+    monkeypatch.undo()
+    left, all_of_it = contents(tmp_path / "run"), contents(tiny_run.folder)
+    assert len(left) > 50
+    for name, content in left.items():
+        if name != "moments.csv":
+            assert content == all_of_it[name]
+    chain.run(tiny(), tmp_path / "run")
+    assert contents(tmp_path / "run") == all_of_it
+
+
+def test_too_small_a_disk_is_found_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "available", lambda path: 1000)
+    with pytest.raises(UserError, match="MB free"):
+        chain.run(tiny(), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_going_on_from_the_previous_model_is_another_experiment(tiny_run, tmp_path):
+    previous = chain.run(tiny(finetune={"start_from": "previous"}), tmp_path / "run")
+    ours, theirs = contents(tiny_run.folder), contents(previous.folder)
+    assert ours["gen_001/lora/" + WEIGHTS] == theirs["gen_001/lora/" + WEIGHTS]
+    assert ours["gen_002/lora/" + WEIGHTS] != theirs["gen_002/lora/" + WEIGHTS]
+
+
+def test_a_folder_of_something_else_is_left_alone(tiny_run, tmp_path):
+    with pytest.raises(UserError, match="'seed' is 0 there and 1 here"):
+        chain.run(tiny(seed=1), tiny_run.folder)
+    (tmp_path / "mine.txt").write_text("x")
+    with pytest.raises(UserError, match="not empty and holds no run"):
+        chain.run(tiny(), tmp_path)
+    with pytest.raises(UserError, match="is a file"):
+        chain.run(tiny(), tmp_path / "mine.txt")
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_two_processes_do_not_share_a_run(tmp_path):
+    from filelock import FileLock
+
+    def interrupt(count):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        chain.run(tiny(), tmp_path / "run", interrupt)
+    with FileLock(tmp_path / "run" / ".lock"), pytest.raises(UserError, match="another process"):
+        chain.run(tiny(), tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"model": {"name": "NOT_A_PIPELINE"}}, "not a diffusers pipeline"),
+        ({"data": {"name": "NOT_A_PIPELINE"}}, "holds no images"),
+        ({"data": {"size": 501}}, "has 500 images"),
+    ],
+)
+def test_nothing_is_written_for_a_recipe_that_cannot_run(tmp_path, changes, words):
+    (tmp_path / "empty").mkdir()
+    for table in changes.values():
+        if table.get("name"):
+            table["name"] = str(tmp_path / "empty")
+    with pytest.raises(UserError, match=words):
+        chain.run(tiny(**changes), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_is_no_run_cannot_be_opened(tmp_path, tiny_run):
+    assert open_run(tiny_run.folder) == tiny_run
+    with pytest.raises(UserError, match="not the folder of a run"):
+        open_run(tmp_path)
+
+
+class Gaussian:
+    """A generator without a network: one grey level an image, refitted by maximum likelihood."""
+
+    judge = None
+    costs = (1, 1)
+
+    def __init__(self):
+        self.mean, self.sd = 128.0, 30.0
+
+    def fit(self, population, generation, folder, advance):
+        levels = population.images[:, 0, 0, 0].astype(float)
+        self.mean, self.sd = levels.mean(), levels.std()
+        advance(1)
+
+    def forget(self):
+        pass
+
+    def sample(self, captions, seeds, advance):
+        eps = [np.random.default_rng(seed).normal() for seed in seeds]
+        advance(len(seeds))
+        levels = np.clip(np.round(self.mean + self.sd * np.array(eps)), 0, 255).astype(np.uint8)
+        return np.broadcast_to(levels[:, None, None, None], (len(seeds), 4, 4, 1))
+
+    def encode(self, images):
+        return images[:, 0, 0].astype(float)
+
+
+@pytest.mark.parametrize("size", [8, 25])
+def test_the_loop_reproduces_refitting_a_gaussian(tmp_path, size):
+    """Replace and refit by maximum likelihood: each generation E ln V moves by
+    psi((N-1)/2) + ln(2/N), the expectation of ln(chi2_{N-1}/N). 60 chains of 4 generations."""
+    from scipy.special import digamma, polygamma
+
+    steps = []
+    for seed in range(60):
+        ours = recipe.parse(
+            {"generations": 4, "seed": seed, "data": {"size": size}, "generate": {"steps": 1}}
+        )
+        first = np.random.default_rng(seed).normal(128, 30, size).round().clip(0, 255)
+        images = np.broadcast_to(first.astype(np.uint8)[:, None, None, None], (size, 4, 4, 1))
+        folder = tmp_path / str(seed)
+        chain.loop(Gaussian(), Population(images, ("x",) * size), None, ours, folder)
+        levels = [g.trait("latent")[:, 0] for g in Run(folder).generations()]
+        variances = np.array([z.var() for z in levels])
+        steps.append(np.log(variances[-1] / variances[0]) / 4)
+        shutil.rmtree(folder)
+    drift = digamma((size - 1) / 2) + np.log(2 / size)
+    error = np.sqrt(polygamma(1, (size - 1) / 2) / 4 / len(steps))
+    # Grey levels add 1/12 to a variance near 900: less than a tenth of a standard error.
+    assert abs(np.mean(steps) - drift) < 4 * error
+    assert drift < -4 * error

@@ -1,0 +1,126 @@
+"""Finetuning: what an adapter learns, what it depends on, and how it resumes."""
+
+import numpy as np
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+
+from empirical import data, finetuning, model
+from empirical.errors import UserError
+from empirical.finetuning import WEIGHTS, _Visits, finetune
+from empirical.recipe import DataTable, FinetuneTable
+
+TABLE = FinetuneTable(rank=2, steps=4, batch_size=8)
+
+
+@pytest.fixture(scope="module")
+def population():
+    return data.real(DataTable(size=20), 32, "L", 0)
+
+
+@pytest.fixture
+def base(digits):
+    yield digits
+    finetuning.detach(digits)
+
+
+def predict(unet, base):
+    latents = torch.randn((2, *base.latent_shape), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        return unet(latents, torch.tensor(500), base.embed(["a handwritten digit two"] * 2)).sample
+
+
+def test_every_visit_takes_each_image_once():
+    visits = _Visits(10, seed=0, generation=1)
+    pairs = [pair for step in range(5) for pair in visits.batch(step, 4)]
+    assert sorted(pairs) == [(image, visit) for image in range(10) for visit in range(2)]
+    wide = [pair for step in range(2) for pair in visits.batch(step, 10)]
+    assert wide == pairs
+    assert _Visits(10, 0, 2).batch(0, 10) != visits.batch(0, 10)
+
+
+def test_plain_diffusers_reads_the_adapter(base, population, tmp_path):
+    before = predict(base.pipeline.unet, base)
+    finetune(base, population, TABLE, 0, 1, tmp_path)
+    after = predict(base.pipeline.unet, base)
+    assert (after - before).abs().max() > 1e-4
+    plain = StableDiffusionPipeline.from_pretrained(
+        str(model.EMBEDDED / "digits"), safety_checker=None, requires_safety_checker=False
+    ).to(dtype=torch.float32)
+    plain.load_lora_weights(str(tmp_path / "lora"))
+    torch.testing.assert_close(predict(plain.unet, base), after, atol=1e-5, rtol=0)
+    config = plain.unet.peft_config["default_0"]
+    assert (config.r, config.lora_alpha) == (2, 2)
+
+
+def test_detaching_brings_the_base_back_bit_for_bit(base, population, tmp_path):
+    before = predict(base.pipeline.unet, base)
+    finetune(base, population, TABLE, 0, 1, tmp_path)
+    finetuning.detach(base)
+    assert torch.equal(predict(base.pipeline.unet, base), before)
+
+
+def test_the_same_seed_gives_the_same_adapter_and_another_another(base, population, tmp_path):
+    for name, seed, generation in (("a", 0, 1), ("b", 0, 1), ("c", 1, 1), ("d", 0, 2)):
+        finetune(base, population, TABLE, seed, generation, tmp_path / name)
+    files = {n: (tmp_path / n / "lora" / WEIGHTS).read_bytes() for n in "abcd"}
+    assert files["a"] == files["b"]
+    assert len(set(files.values())) == 3
+
+
+def test_an_interrupted_training_ends_with_the_same_adapter(
+    base, population, tmp_path, monkeypatch
+):
+    finetune(base, population, TABLE, 0, 1, tmp_path / "whole")
+    monkeypatch.setattr(finetuning, "_CHECKPOINT_SECONDS", 0.0)
+    seen = []
+
+    def interrupt(count):
+        seen.append(count)
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        finetune(base, population, TABLE, 0, 1, tmp_path / "cut", advance=interrupt)
+    assert not (tmp_path / "cut" / "lora" / WEIGHTS).exists()
+    told = []
+    finetune(base, population, TABLE, 0, 1, tmp_path / "cut", advance=told.append)
+    assert told[0] == 3 * 2 * TABLE.batch_size
+    assert sum(told) == 3 * TABLE.steps * TABLE.batch_size
+    for name in ("loss.csv", f"lora/{WEIGHTS}"):
+        whole, cut = (tmp_path / run / name for run in ("whole", "cut"))
+        assert whole.read_bytes() == cut.read_bytes()
+    assert [p.name for p in (tmp_path / "cut" / "lora").iterdir()] == [WEIGHTS]
+
+
+def test_learning_lowers_the_loss(base, population, tmp_path):
+    """On twenty images, sixty steps: the same noise levels, keyed by visit, for both halves."""
+    table = FinetuneTable(rank=8, steps=60, batch_size=20, learning_rate=2e-3)
+    finetune(base, population, table, 0, 1, tmp_path)
+    loss = np.loadtxt(tmp_path / "loss.csv", delimiter=",", skiprows=1)[:, 1]
+    first, last = loss[:20], loss[-20:]
+    error = np.sqrt(first.var(ddof=1) / 20 + last.var(ddof=1) / 20)
+    assert first.mean() - last.mean() > 2 * error
+
+
+def test_a_dropped_condition_is_never_seen(base, population, tmp_path):
+    """With every condition dropped, the captions make no difference to what is learnt."""
+    table = TABLE.model_copy(update={"condition_drop": 1.0})
+    mixed = data.Population(population.images, population.captions[::-1])
+    finetune(base, population, table, 0, 1, tmp_path / "a")
+    finetune(base, mixed, table, 0, 1, tmp_path / "b")
+    finetune(base, mixed, TABLE, 0, 1, tmp_path / "c")
+    files = [(tmp_path / run / "lora" / WEIGHTS).read_bytes() for run in "abc"]
+    assert files[0] == files[1]
+    assert files[0] != files[2]
+
+
+def test_a_loss_that_is_no_number_stops_with_advice(base, population, tmp_path, monkeypatch):
+    real = torch.nn.functional.mse_loss
+    monkeypatch.setattr(
+        finetuning.F, "mse_loss", lambda a, b: real(a, b) * torch.tensor(float("nan"))
+    )
+    with pytest.raises(UserError, match=r"generation 3 became nan .* lower 'finetune.learning_rate'"):
+        finetune(base, population, TABLE, 0, 3, tmp_path)
+    assert not list(tmp_path.rglob("*.safetensors"))
+    assert not (tmp_path / "loss.csv").exists()

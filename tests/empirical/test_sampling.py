@@ -1,0 +1,83 @@
+"""Our sampling loop against diffusers' own, and what an image may depend on."""
+
+import numpy as np
+import pytest
+import torch
+
+from empirical.digits.dataset import CAPTIONS
+from empirical.guidance import Constant, Decay
+from empirical.sampling import SAMPLERS, sample
+from empirical.seeds import seed_of
+
+SEEDS = [seed_of("test", i) for i in range(6)]
+PROMPTS = list(CAPTIONS[:6])
+
+
+def constant(scale):
+    return Constant(rule="constant", scale=scale)
+
+
+@pytest.mark.parametrize("scale", [1.0, 3.0, 7.5])
+def test_it_draws_what_the_stock_pipeline_draws(digits, scale):
+    noise = torch.stack(
+        [torch.randn(digits.latent_shape, generator=torch.Generator().manual_seed(s)) for s in SEEDS]
+    )
+    stock = digits.pipeline
+    stock.set_progress_bar_config(disable=True)
+    theirs = stock(
+        PROMPTS, latents=noise, num_inference_steps=5, guidance_scale=scale, output_type="np"
+    ).images
+    ours = sample(digits, PROMPTS, SEEDS, constant(scale), "ddim", 5)
+    assert ours.shape == (6, 32, 32, 1)
+    # One grey level: they round the same number, computed in another order.
+    assert np.abs(ours / 255 - theirs.reshape(ours.shape)).max() < 1.01 / 255
+
+
+def test_an_image_depends_on_its_own_prompt_and_seed_only(digits):
+    together = sample(digits, PROMPTS, SEEDS, constant(4.0), "ddpm", 4)
+    alone = sample(digits, PROMPTS[4:5], SEEDS[4:5], constant(4.0), "ddpm", 4)
+    assert np.abs(together[4].astype(int) - alone[0]).max() <= 1
+    other = sample(digits, PROMPTS[4:5], SEEDS[3:4], constant(4.0), "ddpm", 4)
+    assert np.abs(together[4].astype(int) - other[0]).max() > 10
+
+
+def test_scales_one_and_zero_are_limits_of_their_neighbours(digits):
+    """They skip one of the two predictions; the answer must not jump."""
+    for scale in (0.0, 1.0):
+        there = sample(digits, PROMPTS, SEEDS, constant(scale), "ddim", 4).astype(int)
+        near = sample(digits, PROMPTS, SEEDS, constant(scale + 1e-6), "ddim", 4).astype(int)
+        assert np.abs(there - near).max() <= 1
+
+
+def test_scale_zero_does_not_see_the_prompt(digits):
+    one = sample(digits, PROMPTS[:1], SEEDS[:1], constant(0.0), "ddim", 4)
+    two = sample(digits, PROMPTS[5:6], SEEDS[:1], constant(0.0), "ddim", 4)
+    np.testing.assert_array_equal(one, two)
+
+
+def test_a_decay_acts_from_the_first_step_on(digits):
+    """With one step a decay is its starting scale."""
+    decay = Decay(rule="decay", scale=5.0, rate=3.0)
+    np.testing.assert_array_equal(
+        sample(digits, PROMPTS, SEEDS, decay, "ddim", 1),
+        sample(digits, PROMPTS, SEEDS, constant(5.0), "ddim", 1),
+    )
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_every_sampler_of_a_recipe_draws_digits(digits, sampler):
+    told = []
+    images = sample(digits, PROMPTS, SEEDS, constant(1.5), sampler, 6, told.append)
+    assert set(told) == {6}
+    # Black paper with some ink on it, which noise is not.
+    assert 0.02 < images.mean() / 255 < 0.35
+    again = sample(digits, PROMPTS, SEEDS, constant(1.5), sampler, 6)
+    np.testing.assert_array_equal(images, again)
+
+
+def test_the_samplers_are_those_that_a_recipe_allows():
+    from typing import get_args
+
+    from empirical.recipe import GenerateTable
+
+    assert set(get_args(GenerateTable.model_fields["sampler"].annotation)) == set(SAMPLERS)

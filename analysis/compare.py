@@ -3,13 +3,12 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from analysis.fit import Fit, fit, log_likelihoods, observed
+from analysis.fit import Fit, fit, transitions
 from analysis.series import Series
-from analysis.theories import Families, Theory, every_theory
+from analysis.theories import Theory, every_theory
 
 NAIVE = "no change"
 
@@ -33,7 +32,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Comparison:
-    """All theories on one trait of one run, fitted without the last generation, which they predict."""
+    """All theories on one trait of one run: fitted without the last generation, they predict it."""
 
     series: Series
     predictions: tuple[Prediction, ...]
@@ -96,33 +95,21 @@ def compare(series: Series, theories: Iterable[Theory] | None = None) -> Compari
 def predict(fitted: Fit) -> Prediction:
     """Forecast the generation after the fitted ones from the last of them, and score it."""
     series, t = fitted.series, fitted.transitions
-    parameters = fitted.theory.all_parameters(series.restarts)
-    x = jnp.asarray([p.to_real(fitted.values[p.name]) for p in parameters])
-    data = observed(series, t)
-    n, families = series.sizes.sum(), len(series.sizes)
-    populations = series.within * (n - families) / n
-    values = {name: jnp.asarray(v) for name, v in fitted.values.items()}
-    expected = fitted.theory.produce(
-        values,
-        Families(data.means[t], jnp.asarray(populations[t])),
-        Families(data.means[0], jnp.asarray(populations[0])),
-        series.restarts,
-        data.direction,
-    )
-    # The direction is what the fitted generations showed, not what the last one did.
-    known = observed(series, t + 1)
-    held_out = type(known)(known.means, known.within, known.dof, known.sizes, data.direction)
-    log_density = log_likelihoods(fitted.theory, series.restarts, x, held_out)[t]
-    between = np.var(np.asarray(expected.means), axis=0, ddof=1)
-    between = between + np.asarray(expected.within) * np.mean(1 / series.sizes)
+    if t >= series.generations:
+        raise ValueError(f"the fit saw all {series.generations} generations: none is held out.")
+    expected = transitions(fitted)
+    means, within = np.asarray(expected.means)[t], np.asarray(expected.within)[t]
     if fitted.theory.name == NAIVE:
-        between, expected = series.between[t], Families(expected.means, jnp.asarray(series.within[t]))
-    count = series.means.shape[2] * (families + 1)
+        # What was measured is the forecast as it stands, sampling error and all.
+        within, between = series.within[t], series.between[t]
+    else:
+        between = means.var(axis=0, ddof=1) + within * np.mean(1 / series.sizes)
+    _, families, components = series.means.shape
     return Prediction(
         fitted,
-        float(log_density) / count,
-        _rms(np.asarray(expected.means) - series.means[t + 1]),
-        _rms(np.log(np.asarray(expected.within) / series.within[t + 1])),
+        float(np.asarray(expected.log_density)[t]) / (components * (families + 1)),
+        _rms(means - series.means[t + 1]),
+        _rms(np.log(within / series.within[t + 1])),
         _rms(np.log(between / series.between[t + 1])),
     )
 

@@ -11,6 +11,7 @@ chi-squared variance. r < 1 says that finetuning shakes families more than sampl
 Components of a trait enter as if independent; where they are not, standard errors are too small.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -18,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.scipy.special import digamma, polygamma
+from jax.scipy.special import digamma
 from scipy.optimize import minimize
 from scipy.stats import qmc
 
@@ -26,6 +27,7 @@ from analysis.series import Series
 from analysis.theories import Families, Parameter, Theory, Values
 
 STARTS = 8
+_NOWHERE = 1e12
 
 
 @dataclass(frozen=True)
@@ -69,91 +71,143 @@ def fit(theory: Theory, series: Series, generations: int | None = None) -> Fit:
         raise ValueError(f"generations must be from 1 to {series.generations}, got {last}.")
     parameters = theory.all_parameters(series.restarts)
     data = observed(series, last)
-    value, gradient, curvature = _objective(type(theory), series.restarts)
-    bounds = [(p.to_real(p.low), p.to_real(p.high)) for p in parameters]
-    low, high = np.transpose(bounds)
-    # The corners of the ranges are extreme: start from their middle half.
-    unit = qmc.Halton(len(bounds), rng=np.random.default_rng(0)).random(STARTS)
-    starts = low + (0.25 + 0.5 * unit) * (high - low)
+    likelihood = _likelihood(type(theory), series.restarts)
+    low, high = np.transpose([(p.to_real(p.low), p.to_real(p.high)) for p in parameters])
 
     def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
-        f, g = gradient(x, data)
+        (f, _), g = likelihood(x, data)
         if not np.isfinite(f) or not np.all(np.isfinite(g)):
-            return 1e12, np.zeros_like(x)
+            return _NOWHERE, np.zeros_like(x)
         return float(f), np.asarray(g)
 
+    # The corners of the ranges are extreme: start from their middle half.
+    unit = qmc.Halton(len(low), rng=np.random.default_rng(0)).random(STARTS)
+    starts = low + (0.25 + 0.5 * unit) * (high - low)
+    bounds = list(zip(low, high, strict=True))
     ends = [minimize(loss, x, jac=True, method="L-BFGS-B", bounds=bounds) for x in starts]
     best = min(ends, key=lambda end: end.fun)
-    x = best.x
-    warnings = []
-    if best.fun >= 1e12:
-        warnings.append("the likelihood is not finite anywhere it was looked for")
-    near = 1e-3 * (high - low)
-    for p, at, a, b, margin in zip(parameters, x, low, high, near, strict=True):
-        if at - a < margin or b - at < margin:
-            warnings.append(f"{p.name} is at the bound of its range ({p.low:g} to {p.high:g})")
-    errors, identified = _standard_errors(np.asarray(curvature(x, data)), x, parameters)
-    if not identified:
-        warnings.append("the data do not identify all parameters")
+    margin = 1e-3 * (high - low)
+    stuck = (best.x - low < margin) | (high - best.x < margin)
+    errors = _standard_errors(lambda x: loss(x)[1], best.x, stuck, parameters)
     return Fit(
         theory,
         series,
-        {p.name: float(p.from_real(at)) for p, at in zip(parameters, x, strict=True)},
+        {p.name: float(p.from_real(at)) for p, at in zip(parameters, best.x, strict=True)},
         errors,
-        -float(value(x, data)),
+        -float(best.fun),
         last,
-        tuple(warnings),
+        _warnings(best.fun, best.x - low < margin, stuck, errors, parameters),
     )
 
 
+def _warnings(
+    loss: float,
+    low: np.ndarray,
+    stuck: np.ndarray,
+    errors: dict[str, float],
+    parameters: tuple[Parameter, ...],
+) -> tuple[str, ...]:
+    said = []
+    if loss >= _NOWHERE:
+        said.append("the likelihood is finite nowhere")
+    for p, is_low, is_stuck in zip(parameters, low, stuck, strict=True):
+        if is_stuck:
+            bound = f"lower bound {p.low:g}" if is_low else f"upper bound {p.high:g}"
+            said.append(f"{p.name} is at its {bound}")
+        elif np.isnan(errors[p.name]):
+            said.append(f"{p.name} is not identified")
+    return tuple(said)
+
+
+@jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Observed:
-    """Parents [T, ...], offspring [T, ...] and generation 0 of a series, as arrays for JAX."""
+    """A series as arrays for JAX, with `used` [G] = 1 for transitions that a fit may see, else 0.
+
+    `direction` [D]: +1 or -1, where the mean of each component went in the generations used.
+    """
 
     means: Array
     within: Array
     dof: Array
     sizes: Array
     direction: Array
-
-
-jax.tree_util.register_dataclass(
-    Observed, data_fields=["means", "within", "dof", "sizes", "direction"], meta_fields=[]
-)
+    used: Array
 
 
 def observed(series: Series, last: int) -> Observed:
-    """Return the first `last` transitions; the direction of each component is taken from them."""
+    """Return a series of which a fit may see the first `last` transitions."""
     shift = series.means[last].mean(axis=0) - series.means[0].mean(axis=0)
     return Observed(
-        jnp.asarray(series.means[: last + 1]),
-        jnp.asarray(series.within[: last + 1]),
-        jnp.asarray(series.dof[: last + 1]),
+        jnp.asarray(series.means),
+        jnp.asarray(series.within),
+        jnp.asarray(series.dof),
         jnp.asarray(series.sizes, jnp.float64),
         jnp.where(jnp.asarray(shift) < 0, -1.0, 1.0),
+        jnp.where(jnp.arange(series.generations) < last, 1.0, 0.0),
     )
 
 
-def log_likelihoods(theory: Theory, restarts: bool, x: Array, data: Observed) -> Array:
-    """Return the log-likelihood of every transition [T], at x on the scale of the search."""
-    parameters = theory.all_parameters(restarts)
-    values = {p.name: p.from_real(x[i]) for i, p in enumerate(parameters)}
-    share = values["effective_share"]
-    within = _population_variance(data, data.within)
-    base = Families(data.means[0], within[0])
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Transitions:
+    """For every transition: the log density of what was measured [G], and what was expected:
+    family means [G, C, D] and within-family variance [G, D]."""
 
-    def transition(t: Array) -> Array:
-        expected = theory.produce(
-            values, Families(data.means[t], within[t]), base, restarts, data.direction
-        )
-        spread = expected.within / (share * data.sizes[:, None])
-        of_means = _normal(data.means[t + 1], expected.means, spread)
-        v = share * data.dof[t + 1] / 2
-        centre = jnp.log(expected.within) + digamma(v) - jnp.log(v)
-        of_variance = _normal(jnp.log(data.within[t + 1]), centre, polygamma(1, v))
-        return of_means.sum() + of_variance.sum()
+    log_density: Array
+    means: Array
+    within: Array
 
-    return jax.vmap(transition)(jnp.arange(len(data.means) - 1))
+
+def transitions(fitted: Fit) -> Transitions:
+    """Return what a fitted theory expects of every generation from the one before it, and the log
+    density it gave to what came, also for generations that the fit did not see."""
+    parameters = fitted.theory.all_parameters(fitted.series.restarts)
+    x = np.array([p.to_real(fitted.values[p.name]) for p in parameters])
+    likelihood = _likelihood(type(fitted.theory), fitted.series.restarts)
+    (_, found), _ = likelihood(x, observed(fitted.series, fitted.transitions))
+    return found
+
+
+@cache
+def _likelihood(theory: type[Theory], restarts: bool):
+    """Return the negative log-likelihood with the transitions, and its gradient, compiled."""
+    parameters = theory().all_parameters(restarts)
+
+    def loss(x: Array, data: Observed) -> tuple[Array, Transitions]:
+        values = {p.name: p.from_real(x[i]) for i, p in enumerate(parameters)}
+        share = values["effective_share"]
+        # What is learnt from is the images themselves: their variance has ddof = 0.
+        within = _population_variance(data, data.within)
+        base = Families(data.means[0], within[0])
+
+        def transition(t: Array) -> Transitions:
+            parents = Families(data.means[t], within[t])
+            expected = theory().produce(values, parents, base, restarts, data.direction)
+            spread = expected.within / (share * data.sizes[:, None])
+            of_means = _normal(data.means[t + 1], expected.means, spread)
+            v = share * data.dof[t + 1] / 2
+            centre = jnp.log(expected.within) + digamma(v) - jnp.log(v)
+            of_variance = _normal(jnp.log(data.within[t + 1]), centre, _trigamma(v))
+            return Transitions(of_means.sum() + of_variance.sum(), expected.means, expected.within)
+
+        found = jax.vmap(transition)(jnp.arange(len(data.used)))
+        # A held-out density that is not finite must not reach the gradient.
+        return -jnp.where(data.used > 0, found.log_density, 0).sum(), found
+
+    return jax.jit(jax.value_and_grad(loss, has_aux=True))
+
+
+def _trigamma(v: Array) -> Array:
+    """psi_1(v) by recurrence to v + 6 and the asymptotic series: 1e-10 relative for v > 0.
+
+    JAX's polygamma is a series of its own for any order, an order of magnitude slower to compile.
+    """
+    total = sum(1 / jnp.square(v + i) for i in range(6))
+    w = 1 / (v + 6)
+    w2 = w * w
+    tail = w * (1 + w / 2 + w2 * (1 / 6 - w2 * (1 / 30 - w2 * (1 / 42 - w2 / 30))))
+    return total + tail
 
 
 def _normal(z: Array, mean: Array, variance: Array) -> Array:
@@ -171,23 +225,33 @@ def _objective(theory: type[Theory], restarts: bool):
 
 
 def _standard_errors(
-    hessian: np.ndarray, x: np.ndarray, parameters: tuple[Parameter, ...]
-) -> tuple[dict[str, float], bool]:
-    """Invert the curvature where it is one, and carry it to the parameters' units."""
-    if not np.all(np.isfinite(hessian)):
-        return {p.name: float("nan") for p in parameters}, False
+    gradient: Callable[[np.ndarray], np.ndarray],
+    x: np.ndarray,
+    stuck: np.ndarray,
+    parameters: tuple[Parameter, ...],
+) -> dict[str, float]:
+    """Invert the curvature of the likelihood among the parameters that are not at a bound.
+
+    The curvature is a central difference of exact gradients. Standard errors are carried to the
+    parameters' units; what lies along a flat direction, or at a bound, gets nan.
+    """
+    free = np.flatnonzero(~stuck)
+    errors = {p.name: float("nan") for p in parameters}
+    if not len(free):
+        return errors
+    step = 1e-4
+    nudges = step * np.eye(len(x))[free]
+    hessian = np.array([gradient(x + e) - gradient(x - e) for e in nudges])[:, free] / (2 * step)
     scales, axes = np.linalg.eigh((hessian + hessian.T) / 2)
     flat = scales <= 1e-6 * max(scales.max(), 1e-300)
-    inverse = np.where(flat, 0, 1 / np.where(flat, 1, scales))
-    variance = np.square(axes) @ inverse
-    # A parameter that lies along a flat direction is not known at all.
+    variance = np.square(axes) @ np.where(flat, 0, 1 / np.where(flat, 1, scales))
     lost = np.square(axes[:, flat]).sum(axis=1) > 1e-3
-    slopes = [float(jax.grad(p.from_real)(jnp.asarray(at))) for p, at in zip(parameters, x, strict=True)]
-    errors = {
-        p.name: float("nan") if gone else abs(slope) * float(np.sqrt(v))
-        for p, slope, v, gone in zip(parameters, slopes, variance, lost, strict=True)
-    }
-    return errors, not lost.any()
+    for i, v, gone in zip(free, variance, lost, strict=True):
+        p = parameters[i]
+        ends = p.from_real(x[i] + step), p.from_real(x[i] - step)
+        slope = (float(ends[0]) - float(ends[1])) / (2 * step)
+        errors[p.name] = float("nan") if gone else abs(slope) * float(np.sqrt(v))
+    return errors
 
 
 def trajectory(fitted: Fit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -85,7 +85,7 @@ def series(run: Run, trait: str, components: Sequence[int] | None = None) -> Ser
         raise UserError(f"trait '{trait}' of the run '{run.folder}' does not vary within prompts")
     kept = np.flatnonzero(varies)
     centre = values[0].mean(axis=0)
-    dof = np.stack([_degrees_of_freedom(r, w, spare) for r, w in zip(rest, within, strict=True)])
+    dof = np.stack([_degrees_of_freedom(r, spare) for r in rest])
     return Series(
         run.name,
         trait,
@@ -105,7 +105,7 @@ def _family_means(z: np.ndarray, family: np.ndarray, sizes: np.ndarray) -> np.nd
     return sums / sizes[:, None]
 
 
-def _degrees_of_freedom(rest: np.ndarray, within: np.ndarray, spare: int) -> np.ndarray:
+def _degrees_of_freedom(rest: np.ndarray, spare: int) -> np.ndarray:
     """Match Var(s^2) = (mu_4 - V^2)/n of the trait at hand to that of V chi2_dof/dof, 2 V^2/dof."""
     n = len(rest)
     kurtosis = np.power(rest, 4).mean(axis=0) / np.square(np.square(rest).mean(axis=0)).clip(1e-300)

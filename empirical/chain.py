@@ -171,9 +171,8 @@ def _measure(
     if view.judged is not None and reference is not None and generator.judge is not None:
         real, compared = generator.judge.look(reference)[0], "held-out real images"
     accuracy = None
-    if view.judged is not None and generator.judge is not None:
-        if set(captions) <= set(generator.judge.classes):
-            accuracy = metrics.accuracy(view.judged[1], captions)
+    if generator.judge is not None and set(captions) <= set(generator.judge.classes):
+        accuracy = metrics.accuracy(view.judged[1], captions)
     files.write_json(
         generation.folder / "metrics.json",
         {
@@ -209,7 +208,9 @@ def _must_be_free(folder: Path, recipe: Recipe) -> None:
     theirs, ours = _flat(read(folder / "recipe.toml")), _flat(recipe)
     differing = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
     if differing:
-        said = ", ".join(f"'{k}' is {theirs.get(k)!r} there and {ours.get(k)!r} here" for k in differing)
+        said = ", ".join(
+            f"'{k}' is {theirs.get(k)!r} there and {ours.get(k)!r} here" for k in differing
+        )
         raise UserError(f"the folder '{folder}' holds a run of another recipe: {said}")
 
 

@@ -69,7 +69,9 @@ def captioned(folder: Path) -> list[tuple[Path, str]]:
         images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _IMAGES)
         pairs = [(image, _beside(image)) for image in images]
     if not pairs:
-        raise UserError(f"the data folder '{folder}' holds no images ({', '.join(sorted(_IMAGES))})")
+        raise UserError(
+            f"the data folder '{folder}' holds no images ({', '.join(sorted(_IMAGES))})"
+        )
     return pairs
 
 

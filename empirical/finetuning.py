@@ -38,7 +38,7 @@ class _Visits:
     generation: int
 
     def batch(self, step: int, batch_size: int) -> list[tuple[int, int]]:
-        """Return (image, visit) for one step; visit v of an image is its v-th in this generation."""
+        """Return (image, visit) for one step; visit v of an image is its v-th, from 0."""
         places = range(step * batch_size, (step + 1) * batch_size)
         orders = {visit: self._order(visit) for visit in {p // self.size for p in places}}
         return [(int(orders[p // self.size][p % self.size]), p // self.size) for p in places]
@@ -95,7 +95,10 @@ def finetune(
     for step in range(len(losses), table.steps):
         batch = visits.batch(step, table.batch_size)
         index = torch.tensor([image for image, _ in batch])
-        draws = [_draw(seed, generation, image, visit, mean.shape[1:], schedule) for image, visit in batch]
+        draws = [
+            _draw(seed, generation, image, visit, mean.shape[1:], schedule)
+            for image, visit in batch
+        ]
         posterior, noise = (torch.stack([d[i] for d in draws]) for i in (0, 1))
         times = torch.tensor([d[2] for d in draws])
         dropped = torch.tensor([d[3] < table.condition_drop for d in draws])
@@ -155,7 +158,7 @@ def _add_adapter(model: Model, rank: int, seed: int) -> LoraConfig:
 def _draw(
     seed: int, generation: int, image: int, visit: int, shape: torch.Size, schedule: DDPMScheduler
 ) -> tuple[Tensor, Tensor, int, float]:
-    """Return posterior noise, diffusion noise, timestep and the drop's uniform number of a visit."""
+    """Return a visit's posterior noise, diffusion noise, timestep, and number for the drop."""
     generator = torch.Generator().manual_seed(seed_of("visit", seed, generation, image, visit))
     posterior, noise = torch.randn((2, *shape), generator=generator)
     steps = schedule.config.num_train_timesteps
@@ -173,7 +176,7 @@ def _target(schedule: DDPMScheduler, latents: Tensor, noise: Tensor, times: Tens
             return latents
         case other:
             raise UserError(
-                f"the model predicts '{other}', finetuning knows 'epsilon', 'v_prediction', 'sample'"
+                f"the model predicts '{other}', known are 'epsilon', 'v_prediction', 'sample'"
             )
 
 
@@ -183,8 +186,8 @@ def _must_be_finite(
     if torch.isfinite(loss) and torch.isfinite(norm):
         return
     raise UserError(
-        f"the loss of generation {generation} became {loss.item()} (gradient norm {norm.item()}) at "
-        f"step {step}: lower 'finetune.learning_rate' (now {table.learning_rate:g}) or raise "
+        f"the loss of generation {generation} became {loss.item()} (gradient norm {norm.item()}) "
+        f"at step {step}: lower 'finetune.learning_rate' (now {table.learning_rate:g}) or raise "
         f"'finetune.batch_size' (now {table.batch_size}), and start a new run"
     )
 

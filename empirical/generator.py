@@ -22,16 +22,14 @@ class Generator(Protocol):
     """Anything that can learn a population and draw another."""
 
     def fit(self, population: Population, generation: int, folder: Path, advance: Advance) -> None:
-        """Learn `population` to become generation `generation`; keep what was learnt in `folder`."""
+        """Learn `population`, to draw generation `generation`; keep what was learnt in `folder`."""
         ...
 
     def forget(self) -> None:
         """Become the base again."""
         ...
 
-    def sample(
-        self, captions: Sequence[str], seeds: Sequence[int], advance: Advance
-    ) -> np.ndarray:
+    def sample(self, captions: Sequence[str], seeds: Sequence[int], advance: Advance) -> np.ndarray:
         """Draw images [n, height, width, channels] (uint8); image i depends on seed i alone."""
         ...
 
@@ -77,9 +75,7 @@ class DiffusionGenerator:
         """Take the adapter out of the model."""
         detach(self.model)
 
-    def sample(
-        self, captions: Sequence[str], seeds: Sequence[int], advance: Advance
-    ) -> np.ndarray:
+    def sample(self, captions: Sequence[str], seeds: Sequence[int], advance: Advance) -> np.ndarray:
         """Draw one batch of images by guided sampling."""
         table = self.recipe.generate
         return sample(

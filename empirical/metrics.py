@@ -51,4 +51,6 @@ def diversity(features: np.ndarray, families: Sequence[str]) -> float:
 
 def accuracy(predicted: Sequence[str], captions: Sequence[str]) -> float:
     """Return the share of images whose predicted caption is the one they were made from."""
-    return float(np.mean([guess == truth for guess, truth in zip(predicted, captions, strict=True)]))
+    return float(
+        np.mean([guess == truth for guess, truth in zip(predicted, captions, strict=True)])
+    )

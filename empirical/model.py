@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
 from diffusers.utils import logging as diffusers_logging
-from transformers.utils import logging as transformers_logging
 from torch import Tensor
+from transformers.utils import logging as transformers_logging
 
 from empirical.errors import UserError
 

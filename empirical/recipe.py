@@ -102,7 +102,7 @@ def dump(recipe: Recipe) -> str:
 
 
 def _sentence(error: dict[str, Any]) -> str:
-    """Turn one complaint of pydantic into a sentence with the key, the value and what is allowed."""
+    """Turn a complaint of pydantic into a sentence with key, value and what is allowed."""
     path = [str(part) for part in error["loc"]]
     rules = {rule.model_fields["rule"].annotation: rule for rule in GuidanceRule.__subclasses__()}
     names = {get_args(annotation)[0]: rule for annotation, rule in rules.items()}

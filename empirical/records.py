@@ -113,7 +113,9 @@ class Run:
         ]
         table = pd.concat(frames, ignore_index=True)
         # Seventeen digits give every float64 back.
-        files.write_text(self.folder / "moments.csv", table.to_csv(index=False, float_format="%.17g"))
+        files.write_text(
+            self.folder / "moments.csv", table.to_csv(index=False, float_format="%.17g")
+        )
         return table
 
     def metrics(self) -> pd.DataFrame:

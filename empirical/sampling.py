@@ -51,7 +51,9 @@ def sample(
     if "generator" in inspect.signature(scheduler.step).parameters:
         options["generator"] = generators
     # Second-order samplers visit some noise levels twice: the scale follows the visits.
-    for scale, time in zip(guidance.scales(len(scheduler.timesteps)), scheduler.timesteps, strict=True):
+    for scale, time in zip(
+        guidance.scales(len(scheduler.timesteps)), scheduler.timesteps, strict=True
+    ):
         seen = scheduler.scale_model_input(latents, time)
         predicted = _guided(model.pipeline.unet, seen, time, conditional, null, float(scale))
         latents = scheduler.step(predicted, time, latents, **options).prev_sample

@@ -82,7 +82,7 @@ def _png(figure: Figure) -> str:
 def _subtitle(runs: Sequence[Run]) -> str:
     models = ", ".join(dict.fromkeys(run.recipe.model.name for run in runs))
     seeds = ", ".join(dict.fromkeys(str(run.recipe.seed) for run in runs))
-    return f"Model {models}; one chain a setting, seed {seeds}: differences of a few percent are noise."
+    return f"Model {models}; one chain a setting, seed {seeds}: a few percent may be noise."
 
 
 def _summary(run: Run) -> dict[str, object]:

@@ -105,17 +105,24 @@ class Theory(ABC):
         Where every generation restarts from the base model, families regress to the base's, here
         taken to be those of generation 0.
         """
-        inheritance: Inheritance = Clonal()
-        if restarts:
-            inheritance = Regression(values["heritability"], base.means, base.within)
-        inherited = inheritance.moments(Moments(parents.means, parents.within))
+
+        def inheritance(base_mean: Array) -> Inheritance:
+            if not restarts:
+                return Clonal()
+            return Regression(values["heritability"], base_mean, base.within)
+
+        inherited = inheritance(base.means).moments(Moments(parents.means, parents.within))
         learnt = Families(inherited.mean, inherited.variance.mean(axis=0))
-        cycle = LifeCycle(
-            inheritance=inheritance,
-            selection=self.selection(values, learnt, direction),
-            mutation=GaussianMutation(values["mutation"]),
-        )
-        after = cycle.step(Moments(parents.means, parents.within))
+        selection = self.selection(values, learnt, direction)
+        mutation = GaussianMutation(values["mutation"])
+
+        # Family by family, because all have one variance: what depends on it alone is then
+        # computed once, which for guidance (a quadrature) is nearly everything.
+        def one(mean: Array, base_mean: Array) -> Moments:
+            cycle = LifeCycle(inheritance(base_mean), selection, mutation)
+            return cycle.step(Moments(mean, parents.within))
+
+        after = jax.vmap(one)(parents.means, base.means)
         return Families(after.mean, after.variance.mean(axis=0))
 
     def all_parameters(self, restarts: bool) -> tuple[Parameter, ...]:

@@ -14,9 +14,7 @@ class Directional(Theory):
     """
 
     name = "directional"
-    parameters = (
-        Parameter("gradient", "b, in 1/sd of generation 0", "positive", 1e-4, 10.0),
-    )
+    parameters = (Parameter("gradient", "b, in 1/sd of generation 0", "positive", 1e-4, 10.0),)
 
     def selection(self, values: Values, families: Families, direction: Array) -> Selection:
         return DirectionalSelection(values["gradient"] * direction)

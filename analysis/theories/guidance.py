@@ -9,7 +9,7 @@ from qtm.selection import Selection
 
 
 class Guidance(Theory):
-    """Every family is guided away from the mixture of all: V_W' = V_W^w V_U^(1-w), V_B' = A(w)^2 V_B.
+    """Families are guided away from their mixture: V_W' = V_W^w V_U^(1-w), V_B' = A(w)^2 V_B.
 
     The unconditional branch is the whole population as it was inherited, with mean m_u and variance
     V_U = V_W + V_B. The scale w is an effective one: real guidance saturates, since at low noise
@@ -17,9 +17,7 @@ class Guidance(Theory):
     """
 
     name = "guidance"
-    parameters = (
-        Parameter("scale", "effective guidance scale w", "positive", 0.05, 20.0),
-    )
+    parameters = (Parameter("scale", "effective guidance scale w", "positive", 0.05, 20.0),)
 
     def selection(self, values: Values, families: Families, direction: Array) -> Selection:
         whole = Moments(families.means.mean(axis=0), families.within + families.means.var(axis=0))

@@ -31,7 +31,13 @@ def tokenizer() -> CLIPTokenizer:
             merges.append(f"{left} {right}")
             left += right
             pieces.append(left)
-    tokens = [*letters, *(f"{letter}</w>" for letter in letters), *dict.fromkeys(pieces), _BOS, _EOS]
+    tokens = [
+        *letters,
+        *(f"{letter}</w>" for letter in letters),
+        *dict.fromkeys(pieces),
+        _BOS,
+        _EOS,
+    ]
     return CLIPTokenizer(
         vocab={token: index for index, token in enumerate(tokens)},
         merges=[tuple(merge.split()) for merge in dict.fromkeys(merges)],  # type: ignore[misc]

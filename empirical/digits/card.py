@@ -20,7 +20,7 @@ BATCH = 250
 
 @dataclass(frozen=True)
 class Judged:
-    """Samples at one guidance scale: share recognised, squared Fréchet distance to the reference."""
+    """Samples at one scale: share recognised, squared Fréchet distance to the reference."""
 
     scale: float
     recognised: float
@@ -118,16 +118,16 @@ Attribution-ShareAlike 3.0 licence.
 ## How good it is
 
 The judge is the classifier that lies beside the weights, trained on the same 4,000 digits. It
-recognises {100 * verdict.accuracy:.1f} % of the 1,000 unseen real digits. Squared Fréchet distances are taken
-in its 64 features, 500 images against the 500 of the reference; the other 500 real digits are at
-{verdict.floor:.2f}, the floor. Samples: 20 DDIM steps.
+recognises {100 * verdict.accuracy:.1f} % of the 1,000 unseen real digits. Squared Fréchet distances
+are taken in its 64 features, 500 images against the 500 of the reference; the other 500 real digits
+are at {verdict.floor:.2f}, the floor. Samples: 20 DDIM steps.
 
 | CFG scale | recognised | Fréchet | times the floor |
 |---:|---:|---:|---:|
 {rows}
 
-Best constant scale by Fréchet distance: {best.scale:g}, where {100 * best.recognised:.1f} % are recognised at
-{best.frechet / verdict.floor:.2f} times the floor.
+Best constant scale by Fréchet distance: {best.scale:g}, where {100 * best.recognised:.1f} % are
+recognised at {best.frechet / verdict.floor:.2f} times the floor.
 
 ## Limits
 

@@ -29,7 +29,7 @@ class Classifier(nn.Module):
         self.head = nn.Linear(FEATURES, 10)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Map images [n, 1, 32, 32] to features [n, 64], before the rectifier, and logits [n, 10]."""
+        """Map images [n, 1, 32, 32] to features [n, 64], not yet rectified, and logits [n, 10]."""
         features = self.body(images)
         return features, self.head(F.relu(features))
 
@@ -52,7 +52,7 @@ def judge(model: Classifier, images: np.ndarray, batch_size: int = 250) -> tuple
 
 
 def train(images: np.ndarray, labels: np.ndarray, seed: int, epochs: int) -> Classifier:
-    """Train on grey images [n, 32, 32] in [0, 1], each visit slightly shifted, turned and scaled."""
+    """Train on grey images [n, 32, 32] in [0, 1], each time slightly shifted, turned, scaled."""
     torch.manual_seed(seed)
     draw = torch.Generator().manual_seed(seed)
     model = Classifier().train()

@@ -23,7 +23,7 @@ _SPLIT_SEED = 0
 
 @dataclass(frozen=True)
 class Digits:
-    """Images [n, 32, 32] (uint8) and their classes [n], the classes in turn: 0, 1, ..., 9, 0, ..."""
+    """Images [n, 32, 32] (uint8) and their classes [n], in turn: 0, 1, ..., 9, 0, 1, ..."""
 
     images: np.ndarray
     labels: np.ndarray

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
 
-import numpy as np
 import torch
 from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
@@ -23,7 +22,7 @@ from empirical.seeds import seed_of
 Advance = Callable[[int], None]
 
 VAE_STEPS = 3_000
-UNET_STEPS = 8_000
+UNET_STEPS = 6_000
 EPOCHS = 40
 BATCH = 64
 CONDITION_DROP = 0.1
@@ -33,10 +32,10 @@ KL_WEIGHT = 0.02
 _WORK = {"classifier": 150_000, "vae": 400, "unet": 256}
 
 DETAILS = f"""The classifier sees the training images {EPOCHS} times, slightly shifted, turned and
-scaled. The autoencoder trains for {VAE_STEPS:,} steps on the squared error plus {KL_WEIGHT} times the
-Kullback-Leibler divergence, the denoiser and its text encoder together for {UNET_STEPS:,} steps on
-predicting the noise, with the condition dropped {100 * CONDITION_DROP:g} % of the time; both in batches of {BATCH} with
-AdamW, warm-up, cosine decay, and averaged (EMA) weights."""
+scaled. The autoencoder trains for {VAE_STEPS:,} steps on the squared error plus {KL_WEIGHT} times
+the Kullback-Leibler divergence, the denoiser and its text encoder together for {UNET_STEPS:,} steps
+on predicting the noise, with the condition dropped {100 * CONDITION_DROP:g} % of the time; both in
+batches of {BATCH} with AdamW, warm-up, cosine decay, and averaged (EMA) weights."""
 
 
 def work() -> int:
@@ -79,7 +78,9 @@ def pretrain(out: Path, kept: Path, seed: int, advance: Advance) -> None:
 def _classifier(train: dataset.Digits, kept: Path, seed: int, advance: Advance) -> nn.Module:
     path = kept / "classifier.safetensors"
     if not path.exists():
-        model = classifier.train(train.images / 255, train.labels, seed_of("classifier", seed), EPOCHS)
+        model = classifier.train(
+            train.images / 255, train.labels, seed_of("classifier", seed), EPOCHS
+        )
         save_file(model.state_dict(), kept / "classifier.part")
         (kept / "classifier.part").replace(path)
     advance(_WORK["classifier"])
@@ -179,8 +180,8 @@ def _optimise(
         optimizer.step()
         keep = min(0.999, (1 + step) / (10 + step))
         with torch.no_grad():
-            for kept, new in zip(average.parameters(), model.parameters(), strict=True):
-                kept.lerp_(new, 1 - keep)
+            for smooth, new in zip(average.parameters(), model.parameters(), strict=True):
+                smooth.lerp_(new, 1 - keep)
         advance(_WORK[stage])
         if step + 1 == steps or time.monotonic() - saved > 60:
             state = {

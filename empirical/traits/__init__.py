@@ -30,7 +30,8 @@ class View:
     """One generation as the traits see it.
 
     `images` [n, height, width, channels] (uint8); `encode` maps them to VAE latents [n, d];
-    `judge` is the classifier, where there is one; `initial` gives a trait of generation 0 by its name, or is None in generation 0.
+    `judge` is the classifier, where there is one; `initial` gives a trait of generation 0 by its
+    name, or is None in generation 0.
     """
 
     images: np.ndarray

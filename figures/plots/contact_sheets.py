@@ -48,7 +48,9 @@ def sheet(run) -> tuple[np.ndarray, list[str]]:
     families = list(dict.fromkeys(captions))
     members = {family: [i for i, c in enumerate(captions) if c == family] for family in families}
     turns = [
-        members[families[i % len(families)]][(i // len(families)) % len(members[families[i % len(families)]])]
+        members[families[i % len(families)]][
+            (i // len(families)) % len(members[families[i % len(families)]])
+        ]
         for i in range(len(probes[0]))
     ]
     rows = [generations[0].images(turns), *probes]

@@ -11,9 +11,9 @@ ORDER = 30
 CAPTION = (
     "Points: measured, with one standard error of sampling. Lines: the theory that predicted the "
     "held-out last generation (open point) best, fitted to the generations before it and run "
-    "freely from generation 0, so its errors add up. A dotted line: no theory predicted better than "
-    "the naive forecast of no change. Rows: mean, variance within and between prompts, in feature "
-    "units (for the latents: averaged over coordinates)."
+    "freely from generation 0, so its errors add up. A dotted line: no theory predicted better "
+    "than the naive forecast of no change. Rows: mean, variance within and between prompts, in "
+    "feature units (for the latents: averaged over coordinates)."
 )
 
 
@@ -54,7 +54,9 @@ def _draw_one(axes: np.ndarray, comparison, colour) -> None:
     errors = (
         s.scale * np.sqrt(s.within / images),
         measured[1] * np.sqrt(2 / s.dof),
-        np.sqrt(np.square(2 * s.scale**2) * s.between * s.within * np.mean(1 / s.sizes) / (families - 1)),
+        np.sqrt(
+            np.square(2 * s.scale**2) * s.between * s.within * np.mean(1 / s.sizes) / (families - 1)
+        ),
     )
     best = comparison.best.fit
     style = "-" if comparison.beats_no_change else ":"

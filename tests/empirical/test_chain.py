@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import contents, tiny
+from tiny_chain import contents, tiny
 
 from empirical import chain, files, recipe
 from empirical.data import Population

@@ -120,7 +120,9 @@ def test_a_loss_that_is_no_number_stops_with_advice(base, population, tmp_path, 
     monkeypatch.setattr(
         finetuning.F, "mse_loss", lambda a, b: real(a, b) * torch.tensor(float("nan"))
     )
-    with pytest.raises(UserError, match=r"generation 3 became nan .* lower 'finetune.learning_rate'"):
+    with pytest.raises(
+        UserError, match=r"generation 3 became nan .* lower 'finetune.learning_rate'"
+    ):
         finetune(base, population, TABLE, 0, 3, tmp_path)
     assert not list(tmp_path.rglob("*.safetensors"))
     assert not (tmp_path / "loss.csv").exists()

@@ -56,7 +56,10 @@ def test_every_guidance_rule_can_be_asked_for():
     [
         ({"generation": 3}, ["'generation'", "did you mean 'generations'"]),
         ({"finetune": {"stepz": 1}}, ["'finetune.stepz'", "did you mean 'steps'", "'rank'"]),
-        ({"generate": {"guidance": {"rule": "constant", "scal": 1}}}, ["guidance.scal'", "'scale'"]),
+        (
+            {"generate": {"guidance": {"rule": "constant", "scal": 1}}},
+            ["guidance.scal'", "'scale'"],
+        ),
         ({"finetune": {"steps": 0}}, ["'finetune.steps' is 0", "greater than 0"]),
         ({"data": {"size": -5}}, ["'data.size' is -5", "greater than 0"]),
         ({"generations": 2.5}, ["'generations' is 2.5", "whole number"]),

@@ -20,7 +20,10 @@ def constant(scale):
 @pytest.mark.parametrize("scale", [1.0, 3.0, 7.5])
 def test_it_draws_what_the_stock_pipeline_draws(digits, scale):
     noise = torch.stack(
-        [torch.randn(digits.latent_shape, generator=torch.Generator().manual_seed(s)) for s in SEEDS]
+        [
+            torch.randn(digits.latent_shape, generator=torch.Generator().manual_seed(s))
+            for s in SEEDS
+        ]
     )
     stock = digits.pipeline
     stock.set_progress_bar_config(disable=True)

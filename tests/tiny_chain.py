@@ -1,11 +1,8 @@
-"""One tiny chain on the embedded model, shared by the tests that read a run."""
+"""The tiny recipe of the tests, and the files of a run to compare."""
 
 from pathlib import Path
 
-import pytest
-
 from empirical import recipe
-from empirical.records import Run
 
 TINY = {
     "generations": 2,
@@ -33,18 +30,3 @@ def contents(folder: Path) -> dict[str, bytes]:
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in (".lock", "provenance.json")
     }
-
-
-@pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory) -> Run:
-    from empirical import chain
-
-    return chain.run(tiny(), tmp_path_factory.mktemp("runs") / "tiny")
-
-
-@pytest.fixture(scope="session")
-def digits():
-    """The embedded model. Tests leave no adapter in it."""
-    from empirical import model
-
-    return model.load("digits")

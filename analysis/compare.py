@@ -101,9 +101,10 @@ def predict(fitted: Fit) -> Prediction:
     means, within = np.asarray(expected.means)[t], np.asarray(expected.within)[t]
     if fitted.theory.name == NAIVE:
         # What was measured is the forecast as it stands, sampling error and all.
-        within, between = series.within[t], series.between[t]
+        between = series.between[t]
     else:
-        between = means.var(axis=0, ddof=1) + within * np.mean(1 / series.sizes)
+        drift = within * np.mean(1 / series.sizes) / fitted.values["effective_share"]
+        between = means.var(axis=0, ddof=1) + drift
     _, families, components = series.means.shape
     return Prediction(
         fitted,

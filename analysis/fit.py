@@ -4,10 +4,9 @@ The images that are measured are those that the next generation learns from, so 
 an exact starting point and the likelihood is a product over transitions t -> t + 1. With the
 expected families (m_c', V_W') of a theory and the effective share r = N_e/N,
 
-    m_c ~ N(m_c', V_W'/(r n_c)),    ln s^2 ~ N(ln V_W' + psi(v) - ln v, psi_1(v)),  v = r dof/2,
+    m_c ~ N(m_c', V_W'/(r n_c)),    s^2 ~ V_W' chi2_{r dof}/(r dof).
 
-psi and psi_1 the digamma and trigamma functions: mean and variance of the logarithm of a
-chi-squared variance. r < 1 says that finetuning shakes families more than sampling alone would.
+r < 1 says that finetuning shakes families more than sampling alone would.
 Components of a trait enter as if independent; where they are not, standard errors are too small.
 """
 
@@ -19,12 +18,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array, lax
-from jax.scipy.special import digamma
+from jax.scipy.special import gammaln
 from scipy.optimize import minimize
 from scipy.stats import qmc
 
 from analysis.series import Series
-from analysis.theories import Families, Parameter, Theory, Values
+from analysis.theories import EFFECTIVE, Families, Parameter, Theory, Values
 
 STARTS = 8
 _NOWHERE = 1e12
@@ -55,9 +54,13 @@ class Fit:
 
     @property
     def aicc(self) -> float:
-        """Akaike's criterion with the correction for few observations; smaller is better."""
+        """Akaike's criterion with the correction for few observations; smaller is better.
+
+        Infinite with too few observations for the parameters. The direction that directional and
+        truncation selection take from the data, a sign a component, is not counted.
+        """
         k, n = len(self.values), self.observations
-        return -2 * self.log_likelihood + 2 * k * n / max(n - k - 1, 1e-9)
+        return -2 * self.log_likelihood + 2 * k * n / (n - k - 1) if n > k + 1 else float("inf")
 
 
 def fit(theory: Theory, series: Series, generations: int | None = None) -> Fit:
@@ -111,6 +114,8 @@ def _warnings(
     if loss >= _NOWHERE:
         said.append("the likelihood is finite nowhere")
     for p, is_low, is_stuck in zip(parameters, low, stuck, strict=True):
+        if is_stuck and not is_low and p.name == EFFECTIVE.name:
+            continue  # drift is that of sampling: how it should be, not a failure to fit
         if is_stuck:
             bound = f"lower bound {p.low:g}" if is_low else f"upper bound {p.high:g}"
             said.append(f"{p.name} is at its {bound}")
@@ -137,7 +142,7 @@ class Observed:
 
 def observed(series: Series, last: int) -> Observed:
     """Return a series of which a fit may see the first `last` transitions."""
-    shift = series.means[last].mean(axis=0) - series.means[0].mean(axis=0)
+    shift = np.average(series.means[last] - series.means[0], axis=0, weights=series.sizes)
     return Observed(
         jnp.asarray(series.means),
         jnp.asarray(series.within),
@@ -178,17 +183,18 @@ def _likelihood(theory: type[Theory], restarts: bool):
         values = {p.name: p.from_real(x[i]) for i, p in enumerate(parameters)}
         share = values["effective_share"]
         # What is learnt from is the images themselves: their variance has ddof = 0.
-        within = _population_variance(data, data.within)
-        base = Families(data.means[0], within[0])
+        population = _population_variance(data, data.within)
+        within = data.within if theory.as_measured else population
+        base = Families(data.means[0], population[0])
 
         def transition(t: Array) -> Transitions:
             parents = Families(data.means[t], within[t])
             expected = theory().produce(values, parents, base, restarts, data.direction)
             spread = expected.within / (share * data.sizes[:, None])
             of_means = _normal(data.means[t + 1], expected.means, spread)
-            v = share * data.dof[t + 1] / 2
-            centre = jnp.log(expected.within) + digamma(v) - jnp.log(v)
-            of_variance = _normal(jnp.log(data.within[t + 1]), centre, _trigamma(v))
+            of_variance = _log_chi_squared(
+                data.within[t + 1], expected.within, share * data.dof[t + 1]
+            )
             return Transitions(of_means.sum() + of_variance.sum(), expected.means, expected.within)
 
         found = jax.vmap(transition)(jnp.arange(len(data.used)))
@@ -198,30 +204,14 @@ def _likelihood(theory: type[Theory], restarts: bool):
     return jax.jit(jax.value_and_grad(loss, has_aux=True))
 
 
-def _trigamma(v: Array) -> Array:
-    """psi_1(v) by recurrence to v + 6 and the asymptotic series: 1e-10 relative for v > 0.
-
-    JAX's polygamma is a series of its own for any order, an order of magnitude slower to compile.
-    """
-    total = sum(1 / jnp.square(v + i) for i in range(6))
-    w = 1 / (v + 6)
-    w2 = w * w
-    tail = w * (1 + w / 2 + w2 * (1 / 6 - w2 * (1 / 30 - w2 * (1 / 42 - w2 / 30))))
-    return total + tail
+def _log_chi_squared(measured: Array, variance: Array, dof: Array) -> Array:
+    """Log density of ln s^2 where s^2 = variance * chi2_dof/dof."""
+    v, y = dof / 2, jnp.log(measured / variance)
+    return v * jnp.log(v) - gammaln(v) + v * (y - jnp.exp(y))
 
 
 def _normal(z: Array, mean: Array, variance: Array) -> Array:
     return -0.5 * (jnp.log(2 * jnp.pi * variance) + jnp.square(z - mean) / variance)
-
-
-@cache
-def _objective(theory: type[Theory], restarts: bool):
-    """Return the negative log-likelihood, its gradient and its Hessian, compiled once a theory."""
-
-    def loss(x: Array, data: Observed) -> Array:
-        return -log_likelihoods(theory(), restarts, x, data).sum()
-
-    return jax.jit(loss), jax.jit(jax.value_and_grad(loss)), jax.jit(jax.hessian(loss))
 
 
 def _standard_errors(
@@ -258,7 +248,7 @@ def trajectory(fitted: Fit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Run the fitted theory freely from generation 0 on, without random drift.
 
     Returns the mean [G + 1, D], the within-family variance [G + 1, D] and the variance of family
-    means [G + 1, D] that would be measured, which holds V_W/n_c of sampling error. Feature units.
+    means [G + 1, D] that would be measured, which holds V_W/(r n_c) of drift. Feature units.
     """
     s = fitted.series
     data = observed(s, fitted.transitions)
@@ -266,8 +256,9 @@ def trajectory(fitted: Fit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     values = {name: jnp.asarray(v) for name, v in fitted.values.items()}
     means, within = (np.array(a) for a in run(values, data))
     between = means.var(axis=1, ddof=1)
-    between[1:] += within[1:] * np.mean(1 / s.sizes)
-    return s.centre + s.scale * means.mean(axis=1), within * s.scale**2, between * s.scale**2
+    between[1:] += within[1:] * np.mean(1 / s.sizes) / fitted.values["effective_share"]
+    mean = np.average(means, axis=1, weights=s.sizes)
+    return s.centre + s.scale * mean, within * s.scale**2, between * s.scale**2
 
 
 @cache

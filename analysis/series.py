@@ -16,7 +16,8 @@ class Series:
     With G generations after generation 0, C families and D components (1 for a scalar trait), in
     units of generation 0's standard deviation, component by component, around its mean:
     `means` [G + 1, C, D]; `within` [G + 1, D], pooled over families, ddof = 1; `dof` [G + 1, D],
-    the degrees of freedom of `within`, fewer than n - C where the trait has heavy tails;
+    the degrees of freedom of `within`, fewer than n - C where the trait has heavy tails in that
+    generation;
     `sizes` [C], images per family. `centre` and `scale` [D] lead back to feature units.
     `restarts`: whether every generation starts from the base model.
     """
@@ -40,12 +41,6 @@ class Series:
     def between(self) -> np.ndarray:
         """Variance of the family means [G + 1, D], ddof = 1."""
         return self.means.var(axis=1, ddof=1)
-
-    def head(self, generations: int) -> "Series":
-        """Return the series up to a generation, without the later ones."""
-        end = generations + 1
-        cut = {name: getattr(self, name)[:end] for name in ("means", "within", "dof")}
-        return Series(**{**self.__dict__, **cut})
 
 
 def series(run: Run, trait: str, components: Sequence[int] | None = None) -> Series:
@@ -80,9 +75,13 @@ def series(run: Run, trait: str, components: Sequence[int] | None = None) -> Ser
     within = np.stack([np.square(r).sum(axis=0) / spare for r in rest])
     scale = values[0].std(axis=0)
     # A millionth of the typical variance is rounding, not a trait.
-    varies = np.all(within > 1e-6 * np.median(within[0]), axis=0) & (scale > 0)
+    varies = (within[0] > 1e-6 * np.median(within[0])) & (scale > 0)
+    # What has collapsed altogether keeps a finite logarithm.
+    within = np.maximum(within, 1e-9 * within[0])
     if not varies.any():
-        raise UserError(f"trait '{trait}' of the run '{run.folder}' does not vary within prompts")
+        raise UserError(
+            f"trait '{trait}' of the run '{run.folder}' does not vary within prompts in generation 0"
+        )
     kept = np.flatnonzero(varies)
     centre = values[0].mean(axis=0)
     dof = np.stack([_degrees_of_freedom(r, spare) for r in rest])

@@ -6,6 +6,7 @@ sampling) -> mutate (whatever noise the two add) -> sample N images. Generation 
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock, Timeout
 
-from empirical import data, files, metrics, model, provenance
+from empirical import data, files, metrics, model, provenance, sampling
 from empirical.data import Population
 from empirical.errors import UserError
 from empirical.generator import Advance, DiffusionGenerator, Generator
@@ -35,6 +36,7 @@ def run(recipe: Recipe, folder: Path, advance: Advance = lambda count: None) -> 
     _must_be_free(folder, recipe)
     base = model.load(recipe.model.name)
     real = data.real(recipe.data, base.side, base.mode, recipe.seed)
+    sampling.prepare(base, recipe.generate.sampler, recipe.generate.steps)
     _must_have_room(folder, recipe, base)
     with _claimed(folder, recipe, str(base.device)):
         generator = DiffusionGenerator(base, recipe)
@@ -55,6 +57,7 @@ def loop(
     generation 0 takes their place.
     """
     chain = Run(folder)
+    _write_recipe(chain, recipe)
     for number in range(recipe.generations + 1):
         generation = chain.generation(number)
         if generation.done:
@@ -67,8 +70,8 @@ def loop(
             before = chain.generation(number - 1)
             parents = Population(before.images(), tuple(before.captions))
             generator.fit(parents, number, generation.folder, advance)
-            _draw_images(generator, generation, real.captions, recipe, advance)
-        _draw_probes(generator, generation, real.captions, recipe, advance)
+            _draw_images(generator, generation, tuple(before.captions), recipe, advance)
+        _draw_probes(generator, generation, recipe, advance)
         _measure(generator, chain, generation, reference)
         files.sweep(generation.folder)
         files.write_json(generation.folder / "done.json", _digest(generation))
@@ -111,22 +114,20 @@ def _draw_images(
 
 
 def _draw_probes(
-    generator: Generator,
-    generation: Generation,
-    captions: tuple[str, ...],
-    recipe: Recipe,
-    advance: Advance,
+    generator: Generator, generation: Generation, recipe: Recipe, advance: Advance
 ) -> None:
     """Draw a few images from prompts and seeds that are the same in every generation.
 
     The population itself takes fresh seeds each time: with the same noise again and again its
     sampling errors would add up instead of averaging out.
     """
-    families = list(dict.fromkeys(captions))
+    families = list(dict.fromkeys(generation.captions))
     prompts = [families[i % len(families)] for i in range(PROBES)]
     seeds = [seed_of("probe", recipe.seed, i) for i in range(PROBES)]
-    for i, pixels in enumerate(generator.sample(prompts, seeds, advance)):
-        files.write_image(generation.folder / "probes" / _name(i), pixels)
+    for batch in model.batches(PROBES, recipe.generate.batch_size):
+        images = generator.sample([prompts[i] for i in batch], [seeds[i] for i in batch], advance)
+        for i, pixels in zip(batch, images, strict=True):
+            files.write_image(generation.folder / "probes" / _name(i), pixels)
 
 
 def _write_images(generation: Generation, real: Population, seeds: list[None]) -> None:
@@ -170,15 +171,16 @@ def _measure(
     compared = "generation 0"
     if view.judged is not None and reference is not None and generator.judge is not None:
         real, compared = generator.judge.look(reference)[0], "held-out real images"
-    accuracy = None
-    if generator.judge is not None and set(captions) <= set(generator.judge.classes):
-        accuracy = metrics.accuracy(view.judged[1], captions)
+    accuracy, diversity = None, metrics.diversity(measured, captions)
+    judge, judged = generator.judge, view.judged
+    if judge is not None and judged is not None and set(captions) <= set(judge.classes):
+        accuracy = metrics.accuracy(judged[1], captions)
     files.write_json(
         generation.folder / "metrics.json",
         {
             "accuracy": accuracy,
             "frechet": metrics.frechet(measured, real),
-            "diversity": metrics.diversity(measured, captions),
+            "diversity": diversity if math.isfinite(diversity) else None,
             "features": features,
             "reference": compared,
         },
@@ -201,7 +203,7 @@ def _must_be_free(folder: Path, recipe: Recipe) -> None:
     """Raise `UserError` where the folder belongs to anything but a run of this very recipe."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"'{folder}' is a file, where the run wants a folder")
-    if not folder.exists() or not any(p.name != ".lock" for p in folder.iterdir()):
+    if not folder.exists() or all(p.name.startswith(".") for p in folder.iterdir()):
         return
     if not (folder / "recipe.toml").is_file():
         raise UserError(f"the folder '{folder}' is not empty and holds no run; name another one")
@@ -252,8 +254,8 @@ def _claimed(folder: Path, recipe: Recipe, device: str) -> Iterator[None]:
     except Timeout:
         raise UserError(f"another process is at work on the run '{folder}'") from None
     try:
-        if not (folder / "recipe.toml").is_file():
-            files.write_text(folder / "recipe.toml", dump(recipe))
+        # First of all: it is what makes the folder a run that can be resumed.
+        _write_recipe(Run(folder), recipe)
         path = folder / "provenance.json"
         sessions = json.loads(path.read_text())["sessions"] if path.is_file() else []
         this = {**provenance.of_this_process(device), "started": provenance.now(), "ended": None}
@@ -263,6 +265,11 @@ def _claimed(folder: Path, recipe: Recipe, device: str) -> Iterator[None]:
         files.write_json(path, {"sessions": [*sessions, this]})
     finally:
         lock.release()
+
+
+def _write_recipe(chain: Run, recipe: Recipe) -> None:
+    if not (chain.folder / "recipe.toml").is_file():
+        files.write_text(chain.folder / "recipe.toml", dump(recipe))
 
 
 def _name(index: int) -> str:

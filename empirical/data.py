@@ -11,6 +11,9 @@ from empirical.errors import UserError
 from empirical.recipe import DataTable
 from empirical.seeds import seed_of
 
+_BROKEN = (
+    UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError,
+)  # fmt: skip
 _IMAGES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
 
 
@@ -77,7 +80,7 @@ def captioned(folder: Path) -> list[tuple[Path, str]]:
 
 def _listed(folder: Path, table: Path) -> list[tuple[Path, str]]:
     pairs = []
-    for number, line in enumerate(table.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(_text(table).splitlines(), start=1):
         if not line.strip():
             continue
         try:
@@ -102,14 +105,21 @@ def _beside(image: Path) -> str:
             f"the image '{image}' has no caption: give it one in '{caption.name}' beside it, or "
             f"all of them in metadata.jsonl"
         )
-    return caption.read_text(encoding="utf-8").strip()
+    return _text(caption).strip()
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(f"'{path}' is not a text file in UTF-8: {error}") from error
 
 
 def _open(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
             return ImageOps.exif_transpose(image).copy()
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except _BROKEN as error:
         raise UserError(f"the image '{path}' is broken or no image: {error}") from error
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import safetensors.torch
 import torch
 from diffusers import DDPMScheduler
-from diffusers.utils import convert_state_dict_to_diffusers
 from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor
 from torch.nn import functional as F
@@ -70,7 +69,9 @@ def finetune(
     Afterwards the adapter is in the model; `attach` puts one there from disk.
     Raises `UserError` when the loss is no longer a number.
     """
+    checkpoint = folder / "lora" / ".checkpoint.pt"
     if (folder / "lora" / WEIGHTS).is_file():
+        checkpoint.unlink(missing_ok=True)
         advance(3 * table.steps * table.batch_size)
         attach(model, table.rank, folder / "lora" / WEIGHTS)
         return
@@ -80,7 +81,6 @@ def finetune(
     unet = model.pipeline.unet
     weights = [p for p in unet.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=table.learning_rate, weight_decay=1e-2)
-    checkpoint = folder / "lora" / ".checkpoint.pt"
     losses = _restore(checkpoint, model, optimizer)
     advance(3 * len(losses) * table.batch_size)
 
@@ -168,16 +168,12 @@ def _draw(
 
 def _target(schedule: DDPMScheduler, latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
     match schedule.config.prediction_type:
-        case "epsilon":
-            return noise
         case "v_prediction":
             return schedule.get_velocity(latents, noise, times)
         case "sample":
             return latents
-        case other:
-            raise UserError(
-                f"the model predicts '{other}', known are 'epsilon', 'v_prediction', 'sample'"
-            )
+        case _:
+            return noise
 
 
 def _must_be_finite(
@@ -194,10 +190,9 @@ def _must_be_finite(
 
 def _serialise(model: Model, config: LoraConfig) -> bytes:
     layers = get_peft_model_state_dict(model.pipeline.unet, adapter_name=_ADAPTER)
-    layers = {
-        f"unet.{name}": value.detach().cpu().contiguous()
-        for name, value in convert_state_dict_to_diffusers(layers).items()
-    }
+    # The names stay peft's: the converter of diffusers renames attention layers but not
+    # convolutions, and its loader then drops every attention layer of the mixture without an error.
+    layers = {f"unet.{name}": value.detach().cpu().contiguous() for name, value in layers.items()}
     plain = {k: sorted(v) if isinstance(v, set) else v for k, v in config.to_dict().items()}
     described = {f"unet.{name}": value for name, value in plain.items() if value is not None}
     # One key only: safetensors writes several in an order that changes from process to process.
@@ -206,14 +201,12 @@ def _serialise(model: Model, config: LoraConfig) -> bytes:
 
 
 def _load(model: Model, path: Path) -> None:
-    prefix = "unet."
-    layers = {k.removeprefix(prefix): v for k, v in safetensors.torch.load_file(path).items()}
-    from diffusers.utils import convert_unet_state_dict_to_peft
-
-    layers = convert_unet_state_dict_to_peft(layers)
-    result = set_peft_model_state_dict(model.pipeline.unet, layers, adapter_name=_ADAPTER)
-    if getattr(result, "unexpected_keys", None):
-        raise UserError(f"the adapter '{path}' does not fit the model: {result.unexpected_keys[0]}")
+    layers = {k.removeprefix("unet."): v for k, v in safetensors.torch.load_file(path).items()}
+    wanted = get_peft_model_state_dict(model.pipeline.unet, adapter_name=_ADAPTER).keys()
+    if layers.keys() != wanted:
+        odd = min(layers.keys() ^ wanted)
+        raise UserError(f"the adapter '{path}' does not fit the model: it differs in '{odd}'")
+    set_peft_model_state_dict(model.pipeline.unet, layers, adapter_name=_ADAPTER)
 
 
 def _save_checkpoint(

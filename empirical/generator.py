@@ -37,7 +37,7 @@ class Generator(Protocol):
         """Map images to latent coordinates [n, d]."""
         ...
 
-    @property
+    @cached_property
     def judge(self) -> Judge | None:
         """The classifier of this kind of images, where there is one."""
         ...

@@ -23,6 +23,7 @@ diffusers_logging.disable_progress_bar()
 transformers_logging.disable_progress_bar()
 
 EMBEDDED = Path(__file__).parent / "models"
+PREDICTIONS = {"epsilon", "v_prediction", "sample"}
 
 
 def device_of_choice() -> torch.device:
@@ -50,13 +51,30 @@ def load(name: str, device: torch.device | None = None) -> "Model":
             feature_extractor=None,
             requires_safety_checker=False,
         ).to(dtype=torch.float32)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
             f"the model '{name}' is neither an embedded model ({', '.join(embedded_names())}), nor "
             f"a folder or hub id that loads as a StableDiffusionPipeline: {reason}"
         ) from error
+    _must_be_plain(name, pipeline)
     return Model(pipeline, device or device_of_choice(), embedded if embedded.is_dir() else folder)
+
+
+def _must_be_plain(name: str, pipeline: StableDiffusionPipeline) -> None:
+    """Raise `UserError` for relatives of Stable Diffusion that load as it but want other inputs."""
+    unet, vae = pipeline.unet.config, pipeline.vae.config
+    if unet.in_channels != vae.latent_channels or unet.addition_embed_type is not None:
+        raise UserError(
+            f"the model '{name}' is no plain text-to-image pipeline (Stable Diffusion 1 or 2): its "
+            f"denoiser takes {unet.in_channels} channels for latents of {vae.latent_channels}"
+            + (" and further embeddings" if unet.addition_embed_type is not None else "")
+        )
+    kind = pipeline.scheduler.config.get("prediction_type", "epsilon")
+    if kind not in PREDICTIONS:
+        raise UserError(
+            f"the model '{name}' predicts '{kind}', known are {', '.join(sorted(PREDICTIONS))}"
+        )
 
 
 def embedded_names() -> list[str]:

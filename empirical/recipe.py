@@ -35,7 +35,7 @@ class DataTable(_Table):
     """Which real images are generation 0: an embedded set or a folder, and how many of them."""
 
     name: Annotated[str, Field(min_length=1)] = "digits"
-    size: Positive = 500
+    size: Annotated[int, Field(ge=2)] = 500
 
 
 class FinetuneTable(_Table):
@@ -106,9 +106,10 @@ def _sentence(error: dict[str, Any]) -> str:
     path = [str(part) for part in error["loc"]]
     rules = {rule.model_fields["rule"].annotation: rule for rule in GuidanceRule.__subclasses__()}
     names = {get_args(annotation)[0]: rule for annotation, rule in rules.items()}
-    # A member of a union puts its tag into the path, where no such key is in the file.
-    rule = next((names[part] for part in path if part in names and path[:1] == ["generate"]), None)
-    path = [part for part in path if part not in names]
+    # A member of the union puts its tag into the path, where no such key is in the file.
+    rule = None
+    if path[:2] == ["generate", "guidance"] and len(path) > 2 and path[2] in names:
+        rule = names[path.pop(2)]
     key, value, context = ".".join(path), error.get("input"), error.get("ctx", {})
     match error["type"]:
         case "extra_forbidden":

@@ -27,7 +27,7 @@ class Generation:
         return (self.folder / "done.json").is_file()
 
     def metadata(self) -> list[dict[str, Any]]:
-        """Return one row for each image: file_name, text, generation, index, and seed."""
+        """Return one row for each image: file_name, text, generation, and seed."""
         text = (self.folder / "images" / "metadata.jsonl").read_text(encoding="utf-8")
         return [json.loads(line) for line in text.splitlines()]
 
@@ -111,7 +111,7 @@ class Run:
             moments.table(g.number, {name: g.trait(name) for name in g.traits()}, g.captions)
             for g in self.generations()
         ]
-        table = pd.concat(frames, ignore_index=True)
+        table: pd.DataFrame = pd.concat(frames, ignore_index=True)
         # Seventeen digits give every float64 back.
         files.write_text(
             self.folder / "moments.csv", table.to_csv(index=False, float_format="%.17g")

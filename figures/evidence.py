@@ -34,6 +34,11 @@ class Evidence:
         return pd.concat(frames, ignore_index=True)
 
 
+def label(run: Run) -> str:
+    """Name a run in a legend, with what sets it apart."""
+    return f"{run.name} ({describe(run)})"
+
+
 def describe(run: Run) -> str:
     """Say in a few words what sets a run apart: its guidance, and its condition drop if any."""
     recipe = run.recipe

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -95,11 +96,15 @@ def _summary(run: Run) -> dict[str, object]:
         "what": describe(run),
         "generations": int(latent.index[-1]),
         "images": run.recipe.data.size,
-        "within": f"{ratio['within']:.2f}",
-        "between": f"{ratio['between']:.2f}",
+        "within": _or_dash(ratio["within"]),
+        "between": _or_dash(ratio["between"]),
         "accuracy": _from_to(metrics["accuracy"], ".2f"),
         "frechet": _from_to(metrics["frechet"], ".1f"),
     }
+
+
+def _or_dash(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.2f}"
 
 
 def _from_to(column: pd.Series, how: str) -> str:

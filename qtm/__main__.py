@@ -7,6 +7,7 @@ a theorist needs no torch.
 import errno
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,7 +93,7 @@ def fit(
         files.write_text(csv, table.to_csv(index=False))
     numbers = ["score", "mean_error", "within_error", "between_error", "aicc"]
     shown = table[["run", "theory", *numbers, "parameters", "warnings"]]
-    print(shown.to_string(index=False, float_format=lambda value: f"{value:.3f}"))
+    print(shown.round(3).to_string(index=False))
 
 
 @app.command()
@@ -143,12 +144,12 @@ def pretrain_digits(
 ) -> None:
     """Train the embedded model `digits` from scratch, judge it, and write its card.
 
-    State is kept in OUT.work while it goes; the same command given again goes on from there.
+    State is kept in OUT.seed-SEED while it goes; the same command given again goes on from there.
     """
     from empirical.digits import card, pretrain
 
     with _progress(f"pretrain {out}", pretrain.work() + card.work()) as advance:
-        pretrain.pretrain(out, out.with_name(f"{out.name}.work"), seed, advance)
+        pretrain.pretrain(out, out.with_name(f"{out.name}.seed-{seed}"), seed, advance)
         card.write(out, card.judge(out, seed, advance), seed, pretrain.DETAILS)
     print(out)
 
@@ -156,6 +157,16 @@ def pretrain_digits(
 @contextmanager
 def _progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show one bar for a whole job, or a line every tenth of it where there is no terminal."""
+    try:
+        with _bar(what, total) as advance:
+            yield advance
+    except KeyboardInterrupt:
+        print("\nqtm: interrupted; give the same command again to go on", file=sys.stderr)
+        raise SystemExit(130) from None
+
+
+@contextmanager
+def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -213,6 +224,7 @@ def main() -> None:
     """Run the command line; mistakes end in one sentence and exit code 2."""
     for quiet in ("TRANSFORMERS_VERBOSITY", "DIFFUSERS_VERBOSITY"):
         os.environ.setdefault(quiet, "error")
+    warnings.formatwarning = lambda message, *_, **__: f"qtm: {message}\n"
     try:
         app()
     except UserError as error:
@@ -226,9 +238,6 @@ def main() -> None:
         )
     except OSError as error:
         sentence = _sentence(error)
-    except KeyboardInterrupt:
-        print("\nqtm: interrupted; give the same command again to go on", file=sys.stderr)
-        sys.exit(130)
     else:
         return
     print(f"qtm: {sentence}", file=sys.stderr)

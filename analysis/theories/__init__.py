@@ -26,7 +26,7 @@ Values = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of a theory: its name, meaning, range, and where the search for it starts.
+    """A parameter of a theory: its name, meaning and range.
 
     `domain` is "positive" (searched on a log scale), "share" (in (0, 1), on a logit scale) or
     "real"; `low` and `high` bound the search, in the parameter's own units.
@@ -89,6 +89,9 @@ class Theory(ABC):
 
     name: str
     parameters: tuple[Parameter, ...]
+    # Whether parents come with the variance as measured (ddof = 1), or as that of the very images
+    # that are learnt from (ddof = 0).
+    as_measured: bool = False
 
     @abstractmethod
     def selection(self, values: Values, families: Families, direction: Array) -> Selection:

@@ -11,9 +11,10 @@ from qtm.selection import Selection
 class Guidance(Theory):
     """Families are guided away from their mixture: V_W' = V_W^w V_U^(1-w), V_B' = A(w)^2 V_B.
 
-    The unconditional branch is the whole population as it was inherited, with mean m_u and variance
-    V_U = V_W + V_B. The scale w is an effective one: real guidance saturates, since at low noise
-    the conditional and the unconditional score agree, so w stays below the scale of the recipe.
+    The unconditional branch is the whole population as it was inherited, every family counting the
+    same, with mean m_u and variance V_U = V_W + V_B. The scale w is an effective one: real guidance
+    saturates, since at low noise the conditional and the unconditional score agree, so w stays
+    below the scale of the recipe.
     """
 
     name = "guidance"

@@ -12,6 +12,7 @@ class NoChange(Theory):
 
     name = "no change"
     parameters = ()
+    as_measured = True
 
     def selection(self, values: Values, families: Families, direction: Array) -> Selection:
         return Neutral()

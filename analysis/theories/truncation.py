@@ -1,8 +1,7 @@
 """Truncation selection, the form of selection by which collapse was first explained."""
 
-import equinox as eqx
-import jax.random as jr
 from jax import Array
+from jaxtyping import PRNGKeyArray
 
 from analysis.theories import Families, Parameter, Theory, Values
 from qtm import Individuals, Moments
@@ -29,12 +28,12 @@ class Mirrored(Selection):
     """A selection that sees the trait as z or as -z, by a sign for every component."""
 
     selection: Selection
-    sign: Array = eqx.field()
+    sign: Array
 
     def moments(self, state: Moments) -> Moments:
         after = self.selection.moments(Moments(self.sign * state.mean, state.variance))
         return Moments(self.sign * after.mean, after.variance)
 
-    def individuals(self, state: Individuals, key: jr.PRNGKey, size: int) -> Individuals:
+    def individuals(self, state: Individuals, key: PRNGKeyArray, size: int) -> Individuals:
         mirrored = Individuals(self.sign * state.values)
         return Individuals(self.sign * self.selection.individuals(mirrored, key, size).values)

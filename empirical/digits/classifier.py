@@ -12,6 +12,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from empirical.errors import UserError
+
 FEATURES = 64
 
 
@@ -37,9 +39,11 @@ class Classifier(nn.Module):
 def load(folder: Path) -> Classifier:
     """Load the classifier that lies in a folder as ``model.safetensors``."""
     model = Classifier()
-    model.load_state_dict(
-        {name: value.float() for name, value in load_file(folder / "model.safetensors").items()}
-    )
+    weights = load_file(folder / "model.safetensors")
+    try:
+        model.load_state_dict({name: value.float() for name, value in weights.items()})
+    except RuntimeError as error:
+        raise UserError(f"'{folder}' holds no classifier of digits: remove it") from error
     return model.eval()
 
 

@@ -7,7 +7,8 @@ from figures.evidence import Evidence, describe
 
 ORDER = 10
 CAPTION = (
-    "Each column is one prompt and one seed, each row one generation; all chains share the seeds. "
+    "Each column is one prompt and one seed, each row one generation; chains with the same recipe "
+    "seed share the seeds of their images. "
     "The first row is real data (generation 0; other pictures of the same prompts), the second the "
     "base model before any finetuning. High guidance swells and repeats; low guidance blurs and "
     "mixes the prompts."

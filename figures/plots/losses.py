@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from figures.evidence import Evidence, describe, palette
+from figures.evidence import Evidence, palette
 
 ORDER = 40
 CAPTION = (
@@ -26,7 +26,7 @@ def draw(evidence: Evidence) -> Figure | None:
             smooth = loss["loss"].rolling(max(1, len(loss) // 10), min_periods=1).mean()
             shade = 0.25 + 0.75 * generation.number / len(later)
             axis.plot(loss["step"], smooth, color=colours[run.name], alpha=shade, linewidth=1.1)
-        axis.set_title(describe(run), fontsize=8)
+        axis.set_title(run.name)
         axis.set_xlabel("step")
     axes[0].set_ylabel("loss")
     return figure

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.fit import trajectory
-from figures.evidence import Evidence, describe, palette
+from figures.evidence import Evidence, palette
 
 ORDER = 30
 CAPTION = (
@@ -36,7 +36,7 @@ def draw(evidence: Evidence) -> Figure | None:
             axes[row, column].set_ylim(bottom=0)
     for row, label in enumerate(("mean", "within prompts, $V_W$", "between prompts, $V_B$")):
         axes[row, 0].set_ylabel(label)
-    handles = [Line2D([], [], color=colours[r.name], label=describe(r)) for r in evidence.runs]
+    handles = [Line2D([], [], color=colours[r.name], label=label(r)) for r in evidence.runs]
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 
@@ -61,7 +61,9 @@ def _draw_one(axes: np.ndarray, comparison, colour) -> None:
     best = comparison.best.fit
     style = "-" if comparison.beats_no_change else ":"
     for axis, values, error, line in zip(axes, measured, errors, trajectory(best), strict=True):
-        z, e = values.mean(axis=1), error.mean(axis=1)
+        # The mean over components, and its error if these are independent.
+        z = values.mean(axis=1)
+        e = np.sqrt(np.square(error).sum(axis=1)) / values.shape[1]
         axis.errorbar(generations[:-1], z[:-1], e[:-1], fmt="o", color=colour, elinewidth=0.8)
         axis.errorbar(
             generations[-1:], z[-1:], e[-1:], fmt="o", color=colour, mfc="white", elinewidth=0.8

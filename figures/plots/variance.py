@@ -3,7 +3,7 @@
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from figures.evidence import Evidence, describe, palette
+from figures.evidence import Evidence, label, palette
 
 ORDER = 20
 CAPTION = (
@@ -26,8 +26,10 @@ def draw(evidence: Evidence) -> Figure:
         for run in evidence.runs:
             table = latents[latents["run"] == run.name].sort_values("generation")
             relative = table[column] / table[column].iloc[0]
+            if relative.isna().any():
+                continue  # one prompt has nothing between, one image a prompt nothing within
             axis.plot(
-                table["generation"], relative, "o-", color=colours[run.name], label=describe(run)
+                table["generation"], relative, "o-", color=colours[run.name], label=label(run)
             )
         axis.axhline(1, color="0.6", linewidth=0.8)
         axis.set_ylim(bottom=0)

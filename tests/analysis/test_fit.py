@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from analysis.compare import NAIVE, compare
-from analysis.fit import _trigamma, fit, trajectory, transitions
+from analysis.fit import fit, trajectory, transitions
 from analysis.series import Series
 from analysis.theories import Families, every_theory
 
@@ -138,25 +138,37 @@ def test_what_cannot_be_known_is_said():
 
 def test_the_density_is_that_of_its_formula():
     """One transition by hand: normal family means, log chi-squared variance."""
-    from scipy.special import digamma, polygamma
-    from scipy.stats import norm
+    from scipy.stats import chi2, norm
 
     series = simulate("no change", generations=1)
     fitted = fit(THEORIES["no change"], series)
     share = fitted.values["effective_share"]
-    v, w0 = share * series.dof[1, 0] / 2, series.within[0, 0] * 490 / 500
+    dof, w0, w1 = share * series.dof[1, 0], series.within[0, 0], series.within[1, 0]
     by_hand = norm.logpdf(series.means[1], series.means[0], np.sqrt(w0 / (share * 50))).sum()
-    centre = np.log(w0) + digamma(v) - np.log(v)
-    by_hand += norm.logpdf(np.log(series.within[1, 0]), centre, np.sqrt(polygamma(1, v)))
+    # The density of ln s^2 is that of s^2 times s^2.
+    by_hand += chi2.logpdf(w1, dof, scale=w0 / dof) + np.log(w1)
     assert fitted.log_likelihood == pytest.approx(by_hand, rel=1e-9)
     assert float(transitions(fitted).log_density[0]) == pytest.approx(by_hand, rel=1e-9)
 
 
-def test_trigamma_agrees_with_scipy():
-    from scipy.special import polygamma
+def test_the_naive_forecast_is_what_was_measured_last():
+    series = simulate("guidance", images=4)
+    found = transitions(fit(THEORIES[NAIVE], series))
+    np.testing.assert_allclose(found.within, series.within[:-1])
+    np.testing.assert_allclose(found.means, series.means[:-1])
 
-    v = np.logspace(-2, 4, 50)
-    np.testing.assert_allclose(_trigamma(jnp.asarray(v)), polygamma(1, v), rtol=1e-10)
+
+def test_a_forecast_of_the_variance_between_prompts_holds_the_drift():
+    """Few images and strong drift: the expected V_B is the noise of family means as much as V_B."""
+    errors = []
+    for seed in range(20):
+        series = simulate("guidance", generations=2, images=8, components=8, seed=seed, share=0.3)
+        expected = transitions(fit(THEORIES["guidance"], series))
+        share = fit(THEORIES["guidance"], series).values["effective_share"]
+        means, within = np.asarray(expected.means)[1], np.asarray(expected.within)[1]
+        forecast = means.var(axis=0, ddof=1) + within / (8 * share)
+        errors.append(np.log(forecast.mean() / series.between[2].mean()))
+    assert abs(np.mean(errors)) < 4 * np.std(errors, ddof=1) / np.sqrt(20)
 
 
 def test_a_free_run_without_noise_is_the_recursion():

@@ -63,7 +63,7 @@ def test_training_that_encodes_at_every_step(base, benchmark):
         unet = base.pipeline.unet.train()
         weights = [p for p in unet.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(weights, lr=5e-4)
-        for step in range(5):
+        for _ in range(5):
             index = torch.randint(500, (64,))
             mean, deviation = base.encode(population.images[index.numpy()])
             latents = mean + deviation * torch.randn_like(mean)
@@ -74,6 +74,5 @@ def test_training_that_encodes_at_every_step(base, benchmark):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-        assert step == 4
 
     benchmark.pedantic(train, rounds=3, warmup_rounds=1)

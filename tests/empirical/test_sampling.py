@@ -71,7 +71,7 @@ def test_a_decay_acts_from_the_first_step_on(digits):
 def test_every_sampler_of_a_recipe_draws_digits(digits, sampler):
     told = []
     images = sample(digits, PROMPTS, SEEDS, constant(1.5), sampler, 6, told.append)
-    assert set(told) == {6}
+    assert sum(told) == 6 * len(PROMPTS)
     # Black paper with some ink on it, which noise is not.
     assert 0.02 < images.mean() / 255 < 0.35
     again = sample(digits, PROMPTS, SEEDS, constant(1.5), sampler, 6)

@@ -80,7 +80,7 @@ def series(run: Run, trait: str, components: Sequence[int] | None = None) -> Ser
     within = np.maximum(within, 1e-9 * within[0])
     if not varies.any():
         raise UserError(
-            f"trait '{trait}' of the run '{run.folder}' does not vary within prompts in generation 0"
+            f"trait '{trait}' of '{run.folder}' does not vary within prompts in generation 0"
         )
     kept = np.flatnonzero(varies)
     centre = values[0].mean(axis=0)

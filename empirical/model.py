@@ -50,7 +50,7 @@ def load(name: str, device: torch.device | None = None) -> "Model":
             safety_checker=None,
             feature_extractor=None,
             requires_safety_checker=False,
-        ).to(dtype=torch.float32)
+        )
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
@@ -93,6 +93,8 @@ class Model:
     def __post_init__(self) -> None:
         for part in (self.pipeline.vae, self.pipeline.text_encoder, self.pipeline.unet):
             part.requires_grad_(False).eval().to(self.device)
+            if part.dtype != torch.float32:
+                part.to(torch.float32)
         # Convolutions on two cores are a third faster with the channels last.
         self.pipeline.unet.to(memory_format=torch.channels_last)
 

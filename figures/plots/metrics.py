@@ -6,10 +6,10 @@ from figures.evidence import Evidence, palette
 
 ORDER = 25
 CAPTION = (
-    "The share of images that the classifier recognises as their prompt, the squared Fréchet distance "
-    "to real images (lower is closer; its floor depends on the number of images), and the mean "
-    "distance between two images of one prompt (diversity). The title names the features and what "
-    "the distance is taken to; runs measured differently are left out."
+    "The share of images that the classifier recognises as their prompt, the squared Fréchet "
+    "distance to real images (lower is closer; its floor depends on the number of images), and the "
+    "mean distance between two images of one prompt (diversity). The title names the features, and "
+    "what the distance is taken to; runs that were measured differently are left out."
 )
 _TITLES = {"accuracy": "recognised", "frechet": "Fréchet distance", "diversity": "diversity"}
 

@@ -1,6 +1,7 @@
 """Which theory predicts the last generation, and does any beat the forecast of no change?"""
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,8 +88,13 @@ def compare(series: Series, theories: Iterable[Theory] | None = None) -> Compari
     if NAIVE not in {theory.name for theory in chosen}:
         chosen.append(every_theory()[NAIVE])
     last = series.generations - 1
-    fits = [fit(theory, series, generations=last) for theory in chosen]
-    predictions = [predict(fitted) for fitted in fits]
+
+    def forecast(theory: Theory) -> Prediction:
+        return predict(fit(theory, series, generations=last))
+
+    # Most of the time goes into compiling, which threads do side by side.
+    with ThreadPoolExecutor() as pool:
+        predictions = list(pool.map(forecast, chosen))
     return Comparison(series, tuple(sorted(predictions, key=lambda p: -p.score)))
 
 

@@ -10,6 +10,7 @@ r < 1 says that finetuning shakes families more than sampling alone would.
 Components of a trait enter as if independent; where they are not, standard errors are too small.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -130,6 +131,9 @@ class Observed:
     """A series as arrays for JAX, with `used` [G] = 1 for transitions that a fit may see, else 0.
 
     `direction` [D]: +1 or -1, where the mean of each component went in the generations used.
+
+    Components are filled up to a power of two, at least 8, with copies of the first that have no
+    weight: every trait of a chain then runs through the same compiled likelihood.
     """
 
     means: Array
@@ -138,18 +142,23 @@ class Observed:
     sizes: Array
     direction: Array
     used: Array
+    weight: Array
 
 
 def observed(series: Series, last: int) -> Observed:
     """Return a series of which a fit may see the first `last` transitions."""
+    components = series.means.shape[2]
+    width = max(8, 2 ** math.ceil(math.log2(components)))
+    index = np.arange(width) * (np.arange(width) < components)
     shift = np.average(series.means[last] - series.means[0], axis=0, weights=series.sizes)
     return Observed(
-        jnp.asarray(series.means),
-        jnp.asarray(series.within),
-        jnp.asarray(series.dof),
+        jnp.asarray(series.means[..., index]),
+        jnp.asarray(series.within[:, index]),
+        jnp.asarray(series.dof[:, index]),
         jnp.asarray(series.sizes, jnp.float64),
-        jnp.where(jnp.asarray(shift) < 0, -1.0, 1.0),
+        jnp.where(jnp.asarray(shift[index]) < 0, -1.0, 1.0),
         jnp.where(jnp.arange(series.generations) < last, 1.0, 0.0),
+        jnp.where(jnp.arange(width) < components, 1.0, 0.0),
     )
 
 
@@ -171,7 +180,10 @@ def transitions(fitted: Fit) -> Transitions:
     x = np.array([p.to_real(fitted.values[p.name]) for p in parameters])
     likelihood = _likelihood(type(fitted.theory), fitted.series.restarts)
     (_, found), _ = likelihood(x, observed(fitted.series, fitted.transitions))
-    return found
+    components = fitted.series.means.shape[2]
+    return Transitions(
+        found.log_density, found.means[..., :components], found.within[..., :components]
+    )
 
 
 @cache
@@ -195,11 +207,11 @@ def _likelihood(theory: type[Theory], restarts: bool):
             of_variance = _log_chi_squared(
                 data.within[t + 1], expected.within, share * data.dof[t + 1]
             )
-            return Transitions(of_means.sum() + of_variance.sum(), expected.means, expected.within)
+            density = (data.weight * (of_means.sum(axis=0) + of_variance)).sum()
+            return Transitions(density, expected.means, expected.within)
 
         found = jax.vmap(transition)(jnp.arange(len(data.used)))
-        # A held-out density that is not finite must not reach the gradient.
-        return -jnp.where(data.used > 0, found.log_density, 0).sum(), found
+        return -(data.used * found.log_density).sum(), found
 
     return jax.jit(jax.value_and_grad(loss, has_aux=True))
 
@@ -254,11 +266,32 @@ def trajectory(fitted: Fit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     data = observed(s, fitted.transitions)
     run = _free_run(type(fitted.theory), s.restarts, s.generations)
     values = {name: jnp.asarray(v) for name, v in fitted.values.items()}
-    means, within = (np.array(a) for a in run(values, data))
-    between = means.var(axis=1, ddof=1)
-    between[1:] += within[1:] * np.mean(1 / s.sizes) / fitted.values["effective_share"]
-    mean = np.average(means, axis=1, weights=s.sizes)
-    return s.centre + s.scale * mean, within * s.scale**2, between * s.scale**2
+    components = s.means.shape[2]
+    means, within = (np.array(a)[..., :components] for a in run(values, data))
+    mean, within, between = _in_feature_units(fitted, means, within)
+    between[0] = s.scale**2 * s.between[0]  # measured: its drift is in it
+    return mean, within, between
+
+
+def one_step(fitted: Fit) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return what the fitted theory expects of generations 1 to G, each from the one before it.
+
+    Mean, within-family variance and variance of family means [G, D], as `trajectory` gives them.
+    """
+    found = transitions(fitted)
+    return _in_feature_units(fitted, np.asarray(found.means), np.asarray(found.within))
+
+
+def _in_feature_units(
+    fitted: Fit, means: np.ndarray, within: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    s = fitted.series
+    drift = within * np.mean(1 / s.sizes) / fitted.values["effective_share"]
+    return (
+        s.centre + s.scale * np.average(means, axis=1, weights=s.sizes),
+        s.scale**2 * within,
+        s.scale**2 * (means.var(axis=1, ddof=1) + drift),
+    )
 
 
 @cache

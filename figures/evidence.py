@@ -34,7 +34,7 @@ class Evidence:
         return pd.concat(frames, ignore_index=True)
 
 
-def label(run: Run) -> str:
+def legend_of(run: Run) -> str:
     """Name a run in a legend, with what sets it apart."""
     return f"{run.name} ({describe(run)})"
 

@@ -4,14 +4,15 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.fit import trajectory
-from figures.evidence import Evidence, palette
+from analysis.fit import one_step, trajectory
+from figures.evidence import Evidence, legend_of, palette
 
 ORDER = 30
 CAPTION = (
-    "Points: measured, with one standard error of sampling. Lines: the theory that predicted the "
-    "held-out last generation (open point) best, fitted to the generations before it and run "
-    "freely from generation 0, so its errors add up. A dotted line: no theory predicted better "
+    "Points: measured, with one standard error of sampling. Crosses: what the theory that predicted "
+    "the held-out last generation (open point) best expected of each generation from the one before. "
+    "Lines: the same theory run freely from generation 0, so that its errors add up; a line that "
+    "leaves the points says that the theory is wrong. A dotted line: no theory predicted better "
     "than the naive forecast of no change. Rows: mean, variance within and between prompts, in "
     "feature units (for the latents: averaged over coordinates)."
 )
@@ -36,7 +37,7 @@ def draw(evidence: Evidence) -> Figure | None:
             axes[row, column].set_ylim(bottom=0)
     for row, label in enumerate(("mean", "within prompts, $V_W$", "between prompts, $V_B$")):
         axes[row, 0].set_ylabel(label)
-    handles = [Line2D([], [], color=colours[r.name], label=label(r)) for r in evidence.runs]
+    handles = [Line2D([], [], color=colours[r.name], label=legend_of(r)) for r in evidence.runs]
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 
@@ -60,7 +61,10 @@ def _draw_one(axes: np.ndarray, comparison, colour) -> None:
     )
     best = comparison.best.fit
     style = "-" if comparison.beats_no_change else ":"
-    for axis, values, error, line in zip(axes, measured, errors, trajectory(best), strict=True):
+    free, expected = trajectory(best), one_step(best)
+    for axis, values, error, line, next_one in zip(
+        axes, measured, errors, free, expected, strict=True
+    ):
         # The mean over components, and its error if these are independent.
         z = values.mean(axis=1)
         e = np.sqrt(np.square(error).sum(axis=1)) / values.shape[1]
@@ -69,3 +73,4 @@ def _draw_one(axes: np.ndarray, comparison, colour) -> None:
             generations[-1:], z[-1:], e[-1:], fmt="o", color=colour, mfc="white", elinewidth=0.8
         )
         axis.plot(generations, line.mean(axis=1), style, color=colour, linewidth=1.2, alpha=0.9)
+        axis.plot(generations[1:], next_one.mean(axis=1), "x", color=colour, markersize=6)

@@ -3,7 +3,7 @@
 import seaborn as sns
 from matplotlib.figure import Figure
 
-from figures.evidence import Evidence, label, palette
+from figures.evidence import Evidence, legend_of, palette
 
 ORDER = 20
 CAPTION = (
@@ -29,7 +29,7 @@ def draw(evidence: Evidence) -> Figure:
             if relative.isna().any():
                 continue  # one prompt has nothing between, one image a prompt nothing within
             axis.plot(
-                table["generation"], relative, "o-", color=colours[run.name], label=label(run)
+                table["generation"], relative, "o-", color=colours[run.name], label=legend_of(run)
             )
         axis.axhline(1, color="0.6", linewidth=0.8)
         axis.set_ylim(bottom=0)

@@ -1,6 +1,7 @@
 """Accuracy, Fréchet distance and diversity down the generations."""
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from figures.evidence import Evidence, palette
 
@@ -30,6 +31,7 @@ def draw(evidence: Evidence) -> Figure:
         axis.set_ylim(bottom=0)
         axis.set_title(_TITLES[name])
         axis.set_xlabel("generation")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.axes[0].legend()
     figure.suptitle(f"in features of {features}, beside {reference}", fontsize=8)
     return figure

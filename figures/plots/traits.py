@@ -9,12 +9,12 @@ from figures.evidence import Evidence, legend_of, palette
 
 ORDER = 30
 CAPTION = (
-    "Points: measured, with one standard error of sampling. Crosses: what the theory that predicted "
-    "the held-out last generation (open point) best expected of each generation from the one before. "
-    "Lines: the same theory run freely from generation 0, so that its errors add up; a line that "
-    "leaves the points says that the theory is wrong. A dotted line: no theory predicted better "
-    "than the naive forecast of no change. Rows: mean, variance within and between prompts, in "
-    "feature units (for the latents: averaged over coordinates)."
+    "Points: measured, with one standard error of sampling. Crosses: what one theory, the best "
+    "at predicting the held-out last generation (open point), expected of each generation from "
+    "the one before. Lines: the same theory run freely from generation 0, so that its errors "
+    "add up; a line that leaves the points says that the theory is wrong. A dotted line: no "
+    "theory predicted better than the naive forecast of no change. Rows: mean, variance within "
+    "and between prompts, in feature units (for the latents: averaged over coordinates)."
 )
 
 

@@ -2,6 +2,7 @@
 
 import seaborn as sns
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from figures.evidence import Evidence, legend_of, palette
 
@@ -34,6 +35,7 @@ def draw(evidence: Evidence) -> Figure:
         axis.axhline(1, color="0.6", linewidth=0.8)
         axis.set_ylim(bottom=0)
         axis.set_xlabel("generation")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_title(title)
     axes[0].legend()
     sns.despine(figure)

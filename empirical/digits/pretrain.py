@@ -28,6 +28,8 @@ BATCH = 64
 CONDITION_DROP = 0.1
 KL_WEIGHT = 0.02
 
+_CHECKPOINT_SECONDS = 60.0
+
 # What a stage costs beside one pass of the denoiser over one image, on two cores.
 _WORK = {"classifier": 150_000, "vae": 400, "unet": 256}
 
@@ -183,7 +185,7 @@ def _optimise(
             for smooth, new in zip(average.parameters(), model.parameters(), strict=True):
                 smooth.lerp_(new, 1 - keep)
         advance(_WORK[stage])
-        if step + 1 == steps or time.monotonic() - saved > 60:
+        if step + 1 == steps or time.monotonic() - saved > _CHECKPOINT_SECONDS:
             state = {
                 "model": model.state_dict(),
                 "average": average.state_dict(),

@@ -111,7 +111,7 @@ class Run:
             moments.table(g.number, {name: g.trait(name) for name in g.traits()}, g.captions)
             for g in self.generations()
         ]
-        table: pd.DataFrame = pd.concat(frames, ignore_index=True)
+        table = pd.DataFrame(pd.concat(frames, ignore_index=True))
         # Seventeen digits give every float64 back.
         files.write_text(
             self.folder / "moments.csv", table.to_csv(index=False, float_format="%.17g")

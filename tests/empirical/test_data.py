@@ -71,13 +71,13 @@ def test_a_folder_with_text_beside_the_images(tmp_path):
 
 def test_what_is_wrong_with_a_folder_is_said(tmp_path):
     with pytest.raises(UserError, match="neither 'digits' nor a folder"):
-        real(tmp_path / "none", 1)
+        real(tmp_path / "none", 2)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="holds no images"):
-        real(tmp_path / "empty", 1)
+        real(tmp_path / "empty", 2)
     picture(tmp_path / "bare" / "a.png")
     with pytest.raises(UserError, match=r"a\.png' has no caption"):
-        real(tmp_path / "bare", 1)
+        real(tmp_path / "bare", 2)
     few = folder_of(tmp_path / "few", ["a", "b"])
     with pytest.raises(UserError, match=r"'data\.size' is 5, but .* has 2 images"):
         real(few, 5)
@@ -86,7 +86,7 @@ def test_what_is_wrong_with_a_folder_is_said(tmp_path):
         real(few, 2)
     (few / "metadata.jsonl").write_text('{"file_name": "0.png", "text": "a"}\n{"file": 3}\n')
     with pytest.raises(UserError, match="line 2 of"):
-        real(few, 1)
+        real(few, 2)
     (few / "metadata.jsonl").write_text('{"file_name": "9.png", "text": "a"}\n')
     with pytest.raises(UserError, match=r"names '9\.png', which is not there"):
-        real(few, 1)
+        real(few, 2)

@@ -49,17 +49,25 @@ def test_fits_and_figures_read_records_and_nothing_else_of_a_chain(package):
             assert module.split(".")[0] not in CHAIN, f"{path} imports {module}"
 
 
-def in_a_fresh_process(code, *arguments):
-    words = [sys.executable, "-c", textwrap.dedent(code), *map(str, arguments)]
+# As if the libraries of a chain were not installed.
+BARE = f"""
+import sys
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {sorted(CHAIN)}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Missing())
+"""
+
+
+def in_a_fresh_process(code, *arguments, before=BARE):
+    words = [sys.executable, "-c", before + textwrap.dedent(code), *map(str, arguments)]
     return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)
 
 
 def test_a_run_is_read_fitted_and_reported_without_torch(tiny_run, tmp_path):
     result = in_a_fresh_process(
         """
-        import sys
-        for name in ("torch", "diffusers", "peft", "transformers", "mlxtend", "safetensors"):
-            sys.modules[name] = None  # importing it raises ModuleNotFoundError
         from pathlib import Path
         import qtm, analysis, figures
         from empirical.records import open_run
@@ -80,8 +88,6 @@ def test_without_torch_the_command_line_says_what_to_install(tmp_path):
     (tmp_path / "r.toml").write_text("")
     result = in_a_fresh_process(
         """
-        import sys
-        sys.modules["torch"] = None
         sys.argv = ["qtm", "chain", "run", sys.argv[1], "--out", sys.argv[2]]
         from qtm.__main__ import main
         main()

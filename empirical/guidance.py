@@ -4,6 +4,7 @@ A rule is one class. Its fields are its keys in a recipe, its name is the recipe
 `at` gives the scale. A new rule is found by its base class; nothing else needs to know it.
 """
 
+from abc import ABC, abstractmethod
 from typing import Annotated, Literal
 
 import numpy as np
@@ -12,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Scale = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 
 
-class GuidanceRule(BaseModel):
+class GuidanceRule(BaseModel, ABC):
     """What all rules share; the guided noise is e_u + w (e_c - e_u) with w = `at(progress)`.
 
     e_c and e_u are the conditional and the unconditional prediction: w = 1 is no guidance, w = 0
@@ -21,9 +22,9 @@ class GuidanceRule(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
+    @abstractmethod
     def at(self, progress: np.ndarray) -> np.ndarray:
         """Map progress (0 at pure noise, 1 at the finished image), any shape, to scales w."""
-        raise NotImplementedError(f"{type(self).__name__} must say its scale at a given progress")
 
     def scales(self, steps: int) -> np.ndarray:
         """Return the scale at each of `steps` sampling steps; step i has progress i / steps."""

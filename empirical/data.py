@@ -29,32 +29,41 @@ class Population:
         return len(self.captions)
 
 
-def real(table: DataTable, side: int, mode: str, seed: int) -> Population:
-    """Return generation 0: `size` real images of `side` pixels squared, the families in turn.
+def real(table: DataTable, side: int, mode: str, seed: int, generation: int = 0) -> Population:
+    """Return `size` real images of `side` pixels squared, the families in turn.
 
-    Where there are more images than asked for, the seed draws which of each family are taken.
-    Raises `UserError` for a folder without images or captions, too few images, or a broken image.
+    Several data sets share the size evenly, each with its own prompts. Where there are more images
+    than asked for, seed and generation draw which of each family are taken: generation 0 is the
+    start of a chain, later ones are what the control chain of real data learns from. Raises
+    `UserError` for a folder without images or captions, too few images, or a broken image.
     """
-    if table.name == "digits":
-        from empirical.digits import dataset
-
-        digits = dataset.load("real")
-        chosen = _draw(digits.captions, table, seed)
-        images = [_fit(Image.fromarray(digits.images[i]), side, mode) for i in chosen]
-        return Population(np.stack(images), tuple(digits.captions[i] for i in chosen))
-    pairs = captioned(Path(table.name))
-    chosen = _draw([caption for _, caption in pairs], table, seed)
-    images = [_fit(_open(pairs[i][0]), side, mode) for i in chosen]
-    return Population(np.stack(images), tuple(pairs[i][1] for i in chosen))
+    key = seed_of("real", seed, *([generation] if generation else []))
+    images, captions = [], []
+    for index, name in enumerate(table.names):
+        size = (table.size + index) // len(table.names)
+        source = _digits() if name == "digits" else captioned(Path(name))
+        for i in _draw([caption for _, caption in source], name, size, key):
+            image, caption = source[i]
+            images.append(_fit(_open(image) if isinstance(image, Path) else image, side, mode))
+            captions.append(caption)
+    return Population(np.stack(images), tuple(captions))
 
 
 def reference(table: DataTable) -> np.ndarray | None:
     """Return real images [n, 32, 32, 1] that no generation is drawn from, where there are any."""
-    if table.name == "digits":
+    if table.names == ["digits"]:
         from empirical.digits import dataset
 
         return dataset.load("reference").images[..., None]
     return None
+
+
+def _digits() -> list[tuple[Image.Image, str]]:
+    from empirical.digits import dataset
+
+    digits = dataset.load("real")
+    pairs = zip(digits.images, digits.captions, strict=True)
+    return [(Image.fromarray(pixels), caption) for pixels, caption in pairs]
 
 
 def captioned(folder: Path) -> list[tuple[Path, str]]:
@@ -132,17 +141,17 @@ def _fit(image: Image.Image, side: int, mode: str) -> np.ndarray:
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def _draw(captions: list[str], table: DataTable, seed: int) -> list[int]:
+def _draw(captions: list[str], name: str, size: int, seed: int) -> list[int]:
     """Draw `size` of the images, as many of each family as possible, and put families in turn."""
-    if table.size > len(captions):
+    if size > len(captions):
         raise UserError(
-            f"'data.size' is {table.size}, but '{table.name}' has {len(captions)} images"
+            f"'data.size' wants {size} images of '{name}', which has {len(captions)} images"
         )
     families: dict[str, list[int]] = {}
     for index, caption in enumerate(captions):
         families.setdefault(caption, []).append(index)
-    shuffle = np.random.default_rng(seed_of("real", seed))
+    shuffle = np.random.default_rng(seed)
     drawn = [list(shuffle.permutation(members)) for members in families.values()]
     rounds = range(max(map(len, drawn)))
     turns = [members[k] for k in rounds for members in drawn if k < len(members)]
-    return [int(index) for index in turns[: table.size]]
+    return [int(index) for index in turns[:size]]

@@ -1,30 +1,25 @@
-"""Finetuning: a low-rank adapter (LoRA) of the denoiser learns the images of one generation."""
+"""Finetuning: the model learns the images of one generation."""
 
 import io
-import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import safetensors.torch
 import torch
 from diffusers import DDPMScheduler
-from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
 from torch import Tensor
 from torch.nn import functional as F
 
-from empirical import files
+from empirical import files, learning, processes
+from empirical.conditioning import Conditioning
 from empirical.data import Population
 from empirical.errors import UserError
 from empirical.model import Model
 from empirical.recipe import FinetuneTable
 from empirical.seeds import seed_of
 
-WEIGHTS = "pytorch_lora_weights.safetensors"
-_TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "conv1", "conv2")
-_ADAPTER = "chain"
 _CHECKPOINT_SECONDS = 60.0
 
 
@@ -47,6 +42,47 @@ class _Visits:
         return np.random.default_rng(seed).permutation(self.size)
 
 
+@dataclass(frozen=True)
+class _Lesson:
+    """What one generation learns from, encoded once, and how each visit of an image is noised."""
+
+    seed: int
+    generation: int
+    schedule: DDPMScheduler
+    mean: Tensor
+    deviation: Tensor
+    drop: float
+
+    def draw(self, visits: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return noisy latents, what to predict, timesteps, and which captions are dropped."""
+        drawn = [self._draw(image, visit) for image, visit in visits]
+        posterior, noise = (torch.stack([d[i] for d in drawn]) for i in (0, 1))
+        times = torch.tensor([d[2] for d in drawn])
+        dropped = torch.tensor([d[3] < self.drop for d in drawn])
+        index = torch.tensor([image for image, _ in visits])
+        latents = self.mean[index] + self.deviation[index] * posterior
+        noisy = self.schedule.add_noise(latents, noise, times)
+        return noisy, self._target(latents, noise, times), times, dropped
+
+    def _draw(self, image: int, visit: int) -> tuple[Tensor, Tensor, int, float]:
+        """Return a visit's posterior noise, diffusion noise, timestep, and number for the drop."""
+        seed = seed_of("visit", self.seed, self.generation, image, visit)
+        generator = torch.Generator().manual_seed(seed)
+        posterior, noise = torch.randn((2, *self.mean.shape[1:]), generator=generator)
+        steps = self.schedule.config.num_train_timesteps
+        time = int(torch.randint(steps, (1,), generator=generator))
+        return posterior, noise, time, float(torch.rand(1, generator=generator))
+
+    def _target(self, latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
+        match self.schedule.config.prediction_type:
+            case "v_prediction":
+                return self.schedule.get_velocity(latents, noise, times)
+            case "sample":
+                return latents
+            case _:
+                return noise
+
+
 def finetune(
     model: Model,
     population: Population,
@@ -54,126 +90,112 @@ def finetune(
     seed: int,
     generation: int,
     folder: Path,
-    previous: Path | None = None,
+    previous: Sequence[Path] = (),
+    latent_noise: float = 0.0,
     advance: Callable[[int], None] = lambda count: None,
 ) -> None:
-    """Train an adapter on a population and write ``lora/`` and ``loss.csv`` below `folder`.
+    """Train on a population and write what was learnt and ``loss.csv`` below `folder`.
 
-    The denoiser learns to predict what its scheduler says (noise or velocity) at uniform noise
-    levels; with probability `condition_drop` a visit sees the null embedding in place of its
-    caption. Latents and embeddings are encoded once. Every draw is keyed by (seed, generation,
-    image, visit). An interrupted training goes on from its last checkpoint and ends with the same
-    weights. `previous`, where given, is the adapter file to start from. `advance` is told the
-    images seen, three times each: a step costs about three passes of the denoiser.
+    The denoiser learns to predict what its scheduler says (noise, velocity or the image) at uniform
+    noise levels; with probability `condition_drop` a visit sees the null embedding in place of its
+    caption. Latents and embeddings are encoded once, embeddings at each step where the text encoder
+    learns too. Every draw is keyed by (seed, generation, image, visit). An interrupted training
+    goes on from its last checkpoint and ends with the same weights.
 
-    Afterwards the adapter is in the model; `attach` puts one there from disk.
-    Raises `UserError` when the loss is no longer a number.
+    `previous` are the folders of earlier generations to start from, the oldest first; without them
+    it starts from the base. `latent_noise` is the standard deviation of the noise that each image's
+    latents get once, keyed by (seed, generation, image). `advance` is told the images seen, three
+    times each: a step costs about three passes of the denoiser.
+
+    Afterwards what was learnt is in the model. Raises `UserError` when the loss is no longer a
+    number.
     """
-    checkpoint = folder / "lora" / ".checkpoint.pt"
-    if (folder / "lora" / WEIGHTS).is_file():
+    checkpoint = folder / ".checkpoint.pt"
+    if learning.is_learnt(model, table, folder):
         checkpoint.unlink(missing_ok=True)
         advance(3 * table.steps * table.batch_size)
-        attach(model, table.rank, folder / "lora" / WEIGHTS)
+        learning.recall(model, table, [*previous, folder])
         return
-    config = _add_adapter(model, table.rank, seed_of("lora", seed, generation))
-    if previous is not None:
-        _load(model, previous)
-    unet = model.pipeline.unet
-    weights = [p for p in unet.parameters() if p.requires_grad]
+    learnt = learning.begin(model, table, seed_of("lora", seed, generation), previous)
+    weights = list(learnt.weights.values())
     optimizer = torch.optim.AdamW(weights, lr=table.learning_rate, weight_decay=1e-2)
-    losses = _restore(checkpoint, model, optimizer)
+    losses = _restore(checkpoint, learnt.weights, optimizer, model)
     advance(3 * len(losses) * table.batch_size)
 
-    schedule = DDPMScheduler.from_config(model.pipeline.scheduler.config)
     mean, deviation = model.encode(population.images)
-    embeddings = model.embed(["", *dict.fromkeys(population.captions)])
-    place = {c: i for i, c in enumerate(dict.fromkeys(population.captions), start=1)}
-    caption = torch.tensor([place[c] for c in population.captions])
+    if latent_noise:
+        mean = mean + latent_noise * _noise_of_images(mean, seed, generation)
+    schedule = DDPMScheduler.from_config(model.pipeline.scheduler.config)
+    lesson = _Lesson(seed, generation, schedule, mean, deviation, table.condition_drop)
+    captions = _Captions(model, population.captions, table.text_encoder)
     visits = _Visits(len(population), seed, generation)
-    unet.train()
+    learning.mode(model, table, training=True)
     saved = time.monotonic()
     for step in range(len(losses), table.steps):
-        batch = visits.batch(step, table.batch_size)
-        index = torch.tensor([image for image, _ in batch])
-        draws = [
-            _draw(seed, generation, image, visit, mean.shape[1:], schedule)
-            for image, visit in batch
-        ]
-        posterior, noise = (torch.stack([d[i] for d in draws]) for i in (0, 1))
-        times = torch.tensor([d[2] for d in draws])
-        dropped = torch.tensor([d[3] < table.condition_drop for d in draws])
-        latents = mean[index] + deviation[index] * posterior
-        noisy = schedule.add_noise(latents, noise, times)
-        told = embeddings[torch.where(dropped, 0, caption[index]).to(model.device)]
-        target = _target(schedule, latents, noise, times).to(model.device)
-        predicted = unet(
-            noisy.to(model.device, memory_format=torch.channels_last), times.to(model.device), told
-        ).sample
-        loss = F.mse_loss(predicted, target)
         optimizer.zero_grad()
-        loss.backward()
+        batch = processes.mine(visits.batch(step, table.batch_size))
+        loss = torch.zeros((), device=model.device)
+        for part in _split(batch, table.micro_batches):
+            noisy, target, times, dropped = lesson.draw(part)
+            predicted = model.denoise(
+                noisy.to(model.device, memory_format=torch.channels_last),
+                times.to(model.device),
+                captions.of([image for image, _ in part], dropped),
+            )
+            # The mean over the whole batch, wherever its images are.
+            error = F.mse_loss(predicted, target.to(model.device)) * len(part) / table.batch_size
+            error.backward()
+            loss += error.detach()
+        processes.add_up([loss, *(weight.grad for weight in weights)])
         norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
         _must_be_finite(loss, norm, generation, step, table)
         optimizer.step()
         losses.append((loss.item(), norm.item()))
         advance(3 * table.batch_size)
-        if time.monotonic() - saved > _CHECKPOINT_SECONDS:
-            _save_checkpoint(checkpoint, model, optimizer, losses)
+        if processes.is_main() and time.monotonic() - saved > _CHECKPOINT_SECONDS:
+            _save_checkpoint(checkpoint, learnt.weights, optimizer, losses)
             saved = time.monotonic()
-    unet.eval()
-    rows = "".join(f"{i},{loss!r},{norm!r}\n" for i, (loss, norm) in enumerate(losses))
-    files.write_text(folder / "loss.csv", "step,loss,gradient_norm\n" + rows)
-    files.write_bytes(folder / "lora" / WEIGHTS, _serialise(model, config))
-    checkpoint.unlink(missing_ok=True)
+    learning.mode(model, table, training=False)
+    if processes.is_main():
+        rows = "".join(f"{i},{loss!r},{norm!r}\n" for i, (loss, norm) in enumerate(losses))
+        files.write_text(folder / "loss.csv", "step,loss,gradient_norm\n" + rows)
+        learnt.save(folder)
+        checkpoint.unlink(missing_ok=True)
+    processes.wait()
+    # As a resumed chain would have it: sums of weights depend on their order.
+    learning.recall(model, table, [*previous, folder])
 
 
-def attach(model: Model, rank: int, path: Path) -> None:
-    """Put the adapter of a file into the model, in place of any other."""
-    _add_adapter(model, rank, seed=0)
-    _load(model, path)
-    model.pipeline.unet.eval()
+class _Captions:
+    """The embeddings of a population's captions, encoded once or, if they learn, at every step."""
+
+    def __init__(self, model: Model, captions: Sequence[str], learns: bool) -> None:
+        self._model = model
+        self._unique = ["", *dict.fromkeys(captions)]
+        place = {caption: i for i, caption in enumerate(self._unique)}
+        self._place = torch.tensor([place[caption] for caption in captions])
+        self._encoded: Conditioning | None = None
+        if not learns:
+            with torch.no_grad():
+                self._encoded = model.embed(self._unique)
+
+    def of(self, images: list[int], dropped: Tensor) -> Conditioning:
+        """Return a row for each image, the null embedding where its caption is dropped."""
+        places = torch.where(dropped, 0, self._place[images])
+        if self._encoded is not None:
+            return self._encoded[places.to(self._model.device)]
+        return self._model.embed([self._unique[place] for place in places.tolist()])
 
 
-def detach(model: Model) -> None:
-    """Take the adapter out of the model: the base model is back, bit for bit."""
-    if _ADAPTER in getattr(model.pipeline.unet, "peft_config", {}):
-        model.pipeline.unet.delete_adapters(_ADAPTER)
+def _noise_of_images(latents: Tensor, seed: int, generation: int) -> Tensor:
+    keys = [seed_of("latent noise", seed, generation, image) for image in range(len(latents))]
+    draws = (torch.Generator().manual_seed(key) for key in keys)
+    return torch.stack([torch.randn(latents.shape[1:], generator=draw) for draw in draws])
 
 
-def _add_adapter(model: Model, rank: int, seed: int) -> LoraConfig:
-    detach(model)
-    config = LoraConfig(
-        r=rank,
-        # Readers without the metadata take alpha to be the rank.
-        lora_alpha=rank,
-        init_lora_weights="gaussian",
-        target_modules=list(_TARGETS),
-    )
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model.pipeline.unet.add_adapter(config, adapter_name=_ADAPTER)
-    return config
-
-
-def _draw(
-    seed: int, generation: int, image: int, visit: int, shape: torch.Size, schedule: DDPMScheduler
-) -> tuple[Tensor, Tensor, int, float]:
-    """Return a visit's posterior noise, diffusion noise, timestep, and number for the drop."""
-    generator = torch.Generator().manual_seed(seed_of("visit", seed, generation, image, visit))
-    posterior, noise = torch.randn((2, *shape), generator=generator)
-    steps = schedule.config.num_train_timesteps
-    time = int(torch.randint(steps, (1,), generator=generator))
-    return posterior, noise, time, float(torch.rand(1, generator=generator))
-
-
-def _target(schedule: DDPMScheduler, latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
-    match schedule.config.prediction_type:
-        case "v_prediction":
-            return schedule.get_velocity(latents, noise, times)
-        case "sample":
-            return latents
-        case _:
-            return noise
+def _split(batch: list[tuple[int, int]], parts: int) -> list[list[tuple[int, int]]]:
+    size = -(-len(batch) // parts)
+    return [batch[i : i + size] for i in range(0, len(batch), size)]
 
 
 def _must_be_finite(
@@ -188,32 +210,14 @@ def _must_be_finite(
     )
 
 
-def _serialise(model: Model, config: LoraConfig) -> bytes:
-    layers = get_peft_model_state_dict(model.pipeline.unet, adapter_name=_ADAPTER)
-    # The names stay peft's: the converter of diffusers renames attention layers but not
-    # convolutions, and its loader then drops every attention layer of the mixture without an error.
-    layers = {f"unet.{name}": value.detach().cpu().contiguous() for name, value in layers.items()}
-    plain = {k: sorted(v) if isinstance(v, set) else v for k, v in config.to_dict().items()}
-    described = {f"unet.{name}": value for name, value in plain.items() if value is not None}
-    # One key only: safetensors writes several in an order that changes from process to process.
-    metadata = {"lora_adapter_metadata": json.dumps(described, sort_keys=True, default=str)}
-    return safetensors.torch.save(layers, metadata)
-
-
-def _load(model: Model, path: Path) -> None:
-    layers = {k.removeprefix("unet."): v for k, v in safetensors.torch.load_file(path).items()}
-    wanted = get_peft_model_state_dict(model.pipeline.unet, adapter_name=_ADAPTER).keys()
-    if layers.keys() != wanted:
-        odd = min(layers.keys() ^ wanted)
-        raise UserError(f"the adapter '{path}' does not fit the model: it differs in '{odd}'")
-    set_peft_model_state_dict(model.pipeline.unet, layers, adapter_name=_ADAPTER)
-
-
 def _save_checkpoint(
-    path: Path, model: Model, optimizer: torch.optim.Optimizer, losses: list[tuple[float, float]]
+    path: Path,
+    weights: dict[str, Tensor],
+    optimizer: torch.optim.Optimizer,
+    losses: list[tuple[float, float]],
 ) -> None:
     state = {
-        "adapter": get_peft_model_state_dict(model.pipeline.unet, adapter_name=_ADAPTER),
+        "weights": {name: weight.detach() for name, weight in weights.items()},
         "optimizer": optimizer.state_dict(),
         "losses": losses,
     }
@@ -223,11 +227,13 @@ def _save_checkpoint(
 
 
 def _restore(
-    path: Path, model: Model, optimizer: torch.optim.Optimizer
+    path: Path, weights: dict[str, Tensor], optimizer: torch.optim.Optimizer, model: Model
 ) -> list[tuple[float, float]]:
     if not path.is_file():
         return []
     state = torch.load(path, weights_only=True, map_location=model.device)
-    set_peft_model_state_dict(model.pipeline.unet, state["adapter"], adapter_name=_ADAPTER)
+    with torch.no_grad():
+        for name, weight in weights.items():
+            weight.copy_(state["weights"][name])
     optimizer.load_state_dict(state["optimizer"])
     return [(loss, norm) for loss, norm in state["losses"]]

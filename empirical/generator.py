@@ -1,16 +1,18 @@
 """What a chain needs of a model, and the diffusion model that provides it."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from empirical import adapters, learning
 from empirical import model as models
 from empirical.data import Population
-from empirical.finetuning import WEIGHTS, detach, finetune
+from empirical.finetuning import finetune
 from empirical.recipe import Recipe
 from empirical.sampling import sample
 from empirical.traits import Judge
@@ -48,39 +50,69 @@ class Generator(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class DiffusionGenerator:
-    """A latent diffusion model that learns by an adapter and draws by guided sampling."""
+def costs(recipe: Recipe) -> tuple[int, int]:
+    """Return the work of finetuning a diffusion model once, and of drawing one image, in image
+    passes of the denoiser: forward and backward count as three."""
+    table = recipe.finetune
+    return 3 * table.steps * table.batch_size, recipe.generate.steps
 
-    model: models.Model
-    recipe: Recipe
+
+class DiffusionGenerator:
+    """A latent diffusion model that is finetuned and draws by guided sampling."""
+
+    def __init__(self, model: models.Model, recipe: Recipe) -> None:
+        self.model = model
+        self.recipe = recipe.settled()
+        self.generation = 0
 
     def fit(self, population: Population, generation: int, folder: Path, advance: Advance) -> None:
-        """Finetune on a population, from the base model or from the previous adapter."""
-        previous = None
-        if self.recipe.finetune.start_from == "previous" and generation > 1:
-            previous = folder.parent / f"gen_{generation - 1:03d}" / "lora" / WEIGHTS
+        """Finetune on a population, from the base model or from the previous generation's."""
+        table, remedy = self.recipe.finetune, self.recipe.remedy
+        self.generation = generation
+        previous = []
+        if table.start_from == "previous":
+            previous = [_folder(folder, number) for number in range(1, generation)]
+        if self.recipe.generate.guidance.weak == "previous":
+            earlier = [_folder(folder, generation - 1)] if generation > 1 else []
+            learning.recall(self._weak, table, previous or earlier)
         finetune(
             self.model,
             population,
-            self.recipe.finetune,
+            table,
             self.recipe.seed,
             generation,
             folder,
             previous,
+            0.0 if remedy is None else remedy.latent_noise(),
             advance,
         )
 
     def forget(self) -> None:
-        """Take the adapter out of the model."""
-        detach(self.model)
+        """Take what was learnt out of the model."""
+        self.generation = 0
+        learning.forget(self.model)
 
     def sample(self, captions: Sequence[str], seeds: Sequence[int], advance: Advance) -> np.ndarray:
         """Draw one batch of images by guided sampling."""
         table = self.recipe.generate
-        return sample(
-            self.model, captions, seeds, table.guidance, table.sampler, table.steps, advance
-        )
+        with adapters.merged():
+            return sample(
+                self.model,
+                captions,
+                seeds,
+                table.guidance,
+                table.sampler,
+                table.steps,
+                advance,
+                generation=self.generation,
+                weak=None if table.guidance.weak is None else self._weak.denoise,
+            )
+
+    @cached_property
+    def _weak(self) -> models.Model:
+        """A second denoiser, for rules that guide by a weaker model."""
+        learning.forget(self.model)
+        return replace(self.model, denoiser=deepcopy(self.model.unet))
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Return the means of the VAE's posteriors [n, d]."""
@@ -105,5 +137,8 @@ class DiffusionGenerator:
     @property
     def costs(self) -> tuple[int, int]:
         """Image passes of the denoiser: forward and backward count as three."""
-        table = self.recipe.finetune
-        return 3 * table.steps * table.batch_size, self.recipe.generate.steps
+        return costs(self.recipe)
+
+
+def _folder(beside: Path, number: int) -> Path:
+    return beside.with_name(f"gen_{number:03d}")

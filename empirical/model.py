@@ -1,21 +1,28 @@
 """A text-to-image latent diffusion model, as a chain uses it: embed, encode, decode.
 
-The embedded model and Stable Diffusion are the same class, `diffusers.StableDiffusionPipeline`,
-and take the same path through here.
+The embedded model and Stable Diffusion 1 and 2 are the same class of diffusers,
+`StableDiffusionPipeline`, and Stable Diffusion XL is its sister; all take the same path here.
 """
 
+import platform
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import (
+    DiffusionPipeline,
+    StableDiffusionPipeline,
+    StableDiffusionXLPipeline,
+)
 from diffusers.utils import logging as diffusers_logging
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.utils import logging as transformers_logging
 
+from empirical.conditioning import Conditioning
 from empirical.errors import UserError
 
 # The chain has a progress bar of its own.
@@ -23,6 +30,12 @@ diffusers_logging.disable_progress_bar()
 transformers_logging.disable_progress_bar()
 
 EMBEDDED = Path(__file__).parent / "models"
+_PLAIN = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+_PIPELINES = {
+    "StableDiffusionPipeline": (StableDiffusionPipeline, _PLAIN),
+    "StableDiffusionXLPipeline": (StableDiffusionXLPipeline, {"add_watermarker": False}),
+}
+_TOKENIZERS, _TEXT_ENCODERS = ("tokenizer", "tokenizer_2"), ("text_encoder", "text_encoder_2")
 PREDICTIONS = {"epsilon", "v_prediction", "sample"}
 
 
@@ -31,10 +44,25 @@ def device_of_choice() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def load(name: str, device: torch.device | None = None) -> "Model":
-    """Load an embedded model, a pipeline folder, or a pipeline of the hub, frozen, in float32.
+def device_name() -> str:
+    """Return the product name of the device of choice, for records."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{torch.get_num_threads()} threads of a {platform.machine()} processor"
 
-    Raises `UserError` where the name leads to no pipeline of text to image.
+
+def load(
+    name: str,
+    device: torch.device | None = None,
+    precision: str = "float32",
+    compiled: bool = False,
+) -> "Model":
+    """Load an embedded model, a pipeline folder, or a pipeline of the hub, frozen.
+
+    Stable Diffusion 1, 2 and XL are known. Weights come from safetensors files only, and no code
+    of theirs is run. `precision` is that of the denoiser's and text encoder's arithmetic; weights
+    stay in float32, so that what an adapter adds is not rounded away. Raises `UserError` where the
+    name leads to no pipeline of text to image.
     """
     embedded = EMBEDDED / name
     folder = embedded if embedded.is_dir() else Path(name)
@@ -44,31 +72,49 @@ def load(name: str, device: torch.device | None = None) -> "Model":
         )
     if Path(name).exists() and not folder.is_dir():
         raise UserError(f"the model '{name}' is a file, where a pipeline folder is wanted")
+    where = str(folder) if folder.is_dir() else name
     try:
-        pipeline = StableDiffusionPipeline.from_pretrained(
-            str(folder) if folder.is_dir() else name,
-            safety_checker=None,
-            feature_extractor=None,
-            requires_safety_checker=False,
+        kind = DiffusionPipeline.load_config(where).get("_class_name")
+        if kind not in _PIPELINES:
+            raise UserError(
+                f"the model '{name}' is a {kind}, known are {', '.join(sorted(_PIPELINES))}"
+            )
+        cls, options = _PIPELINES[kind]
+        pipeline = cls.from_pretrained(
+            where, use_safetensors=True, torch_dtype=torch.float32, **options
         )
+    except UserError:
+        raise
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
             f"the model '{name}' is neither an embedded model ({', '.join(embedded_names())}), nor "
-            f"a folder or hub id that loads as a StableDiffusionPipeline: {reason}"
+            f"a folder or hub id of a pipeline with safetensors weights: {reason}"
         ) from error
     _must_be_plain(name, pipeline)
-    return Model(pipeline, device or device_of_choice(), embedded if embedded.is_dir() else folder)
+    model = Model(
+        pipeline,
+        device or device_of_choice(),
+        embedded if embedded.is_dir() else folder,
+        getattr(torch, precision),
+    )
+    if compiled:
+        pipeline.unet.compile()
+    return model
 
 
-def _must_be_plain(name: str, pipeline: StableDiffusionPipeline) -> None:
+def _must_be_plain(name: str, pipeline: DiffusionPipeline) -> None:
     """Raise `UserError` for relatives of Stable Diffusion that load as it but want other inputs."""
     unet, vae = pipeline.unet.config, pipeline.vae.config
-    if unet.in_channels != vae.latent_channels or unet.addition_embed_type is not None:
+    if unet.in_channels != vae.latent_channels:
         raise UserError(
-            f"the model '{name}' is no plain text-to-image pipeline (Stable Diffusion 1 or 2): its "
-            f"denoiser takes {unet.in_channels} channels for latents of {vae.latent_channels}"
-            + (" and further embeddings" if unet.addition_embed_type is not None else "")
+            f"the model '{name}' is no plain text-to-image pipeline: its denoiser takes "
+            f"{unet.in_channels} channels for latents of {vae.latent_channels}"
+        )
+    if unet.addition_embed_type not in (None, "text_time"):
+        raise UserError(
+            f"the model '{name}' wants further embeddings of kind '{unet.addition_embed_type}', "
+            f"known is 'text_time'"
         )
     kind = pipeline.scheduler.config.get("prediction_type", "epsilon")
     if kind not in PREDICTIONS:
@@ -84,19 +130,33 @@ def embedded_names() -> list[str]:
 
 @dataclass(frozen=True)
 class Model:
-    """A frozen pipeline on a device, and the folder it came from."""
+    """A frozen pipeline on a device, the folder it came from, and the precision it computes in.
 
-    pipeline: StableDiffusionPipeline
+    `denoiser`, where given, takes the place of the pipeline's.
+    """
+
+    pipeline: DiffusionPipeline
     device: torch.device
     folder: Path
+    precision: torch.dtype = torch.float32
+    denoiser: nn.Module | None = None
 
     def __post_init__(self) -> None:
-        for part in (self.pipeline.vae, self.pipeline.text_encoder, self.pipeline.unet):
+        for part in (self.pipeline.vae, self.unet, *self.text_encoders):
             part.requires_grad_(False).eval().to(self.device)
-            if part.dtype != torch.float32:
-                part.to(torch.float32)
         # Convolutions on two cores are a third faster with the channels last.
-        self.pipeline.unet.to(memory_format=torch.channels_last)
+        self.unet.to(memory_format=torch.channels_last)
+
+    @property
+    def unet(self) -> nn.Module:
+        """The denoiser."""
+        return self.pipeline.unet if self.denoiser is None else self.denoiser
+
+    @property
+    def text_encoders(self) -> list[nn.Module]:
+        """One text encoder, or the two of Stable Diffusion XL."""
+        encoders = (getattr(self.pipeline, name, None) for name in _TEXT_ENCODERS)
+        return [encoder for encoder in encoders if encoder is not None]
 
     @property
     def channels(self) -> int:
@@ -111,41 +171,90 @@ class Model:
     @cached_property
     def side(self) -> int:
         """Width and height of an image in pixels."""
-        return self.pipeline.unet.config.sample_size * self._pixels_per_latent
+        return self.unet.config.sample_size * self._pixels_per_latent
 
     @property
     def _pixels_per_latent(self) -> int:
         return 2 ** (len(self.pipeline.vae.config.block_out_channels) - 1)
 
     @property
+    def _decoded_at_once(self) -> int:
+        """How many images the autoencoder sees at once: its memory grows with their pixels."""
+        return max(1, min(64, 2**19 // self.side**2))
+
+    @property
     def latent_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of one latent."""
-        side = self.pipeline.unet.config.sample_size
-        return self.pipeline.unet.config.in_channels, side, side
+        side = self.unet.config.sample_size
+        return self.unet.config.in_channels, side, side
 
-    @torch.no_grad()
-    def embed(self, captions: Sequence[str]) -> Tensor:
-        """Return text embeddings [n, tokens, width]; equal captions are encoded once.
+    def embed(self, captions: Sequence[str]) -> Conditioning:
+        """Return text embeddings, a row for each caption; equal captions are encoded once.
 
-        The empty caption gives the null embedding, the same one in finetuning and in sampling.
+        The empty caption gives the null embedding, the same one in finetuning and in sampling:
+        zeros where the pipeline says so (Stable Diffusion XL), else the encoded empty text.
         """
         unique = list(dict.fromkeys(captions))
-        tokens = self.pipeline.tokenizer(
-            unique,
-            padding="max_length",
-            max_length=self.pipeline.tokenizer.model_max_length,
-            truncation=True,
-            return_tensors="pt",
-        ).input_ids.to(self.device)
-        encoded = torch.cat([self.pipeline.text_encoder(part)[0] for part in tokens.split(64)])
+        with self.arithmetic():
+            parts = [self._encode_text(unique[i : i + 64]) for i in range(0, len(unique), 64)]
+        encoded = Conditioning.cat(parts)
+        if "" in unique and self.pipeline.config.get("force_zeros_for_empty_prompt", False):
+            encoded = encoded.with_zeros(unique.index(""))
         place = {caption: index for index, caption in enumerate(unique)}
         return encoded[[place[caption] for caption in captions]]
 
+    def _encode_text(self, captions: list[str]) -> Conditioning:
+        tokenizers = (getattr(self.pipeline, name, None) for name in _TOKENIZERS)
+        hidden, pooled = [], None
+        for tokenizer, encoder in zip(filter(None, tokenizers), self.text_encoders, strict=True):
+            tokens = tokenizer(
+                captions,
+                padding="max_length",
+                max_length=tokenizer.model_max_length,
+                truncation=True,
+                return_tensors="pt",
+            ).input_ids.to(self.device)
+            if self.is_xl:
+                # The last layer but one, and the pooled text of the second encoder.
+                encoded = encoder(tokens, output_hidden_states=True)
+                hidden.append(encoded.hidden_states[-2])
+                pooled = encoded[0]
+            else:
+                hidden.append(encoder(tokens)[0])
+        return Conditioning(
+            torch.cat(hidden, -1).float(), None if pooled is None else pooled.float()
+        )
+
+    @property
+    def is_xl(self) -> bool:
+        """Whether the denoiser wants pooled text and sizes too, as Stable Diffusion XL does."""
+        return self.unet.config.addition_embed_type == "text_time"
+
+    def denoise(self, latents: Tensor, times: Tensor, told: Conditioning) -> Tensor:
+        """Return the denoiser's prediction for noisy latents [n, ...], in float32."""
+        added = None
+        if told.pooled is not None:
+            # Original size, crop, and size wanted: the whole image.
+            sizes = torch.tensor([self.side, self.side, 0, 0, self.side, self.side])
+            sizes = sizes.to(latents).expand(len(latents), -1)
+            added = {"text_embeds": told.pooled, "time_ids": sizes}
+        with self.arithmetic():
+            return self.unet(
+                latents, times, encoder_hidden_states=told.hidden, added_cond_kwargs=added
+            ).sample.float()
+
+    def arithmetic(self) -> AbstractContextManager:
+        """Return the context in which the denoiser and the text encoder compute."""
+        if self.precision == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.precision)
+
     @torch.no_grad()
-    def encode(self, images: np.ndarray, batch_size: int = 64) -> tuple[Tensor, Tensor]:
+    def encode(self, images: np.ndarray, batch_size: int | None = None) -> tuple[Tensor, Tensor]:
         """Map images [n, height, width, channels] (uint8) to the mean and standard deviation of
         their latents [n, ...], both scaled as the denoiser sees them, on the processor."""
         scale = self.pipeline.vae.config.scaling_factor
+        batch_size = batch_size or self._decoded_at_once
         means, deviations = [], []
         for start in range(0, len(images), batch_size):
             pixels = torch.from_numpy(images[start : start + batch_size]).to(self.device)
@@ -157,11 +266,11 @@ class Model:
         return torch.cat(means), torch.cat(deviations)
 
     @torch.no_grad()
-    def decode(self, latents: Tensor, batch_size: int = 64) -> np.ndarray:
+    def decode(self, latents: Tensor, batch_size: int | None = None) -> np.ndarray:
         """Map latents as the denoiser sees them to images [n, height, width, channels] (uint8)."""
         scale = self.pipeline.vae.config.scaling_factor
         images = []
-        for part in latents.split(batch_size):
+        for part in latents.split(batch_size or self._decoded_at_once):
             pixels = self.pipeline.vae.decode(part.to(self.device) / scale).sample
             pixels = ((pixels + 1) * 127.5).round().clamp(0, 255)
             images.append(pixels.permute(0, 2, 3, 1).to("cpu", torch.uint8).numpy())

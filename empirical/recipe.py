@@ -7,18 +7,29 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Union, get_args
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from empirical.errors import UserError
 from empirical.guidance import GuidanceRule
+from empirical.remedies import Remedy
 
 Positive = Annotated[int, Field(gt=0)]
+Name = Annotated[str, Field(min_length=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
-# Every rule is a member, told apart by its key `rule`.
-Guidance = Annotated[
-    reduce(lambda a, b: Union[a, b], GuidanceRule.__subclasses__()),  # noqa: UP007
-    Field(discriminator="rule"),
-]
+
+# The layers of a denoiser of Stable Diffusion that an adapter changes, by the ends of their names.
+TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "conv1", "conv2")
+
+
+def _any_of(base: type[BaseModel]) -> Any:
+    return reduce(lambda a, b: Union[a, b], base.__subclasses__())  # noqa: UP007
+
+
+# Every rule and every remedy is a member, told apart by one key.
+Guidance = Annotated[_any_of(GuidanceRule), Field(discriminator="rule")]
+AnyRemedy = Annotated[_any_of(Remedy), Field(discriminator="name")]
 
 
 class _Table(BaseModel):
@@ -26,28 +37,78 @@ class _Table(BaseModel):
 
 
 class ModelTable(_Table):
-    """Which model: an embedded one, a folder of a diffusers pipeline, or a hub id."""
+    """Which model: an embedded one, a folder of a diffusers pipeline, or a hub id; and how the
+    denoiser computes."""
 
-    name: Annotated[str, Field(min_length=1)] = "digits"
+    name: Name = "digits"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
 
 
 class DataTable(_Table):
-    """Which real images are generation 0: an embedded set or a folder, and how many of them."""
+    """Which real images are generation 0: an embedded set or folders, and how many of them.
 
-    name: Annotated[str, Field(min_length=1)] = "digits"
+    prompts: whether every generation draws the captions of generation 0, or a fresh sample of them
+    with replacement.
+    """
+
+    name: Name | Annotated[list[Name], Field(min_length=1)] = "digits"
     size: Annotated[int, Field(ge=2)] = 500
+    prompts: Literal["same", "resampled"] = "same"
+
+    @property
+    def names(self) -> list[str]:
+        """The data sets, one or several."""
+        return [self.name] if isinstance(self.name, str) else self.name
 
 
 class FinetuneTable(_Table):
-    """How a generation learns from the images of the one before."""
+    """How a generation learns, and from what.
 
+    training_set: the images of the generation before (replace), of all so far (accumulate), as many
+    of those as generation 0 has (accumulate-subsample), the one before with a share of real images
+    (mix), or real images drawn anew (real, the control).
+    """
+
+    method: Literal["lora", "full"] = "lora"
     rank: Positive = 8
+    targets: Annotated[list[Name], Field(min_length=1)] = list(TARGETS)
+    text_encoder: bool = False
     steps: Positive = 200
     batch_size: Positive = 64
+    micro_batches: Positive = 1
+    gradient_checkpointing: bool = False
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 5e-4
     start_from: Literal["base", "previous"] = "base"
-    training_set: Literal["replace"] = "replace"
-    condition_drop: Annotated[float, Field(ge=0, le=1)] = 0.0
+    training_set: Literal["replace", "accumulate", "accumulate-subsample", "mix", "real"] = (
+        "replace"
+    )
+    real_fraction: Share = 0.0
+    condition_drop: Share = 0.0
+
+    @model_validator(mode="after")
+    def _settings_fit_together(self) -> "FinetuneTable":
+        if self.training_set != "mix" and self.real_fraction > 0:
+            raise PydanticCustomError(
+                "said",
+                "'finetune.real_fraction' is {share}, which only 'finetune.training_set' = 'mix' "
+                "can have, it is '{kind}'",
+                {"share": self.real_fraction, "kind": self.training_set},
+            )
+        if self.training_set == "mix" and self.real_fraction == 0:
+            raise PydanticCustomError(
+                "said",
+                "'finetune.real_fraction' is 0, it must be above 0 where "
+                "'finetune.training_set' is 'mix'",
+            )
+        if self.micro_batches > self.batch_size:
+            raise PydanticCustomError(
+                "said",
+                "'finetune.micro_batches' is {parts}, it must be at most 'finetune.batch_size', "
+                "which is {whole}",
+                {"parts": self.micro_batches, "whole": self.batch_size},
+            )
+        return self
 
 
 class GenerateTable(_Table):
@@ -70,6 +131,38 @@ class Recipe(_Table):
     data: DataTable = DataTable()
     finetune: FinetuneTable = FinetuneTable()
     generate: GenerateTable = Field(default_factory=GenerateTable)
+    remedy: AnyRemedy | None = None  # type: ignore[valid-type]
+
+    def settled(self) -> "Recipe":
+        """Return the recipe as its remedy changes it, which is what a chain does."""
+        if self.remedy is None:
+            return self
+        changed = self.model_dump()
+        for key, value in self.remedy.settings(self).items():
+            *tables, last = key.split(".")
+            reduce(dict.__getitem__, tables, changed)[last] = value
+        return parse(changed, f"the recipe with the remedy '{self.remedy.name}'")
+
+    @model_validator(mode="after")
+    def _a_remedy_has_its_settings_to_itself(self) -> "Recipe":
+        if self.remedy is None:
+            return self
+        for key, value in self.remedy.settings(self).items():
+            table, _, name = key.partition(".")
+            said = getattr(self, table)
+            given = getattr(said, name)
+            default = type(said).model_fields[name].default
+            if key not in self.remedy.reads and given not in (default, value):
+                raise PydanticCustomError(
+                    "said",
+                    "'{key}' is {given}, but the remedy '{remedy}' sets it to {value}: leave it "
+                    "out",
+                    {"key": key, "given": given, "value": value, "remedy": self.remedy.name},
+                )
+        return self
+
+
+TAGS = {("generate", "guidance"): (GuidanceRule, "rule"), ("remedy",): (Remedy, "name")}
 
 
 def read(path: Path) -> Recipe:
@@ -98,22 +191,27 @@ def parse(table: dict[str, Any], what: str = "the recipe") -> Recipe:
 
 def dump(recipe: Recipe) -> str:
     """Write a recipe as TOML with every key said, so that defaults may change and runs do not."""
-    return tomli_w.dumps(recipe.model_dump())
+    return tomli_w.dumps(recipe.model_dump(exclude_none=True))
 
 
 def _sentence(error: dict[str, Any]) -> str:
     """Turn a complaint of pydantic into a sentence with key, value and what is allowed."""
     path = [str(part) for part in error["loc"]]
-    rules = {rule.model_fields["rule"].annotation: rule for rule in GuidanceRule.__subclasses__()}
-    names = {get_args(annotation)[0]: rule for annotation, rule in rules.items()}
-    # A member of the union puts its tag into the path, where no such key is in the file.
-    rule = None
-    if path[:2] == ["generate", "guidance"] and len(path) > 2 and path[2] in names:
-        rule = names[path.pop(2)]
+    # A member of a union puts its tag into the path, where no such key is in the file.
+    member, tag = None, None
+    for place, (base, key) in TAGS.items():
+        if tuple(path[: len(place)]) == place:
+            tag = key
+            members = _members(base, key)
+            if len(path) > len(place) and path[len(place)] in members:
+                member = members[path.pop(len(place))]
+            names = list(members)
     key, value, context = ".".join(path), error.get("input"), error.get("ctx", {})
     match error["type"]:
+        case "said":
+            return error["msg"]
         case "extra_forbidden":
-            allowed = list((rule or _table_at(path[:-1])).model_fields)
+            allowed = list((member or _table_at(path[:-1])).model_fields)
             near = difflib.get_close_matches(path[-1], allowed, n=1, cutoff=0.5)
             hint = f" (did you mean '{near[0]}'?)" if near else ""
             return f"unknown key '{key}'{hint}, allowed are {_listed(allowed)}"
@@ -122,22 +220,34 @@ def _sentence(error: dict[str, Any]) -> str:
         case "literal_error":
             return f"'{key}' is {value!r}, allowed are {context['expected']}"
         case "union_tag_invalid":
-            return f"'{key}.rule' is {context['tag']!r}, allowed are {context['expected_tags']}"
+            return f"'{key}.{tag}' is {context['tag']!r}, allowed are {context['expected_tags']}"
         case "union_tag_not_found":
-            return f"the key '{key}.rule' is missing, allowed are {_listed(list(names))}"
+            return f"the key '{key}.{tag}' is missing, allowed are {_listed(names)}"
         case "greater_than":
             return f"'{key}' is {value!r}, it must be greater than {context['gt']:g}"
         case "greater_than_equal":
             return f"'{key}' is {value!r}, it must be at least {context['ge']:g}"
+        case "less_than":
+            return f"'{key}' is {value!r}, it must be less than {context['lt']:g}"
         case "less_than_equal":
             return f"'{key}' is {value!r}, it must be at most {context['le']:g}"
+        case "too_short" | "string_too_short":
+            return f"'{key}' is empty"
         case "model_type" | "model_attributes_type" | "dict_type":
             return f"'{key}' is {value!r}, it must be a table"
         case kind if kind.endswith("_type"):
-            wanted = {"int": "a whole number", "float": "a number", "string": "a string"}
+            wanted = {
+                "int": "a whole number", "float": "a number", "string": "a string",
+                "bool": "true or false",
+            }  # fmt: skip
             return f"'{key}' is {value!r}, it must be {wanted.get(kind[:-5], kind[:-5])}"
         case _:
             return f"'{key}' is {value!r}: {error['msg']}"
+
+
+def _members(base: type[BaseModel], key: str) -> dict[str, type[BaseModel]]:
+    """Return the classes below `base` by their tag."""
+    return {get_args(cls.model_fields[key].annotation)[0]: cls for cls in base.__subclasses__()}
 
 
 def _table_at(path: list[str]) -> type[BaseModel]:

@@ -50,6 +50,12 @@ class Generation:
         paths = sorted((self.folder / "probes").glob("*.png"))
         return np.stack([files.read_image(path) for path in paths])
 
+    def pedigree(self) -> list[dict[str, Any]]:
+        """Return what the generation learnt from, a row for each image: generation (0 is real),
+        file_name below the run's folder, text. Generation 0 has none."""
+        text = (self.folder / "training.jsonl").read_text(encoding="utf-8")
+        return [json.loads(line) for line in text.splitlines()]
+
     def traits(self) -> list[str]:
         """Return the names of the stored traits."""
         return sorted(path.stem for path in (self.folder / "features").glob("*.npy"))

@@ -1,5 +1,6 @@
 """Judge the embedded model against real digits, and say so on its model card."""
 
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,8 +78,11 @@ def work() -> int:
     return len(SCALES) * STEPS * len(dataset.load("reference").labels)
 
 
-def write(folder: Path, verdict: Verdict, seed: int, details: str) -> None:
-    """Write the model card, ``README.md``, into the model's folder."""
+def write(folder: Path, verdict: Verdict, seed: int, details: str, device: str) -> None:
+    """Write the model card, ``README.md``, into the model's folder.
+
+    `details` say how the parts were trained, `device` on what.
+    """
     best = verdict.best
     rows = "\n".join(
         f"| {row.scale:g} | {100 * row.recognised:.1f} % | {row.frechet:.2f} | "
@@ -86,6 +90,14 @@ def write(folder: Path, verdict: Verdict, seed: int, details: str) -> None:
         for row in verdict.rows
     )
     sizes = "\n".join(f"| {part} | {count:,} |" for part, count in parameters(folder).items())
+    made = textwrap.fill(
+        f"`qtm pretrain digits --seed {seed}` trains every part from scratch. {details} It ran on "
+        f"{device}: another device rounds otherwise, and gives weights of the same kind that are "
+        f"not the same bits.",
+        100,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
     text = f"""---
 license: apache-2.0
 library_name: diffusers
@@ -105,7 +117,7 @@ Prompts: `a handwritten digit zero` ... `a handwritten digit nine`.
 
 ## How it was made
 
-`qtm pretrain digits --seed {seed}` trains every part from scratch. {details}
+{made}
 
 ## Data
 

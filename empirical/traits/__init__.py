@@ -1,8 +1,9 @@
 """Traits: what is measured on every image of every generation.
 
 A trait is one file here with one function, ``measure(view)``, that returns features
-[n, components], or None where the trait is not to be had (no classifier, say). Its name is the
-file's. Nothing else needs to know it.
+[n, components], or None where the trait is not to be had (no classifier, no colours). Its name is
+the file's. Nothing else needs to know it. Files whose name starts with an underscore are no traits
+but what several of them share.
 """
 
 import importlib
@@ -46,6 +47,11 @@ class View:
         pixels = self.images.astype(np.float64) / 255
         return pixels[..., 0] if pixels.shape[-1] == 1 else pixels @ [0.299, 0.587, 0.114]
 
+    @property
+    def coloured(self) -> bool:
+        """Whether the images have colour channels at all."""
+        return self.images.shape[-1] == 3
+
     @cached_property
     def judged(self) -> tuple[np.ndarray, list[str]] | None:
         """Features and predicted captions by the classifier, where there is one."""
@@ -64,5 +70,6 @@ class View:
 
 def every_trait() -> Mapping[str, Measure]:
     """Return each trait's `measure` by name, found by listing this package."""
-    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    found = (module.name for module in pkgutil.iter_modules(__path__))
+    names = sorted(name for name in found if not name.startswith("_"))
     return {name: importlib.import_module(f"{__name__}.{name}").measure for name in names}

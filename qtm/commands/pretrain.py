@@ -19,9 +19,11 @@ def pretrain_digits(
 
     State is kept in OUT.seed-SEED while it goes; the same command given again goes on from there.
     """
+    from empirical import model
     from empirical.digits import card, pretrain
 
     with progress(f"pretrain {out}", pretrain.work() + card.work()) as advance:
         pretrain.pretrain(out, out.with_name(f"{out.name}.seed-{seed}"), seed, advance)
-        card.write(out, card.judge(out, seed, advance), seed, pretrain.DETAILS)
+        verdict = card.judge(out, seed, advance)
+        card.write(out, verdict, seed, pretrain.DETAILS, model.device_name())
     print(out)

@@ -10,9 +10,9 @@ import pytest
 from tiny_chain import contents, tiny
 
 from empirical import chain, files, recipe
+from empirical.adapters import WEIGHTS
 from empirical.data import Population
 from empirical.errors import UserError
-from empirical.finetuning import WEIGHTS
 from empirical.records import Run, open_run
 from empirical.seeds import seed_of
 

@@ -5,9 +5,10 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 
-from empirical import data, finetuning, model
+from empirical import data, finetuning, learning, model
+from empirical.adapters import WEIGHTS
 from empirical.errors import UserError
-from empirical.finetuning import WEIGHTS, _Visits, finetune
+from empirical.finetuning import _Visits, finetune
 from empirical.recipe import DataTable, FinetuneTable
 
 TABLE = FinetuneTable(rank=2, steps=4, batch_size=8)
@@ -21,13 +22,14 @@ def population():
 @pytest.fixture
 def base(digits):
     yield digits
-    finetuning.detach(digits)
+    learning.forget(digits)
 
 
 def predict(unet, base):
     latents = torch.randn((2, *base.latent_shape), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        return unet(latents, torch.tensor(500), base.embed(["a handwritten digit two"] * 2)).sample
+        told = base.embed(["a handwritten digit two"] * 2)
+        return unet(latents, torch.tensor(500), told.hidden).sample
 
 
 def test_every_visit_takes_each_image_once():
@@ -56,7 +58,7 @@ def test_plain_diffusers_reads_the_adapter(base, population, tmp_path):
 def test_detaching_brings_the_base_back_bit_for_bit(base, population, tmp_path):
     before = predict(base.pipeline.unet, base)
     finetune(base, population, TABLE, 0, 1, tmp_path)
-    finetuning.detach(base)
+    learning.forget(base)
     assert torch.equal(predict(base.pipeline.unet, base), before)
 
 

@@ -45,10 +45,11 @@ def test_a_recipe_is_the_same_after_writing_and_reading(tmp_path):
 
 def test_every_guidance_rule_can_be_asked_for():
     for rule in GuidanceRule.__subclasses__():
-        numbers = {name: 2.0 for name in rule.model_fields if name != "rule"}
-        name = rule.model_fields["rule"].annotation.__args__[0]
-        asked = recipe.parse({"generate": {"guidance": {"rule": name, **numbers}}})
-        assert type(asked.generate.guidance) is rule
+        for example in rule.examples:
+            table = {"generate": {"guidance": {"rule": rule.key(), **example}}}
+            asked = recipe.parse(table)
+            assert type(asked.generate.guidance) is rule
+            assert recipe.parse(tomllib.loads(recipe.dump(asked))) == asked
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,31 @@ def test_every_guidance_rule_can_be_asked_for():
         ({"generate": {"guidance": {"scale": 2.0}}}, ["rule", "missing", "'constant', 'decay'"]),
         ({"generate": {"guidance": {"rule": "decay", "scale": 2.0}}}, ["rate", "missing"]),
         ({"generate": {"sampler": "ddmi"}}, ["'generate.sampler' is 'ddmi'", "'ddim'"]),
-        ({"finetune": {"training_set": "mix"}}, ["'mix'", "'replace'"]),
+        ({"finetune": {"training_set": "mixed"}}, ["'mixed'", "'replace'", "'mix'"]),
+        ({"finetune": {"training_set": "mix"}}, ["'finetune.real_fraction' is 0", "above 0"]),
+        ({"finetune": {"real_fraction": 0.2}}, ["'finetune.real_fraction' is 0.2", "'mix'"]),
+        (
+            {"finetune": {"micro_batches": 9, "batch_size": 8}},
+            ["'finetune.micro_batches' is 9", "at most", "8"],
+        ),
+        ({"data": {"name": []}}, ["'data.name", "empty"]),
+        ({"remedy": {"name": "prayer"}}, ["'remedy.name' is 'prayer'", "'redifine'"]),
+        ({"remedy": {"probability": 0.1}}, ["'remedy.name' is missing", "'redifine'"]),
+        (
+            {"remedy": {"name": "condition_drop", "probabilty": 0.1}},
+            ["unknown key 'remedy.probabilty'", "did you mean 'probability'"],
+        ),
+        (
+            {"remedy": {"name": "condition_drop"}, "finetune": {"condition_drop": 0.5}},
+            ["'finetune.condition_drop' is 0.5", "'condition_drop' sets it to 0.2"],
+        ),
+        (
+            {
+                "remedy": {"name": "redifine"},
+                "generate": {"guidance": {"rule": "rescale", "scale": 2.0, "phi": 0.5}},
+            },
+            ["'redifine'", "'rescale'"],
+        ),
         ({"finetune": {"start_from": "last"}}, ["'last'", "'base'", "'previous'"]),
         ({"finetune": {"condition_drop": 1.5}}, ["'finetune.condition_drop' is 1.5", "at most 1"]),
         ({"finetune": {"learning_rate": float("nan")}}, ["learning_rate' is nan"]),

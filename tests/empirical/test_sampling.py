@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from toy_denoiser import Toy
 
 from empirical.digits.dataset import CAPTIONS
+from empirical.errors import UserError
 from empirical.guidance import Constant, Decay
-from empirical.sampling import SAMPLERS, sample
+from empirical.sampling import SAMPLERS, levels_of, prepare, sample
 from empirical.seeds import seed_of
 
 SEEDS = [seed_of("test", i) for i in range(6)]
@@ -84,3 +86,45 @@ def test_the_samplers_are_those_that_a_recipe_allows():
     from empirical.recipe import GenerateTable
 
     assert set(get_args(GenerateTable.model_fields["sampler"].annotation)) == set(SAMPLERS)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("steps", [1, 7, 20])
+def test_the_levels_are_those_that_the_sampler_visits(sampler, steps):
+    toy = Toy()
+    scheduler = prepare(toy, sampler, steps)
+    levels = levels_of(scheduler)
+    times = list(dict.fromkeys(scheduler.timesteps.tolist()))
+    assert len(levels.progress) == steps
+    np.testing.assert_allclose(levels.alpha_cumprod, toy.alphas[times], rtol=1e-5)
+    assert np.all(levels.sigma_next < levels.sigma)
+    assert levels.sigma_next[-1] < 0.04
+    # DDIM goes by a fixed stride, 142 at seven steps, which is not quite where it looks next.
+    by_stride = [time - 1000 // steps for time in times[:-1]]
+    after = by_stride if sampler == "ddim" else times[1:]
+    np.testing.assert_allclose(levels.alpha_cumprod_next[:-1], toy.alphas[after], rtol=1e-5)
+
+
+def test_ddim_levels_are_those_of_its_step():
+    """From x to x' with no noise predicted: x' = sqrt(abar' / abar) x."""
+    toy = Toy()
+    scheduler = prepare(toy, "ddim", 7)
+    levels = levels_of(scheduler)
+    x = torch.ones(1, *toy.latent_shape)
+    for time, now, after in zip(
+        scheduler.timesteps, levels.alpha_cumprod, levels.alpha_cumprod_next, strict=True
+    ):
+        there = scheduler.step(torch.zeros_like(x), time, x).prev_sample
+        np.testing.assert_allclose(there, (after / now) ** 0.5 * x, rtol=1e-5)
+
+
+def test_a_sampler_that_cannot_take_the_prediction_says_so():
+    with pytest.raises(UserError, match="'euler_ancestral' takes models that predict noise or v"):
+        prepare(Toy("sample"), "euler_ancestral", 5)
+
+
+def test_a_scale_that_blows_up_is_named():
+    """Away from a narrow distribution, DDIM multiplies latents at every step."""
+    toy = Toy(variance=0.01, null_variance=10.0)
+    with pytest.raises(UserError, match="from -100 to -100 gave no finite images"):
+        sample(toy, ["a"], SEEDS[:1], constant(-100.0), "ddim", 200)

@@ -1,0 +1,205 @@
+"""Low-rank adapters (LoRA) that are part of the weights while they are there.
+
+A weight W becomes W + B A, with B [out, r] and A [r, in] (Hu et al. 2021, arXiv 2106.09685; alpha
+equals the rank). Written as a parametrisation of torch, one mechanism gives all that a chain needs:
+one convolution instead of three in training, merged weights in sampling (`merged`), a list of
+frozen adapters below the one that learns, and the base weights back bit for bit (`detach`). On
+disk an adapter has the names of peft, which plain diffusers loads.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from empirical.errors import UserError
+
+WEIGHTS = "pytorch_lora_weights.safetensors"
+# While sampling nothing learns: each weight is put together once, not at every step.
+merged = parametrize.cached
+
+PathOf = Callable[["Part"], Path]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A module that learns: its name in files, itself, and the ends of its layers' names."""
+
+    name: str
+    module: nn.Module
+    targets: tuple[str, ...]
+
+
+class LowRank(nn.Module):
+    """W -> W + B A, for the weight of a linear layer or a convolution (A takes its window)."""
+
+    def __init__(self, down: Tensor, up: Tensor) -> None:
+        super().__init__()
+        self.down = nn.Parameter(down)
+        self.up = nn.Parameter(up)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight + (self.up.flatten(1) @ self.down.flatten(1)).view_as(weight)
+
+
+class Shift(nn.Module):
+    """W -> W + D: the sum of adapters that no longer learn."""
+
+    def __init__(self, difference: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("difference", difference, persistent=False)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight + self.difference
+
+
+class Replacement(nn.Module):
+    """W -> W', a whole new tensor: full finetuning that leaves the base where it is."""
+
+    def __init__(self, value: Tensor) -> None:
+        super().__init__()
+        self.value = nn.Parameter(value)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return self.value
+
+
+def layers(parts: Sequence[Part]) -> Iterator[tuple[str, nn.Module]]:
+    """Yield (name, layer) of every linear layer and convolution whose name ends as a target does.
+
+    Raises `UserError` where a target names none.
+    """
+    for part in parts:
+        found: set[str] = set()
+        for name, layer in part.module.named_modules():
+            ends = [t for t in part.targets if name == t or name.endswith(f".{t}")]
+            # A parametrised layer is a subclass of what it was.
+            if ends and isinstance(layer, nn.Linear | nn.Conv2d):
+                found.update(ends)
+                yield f"{part.name}.{name}", layer
+        missing = [target for target in part.targets if target not in found]
+        if missing:
+            raise UserError(
+                f"'finetune.targets' names {missing[0]!r}, but no linear layer or convolution of "
+                f"the model's {part.name} ends so"
+            )
+
+
+def attach(parts: Sequence[Part], rank: int, seed: int) -> dict[str, LowRank]:
+    """Add an adapter that changes nothing yet, B = 0 and A ~ N(0, 1/r^2), and return its layers."""
+    draw = torch.Generator().manual_seed(seed)
+    adapter = {}
+    for name, layer in list(layers(parts)):
+        shape = layer.weight.shape
+        down = torch.randn((rank, *shape[1:]), generator=draw) / rank
+        up = torch.zeros((shape[0], rank, *(1 for _ in shape[2:])))
+        adapter[name] = _add(layer, "weight", LowRank(down, up))
+    return adapter
+
+
+def attach_files(parts: Sequence[Part], paths: Sequence[Path]) -> None:
+    """Add the sum of the adapters in files, frozen. Files are added in their order, always from
+    the base weights, so that no rounding builds up over a chain."""
+    contents = [read(path) for path in paths]
+    wanted = list(layers(parts))
+    known = {f"{name}.lora_{x}.weight" for name, _ in wanted for x in "AB"}
+    for path, weights in zip(paths, contents, strict=True):
+        if weights.keys() != known:
+            odd = min(weights.keys() ^ known)
+            raise UserError(f"the adapter '{path}' does not fit the model: it differs in '{odd}'")
+    for name, layer in wanted:
+        total = torch.zeros_like(layer.weight, requires_grad=False)
+        for weights in contents:
+            down, up = (weights[f"{name}.lora_{x}.weight"] for x in "AB")
+            total += (up.flatten(1) @ down.flatten(1)).view_as(total).to(total)
+        _add(layer, "weight", Shift(total))
+
+
+def attach_full(parts: Sequence[Part], path_of: PathOf | None) -> dict[str, Replacement]:
+    """Put new tensors in the place of all weights, equal to the base's or from a generation's
+    files, and return them."""
+    replaced = {}
+    for part in parts:
+        weights = read(path_of(part)) if path_of else None
+        tensors = dict(part.module.named_parameters())
+        if weights is not None and weights.keys() != tensors.keys():
+            odd = min(weights.keys() ^ tensors.keys())
+            raise UserError(
+                f"the weights '{path_of(part)}' do not fit the model: they differ in '{odd}'"
+            )
+        for name, value in tensors.items():
+            owner, _, last = name.rpartition(".")
+            start = value.detach().clone() if weights is None else weights[name].to(value)
+            layer = part.module.get_submodule(owner)
+            replaced[f"{part.name}.{name}"] = _add(layer, last, Replacement(start))
+    return replaced
+
+
+def detach(parts: Sequence[Part]) -> None:
+    """Take everything out that was attached: the base weights are back, bit for bit."""
+    for part in parts:
+        for layer in list(part.module.modules()):
+            if parametrize.is_parametrized(layer):
+                for name in list(layer.parametrizations):
+                    parametrize.remove_parametrizations(layer, name, leave_parametrized=False)
+
+
+def serialise(adapter: dict[str, LowRank], parts: Sequence[Part], rank: int) -> bytes:
+    """Return an adapter as a safetensors file under the names of peft, with its settings."""
+    # The names stay peft's: the converter of diffusers renames attention layers but not
+    # convolutions, and its loader then drops every attention layer of the mixture without an error.
+    weights = {}
+    for name, pair in adapter.items():
+        weights[f"{name}.lora_A.weight"] = pair.down.detach().cpu().contiguous()
+        weights[f"{name}.lora_B.weight"] = pair.up.detach().cpu().contiguous()
+    described = {}
+    for part in parts:
+        settings = {
+            "r": rank,
+            # Readers without the metadata take alpha to be the rank.
+            "lora_alpha": rank,
+            "target_modules": sorted(part.targets),
+            "peft_type": "LORA",
+            "bias": "none",
+            "use_rslora": False,
+        }
+        described |= {f"{part.name}.{key}": value for key, value in settings.items()}
+    # One key only: safetensors writes several in an order that changes from process to process.
+    metadata = {"lora_adapter_metadata": json.dumps(described, sort_keys=True)}
+    return safetensors.torch.save(weights, metadata)
+
+
+def kohya(path: Path) -> bytes:
+    """Return an adapter file under the names that kohya's scripts and most interfaces read."""
+    weights = {}
+    for name, value in read(path).items():
+        layer, matrix = name.removesuffix(".weight").rsplit(".lora_", 1)
+        part, _, rest = layer.partition(".")
+        key = f"{'lora_unet' if part == 'unet' else 'lora_te'}_{rest.replace('.', '_')}"
+        weights[f"{key}.lora_{'down' if matrix == 'A' else 'up'}.weight"] = value
+        if matrix == "A":
+            weights[f"{key}.alpha"] = torch.tensor(float(len(value)))
+    return safetensors.torch.save(weights)
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file of weights; raise `UserError` where it is missing or damaged."""
+    try:
+        return safetensors.torch.load_file(path)
+    except FileNotFoundError:
+        raise UserError(f"the weights '{path}' are missing") from None
+    except (safetensors.SafetensorError, OSError) as error:
+        raise UserError(f"the weights '{path}' are damaged: {error}") from error
+
+
+def _add(layer: nn.Module, name: str, change: nn.Module) -> nn.Module:
+    change.to(layer.weight.device)
+    # The check would run the layer's shapes through the change once more.
+    parametrize.register_parametrization(layer, name, change, unsafe=True)
+    return change

@@ -1,0 +1,48 @@
+"""Text embeddings, as a denoiser takes them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """What a denoiser is told of n prompts.
+
+    `hidden` [n, tokens, width] is what its attention reads. `pooled` [n, p] is one vector a prompt,
+    where the denoiser wants one too (Stable Diffusion XL), or None.
+    """
+
+    hidden: Tensor
+    pooled: Tensor | None = None
+
+    def __len__(self) -> int:
+        """Return n."""
+        return len(self.hidden)
+
+    def __getitem__(self, index: Tensor | slice | Sequence[int]) -> "Conditioning":
+        """Return some of the prompts, in the order of `index`."""
+        pooled = None if self.pooled is None else self.pooled[index]
+        return Conditioning(self.hidden[index], pooled)
+
+    def expand(self, count: int) -> "Conditioning":
+        """Repeat one prompt `count` times, without a copy."""
+        pooled = None if self.pooled is None else self.pooled.expand(count, -1)
+        return Conditioning(self.hidden.expand(count, -1, -1), pooled)
+
+    def with_zeros(self, index: int) -> "Conditioning":
+        """Return the same prompts with zeros in the place of one."""
+        kept = torch.ones(len(self), device=self.hidden.device)
+        kept[index] = 0
+        pooled = None if self.pooled is None else self.pooled * kept[:, None]
+        return Conditioning(self.hidden * kept[:, None, None], pooled)
+
+    @staticmethod
+    def cat(parts: Sequence["Conditioning"]) -> "Conditioning":
+        """Join prompts end to end; all parts have pooled vectors, or none has."""
+        pooled = [part.pooled for part in parts if part.pooled is not None]
+        return Conditioning(
+            torch.cat([part.hidden for part in parts]), torch.cat(pooled) if pooled else None
+        )

@@ -1,0 +1,110 @@
+"""What the networks of the library transformers share: loading, and making images fit."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from empirical.errors import UserError
+
+BATCH = 32
+
+
+def pretrained(kind: Any, what: str, weights: str, offline: bool, **options: Any) -> Any:
+    """Load part of a pretrained network, `kind.from_pretrained`, from a folder or the hub.
+
+    Safetensors only, no code of the repository, and no download where `offline`. Raises `UserError`
+    that names `what` could not be loaded, and why.
+    """
+    try:
+        return kind.from_pretrained(weights, local_files_only=offline, **options)
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        raise missing(what, weights, offline, error) from error
+
+
+def missing(what: str, weights: str, offline: bool, error: Exception) -> UserError:
+    """Return the sentence for weights that did not load."""
+    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    reason = reason or type(error).__name__
+    if Path(weights).exists():
+        return UserError(f"'{weights}' does not load as {what} in safetensors: {reason}")
+    wanted = f"download '{weights}' and name its folder, as in NAME:FOLDER"
+    if offline:
+        return UserError(f"{what} '{weights}' is not on this machine: {wanted}")
+    return UserError(f"{what} '{weights}' cannot be had, {wanted}: {reason}")
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How a network wants its images: resized, cut to the centre, normalised."""
+
+    shortest: int | None
+    exact: tuple[int, int] | None
+    crop: tuple[int, int] | None
+    resample: Image.Resampling
+    mean: tuple[float, ...]
+    deviation: tuple[float, ...]
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """Return one image [height, width, channels] (uint8) as [3, rows, columns] (float32)."""
+        pixels = np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image
+        picture = Image.fromarray(pixels)
+        if self.shortest is not None:
+            scale = self.shortest / min(picture.size)
+            size = [int(side * scale) for side in picture.size]
+            size[int(np.argmin(picture.size))] = self.shortest
+            picture = picture.resize((size[0], size[1]), self.resample)
+        elif self.exact is not None:
+            picture = picture.resize(self.exact[::-1], self.resample)
+        if self.crop is not None:
+            rows, columns = self.crop
+            left, top = (picture.width - columns) // 2, (picture.height - rows) // 2
+            picture = picture.crop((left, top, left + columns, top + rows))
+        values = np.asarray(picture, np.float32) / 255
+        values = (values - np.float32(self.mean)) / np.float32(self.deviation)
+        return np.moveaxis(values, -1, 0)
+
+
+def preparation(what: str, weights: str, offline: bool) -> Preparation:
+    """Read how a network wants its images from its ``preprocessor_config.json``.
+
+    Done here rather than by the library's own processors, because these want torchvision.
+    """
+    from transformers.image_processing_base import ImageProcessingMixin
+
+    try:
+        config, _ = ImageProcessingMixin.get_image_processor_dict(weights, local_files_only=offline)
+    except (OSError, ValueError) as error:
+        raise missing(what, weights, offline, error) from error
+    size = config.get("size") if config.get("do_resize", True) else None
+    crop = config.get("crop_size") if config.get("do_center_crop", True) else None
+    size = {"shortest_edge": size} if isinstance(size, int) else size or {}
+    exact = (size["height"], size["width"]) if "height" in size else None
+    crop = {"height": crop, "width": crop} if isinstance(crop, int) else crop
+    return Preparation(
+        size.get("shortest_edge"),
+        exact,
+        (crop["height"], crop["width"]) if crop else None,
+        Image.Resampling(config.get("resample", 3)),
+        tuple(config["image_mean"]),
+        tuple(config["image_std"]),
+    )
+
+
+def batches(images: np.ndarray, prepare: Preparation, device: Any) -> Iterator[Any]:
+    """Yield prepared images as tensors [batch, 3, rows, columns] on a device."""
+    import torch
+
+    for start in range(0, len(images), BATCH):
+        part = np.stack([prepare(image) for image in images[start : start + BATCH]])
+        yield torch.from_numpy(np.ascontiguousarray(part)).to(device)
+
+
+def device_of_choice() -> Any:
+    """Return the accelerator of this machine, or its processor."""
+    import torch
+
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,0 +1,106 @@
+"""One evaluation of a denoiser, as a guidance rule sees it. The one file here that needs torch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from empirical.conditioning import Conditioning
+
+Predict = Callable[[Tensor, Tensor, Conditioning], Tensor]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One visit of a sampler to a noise level, for n images.
+
+    `seen` [n, channels, height, width]: the latents sqrt(abar) x0 + sqrt(1 - abar) e, with abar =
+    `alpha_cumprod`, at the model's `time`. `scales` [n]: what the rule's `scales` gives here.
+    `predicts`: "epsilon", "v_prediction" or "sample" (the clean image). `memory`: the rule's own,
+    kept from visit to visit of one sampling call.
+
+    `predict` is the denoiser and `weak` the model that takes the place of its unconditional
+    prediction, if any; `conditional` (n prompts) and `null` (one) are what they are told.
+    """
+
+    seen: Tensor
+    time: Tensor
+    scales: np.ndarray
+    alpha_cumprod: float
+    predicts: str
+    memory: dict[str, Tensor]
+    predict: Predict
+    conditional: Conditioning
+    null: Conditioning
+    weak: Predict | None = None
+
+    def pair(self, first: np.ndarray, second: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Return the conditional and the unconditional (or the weak model's) prediction [n, ...].
+
+        The conditional one is computed for the images of the mask `first` [n], the other one for
+        those of the mask `second` [n]. What was not asked for is filled with its counterpart, so
+        that their difference vanishes; an image must be in one mask at least.
+        """
+        of_first, of_second = self._rows(first), self._rows(second)
+        x_c, x_u = self.seen[of_first], self.seen[of_second]
+        told = self.conditional[of_first]
+        if self.weak is None:
+            told = Conditioning.cat([self.null.expand(len(x_u)), told])
+            answer = self.predict(torch.cat([x_u, x_c]), self.time, told)
+            e_u, e_c = answer.split([len(x_u), len(x_c)])
+        else:
+            e_c = self.predict(x_c, self.time, told) if len(x_c) else x_c
+            told = self.conditional[of_second]
+            e_u = self.weak(x_u, self.time, told) if len(x_u) else x_u
+        return self._filled(of_first, e_c, of_second, e_u), self._filled(
+            of_second, e_u, of_first, e_c
+        )
+
+    def _rows(self, mask: np.ndarray) -> slice | Tensor:
+        """Return a mask [n] as an index that copies nothing where it is true everywhere."""
+        if mask.all():
+            return slice(None)
+        return torch.from_numpy(np.flatnonzero(mask)).to(self.seen.device)
+
+    def _filled(
+        self, rows: slice | Tensor, given: Tensor, other_rows: slice | Tensor, other: Tensor
+    ) -> Tensor:
+        """Return predictions of all images: `given` in its rows, `other` elsewhere."""
+        if len(given) == len(self.seen):
+            return given
+        full = torch.empty_like(self.seen)
+        full[other_rows] = other
+        full[rows] = given
+        return full
+
+    def spread(self, values: np.ndarray) -> Tensor:
+        """Return numbers [n] as a tensor [n, 1, 1, 1] beside the latents."""
+        return self.seen.new_tensor(values).view(-1, 1, 1, 1)
+
+    def clean(self, prediction: Tensor) -> Tensor:
+        """Return the clean image x0 that a prediction stands for.
+
+        x0 = (x - s e) / a for noise e, a x - s v for v = a e - s x0; a = sqrt(abar),
+        s = sqrt(1 - abar), x = `seen`.
+        """
+        a, s = self.alpha_cumprod**0.5, (1 - self.alpha_cumprod) ** 0.5
+        match self.predicts:
+            case "epsilon":
+                return (self.seen - s * prediction) / a
+            case "v_prediction":
+                return a * self.seen - s * prediction
+            case _:
+                return prediction
+
+    def prediction(self, clean: Tensor) -> Tensor:
+        """Return the prediction that stands for a clean image: the inverse of `clean`."""
+        a, s = self.alpha_cumprod**0.5, (1 - self.alpha_cumprod) ** 0.5
+        match self.predicts:
+            case "epsilon":
+                return (self.seen - a * clean) / s
+            case "v_prediction":
+                return (a * self.seen - clean) / s
+            case _:
+                return clean

@@ -1,0 +1,30 @@
+"""A scale for each image, one of a list."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from empirical.guidance._base import GuidanceRule, Levels, Scale
+from empirical.seeds import seed_of
+
+
+class Choice(GuidanceRule):
+    """Each image has a constant scale of its own, one of the list `among`, all equally likely.
+
+    A scale that is listed twice is twice as likely. The choice is keyed by the image's seed, so
+    that it is the same in any batch; shares of a finite population are therefore binomial, not
+    exact. This project's own: the chain whose images were drawn at mixed scales.
+    """
+
+    examples: ClassVar[tuple[dict[str, Any], ...]] = ({"among": [1.0, 2.5, 7.5]},)
+    neutral: ClassVar[dict[str, Any] | None] = {"among": [1.0]}
+
+    rule: Literal["choice"]
+    among: Annotated[list[Scale], Field(min_length=1, max_length=1000)]
+
+    def scales(self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()) -> np.ndarray:
+        places = [seed_of("choice of guidance", seed) % len(self.among) for seed in seeds]
+        scales = np.array(self.among, np.float64)[places]
+        return np.broadcast_to(scales, (len(levels.progress), len(scales)))

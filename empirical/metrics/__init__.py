@@ -1,0 +1,53 @@
+"""What is said of a generation as a whole, alone and against others.
+
+`of_generation` measures everything that applies, with intervals. The measures themselves are one
+file each in `empirical.metrics.measures`. Nothing here needs torch: it sees features, not images.
+"""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from empirical.metrics.generation import Measurement, measurements, of_generation
+from empirical.metrics.measures import accuracy as _accuracy
+from empirical.metrics.measures import diversity as _diversity
+from empirical.metrics.measures import every_measure
+from empirical.metrics.measures import frechet as _frechet
+from empirical.metrics.sample import Pair, Sample
+
+__all__ = [
+    "Measurement",
+    "Pair",
+    "Sample",
+    "accuracy",
+    "diversity",
+    "every_measure",
+    "frechet",
+    "measurements",
+    "of_generation",
+]
+
+
+def frechet(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the squared Fréchet distance of the Gaussians fitted to features [n, d] and [m, d].
+
+    Warns unless both samples exceed the dimension. See `empirical.metrics.measures.frechet`.
+    """
+    pair = Pair(Sample(a), Sample(b))
+    caution = _frechet.caution(pair)
+    if caution:
+        warnings.warn(caution, stacklevel=2)
+    return _frechet.against(pair)
+
+
+def diversity(features: np.ndarray, families: Sequence[str]) -> float:
+    """Return the mean distance of two different images of one prompt, in features [n, d]; nan
+    where no prompt has two. See `empirical.metrics.measures.diversity`."""
+    return _diversity.alone(Sample(features, tuple(families)))
+
+
+def accuracy(predicted: Sequence[str], captions: Sequence[str]) -> float:
+    """Return the share of images whose predicted caption is the one they were made from."""
+    nothing = np.zeros((len(captions), 0))
+    return _accuracy.alone(Sample(nothing, tuple(captions), predicted=tuple(predicted)))

@@ -1,0 +1,28 @@
+"""Kernel inception distance: the squared maximum mean discrepancy of a cubic kernel."""
+
+import numpy as np
+
+from empirical.metrics.measures._mmd import unbiased
+from empirical.metrics.sample import Pair
+
+
+def against(pair: Pair) -> float:
+    """Return the squared MMD of two sets with the kernel k(x, y) = (x.y/d + 1)^3, in its units.
+
+    Unbiased, also for few images in many dimensions, so it is negative at times where the sets
+    are alike. Over the whole sets at once rather than the mean over random subsets; papers often
+    print a thousand times this. Below 2 images: nan.
+    Source: Binkowski et al. 2018 (arXiv 1801.01401).
+    """
+    a, b = pair.sample.features, pair.reference.features
+    return unbiased(_kernel(a, a), _kernel(b, b), _kernel(a, b))
+
+
+def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    base = a @ b.T
+    # In place, which halves the time.
+    base /= a.shape[1]
+    base += 1
+    cube = base * base
+    cube *= base
+    return cube

@@ -1,0 +1,41 @@
+"""What all remedies share."""
+
+from abc import ABC
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:
+    from empirical.recipe import Recipe
+
+Trait = Callable[[str], np.ndarray]
+
+
+class Remedy(BaseModel, ABC):
+    """A change of the life cycle: of what is inherited, selected or mutated.
+
+    Every method has a default that changes nothing; a remedy writes those it needs.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    # Settings that the remedy starts from and replaces; other settings it sets are its own alone.
+    reads: ClassVar[tuple[str, ...]] = ()
+
+    name: str
+
+    def settings(self, recipe: "Recipe") -> dict[str, Any]:
+        """Return the settings it changes, such as ``{"finetune.condition_drop": 0.2}``."""
+        return {}
+
+    def latent_noise(self) -> float:
+        """Return the standard deviation of the Gaussian noise that each image's latents get once
+        a generation, in units of the denoiser's latents (whose variance is about one)."""
+        return 0.0
+
+    def kept(self, trait: Trait, families: Sequence[str]) -> np.ndarray | None:
+        """Return the indices of the images of one generation that may be learnt from, or None for
+        all. `trait(name)` gives the stored values [n, components]."""
+        return None

@@ -1,0 +1,280 @@
+"""What the rules make of predictions, on a denoiser that is exact."""
+
+import numpy as np
+import pytest
+import torch
+from guidance_examples import EXAMPLES, RULES, make
+from toy_denoiser import Toy
+
+from empirical.conditioning import Conditioning
+from empirical.errors import UserError
+from empirical.guidance._step import Step
+from empirical.sampling import levels_of, prepare, sample_latents
+from empirical.seeds import seed_of
+
+PROMPTS = ["a", "b", "c", "a", "b"]
+SEEDS = [seed_of("guidance steps", i) for i in range(5)]
+KINDS = ("epsilon", "v_prediction", "sample")
+
+
+def drawn(rule, model=None, prompts=PROMPTS, seeds=SEEDS, sampler="ddim", steps=6, **options):
+    model = model or Toy()
+    weak = Toy(variance=0.8).denoise if rule.weak else None
+    return sample_latents(
+        model, prompts, seeds, rule, sampler, steps, **{"weak": weak, **options}
+    ).numpy()
+
+
+def constant(scale):
+    return make("constant", scale=scale)
+
+
+# CFG++ renoises with the unconditional prediction whatever its scale: it has no neutral settings.
+@pytest.mark.parametrize("name", [name for name, rule in RULES.items() if rule.neutral])
+@pytest.mark.parametrize("predicts", KINDS)
+def test_without_guidance_every_rule_is_the_conditional_prediction(name, predicts):
+    ours = drawn(make(name, **RULES[name].neutral), Toy(predicts))
+    np.testing.assert_allclose(ours, drawn(constant(1.0), Toy(predicts)), atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "example"), EXAMPLES)
+def test_images_are_finite_differ_from_no_guidance_and_from_no_prompt(name, example):
+    ours = drawn(make(name, **example))
+    assert ours.dtype == np.float32
+    assert np.isfinite(ours).all()
+    for scale in (0.0, 1.0):
+        assert np.abs(ours - drawn(constant(scale))).max() > 0.01
+
+
+@pytest.mark.parametrize(("name", "example"), EXAMPLES)
+@pytest.mark.parametrize("pooled", [False, True])
+def test_an_image_does_not_depend_on_its_batch(name, example, pooled):
+    rule, model = make(name, **example), Toy(pooled=pooled)
+    together = drawn(rule, model)
+    for rows in ([3], [4, 0]):
+        apart = drawn(rule, model, [PROMPTS[i] for i in rows], [SEEDS[i] for i in rows])
+        np.testing.assert_allclose(apart, together[rows], atol=2e-5)
+
+
+# To rescale is to act on the deviation of the prediction itself, whatever that is of.
+@pytest.mark.parametrize(("name", "example"), [pair for pair in EXAMPLES if pair[0] != "rescale"])
+def test_noise_v_and_clean_image_are_guided_alike(name, example):
+    rule = make(name, **example)
+    weak = {kind: Toy(kind, variance=0.8).denoise for kind in KINDS} if rule.weak else {}
+    first, *others = (drawn(rule, Toy(kind), weak=weak.get(kind)) for kind in KINDS)
+    for other in others:
+        np.testing.assert_allclose(other, first, atol=2e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize(("name", "example"), EXAMPLES)
+@pytest.mark.parametrize("sampler", ["ddpm", "dpm++", "heun", "euler_ancestral"])
+def test_every_rule_takes_every_sampler_it_is_defined_for(name, example, sampler):
+    rule = make(name, **example)
+    if rule.samplers and sampler not in rule.samplers:
+        with pytest.raises(UserError, match=sampler.replace("+", r"\+")):
+            drawn(rule, sampler=sampler)
+    else:
+        ours = drawn(rule, sampler=sampler)
+        assert np.isfinite(ours).all()
+        np.testing.assert_array_equal(ours, drawn(rule, sampler=sampler))
+
+
+@pytest.mark.parametrize("scale", [-1.0, 0.0, 0.5, 1.0, 2.5])
+def test_guided_ddim_has_the_variance_that_its_ode_has(scale):
+    """V = V_c^w V_u^(1-w) for normal distributions, whatever their means.
+
+    The solution of the probability-flow ODE of guided normal scores; DDIM is its Euler scheme in
+    sigma, first order in the steps. Latents are linear in the noise they start from.
+    """
+    model = Toy(variance=0.6, null_variance=1.0)
+    ours = drawn(constant(scale), model, ["a"] * 5, steps=500)
+    starts = torch.stack(
+        [torch.randn(model.latent_shape, generator=torch.Generator().manual_seed(s)) for s in SEEDS]
+    ).numpy()
+    slopes = (ours[1:] - ours[:1]) / (starts[1:] - starts[:1])
+    assert np.ptp(slopes) < 1e-2
+    assert np.median(slopes) ** 2 == pytest.approx(0.6**scale, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("rule", "passes"),
+    [
+        (constant(1.0), 5),
+        (constant(0.0), 5),
+        (constant(-1.0), 10),
+        (make("choice", among=[0.0, 1.0]), 5),
+        (make("interval", scale=3.0, low=0.0, high=0.5, of="progress"), 7.5),
+        (make("apg", scale=1.0), 5),
+        (make("rescale", scale=0.0), 10),
+        (make("autoguidance", scale=2.0), 5),
+        (make("autoguidance", scale=0.0), 0),
+    ],
+)
+def test_the_denoiser_is_asked_only_for_what_has_weight(rule, passes):
+    model = Toy()
+    drawn(rule, model, steps=4)
+    assert sum(model.asked) == passes * 4
+
+
+def test_images_with_scales_of_their_own_are_those_of_constant_scales():
+    rule = make("choice", among=[0.0, 1.0, 4.0, -2.0])
+    scales = rule.scales(levels_of(prepare(Toy(), "ddim", 6)), seeds=SEEDS)[0]
+    assert len(set(scales)) > 2
+    ours = drawn(rule)
+    for i, scale in enumerate(scales):
+        alone = drawn(constant(float(scale)), prompts=PROMPTS[i : i + 1], seeds=SEEDS[i : i + 1])
+        np.testing.assert_allclose(ours[i], alone[0], atol=1e-5)
+
+
+def test_the_generation_reaches_the_rule():
+    rule = make("generation_decay", scale=6.0, rate=0.25, shape="linear")
+    np.testing.assert_array_equal(drawn(rule, generation=3), drawn(constant(3.5)))
+
+
+@pytest.mark.parametrize(("sampler", "steps"), [("ddim", 7), ("ddim", 20), ("euler", 7)])
+def test_cfg_plus_plus_as_a_schedule_is_cfg_plus_plus_as_it_is_defined(sampler, steps):
+    """Clean image from the guided noise, renoised with the unconditional one, step by step."""
+    model, scale = Toy(), 0.6
+    levels = levels_of(prepare(model, sampler, steps))
+    prompts, null = model.embed(PROMPTS), model.embed([""]).expand(len(PROMPTS))
+    x = torch.stack(
+        [torch.randn(model.latent_shape, generator=torch.Generator().manual_seed(s)) for s in SEEDS]
+    )
+    scheduler = prepare(model, sampler, steps)
+    if sampler == "euler":
+        # It starts at noise of sigma in its own units, which is a little more than ours.
+        x = x * float(scheduler.init_noise_sigma) * levels.alpha_cumprod[0] ** 0.5
+    for time, now, after in zip(
+        scheduler.timesteps, levels.alpha_cumprod, levels.alpha_cumprod_next, strict=True
+    ):
+        e_u, e_c = model.denoise(x, time, null), model.denoise(x, time, prompts)
+        clean = (x - (1 - now) ** 0.5 * (e_u + scale * (e_c - e_u))) / now**0.5
+        x = after**0.5 * clean + (1 - after) ** 0.5 * e_u
+    ours = drawn(make("cfg_plus_plus", scale=scale), sampler=sampler, steps=steps)
+    np.testing.assert_allclose(ours, x.numpy(), atol=2e-4)
+    assert np.abs(ours - drawn(constant(scale), sampler=sampler, steps=steps)).max() > 0.05
+
+
+def test_autoguidance_compares_with_the_weak_model_under_the_same_prompt():
+    strong, weak = Toy(variance=0.5), Toy(variance=0.8)
+
+    class Mixed(Toy):
+        def denoise(self, latents, time, told):
+            e, e_weak = strong.denoise(latents, time, told), weak.denoise(latents, time, told)
+            return e_weak + 3 * (e - e_weak)
+
+    ours = drawn(make("autoguidance", scale=3.0), strong, weak=weak.denoise)
+    np.testing.assert_allclose(ours, drawn(constant(1.0), Mixed()), atol=1e-5)
+    only = drawn(make("autoguidance", scale=0.0), strong, weak=weak.denoise)
+    np.testing.assert_array_equal(only, drawn(constant(1.0), weak))
+    assert make("autoguidance", scale=3.0, against="previous").weak == "previous"
+    with pytest.raises(UserError, match=r"'autoguidance' compares .*'base'.* none was given"):
+        drawn(make("autoguidance", scale=3.0), weak=None)
+
+
+def test_apg_without_its_parts_is_constant_guidance():
+    ours = drawn(make("apg", scale=4.0, parallel=1.0))
+    np.testing.assert_allclose(ours, drawn(constant(4.0)), atol=1e-4)
+
+
+def step_of(predicts="epsilon", scale=3.0, memory=None, alpha=0.3):
+    """One step over random latents, and the two random predictions it will give."""
+    key = torch.Generator().manual_seed(5)
+    seen, e_c, e_u = (torch.randn(2, 2, 4, 4, generator=key) for _ in range(3))
+
+    def predict(latents, time, told):
+        return torch.cat([e_u, e_c])[-len(latents) :]
+
+    step = Step(
+        seen=seen,
+        time=torch.tensor(1),
+        scales=np.full(2, scale),
+        alpha_cumprod=alpha,
+        predicts=predicts,
+        memory={} if memory is None else memory,
+        predict=predict,
+        conditional=Conditioning(torch.ones(2, 3, 5)),
+        null=Conditioning(torch.zeros(1, 3, 5)),
+    )
+    return step, e_c, e_u
+
+
+@pytest.mark.parametrize("predicts", KINDS)
+def test_predictions_and_clean_images_are_each_others_inverse(predicts):
+    step, e_c, _ = step_of(predicts)
+    torch.testing.assert_close(step.prediction(step.clean(e_c)), e_c)
+    # x = a x0 + s e and v = a e - s x0.
+    a, s = 0.3**0.5, 0.7**0.5
+    clean, noise = (
+        step.clean(e_c),
+        {"epsilon": e_c, "sample": (step.seen - a * e_c) / s}.get(
+            predicts, a * e_c + s * step.seen
+        ),
+    )
+    torch.testing.assert_close(a * clean + s * noise, step.seen)
+
+
+@pytest.mark.parametrize("predicts", KINDS)
+def test_apg_drops_what_is_parallel_and_bounds_the_rest(predicts):
+    step, e_c, e_u = step_of(predicts)
+    D_c, D_u = step.clean(e_c), step.clean(e_u)
+    D = step.clean(make("apg", scale=3.0, norm_threshold=0.5).guide(step))
+    update = (D - D_c) / 2
+    for i in range(2):
+        assert abs(torch.dot(update[i].flatten(), D_c[i].flatten())) < 1e-4
+        difference = (D_c - D_u)[i].flatten()
+        unit = D_c[i].flatten() / D_c[i].norm()
+        across = difference - torch.dot(difference, unit) * unit
+        expected = across * 0.5 / difference.norm()
+        torch.testing.assert_close(update[i].flatten(), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_apg_remembers_its_differences():
+    memory = {}
+    step, e_c, e_u = step_of(memory=memory)
+    rule = make("apg", scale=3.0, momentum=-0.5, parallel=1.0)
+    difference = step.clean(e_c) - step.clean(e_u)
+    updates = [step.clean(rule.guide(step_of(memory=memory)[0])) - step.clean(e_c) for _ in "123"]
+    for update, factor in zip(updates, (1, 0.5, 0.75), strict=True):
+        torch.testing.assert_close(update, 2 * factor * difference, atol=1e-4, rtol=1e-4)
+
+
+def test_rescale_restores_the_deviation_of_the_conditional_prediction():
+    step, e_c, e_u = step_of()
+    guided = e_u + 3 * (e_c - e_u)
+    whole = make("rescale", scale=3.0, phi=1.0).guide(step)
+    torch.testing.assert_close(whole.std(dim=(1, 2, 3)), e_c.std(dim=(1, 2, 3)))
+    half = make("rescale", scale=3.0, phi=0.5).guide(step)
+    torch.testing.assert_close(half, (whole + guided) / 2)
+    torch.testing.assert_close(make("rescale", scale=3.0, phi=0.0).guide(step), guided)
+
+
+def test_cads_noise_keeps_the_moments_of_a_prompt_and_is_keyed_by_the_image():
+    key = torch.Generator().manual_seed(2)
+    pooled = torch.randn(2, 40, generator=key) + 1
+    prompts = Conditioning(torch.randn(2, 30, 40, generator=key) * 3 + 2, pooled)
+    rule = make("cads", scale=2.0)
+    for progress in (0.0, 0.2, 0.3):
+        noised = rule.condition(prompts, progress, 4, [11, 12])
+        for ours, clean in ((noised.hidden, prompts.hidden), (noised.pooled, pooled)):
+            whole = tuple(range(1, clean.ndim))
+            torch.testing.assert_close(ours.mean(dim=whole), clean.mean(dim=whole))
+            torch.testing.assert_close(ours.std(dim=whole), clean.std(dim=whole))
+            assert (ours - clean).std() > 0.1
+        alone = rule.condition(prompts[[1]], progress, 4, [12])
+        torch.testing.assert_close(alone.hidden, noised.hidden[1:])
+        again = rule.condition(prompts[[1]], progress, 5, [12])
+        assert (again.hidden - alone.hidden).abs().max() > 0.1
+    assert rule.condition(prompts, 0.5, 4, [11, 12]) is prompts
+    low = Conditioning(prompts.hidden.bfloat16())
+    assert rule.condition(low, 0.2, 0, [11, 12]).hidden.dtype == torch.bfloat16
+
+
+def test_cads_noise_has_its_strength():
+    """Without rescaling, y' = sqrt(g) y + s sqrt(1 - g) n, g = 1/2 at t = 0.75."""
+    prompts = Conditioning(torch.ones(1, 100, 100))
+    rule = make("cads", scale=2.0, noise=0.25, mixing=0.0)
+    noised = rule.condition(prompts, 0.25, 0, [3]).hidden
+    deviation = 0.25 * 0.5**0.5
+    assert noised.mean().item() == pytest.approx(0.5**0.5, abs=3 * deviation / 100)
+    assert noised.std().item() == pytest.approx(deviation, rel=3 / 20000**0.5)

@@ -68,4 +68,9 @@ def load(name: str, offline: bool = False) -> Extractor:
     known = every_extractor()
     if kind not in known:
         raise UserError(f"there is no extractor '{kind}', known are {', '.join(known)}")
-    return known[kind].load(weights or known[kind].WEIGHTS, offline)
+    try:
+        return known[kind].load(weights or known[kind].WEIGHTS, offline)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"the extractor '{kind}' needs '{error.name}': pip install 'diffusion-qtm[chain]'"
+        ) from error

@@ -1,0 +1,68 @@
+"""A run that someone has touched: named, and nothing recomputed wrongly."""
+
+import shutil
+
+import pytest
+from tiny_chain import contents, tiny
+
+from empirical import chain
+from empirical.adapters import WEIGHTS
+from empirical.errors import UserError
+
+
+@pytest.fixture
+def folder(tiny_run, tmp_path):
+    shutil.copytree(tiny_run.folder, tmp_path / "run")
+    return tmp_path / "run"
+
+
+LORA = f"gen_001/lora/{WEIGHTS}"
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "words"),
+    [
+        ("gen_001/images/00003.png", lambda p: p.unlink(), "is missing since generation 1"),
+        ("gen_000/images/00003.png", lambda p: p.write_bytes(b"x"), "is changed since generation"),
+        (LORA, lambda p: p.write_bytes(p.read_bytes()[:99]), "is changed since generation 1"),
+        (LORA, lambda p: p.unlink(), "is missing since generation 1"),
+        ("gen_002/done.json", lambda p: p.write_text("{"), "is damaged: delete it"),
+    ],
+)
+def test_a_finished_generation_that_is_not_as_it_was_left(folder, tiny_run, name, spoil, words):
+    spoil(folder / name)
+    before = contents(folder)
+    with pytest.raises(UserError, match=words) as error:
+        chain.run(tiny(), folder)
+    assert str(folder / name) in str(error.value)
+    assert contents(folder) == before
+    # As the sentence says: without it and done.json the generation is made up for.
+    (folder / name).unlink(missing_ok=True)
+    (folder / name.split("/")[0] / "done.json").unlink(missing_ok=True)
+    chain.run(tiny(), folder)
+    assert contents(folder) == contents(tiny_run.folder)
+
+
+def test_a_damaged_adapter_of_an_unfinished_generation(folder, tiny_run):
+    (folder / "gen_001" / "done.json").unlink()
+    (folder / "gen_001" / "images" / "00001.png").unlink()
+    (folder / LORA).write_bytes((folder / LORA).read_bytes()[:99])
+    with pytest.raises(UserError, match="are damaged") as error:
+        chain.run(tiny(), folder)
+    assert str(folder / LORA) in str(error.value)
+    (folder / LORA).unlink()
+    chain.run(tiny(), folder)
+    assert contents(folder) == contents(tiny_run.folder)
+
+
+def test_a_recipe_edited_by_hand(folder):
+    """Also where the edited file is itself the recipe that is asked for."""
+    path = folder / "recipe.toml"
+    path.write_text(path.read_text().replace("scale = 2.0", "scale = 3.0"))
+    with pytest.raises(UserError, match=r"scale' is 3\.0 there and 2\.0 here"):
+        chain.run(tiny(), folder)
+    edited = tiny(generate={"guidance": {"rule": "constant", "scale": 3.0}})
+    with pytest.raises(UserError, match="has been edited since generation 0 was made"):
+        chain.run(edited, folder)
+    with pytest.raises(UserError, match="'generations' is 2 there and 3 here"):
+        chain.run(tiny(generations=3, generate=edited.generate.model_dump()), folder)

@@ -40,18 +40,26 @@ def legend_of(run: Run) -> str:
 
 
 def describe(run: Run) -> str:
-    """Say in a few words what sets a run apart: its guidance, and its condition drop if any."""
-    recipe = run.recipe
+    """Say in a few words what sets a run apart: its guidance, and what it does unlike others."""
+    recipe = run.recipe.settled()
     rule = recipe.generate.guidance
-    words = [f"CFG {rule.scale:g}"]
-    if rule.rule == "decay":
+    if rule.rule == "constant":
+        words = [f"CFG {rule.scale:g}"]
+    elif rule.rule == "decay":
         words = [f"CFG {rule.scale:g} decaying to {rule.floor:g} at rate {rule.rate:g}"]
-    elif rule.rule != "constant":
-        words = [f"{rule.rule} {rule.model_dump(exclude={'rule'})}"]
+    else:
+        settings = rule.model_dump(exclude={"rule"}).items()
+        words = [f"{rule.rule} {', '.join(f'{key} {value}' for key, value in settings)}"]
     if recipe.finetune.condition_drop:
         words.append(f"condition dropped {100 * recipe.finetune.condition_drop:g} %")
     if recipe.finetune.start_from == "previous":
         words.append("from the previous model")
+    if recipe.finetune.training_set == "mix":
+        words.append(f"{100 * recipe.finetune.real_fraction:g} % real")
+    elif recipe.finetune.training_set != "replace":
+        words.append(recipe.finetune.training_set)
+    if recipe.remedy is not None and recipe.remedy.name in ("latent_noise", "filter"):
+        words.append(recipe.remedy.name.replace("_", " "))
     return ", ".join(words)
 
 

@@ -1,5 +1,6 @@
 """One progress bar for a whole job."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,6 +9,10 @@ from contextlib import contextmanager
 @contextmanager
 def progress(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show one bar for a whole job, or a line every tenth of it where there is no terminal."""
+    if os.environ.get("RANK", "0") != "0":
+        # Of several processes on one job the first one speaks.
+        yield lambda count: None
+        return
     try:
         with _bar(what, total) as advance:
             yield advance

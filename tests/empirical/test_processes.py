@@ -30,9 +30,10 @@ def test_two_processes_make_the_chain_of_one(tiny_run, tmp_path):
     """Same noise and prompts for every image; adapters agree to the rounding of sums."""
     (tmp_path / "r.toml").write_text(recipe.dump(tiny()))
     (tmp_path / "run.py").write_text(CODE)
+    # What `accelerate launch` does for several GPUs of a machine.
     words = [
-        sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--cpu",
-        "--num_processes", "2", "--main_process_port", free_port(),
+        sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2",
+        "--master_port", free_port(),
         str(tmp_path / "run.py"), str(tmp_path / "r.toml"), str(tmp_path / "run"),
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.getcwd()}  # noqa: PTH109

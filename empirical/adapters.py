@@ -48,17 +48,6 @@ class LowRank(nn.Module):
         return weight + (self.up.flatten(1) @ self.down.flatten(1)).view_as(weight)
 
 
-class Shift(nn.Module):
-    """W -> W + D: the sum of adapters that no longer learn."""
-
-    def __init__(self, difference: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("difference", difference, persistent=False)
-
-    def forward(self, weight: Tensor) -> Tensor:
-        return weight + self.difference
-
-
 class Replacement(nn.Module):
     """W -> W', a whole new tensor: full finetuning that leaves the base where it is."""
 
@@ -114,11 +103,10 @@ def attach_files(parts: Sequence[Part], paths: Sequence[Path]) -> None:
             odd = min(weights.keys() ^ known)
             raise UserError(f"the adapter '{path}' does not fit the model: it differs in '{odd}'")
     for name, layer in wanted:
-        total = torch.zeros_like(layer.weight, requires_grad=False)
-        for weights in contents:
-            down, up = (weights[f"{name}.lora_{x}.weight"] for x in "AB")
-            total += (up.flatten(1) @ down.flatten(1)).view_as(total).to(total)
-        _add(layer, "weight", Shift(total))
+        # [B_1 B_2 ...] [A_1; A_2; ...] is the sum of all B A, and takes no more than the files do.
+        down = torch.cat([weights[f"{name}.lora_A.weight"] for weights in contents])
+        up = torch.cat([weights[f"{name}.lora_B.weight"] for weights in contents], dim=1)
+        _add(layer, "weight", LowRank(down.float(), up.float()).requires_grad_(False))
 
 
 def attach_full(parts: Sequence[Part], path_of: PathOf | None) -> dict[str, Replacement]:

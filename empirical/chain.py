@@ -21,6 +21,7 @@ from empirical.records import Generation, Run
 from empirical.seeds import seed_of
 
 PROBES = 20
+OnGeneration = Callable[[Generation], None]
 
 
 @dataclass(frozen=True)
@@ -35,20 +36,59 @@ class Chain:
         return run(self.recipe, Path(self.folder), advance)
 
 
-def run(recipe: Recipe, out: Path, advance: Advance = lambda count: None) -> Run:
+def run(
+    recipe: Recipe,
+    out: Path,
+    advance: Advance = lambda count: None,
+    *,
+    base: model.Model | None = None,
+    on_generation: OnGeneration = lambda generation: None,
+) -> Run:
     """Run a chain of diffusion models, or go on with one, into a folder.
 
     Everything that can be wrong with the recipe is found before the folder is made. Give the same
     recipe and folder again after an interruption, and the run ends with the same files. `advance`
-    is told the work as it is done, `work(recipe)` in all. Where several processes are at work, as
-    ``accelerate launch`` starts them, each calls this and does its share.
+    is told the work as it is done, `work(recipe)` in all, and `on_generation` every generation once
+    it is complete, those of an earlier session too. `base` is the recipe's model where it is loaded
+    already. Where several processes are at work, as ``accelerate launch`` starts them, each calls
+    this and does its share.
     """
     folder.must_be_free(out, recipe)
     settled = recipe.settled()
-    table = settled.model
-    base = model.load(table.name, processes.device(), table.precision, table.compile)
+    base = base or load(recipe)
+    real = prepare(recipe, base)
     draw_real = partial(data.real, settled.data, base.side, base.mode, settled.seed)
-    real = draw_real()
+    folder.must_have_room(out, size(recipe, base))
+    with folder.claimed(out, recipe, str(base.device)):
+        generator = DiffusionGenerator(base, settled)
+        try:
+            return loop(
+                generator,
+                real,
+                data.reference(settled.data),
+                recipe,
+                out,
+                advance,
+                draw_real,
+                on_generation,
+            )
+        finally:
+            generator.forget()
+
+
+def load(recipe: Recipe) -> model.Model:
+    """Load the model of a recipe on this process's device."""
+    table = recipe.settled().model
+    return model.load(table.name, processes.device(), table.precision, table.compile)
+
+
+def prepare(recipe: Recipe, base: model.Model) -> Population:
+    """Find everything that can be wrong with a recipe and its model, and return generation 0.
+
+    Raises `UserError` that says what is wrong.
+    """
+    settled = recipe.settled()
+    real = data.real(settled.data, base.side, base.mode, settled.seed)
     sampling.prepare(base, settled.generate.sampler, settled.generate.steps)
     settled.generate.guidance.check(settled.generate.sampler)
     if settled.generate.guidance.weak is not None and settled.finetune.text_encoder:
@@ -56,15 +96,7 @@ def run(recipe: Recipe, out: Path, advance: Advance = lambda count: None) -> Run
             f"the guidance rule '{settled.generate.guidance.rule}' with a weaker model needs one "
             f"text encoder for both, but 'finetune.text_encoder' is true"
         )
-    folder.must_have_room(out, _bytes(settled, base))
-    with folder.claimed(out, recipe, str(base.device)):
-        generator = DiffusionGenerator(base, settled)
-        try:
-            return loop(
-                generator, real, data.reference(settled.data), recipe, out, advance, draw_real
-            )
-        finally:
-            generator.forget()
+    return real
 
 
 def loop(
@@ -75,6 +107,7 @@ def loop(
     out: Path,
     advance: Advance = lambda count: None,
     draw_real: Callable[..., Population] | None = None,
+    on_generation: OnGeneration = lambda generation: None,
 ) -> Run:
     """Run the generations that are not done yet with anything that can fit and sample.
 
@@ -89,20 +122,22 @@ def loop(
         generation = chain.generation(number)
         if generation.done:
             advance(_work_of_generation(recipe, generator.costs, number))
+            on_generation(generation)
             continue
         if number == 0:
             generator.forget()
-            _write_images(generation, real)
+            write_images(generation, real)
         else:
             _learn(generator, chain, number, settled, advance, draw_real or (lambda **_: real))
             captions = _captions(chain.generation(0), number, settled)
             _draw_images(generator, generation, captions, settled, advance)
         _draw_probes(generator, generation, chain.generation(0).captions, settled, advance)
         if processes.is_main():
-            measure(generator, chain, generation, reference)
+            measure(generator, chain, generation, reference, recipe.seed)
             files.sweep(generation.folder)
             folder.finish(generation, _weights(generation))
         processes.wait()
+        on_generation(generation)
     if processes.is_main():
         chain.rebuild_moments()
     processes.wait()
@@ -115,9 +150,17 @@ def work(recipe: Recipe) -> int:
     return sum(_work_of_generation(recipe, each, n) for n in range(recipe.generations + 1))
 
 
+def size(recipe: Recipe, base: model.Model) -> int:
+    """Return the bytes that a run may take on disk: images as PNG, their features, and weights."""
+    pixels = base.side**2 * base.channels
+    latents = 4 * int(np.prod(base.latent_shape))
+    images = (recipe.data.size + probes(recipe)) * (pixels + latents)
+    return (recipe.generations + 1) * (images + learning.size(base, recipe.settled().finetune))
+
+
 def _work_of_generation(recipe: Recipe, each: tuple[int, int], number: int) -> int:
     fit, image = each
-    return PROBES * image + (fit + recipe.data.size * image if number else 0)
+    return probes(recipe) * image + (fit + recipe.data.size * image if number else 0)
 
 
 def _learn(
@@ -172,8 +215,8 @@ def _draw_probes(
     sampling errors would add up instead of averaging out.
     """
     families = list(dict.fromkeys(captions))
-    prompts = [families[i % len(families)] for i in range(PROBES)]
-    seeds = [seed_of("probe", recipe.seed, i) for i in range(PROBES)]
+    prompts = [families[i % len(families)] for i in range(probes(recipe))]
+    seeds = [seed_of("probe", recipe.seed, i) for i in range(probes(recipe))]
     _draw(generator, generation.folder / "probes", prompts, seeds, recipe, advance)
     processes.wait()
 
@@ -198,7 +241,8 @@ def _draw(
             files.write_image(where / _name(i), pixels)
 
 
-def _write_images(generation: Generation, real: Population) -> None:
+def write_images(generation: Generation, real: Population) -> None:
+    """Write real images, with their captions, as those of a generation."""
     if processes.is_main():
         for i, pixels in enumerate(real.images):
             files.write_image(generation.folder / "images" / _name(i), pixels)
@@ -223,12 +267,9 @@ def _weights(generation: Generation) -> list[Path]:
     return sorted(path for path in generation.folder.glob("*/*.safetensors") if path.is_file())
 
 
-def _bytes(recipe: Recipe, base: model.Model) -> int:
-    """Return what a run may take on disk: images as PNG, their features, and weights."""
-    pixels = base.side**2 * base.channels
-    latents = 4 * int(np.prod(base.latent_shape))
-    images = (recipe.data.size + PROBES) * (pixels + latents)
-    return (recipe.generations + 1) * (images + learning.size(base, recipe.finetune))
+def probes(recipe: Recipe) -> int:
+    """Return how many probe images each generation has."""
+    return min(PROBES, recipe.data.size)
 
 
 def _name(index: int) -> str:

@@ -33,8 +33,9 @@ def read(folder: Path, side: int | None = None) -> tuple[np.ndarray, tuple[str, 
     odd = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)
     if odd is not None:
         raise UserError(
-            f"the images of '{folder}' differ in size, '{paths[odd].name}' has {_times(sizes[odd])} "
-            f"pixels and '{paths[0].name}' {_times(sizes[0])}: give --side to make them equal"
+            f"the images of '{folder}' differ in size: '{paths[odd].name}' has "
+            f"{_times(sizes[odd])} pixels and '{paths[0].name}' {_times(sizes[0])}; give --side to "
+            f"make them equal"
         )
     pixels = np.stack([np.asarray(_open(path).convert(mode), np.uint8) for path in paths])
     return pixels[..., None] if pixels.ndim == 3 else pixels, captions

@@ -1,19 +1,30 @@
 """Measuring a generation: every trait of its images, and what is said of it as a whole."""
 
-import math
-
 import numpy as np
 
 from empirical import files, metrics
 from empirical.generator import Generator
+from empirical.metrics import Sample
 from empirical.records import Generation, Run
+from empirical.seeds import seed_of
 from empirical.traits import View, every_trait
+
+HELD_OUT = "held-out real images"
 
 
 def measure(
-    generator: Generator, chain: Run, generation: Generation, reference: np.ndarray | None
+    generator: Generator,
+    chain: Run,
+    generation: Generation,
+    reference: np.ndarray | None,
+    seed: int = 0,
 ) -> None:
-    """Measure the images as they lie on disk; write ``features/`` and ``metrics.json``."""
+    """Measure the images as they lie on disk; write ``features/`` and ``metrics.json``.
+
+    Sets of images are compared in the classifier's features, or in the leading principal
+    components of the latents where there is no classifier: with generation 0, with the generation
+    before, and with held-out real images, where there are any.
+    """
     initial = chain.generation(0)
     view = View(
         generation.images(),
@@ -25,25 +36,33 @@ def measure(
         values = view.trait(name)
         if values is not None:
             files.write_array(generation.folder / "features" / f"{name}.npy", values)
-    captions = generation.captions
     features = "latent_pc" if view.judged is None else "classifier"
-    measured, real = view.trait(features), view.first(features)
+    measured = view.trait(features)
     assert measured is not None
-    assert real is not None
-    compared = "generation 0"
+    sample = Sample(measured, tuple(generation.captions), _predicted(view, generation))
+    references = _references(chain, generation, features)
     if view.judged is not None and reference is not None and generator.judge is not None:
-        real, compared = generator.judge.look(reference)[0], "held-out real images"
-    accuracy, diversity = None, metrics.diversity(measured, captions)
-    judge, judged = generator.judge, view.judged
-    if judge is not None and judged is not None and set(captions) <= set(judge.classes):
-        accuracy = metrics.accuracy(judged[1], captions)
+        references[HELD_OUT] = Sample(generator.judge.look(reference)[0])
+    key = seed_of("measures", seed, generation.number)
     files.write_json(
         generation.folder / "metrics.json",
-        {
-            "accuracy": accuracy,
-            "frechet": metrics.frechet(measured, real),
-            "diversity": diversity if math.isfinite(diversity) else None,
-            "features": features,
-            "reference": compared,
-        },
+        metrics.of_generation(sample, references, features, key),
     )
+
+
+def _references(chain: Run, generation: Generation, features: str) -> dict[str, Sample]:
+    """Return what a generation is compared with, the most telling last."""
+    number = generation.number
+    if number == 0:
+        return {}
+    before = Sample(chain.generation(number - 1).trait(features))
+    first = before if number == 1 else Sample(chain.generation(0).trait(features))
+    return {"the generation before": before, "generation 0": first}
+
+
+def _predicted(view: View, generation: Generation) -> tuple[str, ...] | None:
+    """Return what the classifier takes each image for, where it knows all prompts."""
+    judge, judged = view.judge, view.judged
+    if judge is None or judged is None or not set(generation.captions) <= set(judge.classes):
+        return None
+    return tuple(judged[1])

@@ -80,9 +80,7 @@ def load(
                 f"the model '{name}' is a {kind}, known are {', '.join(sorted(_PIPELINES))}"
             )
         cls, options = _PIPELINES[kind]
-        pipeline = cls.from_pretrained(
-            where, use_safetensors=True, torch_dtype=torch.float32, **options
-        )
+        pipeline = cls.from_pretrained(where, use_safetensors=True, **options)
     except UserError:
         raise
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
@@ -143,7 +141,8 @@ class Model:
 
     def __post_init__(self) -> None:
         for part in (self.pipeline.vae, self.unet, *self.text_encoders):
-            part.requires_grad_(False).eval().to(self.device)
+            # The methods of diffusers warn of what they would keep, and keep nothing here.
+            nn.Module.float(part.requires_grad_(False).eval().to(self.device))
         # Convolutions on two cores are a third faster with the channels last.
         self.unet.to(memory_format=torch.channels_last)
 

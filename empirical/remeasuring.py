@@ -52,11 +52,15 @@ def asked(names: Sequence[str]) -> Asked:
 
 
 def measure_traits(
-    source: Source, names: Sequence[str], advance: Advance = lambda count: None
+    source: Source,
+    names: Sequence[str],
+    advance: Advance = lambda count: None,
+    whatever_there_is: bool = False,
 ) -> list[tuple[dict[str, np.ndarray], tuple[str, ...] | None]]:
     """Return each generation's traits by the names they are stored under, and its captions.
 
-    Names of extractors give their features. Raises `UserError` for what the images do not have.
+    Names of extractors give their features. Raises `UserError` for what the images do not have, or
+    leaves it out where `whatever_there_is` is wanted.
     """
     found = []
     for number, label in enumerate(source.labels):
@@ -64,9 +68,10 @@ def measure_traits(
         values = {}
         for name in names:
             measured = source.features(view, name)
-            if measured is None:
+            if measured is not None:
+                values[extractors.stored_as(name)] = measured
+            elif not whatever_there_is:
                 raise UserError(f"the trait '{name}' is not defined for the images of {label}")
-            values[extractors.stored_as(name)] = measured
             advance(1)
         found.append((values, captions))
     return found
@@ -105,13 +110,13 @@ def measure_sets(
 ) -> pd.DataFrame:
     """Measure every generation alone, against generation 0, the one before and real images.
 
-    `features` names a trait or an extractor; None takes the classifier's, where there is one, else
-    pixels. A measure that is defined in one space only is measured in that one. Returns a row for
-    each generation, measure and reference, with 95 % intervals; `seed` draws their halves. Raises
-    `UserError` for a measure that is not defined for any generation.
+    `features` names a trait or an extractor; None takes the source's own. A measure that is defined
+    in one space only is measured in that one. Returns a row for each generation, measure and
+    reference, with 95 % intervals; `seed` draws their halves. Raises `UserError` for a measure that
+    is not defined for any generation.
     """
     modules = every_measure()
-    default = features or ("pixels" if source.judge is None else "classifier")
+    default = features or source.space
     spaces: dict[str, list[str]] = {}
     for name in names:
         own = getattr(modules[name], "FEATURES", None)
@@ -134,13 +139,13 @@ def keep_measures(run: Run, table: pd.DataFrame) -> None:
     """Add rows to a run's ``measures.csv``, in place of older ones of the same things."""
     path = run.folder / "measures.csv"
     if path.is_file():
-        older = pd.read_csv(path, keep_default_na=True)
+        older = pd.read_csv(path)
         if list(older.columns) != list(COLUMNS):
             raise UserError(f"'{path}' has other columns than {', '.join(COLUMNS)}: move it away")
-        table = pd.concat([frame for frame in (older, table) if len(frame)], ignore_index=True)
+        table = pd.DataFrame(pd.concat([older, table], ignore_index=True))
         # As text, because an absent reference is nan here and None there.
         keys = table[list(KEYS)].fillna("").astype(str)
-        table = table[~keys.duplicated(keep="last")]
+        table = pd.DataFrame(table[~keys.duplicated(keep="last")])
     table = table.sort_values(list(KEYS), kind="stable")
     files.write_text(path, table.to_csv(index=False, float_format="%.17g"))
 
@@ -177,7 +182,7 @@ def _in_one_space(
         sample = _sample(source, space, view, captions, names, kept)
         references = {GENERATION_0: first, PREVIOUS: before, HELD_OUT: held_out}
         there = {label: one for label, one in references.items() if one is not None}
-        key = seed_of("intervals", seed, number)
+        key = seed_of("measures", seed, number)
         for it in measurements(sample, there, key, names, resamples):
             row = [it.reference, it.value, it.low, it.high, it.n, it.caution]
             rows.append([number, it.measure, extractors.stored_as(space), *row])

@@ -18,7 +18,7 @@ from empirical.records import Run
 from empirical.traits import Judge, View, every_trait
 
 GENERATION_0 = "generation 0"
-PREVIOUS = "previous generation"
+PREVIOUS = "the generation before"
 HELD_OUT = "held-out real images"
 
 Captions = tuple[str, ...] | None
@@ -30,7 +30,8 @@ class Source:
 
     `labels` name them; `read` returns images and captions of one, `kept` a trait of one that is
     stored, else None; `reference` returns real images outside of all, if there are any; `encode`
-    maps images to latents, `judge` is a classifier, where there is one; `offline` forbids downloads.
+    maps images to latents, `judge` is a classifier, where there is one; `space` names the features
+    that measures compare if nothing else is said; `offline` forbids downloads.
     """
 
     labels: tuple[str, ...]
@@ -39,6 +40,7 @@ class Source:
     reference: Callable[[], np.ndarray | None]
     encode: Callable[[np.ndarray], np.ndarray]
     judge: Judge | None
+    space: str
     offline: bool = False
     _loaded: dict[str, Extractor] = field(default_factory=dict)
     _first: dict[str, np.ndarray | None] = field(default_factory=dict)
@@ -89,13 +91,15 @@ def of_run(run: Run, offline: bool = False) -> Source:
         there = trait in generations[number].traits()
         return generations[number].trait(trait) if there else None
 
+    judge = _judge(name)
     return Source(
         tuple(f"generation {generation.number}" for generation in generations),
         lambda number: (generations[number].images(), tuple(generations[number].captions)),
         kept,
         reference,
         _Encoder(name),
-        _judge(name),
+        judge,
+        "latent_pc" if judge is None else "classifier",
         offline,
     )
 
@@ -128,13 +132,15 @@ def of_folders(
                 )
         return images, captions
 
+    judge = None if model is None else _judge(model)
     return Source(
         tuple(str(folder) for folder in folders),
         lambda number: one(folders[number]),
         lambda number, trait: None,
         lambda: None if reference is None else one(reference)[0],
         _Encoder(model),
-        None if model is None else _judge(model),
+        judge,
+        "classifier" if judge else "latent_pc" if model else "pixels",
         offline,
     )
 

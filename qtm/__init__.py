@@ -19,57 +19,120 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qtm import family
+    from qtm import family, mixture
+    from qtm.evolution import Trajectory, evolve
     from qtm.family import neutral_scale, response
-    from qtm.inheritance import Clonal, Regression
-    from qtm.lifecycle import LifeCycle, Trajectory, evolve
-    from qtm.mutation import GaussianMutation, NoMutation
-    from qtm.selection import Directional, Guidance, Neutral, Stabilizing, Truncation
-    from qtm.states import Individuals, Moments
+    from qtm.family_cycle import FamilyCycle
+    from qtm.fixed_point import equilibrium
+    from qtm.inheritance import Clonal, Infinitesimal, Refit, Regression
+    from qtm.lifecycle import LifeCycle
+    from qtm.many import evolve_many
+    from qtm.mutation import (
+        GaussianMutation,
+        HouseOfCards,
+        LaplaceMutation,
+        NoMutation,
+        StudentMutation,
+    )
+    from qtm.selection import (
+        BestOf,
+        ByNoise,
+        Directional,
+        Disruptive,
+        Fitness,
+        Guidance,
+        Middle,
+        Neutral,
+        SoftTruncation,
+        Stabilizing,
+        Tails,
+        Truncation,
+    )
+    from qtm.states import Density, Families, Individuals, JointMoments, Moments
+    from qtm.sweeps import sweep
 
 __all__ = [
+    "BestOf",
+    "ByNoise",
     "Clonal",
+    "Density",
     "Directional",
+    "Disruptive",
+    "Families",
+    "FamilyCycle",
+    "Fitness",
     "GaussianMutation",
     "Guidance",
+    "HouseOfCards",
     "Individuals",
+    "Infinitesimal",
+    "JointMoments",
+    "LaplaceMutation",
     "LifeCycle",
+    "Middle",
     "Moments",
     "Neutral",
     "NoMutation",
+    "Refit",
     "Regression",
+    "SoftTruncation",
     "Stabilizing",
+    "StudentMutation",
+    "Tails",
     "Trajectory",
     "Truncation",
+    "equilibrium",
     "evolve",
+    "evolve_many",
     "family",
+    "mixture",
     "neutral_scale",
     "response",
+    "sweep",
 ]
 
 _HOME = {
+    "BestOf": "selection",
+    "ByNoise": "selection",
     "Clonal": "inheritance",
+    "Density": "states",
     "Directional": "selection",
+    "Disruptive": "selection",
+    "Families": "states",
+    "FamilyCycle": "family_cycle",
+    "Fitness": "selection",
     "GaussianMutation": "mutation",
     "Guidance": "selection",
+    "HouseOfCards": "mutation",
     "Individuals": "states",
+    "Infinitesimal": "inheritance",
+    "JointMoments": "states",
+    "LaplaceMutation": "mutation",
     "LifeCycle": "lifecycle",
+    "Middle": "selection",
     "Moments": "states",
     "Neutral": "selection",
     "NoMutation": "mutation",
+    "Refit": "inheritance",
     "Regression": "inheritance",
+    "SoftTruncation": "selection",
     "Stabilizing": "selection",
-    "Trajectory": "lifecycle",
+    "StudentMutation": "mutation",
+    "Tails": "selection",
+    "Trajectory": "evolution",
     "Truncation": "selection",
-    "evolve": "lifecycle",
+    "equilibrium": "fixed_point",
+    "evolve": "evolution",
+    "evolve_many": "many",
     "neutral_scale": "family",
     "response": "family",
+    "sweep": "sweeps",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name == "family":
-        return import_module("qtm.family")
+    if name in ("family", "mixture"):
+        return import_module(f"qtm.{name}")
     if name not in _HOME:
         raise AttributeError(f"module 'qtm' has no attribute {name!r}")
     value = getattr(import_module(f"qtm.{_HOME[name]}"), name)

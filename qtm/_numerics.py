@@ -2,18 +2,26 @@
 
 Parameters are checked when they are concrete numbers, which is whenever a user builds an object.
 Inside `jit`, `vmap` and `grad` they are tracers and pass unchecked: a check there would run in
-every one of the thousands of steps of a fit. A fit therefore keeps its parameters in range itself,
-by fitting the logarithm of a width, say.
+every one of the thousands of steps of a fit, and one bad set of a sweep would end all others. A fit
+therefore keeps its parameters in range itself, by fitting the logarithm of a width, say.
+
+What has no value because of the population it meets, such as a tilt without a positive precision,
+raises ValueError when the numbers are concrete and is nan for them alone inside `jit`. That nan is
+never silent: `evolve` and `equilibrium` raise when it reaches them outside of transformations, and
+`Trajectory.defined` says for every generation whether it is there.
 """
 
 import operator
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from jax.scipy.special import log_ndtr, ndtr
+from jax.tree_util import Partial
 from jaxtyping import Array, ArrayLike
 
 jax.config.update("jax_enable_x64", True)
@@ -37,9 +45,34 @@ def parameter(value: ArrayLike | Schedule) -> Array:
     return cast(Array, value) if callable(value) else real(cast(ArrayLike, value))
 
 
+class Law(eqx.Module):
+    """A function of anything but the generation, such as a fitness: `at` leaves it alone.
+
+    A plain function is static; an `equinox.Module` with `__call__` stays a pytree, and what it
+    holds can be differentiated.
+    """
+
+    function: Callable[..., Any]
+
+    def __init__(self, function: Callable[..., Any]):
+        if not callable(function):
+            raise ValueError(f"a function was expected, got {function!r}.")
+        # Only the arrays of a Partial are leaves: with it a plain function passes through `jit`.
+        module = isinstance(function, eqx.Module)
+        self.function = cast(Callable, function if module else Partial(function))
+
+    def of(self, *arguments: Any) -> Any:
+        """The value of the function."""
+        return self.function(*arguments)
+
+
+def _ends(leaf: Any) -> bool:
+    return callable(leaf) or isinstance(leaf, Law)
+
+
 def is_scheduled(tree: Any) -> bool:
     """Whether any leaf of `tree` is a function of the generation."""
-    return any(callable(leaf) for leaf in jax.tree.leaves(tree, is_leaf=callable))
+    return any(callable(leaf) for leaf in jax.tree.leaves(tree, is_leaf=_ends))
 
 
 def at(tree: T, generation: ArrayLike) -> T:
@@ -49,12 +82,17 @@ def at(tree: T, generation: ArrayLike) -> T:
     def value(leaf: Any) -> Any:
         return jax.tree.map(real, leaf(t)) if callable(leaf) else leaf
 
-    return jax.tree.map(value, tree, is_leaf=callable)
+    return jax.tree.map(value, tree, is_leaf=_ends)
+
+
+def concrete(value: Any) -> bool:
+    """Whether `value` is numbers that can be looked at, neither a schedule nor a tracer."""
+    return not callable(value) and not isinstance(value, Tracer)
 
 
 def require(name: str, value: Any, allowed: str, holds: Callable[[np.ndarray], Any]) -> None:
     """Raises ValueError unless `holds` is true of every entry of a concrete `value`."""
-    if callable(value) or isinstance(value, Tracer):
+    if not concrete(value):
         return
     values = np.asarray(value, dtype=float)
     bad = values[~np.asarray(holds(values), dtype=bool)]
@@ -78,6 +116,15 @@ def require_share(name: str, value: Any) -> None:
     require(name, value, "between 0 and 1", lambda v: (v >= 0) & (v <= 1))
 
 
+def or_nan(name: str, value: Array, allowed: str, holds: Callable[[Any], Any]) -> Array:
+    """Where `holds` is true of `value`; ValueError if it is not everywhere and can be looked at.
+
+    Inside `jit` the caller puts nan where the answer is no.
+    """
+    require(name, value, allowed, holds)
+    return jnp.asarray(holds(value))
+
+
 def whole(name: str, value: Any, least: int) -> int:
     """`value` as an int; raises ValueError below `least` or when it is not a whole number."""
     try:
@@ -93,3 +140,9 @@ def safe_sqrt(x: Array) -> Array:
     """sqrt(x) with derivative 0, not infinity, at x = 0: a variance that is gone stays gone."""
     positive = x > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1.0)), 0.0 * x)
+
+
+def log_cdf(x: Array) -> Array:
+    """ln Phi(x). That of JAX has no digits left at x = 8, where Phi is 1 - 6e-16."""
+    upper = x > 0
+    return jnp.where(upper, jnp.log1p(-ndtr(-jnp.abs(x))), log_ndtr(jnp.where(upper, 0.0, x)))

@@ -1,10 +1,12 @@
-"""Prompt families under DDIM guidance: what happens between prompts, and what within them.
+"""Prompt families under guidance: what happens between prompts, and what within them.
 
 A family is the images of one prompt. Its variance V_W is the conditional variance of guidance; the
 unconditional distribution holds all families, so its variance is V_U = V_W + V_B. One generation of
-guided sampling then gives
+guided sampling then gives under DDIM
 
     V_W' = V_W^w V_U^(1-w),   V_B' = A(w)^2 V_B.
+
+`FamilyCycle` puts inheritance before it and mutation after it.
 """
 
 from collections.abc import Callable
@@ -15,7 +17,10 @@ from jax import lax
 from jaxtyping import Array, ArrayLike, Float
 
 from qtm._numerics import real, require_finite, require_nonnegative, require_positive, require_share
-from qtm.selection.guidance import ddim_response
+from qtm.family_cycle import FamilyCycle
+from qtm.selection.transport import ddim_response
+
+__all__ = ["FamilyCycle", "neutral_scale", "response"]
 
 _LARGEST_SCALE = 1000.0
 _HALVINGS = 40

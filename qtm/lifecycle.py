@@ -3,22 +3,35 @@
 inherit (finetune) -> select (guided sampling) -> mutate -> sample N images
 """
 
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
-from jax import lax
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import ArrayLike, PRNGKeyArray
 
-from qtm._numerics import at, is_scheduled, safe_sqrt, whole
-from qtm.inheritance import Clonal, Inheritance
+from qtm._numerics import at, is_scheduled, whole
+from qtm.evolution import Trajectory, evolve
+from qtm.inheritance import Clonal, Infinitesimal, Inheritance, Refit
+from qtm.inheritance._model import draw_from_model
+from qtm.inheritance.phenotype import OnPhenotype
+from qtm.inheritance.refit import sample
 from qtm.mutation import Mutation, NoMutation
 from qtm.selection import Neutral, Selection
-from qtm.states import Individuals, Moments, State, require_key
+from qtm.states import (
+    Density,
+    Families,
+    Individuals,
+    JointMoments,
+    Moments,
+    Population,
+    require_key,
+)
 
-S = TypeVar("S", bound=State)
+__all__ = ["LifeCycle", "Trajectory", "evolve"]
+
+S = TypeVar("S", bound=Population)
 
 
 class LifeCycle(eqx.Module):
@@ -26,7 +39,8 @@ class LifeCycle(eqx.Module):
 
     `size` is the number N of images sampled. Without it `Moments` do not drift, and `Individuals`
     keep their number. A population of individuals drifts in any case, because it is finite: its
-    selection draws N parents, and that draw is the sampling of the N images.
+    selection draws N parents, and that draw is the sampling of the N images. A `Density` is
+    infinite and has no size.
 
     Any parameter of a part may be a function of the generation that is being produced. A plain
     function is not a JAX type: pass such a cycle through `equinox.filter_jit` and its kin rather
@@ -48,7 +62,7 @@ class LifeCycle(eqx.Module):
     def step(
         self, state: S, key: PRNGKeyArray | None = None, generation: ArrayLike | None = None
     ) -> S:
-        """The next generation, whose index `generation` is needed only by parameters that change.
+        """The next generation, whose index `generation` is needed only by what changes with it.
 
         Order: inherit (finetune) -> select (guided sampling) -> mutate -> sample N images.
 
@@ -56,110 +70,103 @@ class LifeCycle(eqx.Module):
         With a finite size and a key they drift as a Gaussian refitted to N draws does,
         m + sqrt(V/N) e and V chi2_{N-1}/N; with a size and no key the mean stays and the variance
         takes its expectation V (1 - 1/N). `Individuals` need a key; each row of the result is a
-        new individual.
+        new individual. `JointMoments` take their expectation too, covariance P (1 - 1/N).
 
-        Raises ValueError if individuals come without a key, if a parameter is a function and no
-        generation is given, or if the parameters have axes that the individuals lack.
+        Raises ValueError if individuals come without a key, if a parameter is a function, or a
+        refit accumulates, and no generation is given, if the parameters have axes that the
+        individuals or the density lack, if a density comes with a size, or if a part of the cycle
+        has no form for this kind of population. What has no value is nan inside `jit`.
         """
-        if not is_scheduled(self):
-            cycle = self
-        elif generation is None:
-            raise ValueError("generation must be given where a parameter depends on it, got None.")
-        else:
-            cycle = at(self, generation)
+        refits = isinstance(self.inheritance, Refit) and self.inheritance.accumulate
+        if generation is None and (refits or is_scheduled(self)):
+            what = "the training set" if refits else "a parameter"
+            raise ValueError(f"generation must be given where {what} depends on it, got None.")
+        cycle = at(self, generation) if generation is not None and is_scheduled(self) else self
+        t = 1 if generation is None else generation
         if isinstance(state, Individuals):
-            return cast(S, cycle._individuals(state, require_key(key)))
-        return cast(S, cycle._moments(state, key))
+            return cast(S, cycle._individuals(state, require_key(key), t))
+        if isinstance(state, Density):
+            return cast(S, cycle._density(state))
+        if isinstance(state, JointMoments):
+            return cast(S, cycle._joint(state, key))
+        if isinstance(state, Families):
+            raise ValueError("the life cycle of Families is FamilyCycle, got LifeCycle.")
+        return cast(S, cycle._moments(state, key, t))
 
-    def _moments(self, state: Moments, key: PRNGKeyArray | None) -> Moments:
-        state = self.inheritance.moments(state)
-        state = self.selection.moments(state)
-        state = self.mutation.moments(state)
-        return state if self.size is None else _refit(state, self.size, key)
+    @property
+    def _selection(self) -> Selection:
+        """Selection as it acts on what is inherited, which may show through an environment only."""
+        if isinstance(self.inheritance, Infinitesimal):
+            return OnPhenotype(self.selection, self.inheritance.environmental_variance)
+        return self.selection
 
-    def _individuals(self, state: Individuals, key: PRNGKeyArray) -> Individuals:
+    def _moments(self, state: Moments, key: PRNGKeyArray | None, t: ArrayLike) -> Moments:
+        inheritance, N = self.inheritance, self.size
+        if isinstance(inheritance, Refit):
+            made = inheritance.fitted(state, N, t)
+        else:
+            made = inheritance.moments(state)
+        made = self._selection.moments(made)
+        made = self.mutation.moments(made)
+        if isinstance(inheritance, Refit):
+            return inheritance.training_moments(state, made, N, t, key)
+        if N is None:
+            return made
+        return (
+            Moments(made.mean, made.variance * (1 - 1 / N)) if key is None else sample(made, N, key)
+        )
+
+    def _individuals(self, state: Individuals, key: PRNGKeyArray, t: ArrayLike) -> Individuals:
         self._require_traits(state)
         inherit, select, mutate = jr.split(key, 3)
-        state = self.inheritance.individuals(state, inherit)
-        state = self.selection.individuals(state, select, self.size or state.size)
-        return self.mutation.individuals(state, mutate)
+        inheritance, N = self.inheritance, self.size or state.size
+        if isinstance(inheritance, Refit):
+            model = inheritance.fitted(Moments(state.mean, state.variance), state.size, t)
+            made = draw_from_model(model, self.selection, select, N)
+            made = self.mutation.individuals(made, mutate)
+            return inheritance.training_individuals(state, made, t, inherit)
+        made = inheritance.individuals(state, inherit)
+        made = self._selection.individuals(made, select, N)
+        return self.mutation.individuals(made, mutate)
 
-    def _require_traits(self, state: Individuals) -> None:
-        """Parameters of shape [3] would otherwise pair with the individuals of values [3]."""
-        traits = state.values.shape[1:]
-        after = jax.eval_shape(lambda: self._moments(Moments(state.mean, state.variance), None))
-        if after.mean.shape != traits:
+    def _density(self, state: Density) -> Density:
+        if self.size is not None:
             raise ValueError(
-                f"values must have shape [N, ...] with the trait axes {after.mean.shape} "
-                f"of the parameters, got {state.values.shape}."
+                f"size must be None for a Density, which is infinite, got {self.size}."
+            )
+        self._require_traits(state)
+        state = self.inheritance.density(state)
+        state = _form(self._selection, "density", "Density")(state)
+        return self.mutation.density(state)
+
+    def _joint(self, state: JointMoments, key: PRNGKeyArray | None) -> JointMoments:
+        if key is not None and self.size is not None:
+            raise ValueError("key must be None for JointMoments, which take their expectation.")
+        for part in (self.inheritance, self.selection, self.mutation):
+            _form(part, "joint", "JointMoments")
+        for part in (self.inheritance, self._selection, self.mutation):
+            state = _form(part, "joint", "JointMoments")(state)
+        if self.size is None:
+            return state
+        return JointMoments(state.mean, state.covariance * (1 - 1 / self.size))
+
+    def _require_traits(self, state: Individuals | Density) -> None:
+        """Parameters of shape [3] would otherwise pair with the individuals of values [3]."""
+        values = state.values if isinstance(state, Individuals) else state.density
+        traits = values.shape[1:]
+        once = Moments(jnp.zeros(traits), jnp.ones(traits))
+        after = jax.eval_shape(lambda: self._moments(once, None, 1))
+        if after.mean.shape != traits:
+            name, first = ("values", "N") if isinstance(state, Individuals) else ("density", "G")
+            raise ValueError(
+                f"{name} must have shape [{first}, ...] with the trait axes {after.mean.shape} "
+                f"of the parameters, got {values.shape}."
             )
 
 
-def _refit(state: Moments, N: int, key: PRNGKeyArray | None) -> Moments:
-    """Mean and maximum-likelihood variance of N draws from N(m, V), or their expectation."""
-    m, V = state.mean, state.variance
-    if key is None:
-        return Moments(m, V * (1 - 1 / N))
-    of_mean, of_variance = jr.split(key)
-    chi2 = jr.chisquare(of_variance, N - 1, V.shape) if N > 1 else 0.0
-    return Moments(m + safe_sqrt(V / N) * jr.normal(of_mean, m.shape), V * chi2 / N)
-
-
-class Trajectory(eqx.Module):
-    """What was recorded of an evolving population.
-
-    `mean` and `variance` have shape `[generations + 1, ...]`, generation 0 included, in feature
-    units and their square; the variance of individuals has divisor N. `final` is the population of
-    the last generation.
-    """
-
-    mean: Float[Array, "generations+1 ..."]
-    variance: Float[Array, "generations+1 ..."]
-    final: State
-
-
-def evolve(
-    cycle: LifeCycle, state: State, generations: int, key: PRNGKeyArray | None = None
-) -> Trajectory:
-    """Repeats the life cycle for a number of generations, starting from `state` as generation 0.
-
-    Order: inherit (finetune) -> select (guided sampling) -> mutate -> sample N images.
-
-    Generation t uses `jax.random.fold_in(key, t)` and the parameters of generation t, so a longer
-    run repeats a shorter one from its start.
-
-    Raises ValueError as `LifeCycle.step` does, and if `generations` is not a whole number of at
-    least 0. What a population only reaches on the way, such as a tilt without a positive precision,
-    gives nan from there on.
-    """
-    generations = whole("generations", generations, least=0)
-    return _evolve(cycle, state, generations, key)
-
-
-@eqx.filter_jit
-def _evolve(
-    cycle: LifeCycle, state: State, generations: int, key: PRNGKeyArray | None
-) -> Trajectory:
-    def produce(state: State, t: ArrayLike) -> tuple[State, tuple[Array, Array]]:
-        state = cycle.step(state, None if key is None else jr.fold_in(key, t), t)
-        return state, (state.mean, state.variance)
-
-    history, t = [(state.mean[None], state.variance[None])], 1
-    after, _ = jax.eval_shape(produce, state, jnp.asarray(t))
-    if generations > 0 and _shapes(after) != _shapes(state):
-        # The first generation settles the shapes, of traits and of N, that all later ones have.
-        state, (mean, variance) = produce(state, jnp.asarray(t))
-        history.append((mean[None], variance[None]))
-        t += 1
-    if t <= generations:
-        state, later = lax.scan(produce, state, jnp.arange(t, generations + 1))
-        history.append(later)
-    mean, variance = (
-        jnp.concatenate([jnp.broadcast_to(x, (len(x), *state.mean.shape)) for x in record])
-        for record in zip(*history, strict=True)
-    )
-    return Trajectory(mean, variance, state)
-
-
-def _shapes(state: State) -> list[tuple[int, ...]]:
-    return [leaf.shape for leaf in jax.tree.leaves(state)]
+def _form(part: Any, name: str, state: str) -> Any:
+    """The method of a part for a kind of population, or ValueError that it has none."""
+    method = getattr(part, name, None)
+    if method is None:
+        raise ValueError(f"{type(part).__name__} has no form for {state}.")
+    return method

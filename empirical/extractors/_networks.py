@@ -13,15 +13,40 @@ from empirical.errors import UserError
 BATCH = 32
 
 
-def pretrained(kind: Any, what: str, weights: str, offline: bool, **options: Any) -> Any:
-    """Load part of a pretrained network, `kind.from_pretrained`, from a folder or the hub.
+def network(kind: Any, what: str, weights: str, offline: bool) -> Any:
+    """Load a network, frozen, in float32, on the device of choice; safetensors only.
 
-    Safetensors only, no code of the repository, and no download where `offline`. Raises `UserError`
-    that names `what` could not be loaded, and why.
+    Raises `UserError` as `pretrained` does, also for weights of another network, which the library
+    would fill up with random numbers.
     """
+    from transformers.utils import logging
+
+    # A command has a progress bar of its own.
+    logging.disable_progress_bar()
+    model, found = pretrained(
+        kind, what, weights, offline, use_safetensors=True, output_loading_info=True
+    )
+    lacking = sorted([*found["missing_keys"], *map(str, found["mismatched_keys"])])
+    if lacking:
+        reason = f"{len(lacking)} of its tensors are missing, such as {lacking[0]}"
+        raise missing(what, weights, offline, ValueError(reason))
+    return model.float().eval().requires_grad_(False).to(device_of_choice())
+
+
+def pretrained(kind: Any, what: str, weights: str, offline: bool, **options: Any) -> Any:
+    """Load something pretrained, by `kind.from_pretrained`, from a folder or the hub.
+
+    No code of the repository is run, and nothing downloaded where `offline`. Raises `UserError`
+    that says `what` could not be loaded, and why.
+    """
+    from safetensors import SafetensorError
+
+    wrong = (
+        OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, SafetensorError,
+    )  # fmt: skip
     try:
         return kind.from_pretrained(weights, local_files_only=offline, **options)
-    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+    except wrong as error:
         raise missing(what, weights, offline, error) from error
 
 

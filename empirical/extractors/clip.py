@@ -69,12 +69,11 @@ def load(weights: str, offline: bool = False) -> Clip:
     from transformers import AutoTokenizer, CLIPModel
 
     what = "the CLIP"
-    model = _networks.pretrained(CLIPModel, what, weights, offline, use_safetensors=True)
+    model = _networks.network(CLIPModel, what, weights, offline)
     tokenizer = _networks.pretrained(
         AutoTokenizer, f"the tokenizer of {what}", weights, offline, trust_remote_code=False
     )
     prepare = _networks.preparation(what, weights, offline)
-    model = model.float().eval().requires_grad_(False).to(_networks.device_of_choice())
     return Clip(model, tokenizer, prepare)
 
 

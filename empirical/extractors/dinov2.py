@@ -1,4 +1,4 @@
-"""DINOv2: self-supervised features, nearer to human judgement than Inception's."""
+"""DINOv2: self-supervised features, nearer to human judgement than Inception."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -43,7 +43,6 @@ def load(weights: str, offline: bool = False) -> Dinov2:
     from transformers import Dinov2Model
 
     what = "the DINOv2"
-    model = _networks.pretrained(Dinov2Model, what, weights, offline, use_safetensors=True)
+    model = _networks.network(Dinov2Model, what, weights, offline)
     prepare = _networks.preparation(what, weights, offline)
-    model = model.float().eval().requires_grad_(False).to(_networks.device_of_choice())
     return Dinov2(model, prepare)

@@ -1,4 +1,4 @@
-"""Inception v3 of 2015, only to compare with papers: its features see textures and ImageNet."""
+"""Inception v3 of 2015, to compare with papers: it sees textures and ImageNet."""
 
 import pickle
 from collections.abc import Sequence

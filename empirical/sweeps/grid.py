@@ -1,8 +1,8 @@
 """Grids: the TOML files that say which chains a sweep has.
 
 A grid is a recipe with two more tables. ``[sweep]`` maps dotted keys to lists of values; the chains
-are the product of the lists. ``[[arms]]`` are named changes of the recipe, whole tables if need be,
-each with a ``sweep`` of its own if it likes; every arm is crossed with ``[sweep]``::
+are the product of the lists. ``[[arms]]`` are changes of the recipe, whole tables if need be, with a
+name, a ``sweep`` of their own, or both; every arm is crossed with ``[sweep]``::
 
     generations = 6
 
@@ -25,8 +25,8 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
+from functools import reduce
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -67,7 +67,7 @@ def read(path: Path) -> Grid:
 def parse(table: dict[str, Any], what: str = "the grid") -> dict[str, Recipe]:
     """Return the recipes of a grid given as a dictionary, by name; `what` names it in errors."""
     _must_know(table, _OWN, what)
-    base = {key: value for key, value in table.items() if key not in _OWN}
+    base = _merged(_default_guidance(table), {k: v for k, v in table.items() if k not in _OWN})
     if "seeds" in table:
         raise UserError(f"{what} has the key 'seeds': write 'seed = [...]' in its table 'sweep'")
     shared = _axes(table.get("sweep", {}), f"the table 'sweep' of {what}")
@@ -78,17 +78,12 @@ def parse(table: dict[str, Any], what: str = "the grid") -> dict[str, Recipe]:
         twice = next((key for key in own if key in shared), None)
         if twice is not None:
             raise UserError(f"'{twice}' is swept by {called} and by the table 'sweep' of all")
-        start = deepcopy(base)
-        for key, value in arm.items():
-            if key not in ("name", "sweep"):
-                _put(start, (key,), value, called)
+        start = _merged(base, {k: v for k, v in arm.items() if k not in ("name", "sweep")})
         axes = {**own, **shared}
         for values in product(*axes.values()):
             point = dict(zip(axes, values, strict=True))
             name = _name(arm.get("name"), point)
-            changed = deepcopy(start)
-            for key, value in point.items():
-                _put(changed, tuple(key.split(".")), value, called)
+            changed = reduce(_merged, (_nested(*item) for item in point.items()), start)
             _must_be_new(name, chains, what)
             chains[name] = recipes.parse(changed, f"the chain '{name}' of {what}")
     _must_differ(chains, what)
@@ -108,6 +103,9 @@ def _arms(arms: Any, what: str) -> list[dict[str, Any]]:
     if arms == [{}]:
         return arms
     for number, arm in enumerate(arms, start=1):
+        if "name" not in arm and arm.get("sweep"):
+            _must_know(arm, ("name", "sweep"), f"arm {number} of {what}")
+            continue
         name = arm.get("name")
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][\w.=+-]{0,60}", name):
             raise UserError(
@@ -164,22 +162,67 @@ def _hint(key: str, allowed: list[str]) -> str:
     return f" (did you mean '{near[0]}'?)" if near else f", allowed are {', '.join(allowed)}"
 
 
-def _put(table: dict[str, Any], path: tuple[str, ...], value: Any, what: str) -> None:
-    """Set a key of nested tables; tables are merged, unless the new one is of another kind."""
-    for depth, key in enumerate(path[:-1], start=1):
-        if not isinstance(table, dict):
-            raise UserError(f"'{'.'.join(path[: depth - 1])}' of {what} must be a table")
-        table = table.setdefault(key, {})
-    if not isinstance(table, dict):
-        raise UserError(f"'{'.'.join(path[:-1])}' of {what} must be a table")
-    old, whole = table.get(path[-1]), _KINDS.get(".".join(path))
-    if isinstance(value, dict) and isinstance(old, dict) and (whole is None or whole not in value):
-        for key, item in value.items():
-            _put(table, (*path[:0], path[-1], key), item, what) if False else _merge(
-                table[path[-1]], ".".join(path), key, item, what
-            )
-    else:
-        table[path[-1]] = deepcopy(value)
+def _default_guidance(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the guidance to change by keys, where the grid's recipe says none."""
+    given = table.get("generate", {})
+    if isinstance(given, dict) and "guidance" not in given:
+        return {"generate": {"guidance": Recipe().generate.guidance.model_dump()}}
+    return {}
 
 
-def _merge(*_: Any) -> None: ...
+def _nested(key: str, value: Any) -> dict[str, Any]:
+    """Return the tables that a dotted key means."""
+    return reduce(lambda inner, name: {name: inner}, reversed(key.split(".")), value)
+
+
+def _merged(old: Any, new: Any, place: str = "") -> Any:
+    """Return nested tables with those of `new` laid over; another kind replaces a whole table."""
+    kind = _KINDS.get(place)
+    if not isinstance(old, dict) or not isinstance(new, dict) or kind in new:
+        return new
+    below = f"{place}." if place else ""
+    return old | {key: _merged(old.get(key), value, f"{below}{key}") for key, value in new.items()}
+
+
+def _name(arm: str | None, point: Mapping[str, Any]) -> str:
+    """Return a chain's name: its arm and its values, safe as a file's, and the same every time."""
+    # A table below a table says enough: 'generate.guidance.scale' is 'guidance.scale'.
+    said = [f"{'.'.join(key.split('.')[-2:])}={_slug(value)}" for key, value in point.items()]
+    name = ",".join([*([arm] if arm else []), *said]) or "chain"
+    return name if len(name) <= _LONGEST else f"{name[:_LONGEST - 9]}~{_digest(name)}"
+
+
+def _slug(value: Any) -> str:
+    """Return a value as part of a file's name; different values give different texts."""
+    if isinstance(value, dict):
+        kind = next((key for key in _KINDS.values() if key in value), None)
+        rest = [f"{k}={_slug(v)}" for k, v in value.items() if k != kind]
+        return "+".join([*([_slug(value[kind])] if kind else []), *rest])
+    if isinstance(value, list):
+        return "+".join(_slug(item) for item in value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return repr(value).removesuffix(".0")
+    text = str(value)
+    safe = re.sub(r"[^\w.-]", "-", text, flags=re.ASCII)
+    return safe if safe == text and len(text) < 40 else f"{safe[-30:]}~{_digest(text)}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _must_be_new(name: str, chains: Mapping[str, Recipe], what: str) -> None:
+    # Not every file system tells capitals from small letters.
+    if name.casefold() in (other.casefold() for other in chains):
+        raise UserError(f"{what} has two chains with the name '{name}'")
+
+
+def _must_differ(chains: Mapping[str, Recipe], what: str) -> None:
+    """Raise `UserError` where two chains are one and the same experiment."""
+    seen: dict[str, str] = {}
+    for name, recipe in chains.items():
+        same = seen.setdefault(recipes.dump(recipe), name)
+        if same != name:
+            raise UserError(f"the chains '{same}' and '{name}' of {what} have the same recipe")

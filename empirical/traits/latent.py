@@ -1,4 +1,4 @@
-"""VAE-latent coordinates: the mean of the encoder's posterior, scaled as the denoiser sees it."""
+"""VAE-latent coordinates: the encoder's posterior mean, as the denoiser sees it."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The slope of the radial power spectrum: blurred images fall steeply, noise not at all."""
+"""The slope of the radial power spectrum: steep for blurred images, 0 for noise."""
 
 import numpy as np
 

@@ -1,19 +1,29 @@
 """``qtm chain``: run Chains of Diffusion."""
 
+import sys
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from qtm.commands import plans, tables
 from qtm.commands.progress import progress
 
 app = typer.Typer(help="Run Chains of Diffusion.", no_args_is_help=True)
+
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan; write and run nothing.")]
 
 
 @app.command("run")
 def chain_run(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="What to run.")],
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder of the run.")],
+    dry_run: DryRun = False,
+    tracker: Annotated[
+        str | None, typer.Option(help="tensorboard, wandb, or another tracker of accelerate.")
+    ] = None,
 ) -> None:
     """Run a chain, or go on with an interrupted one.
 
@@ -24,8 +34,116 @@ def chain_run(
     wanted = read(recipe)
     from empirical import chain
 
-    with progress(f"chain {out}", chain.work(wanted)) as advance:
-        chain.run(wanted, out, advance)
+    if dry_run:
+        plans.of_chain(wanted, out)
+        return
+    told = {}
+    with ExitStack() as stack:
+        if tracker is not None:
+            from empirical.trackers import tracked
+
+            told["on_generation"] = stack.enter_context(tracked(tracker, wanted, out.name))
+        advance = stack.enter_context(progress(f"chain {out}", chain.work(wanted), "passes"))
+        chain.run(wanted, out, advance, **told)
+    print(out)
+
+
+@app.command("sweep")
+def chain_sweep(
+    grid: Annotated[Path, typer.Argument(metavar="GRID.toml", help="Which chains to run.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the sweep.")],
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Chains at a time: one a GPU, or one a core.")
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of each chain: the cores, shared out.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda (every GPU), or cuda:N; GPUs where there are any.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Of a Dask cluster that does the work.")
+    ] = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Run every chain of a grid that is not finished, each on its own in DIR.
+
+    The same command given again goes on with what is missing. A chain that fails ends no other; the
+    exit code is 1 then, and DIR/NAME.error.txt says why.
+
+    Workers of a Dask cluster see DIR and the data under the same paths, have one thread each, and
+    where chains shall have a GPU each, declare it: dask worker ADDRESS --nthreads 1 --resources
+    GPU=1. On Slurm, dask-jobqueue starts them: SLURMCluster(cores=1, memory="32GB",
+    job_extra_directives=["--gpus=1"], worker_extra_args=["--resources", "GPU=1"]).
+    """
+    from empirical.sweeps import grid as grids
+    from empirical.sweeps import run
+
+    wanted = grids.read(grid)
+    with _crew(workers, threads, device, scheduler) as crew:
+        sweep = run.prepare(wanted, out, crew)
+        if workers is None and scheduler is None:
+            crew.fit(sweep.memory)
+        if dry_run:
+            plans.of_sweep(sweep, crew)
+            return
+        with progress(f"sweep {out}", sweep.work, "passes") as advance:
+            failed = sweep.run(crew, advance)
+    for name, failure in failed.items():
+        print(f"qtm: the chain '{name}' failed: {failure.sentence}", file=sys.stderr)
+    print(out)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _crew(
+    workers: int | None, threads: int | None, device: str | None, scheduler: str | None
+) -> Any:
+    from empirical.errors import UserError
+    from empirical.sweeps import cluster, local
+
+    if scheduler is None:
+        return local.LocalCrew(local.seats(workers, threads, device))
+    if workers or threads:
+        raise UserError("--workers and --threads are for local processes, not for --scheduler")
+    return cluster.ClusterCrew(scheduler, device)
+
+
+@app.command("status")
+def chain_status(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a sweep, or of a run.")],
+) -> None:
+    """Show how far each chain of a sweep is."""
+    from empirical.sweeps.status import status
+
+    rows = [("chain", "generation", "state", "last update", "error")]
+    for chain in status(folder):
+        when = f"{chain.updated.astimezone():%Y-%m-%d %H:%M:%S}" if chain.updated else "-"
+        rows.append((chain.name, f"{chain.done} / {chain.of}", chain.state, when, chain.error))
+    tables.show(rows)
+
+
+@app.command("export-kohya")
+def chain_export_kohya(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+    generation: Annotated[int, typer.Option(metavar="N", min=1, help="Whose adapter.")],
+    out: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="The file to write.")],
+) -> None:
+    """Write a generation's LoRA under the names that kohya's scripts and most interfaces read."""
+    from empirical import files
+    from empirical.errors import UserError
+    from empirical.records import open_run
+
+    opened = open_run(run)
+    made = opened.generations()
+    if generation >= len(made):
+        raise UserError(f"the run '{run}' has no generation {generation}, the last is {len(made) - 1}")
+    if opened.recipe.finetune.method != "lora":
+        raise UserError(f"the run '{run}' was finetuned in full: it has no LoRA to export")
+    from empirical import adapters
+
+    weights = made[generation].folder / "lora" / adapters.WEIGHTS
+    files.write_bytes(out, adapters.kohya(weights))
     print(out)
 
 

@@ -3,9 +3,10 @@
 import equinox as eqx
 from jaxtyping import Array, ArrayLike, Float
 
+from qtm._matrices import as_vector
 from qtm._numerics import parameter, real, require_finite
 from qtm.selection._base import FitnessSelection
-from qtm.states import Moments, State
+from qtm.states import JointMoments, Moments, State
 
 
 class Directional(FitnessSelection):
@@ -15,11 +16,12 @@ class Directional(FitnessSelection):
 
     For any distribution the cumulant function only shifts, K*(q) = K(q + b) - K(b); on a Gaussian
     that leaves every cumulant but the first alone. `gradient` broadcasts against the traits and may
-    be a function of the generation.
+    be a function of the generation. For correlated traits it is a vector beta `[D]`, and the mean
+    responds by P beta.
 
     Raises ValueError if the gradient is not finite.
 
-    Source: Lande (1976), Evolution 30:314-334.
+    Source: Lande (1976), Evolution 30:314-334; Lande (1979), Evolution 33:402-416.
     """
 
     gradient: Float[Array, "..."] = eqx.field(converter=parameter)
@@ -32,3 +34,7 @@ class Directional(FitnessSelection):
 
     def moments(self, state: Moments) -> Moments:
         return Moments(state.mean + self.gradient * state.variance, state.variance)
+
+    def joint(self, state: JointMoments) -> JointMoments:
+        beta = as_vector("gradient", self.gradient, state.mean)
+        return JointMoments(state.mean + state.covariance @ beta, state.covariance)

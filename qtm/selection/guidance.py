@@ -1,19 +1,26 @@
 """Classifier-free guidance as selection."""
 
-from typing import Literal
+from typing import Literal, cast
 
 import equinox as eqx
-import jax
 import jax.numpy as jnp
-import numpy as np
-from jax import lax
+import jax.random as jr
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from qtm._numerics import parameter, real, require, require_finite, require_positive, safe_sqrt
+from qtm._numerics import or_nan, parameter, require_finite, require_positive, safe_sqrt
 from qtm.selection._base import Selection, draw_parents
-from qtm.states import Individuals, Moments, State
+from qtm.selection.noise import ByNoise
+from qtm.selection.schedule import scheduled
+from qtm.selection.transport import ddim_response, ddim_variance, ddpm_response, ddpm_variance
+from qtm.states import Density, Individuals, Moments, State
+from qtm.states.density import resolved, with_density
+from qtm.states.grid import carried, reweighted
 
-_OPERATORS = ("tilt", "ddim")
+_OPERATORS = ("tilt", "ddim", "ddpm")
+
+
+def scale_or_schedule(value: ArrayLike | ByNoise) -> Array | ByNoise:
+    return value if isinstance(value, ByNoise) else parameter(value)
 
 
 class Guidance(Selection):
@@ -26,43 +33,70 @@ class Guidance(Selection):
       m* = [w m_c/V_c + (1 - w) m_u/V_u]/L,   V* = 1/L.
       Individuals are reweighted, with the Gaussian of the population's moments as p_c.
     - "ddim", the probability-flow ODE with exact scores:
-      m* = m_u + A(w) (m_c - m_u),   V* = V_c^w V_u^(1-w),
-      A from `ddim_response`. Individuals are drawn evenly and carried by the affine map with these
-      moments: a sampler moves images, it does not choose among them.
+      m* = m_u + A (m_c - m_u),   V* = V_c^w V_u^(1-w),   A from `ddim_response`.
+      Individuals are drawn evenly and carried by the affine map with these moments: a sampler moves
+      images, it does not choose among them. A density is carried likewise.
+    - "ddpm", the reverse SDE with exact scores, r = V_c/V_u:
+      m* = m_u + A (m_c - m_u), A = (1 - r^w)/(1 - r),
+      V* = V_c^(2w) V_u^(2-2w) (r^(1-2w) - 1)/[(V_u - V_c)(2w - 1)].
+      The noise on the way leaves nothing of a single image: individuals are drawn afresh, and a
+      density becomes the Gaussian.
 
-    `scale` broadcasts against the traits; it and `unconditional` (a `Moments`, feature units) may
-    be functions of the generation. A population without variance stays where it is (the limit
-    V_c -> 0 for w > 0).
+    `scale` is a number or, for the two samplers, a schedule over noise levels, `ByNoise`, which
+    takes its place inside the integrals of A and V*. It broadcasts against the traits; it and
+    `unconditional` (a `Moments`, feature units) may be functions of the generation. A population
+    without variance stays where it is (the limit V_c -> 0 for w > 0).
 
     Raises ValueError if the scale is not finite, an unconditional variance not greater than 0, the
-    operator unknown, or the precision of a tilt not greater than 0. The last depends on the
-    population: inside `jit` it gives nan.
+    operator unknown, a tilt given a schedule over noise levels, or the precision of a tilt not
+    greater than 0. The last depends on the population: inside `jit` it gives nan.
 
-    Source: Ho & Salimans, arXiv 2207.12598; Bradley & Nakkiran, arXiv 2408.09000.
+    Source: Ho & Salimans, arXiv 2207.12598; Bradley & Nakkiran, arXiv 2408.09000; Song et al.,
+    arXiv 2011.13456, on the two samplers.
     """
 
-    scale: Float[Array, "..."] = eqx.field(converter=parameter)
+    scale: Float[Array, "..."] | ByNoise = eqx.field(converter=scale_or_schedule)
     unconditional: Moments
-    operator: Literal["tilt", "ddim"] = eqx.field(default="ddim", static=True)
+    operator: Literal["tilt", "ddim", "ddpm"] = eqx.field(default="ddim", static=True)
 
     def __check_init__(self):
-        require_finite("scale", self.scale)
-        if not callable(self.unconditional):
-            require_positive("unconditional variance", self.unconditional.variance)
         if self.operator not in _OPERATORS:
             raise ValueError(
                 f"operator must be one of {', '.join(_OPERATORS)}, got {self.operator!r}."
             )
+        if not isinstance(self.scale, ByNoise):
+            require_finite("scale", self.scale)
+        elif self.operator == "tilt":
+            raise ValueError("operator must be ddim or ddpm for a scale by noise, got 'tilt'.")
+        if not callable(self.unconditional):
+            require_positive("unconditional variance", self.unconditional.variance)
 
     def moments(self, state: Moments) -> Moments:
-        guided = _tilt if self.operator == "tilt" else _ddim
-        return guided(self.scale, state, self.unconditional)
+        if self.operator == "tilt":
+            return self._tilt(state)
+        A, V = transport(self.scale, state.variance, self.unconditional.variance, self.operator)
+        m_u = self.unconditional.mean
+        return Moments(m_u + A * (state.mean - m_u), V)
+
+    def density(self, state: Density) -> Density:
+        after = self.moments(Moments(state.mean, state.variance))
+        if self.operator == "tilt":
+            exists = jnp.where(jnp.isfinite(after.mean), 0.0, jnp.nan)
+            return reweighted(state, self.log_fitness(state.nodes, state) + exists)
+        if self.operator == "ddim":
+            return carried(state, after.mean, safe_sqrt(after.variance / state.variance))
+        x = after.standardize(state.nodes)
+        return resolved(with_density(state, jnp.exp(-jnp.square(x) / 2)))
 
     def individuals(self, state: Individuals, key: PRNGKeyArray, size: int) -> Individuals:
         before = Moments(state.mean, state.variance)
         after = self.moments(before)
         if self.operator == "tilt":
-            return draw_parents(state, self.log_fitness(state.values, state), key, size)
+            exists = jnp.where(jnp.isfinite(after.mean), 0.0, jnp.nan)
+            return draw_parents(state, self.log_fitness(state.values, state) + exists, key, size)
+        if self.operator == "ddpm":
+            noise = jr.normal(key, (size, *after.mean.shape))
+            return Individuals(after.mean + safe_sqrt(after.variance) * noise)
         chosen = draw_parents(state, jnp.zeros_like(state.values), key, size).values
         stretch = safe_sqrt(after.variance / jnp.where(before.variance > 0, before.variance, 1.0))
         return Individuals(after.mean + stretch * (chosen - before.mean))
@@ -70,72 +104,32 @@ class Guidance(Selection):
     def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
         """(w - 1) [ln p_c(z) - ln p_u(z)] up to a constant: the tilt, as selection on p_c.
 
-        Raises ValueError for "ddim", which moves individuals and gives none a fitness.
+        Raises ValueError for samplers, which move individuals and give none a fitness.
         """
-        if self.operator != "tilt":
+        if self.operator != "tilt" or isinstance(self.scale, ByNoise):
             raise ValueError(f"operator must be tilt to have a fitness, got {self.operator!r}.")
         x_c = Moments(population.mean, population.variance).standardize(z)
         x_u = self.unconditional.standardize(z)
         return (self.scale - 1) * (jnp.square(x_u) - jnp.square(x_c)) / 2
 
-
-def _tilt(w: Array, conditional: Moments, unconditional: Moments) -> Moments:
-    m_c, V_c, m_u, V_u = _unpack(conditional, unconditional)
-    rest = (1 - w) * V_c / V_u
-    L = w + rest  # the precision in units of 1/V_c: no division by a variance that may be 0
-    require("tilt precision w + (1 - w) V_c/V_u", L, "greater than 0", lambda x: x > 0)
-    L = jnp.where(L > 0, L, jnp.nan)
-    return Moments((w * m_c + rest * m_u) / L, V_c / L)
-
-
-def _ddim(w: Array, conditional: Moments, unconditional: Moments) -> Moments:
-    m_c, V_c, m_u, V_u = _unpack(conditional, unconditional)
-    spread = V_c > 0
-    log_V_c = jnp.log(jnp.where(spread, V_c, 1.0))
-    V = jnp.where(spread, jnp.exp(w * log_V_c + (1 - w) * jnp.log(V_u)), 0.0)
-    return Moments(m_u + ddim_response(w, V_c, V_u) * (m_c - m_u), V)
+    def _tilt(self, state: Moments) -> Moments:
+        w, V_c, V_u = cast(Array, self.scale), state.variance, self.unconditional.variance
+        rest = (1 - w) * V_c / V_u
+        L = w + rest  # the precision in units of 1/V_c: no division by a variance that may be 0
+        exists = or_nan("tilt precision w + (1 - w) V_c/V_u", L, "greater than 0", lambda L: L > 0)
+        L = jnp.where(exists, L, jnp.nan)
+        return Moments((w * state.mean + rest * self.unconditional.mean) / L, V_c / L)
 
 
-def _unpack(conditional: Moments, unconditional: Moments) -> tuple[Array, Array, Array, Array]:
-    return conditional.mean, conditional.variance, unconditional.mean, unconditional.variance
-
-
-# Gauss-Legendre on (0, 1), then squared towards 1, where the integrand of a large w has its peak.
-# 64 nodes give 10 digits up to w = 300, and 7 at w = 1000, for V_c/V_u from 1e-9 to 1.
-_roots, _weights = np.polynomial.legendre.leggauss(64)
-_U = 1 - ((1 - _roots) / 2) ** 2
-_DU = _weights * (1 - _roots) / 2
-
-
-@jax.jit
-def ddim_response(
-    scale: ArrayLike, conditional: ArrayLike, unconditional: ArrayLike
-) -> Float[Array, "..."]:
-    """A(w), the factor by which DDIM guidance multiplies the distance m_c - m_u of the means.
-
-    A(w) = int_0^inf I(t) w/(2 (V_c + t)) dt,   I(t)^2 = (V_c/(V_c + t))^w (V_u/(V_u + t))^(1-w)
-
-    `conditional` and `unconditional` are the variances V_c >= 0 and V_u > 0. Arguments broadcast.
-    A(0) = 0, A(1) = 1, and A(w) = w when the variances are equal. The part of m_u in the
-    mean is 1 - A: both parts together integrate -I', from I(0) = 1 to I(inf) = 0.
-
-    With t = s (1/q^2 - 1) all powers of q cancel: writing D = V q^2 + s (1 - q^2), the integrand
-    becomes w s/D_c sqrt[(V_c/D_c)^w (V_u/D_u)^(1-w)] dq, smooth on (0, 1).
-    """
-    w, V_c, V_u = (real(x)[..., None] for x in (scale, conditional, unconditional))
-    spread = V_c > 0
-    V_c = jnp.where(spread, V_c, V_u)
-
-    # The integral does not depend on the choice of s and of the stretch, so they are constants to
-    # a derivative. q = sinh(K u)/sinh(K) resolves variances that differ by orders of magnitude:
-    # with s the smaller and K = arccosh(sqrt(ratio)), the larger D is s cosh(K u)^2.
-    s = lax.stop_gradient(jnp.minimum(V_c, V_u))
-    ratio = lax.stop_gradient(jnp.maximum(V_c, V_u)) / s
-    K = jnp.maximum(jnp.arccosh(jnp.sqrt(jnp.maximum(ratio, 1.0))), 1e-3)
-    q, dq = jnp.sinh(K * _U) / jnp.sinh(K), K * jnp.cosh(K * _U) / jnp.sinh(K) * _DU
-
-    D_c = V_c * q**2 + s * (1 - q**2)
-    D_u = V_u * q**2 + s * (1 - q**2)
-    log_I = 0.5 * (w * jnp.log(V_c / D_c) + (1 - w) * jnp.log(V_u / D_u))
-    A = jnp.sum(w * s / D_c * jnp.exp(log_I) * dq, axis=-1)
-    return jnp.where(spread[..., 0], A, 1.0)
+def transport(
+    scale: ArrayLike | ByNoise,
+    conditional: ArrayLike,
+    unconditional: ArrayLike,
+    operator: Literal["ddim", "ddpm"] = "ddim",
+) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+    """A and V*: what a guided sampler makes of the distance m_c - m_u and of the variances."""
+    if isinstance(scale, ByNoise):
+        return scheduled(scale, conditional, unconditional, stochastic=operator == "ddpm")
+    both = (ddim_response, ddim_variance) if operator == "ddim" else (ddpm_response, ddpm_variance)
+    A, V = (of(scale, conditional, unconditional) for of in both)
+    return A, V

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
 from qtm.selection._base import FitnessSelection
-from qtm.states import Moments, State
+from qtm.states import JointMoments, Moments, State
 
 
 class Neutral(FitnessSelection):
@@ -18,4 +18,7 @@ class Neutral(FitnessSelection):
         return jnp.zeros(jnp.broadcast_shapes(jnp.shape(z), population.mean.shape))
 
     def moments(self, state: Moments) -> Moments:
+        return state
+
+    def joint(self, state: JointMoments) -> JointMoments:
         return state

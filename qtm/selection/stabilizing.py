@@ -4,9 +4,10 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
+from qtm._matrices import as_matrix, as_vector, require_variances
 from qtm._numerics import parameter, real, require_finite, require_positive
 from qtm.selection._base import FitnessSelection
-from qtm.states import Moments, State
+from qtm.states import JointMoments, Moments, State
 
 
 class Stabilizing(FitnessSelection):
@@ -19,9 +20,12 @@ class Stabilizing(FitnessSelection):
     Both broadcast against the traits and may be functions of the generation; a moving optimum acts
     at generation t while generation t is produced.
 
+    For correlated traits theta is a vector `[D]` and Omega a positive definite matrix `[D, D]`, or
+    one omega^2 per trait:  P* = (P^-1 + Omega^-1)^-1,   m* = m + P (P + Omega)^-1 (theta - m).
+
     Raises ValueError if the optimum is not finite or the width not greater than 0.
 
-    Source: Lande (1976), Evolution 30:314-334.
+    Source: Lande (1976), Evolution 30:314-334; Lande (1979), Evolution 33:402-416.
     """
 
     optimum: Float[Array, "..."] = eqx.field(converter=parameter)
@@ -29,12 +33,24 @@ class Stabilizing(FitnessSelection):
 
     def __check_init__(self):
         require_finite("optimum", self.optimum)
-        require_positive("width2", self.width2)
+        require_variances("width2", self.width2, positive=True)
 
     def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
         return -jnp.square(real(z) - self.optimum) / (2 * self.width2)
 
     def moments(self, state: Moments) -> Moments:
+        require_positive("width2", self.width2)
         m, V, theta = state.mean, state.variance, self.optimum
-        x = V / self.width2  # a ratio, so that an infinite width is no special case
-        return Moments(m + x / (1 + x) * (theta - m), V / (1 + x))
+        # V/omega^2 and not omega^2/V, so that an infinite width is no special case; and only one
+        # division a generation, because a sweep does little else (1/width is not repeated)
+        x = V * (1 / self.width2)
+        kept = 1 / (1 + x)
+        return Moments(m + x * kept * (theta - m), V * kept)
+
+    def joint(self, state: JointMoments) -> JointMoments:
+        m, P = state.mean, state.covariance
+        theta = as_vector("optimum", self.optimum, m)
+        Omega = as_matrix("width2", self.width2, m)
+        pull = jnp.linalg.solve(P + Omega, P).T  # P (P + Omega)^-1, where P may be singular
+        after = P - pull @ P
+        return JointMoments(m + pull @ (theta - m), (after + after.T) / 2)

@@ -10,7 +10,7 @@ from jax.scipy.special import ndtri
 from jaxtyping import Array, ArrayLike, Float
 
 from qtm._numerics import parameter, require, safe_sqrt
-from qtm.selection._base import FitnessSelection
+from qtm.selection._base import FitnessSelection, extreme, log_share
 from qtm.states import Moments, State
 
 _TAILS = ("upper", "lower")
@@ -24,6 +24,11 @@ class Truncation(FitnessSelection):
 
     `fraction` broadcasts against the traits and may be a function of the generation. Of N
     individuals the best ceil(p N) survive, at least one, and all that tie with the last of them.
+
+    Moments are exact for one generation. What is left is no Gaussian, and iterated they are wrong:
+    for p = 1/2 and Gaussian mutation of V_m = 0.1 after N(0, 1), their variance is 0.73, 0.59 and
+    0.69 of that of the density in generations 2, 5 and 20, and their mean stays behind by 0.41 and
+    2.46 standard deviations in generations 5 and 20. `Density` makes no such error.
 
     Raises ValueError if the fraction is not in (0, 1] or the tail is neither "upper" nor "lower".
 
@@ -40,18 +45,15 @@ class Truncation(FitnessSelection):
             raise ValueError(f"tail must be one of {', '.join(_TAILS)}, got {self.tail!r}.")
 
     def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
-        better = population.above(z) if self.tail == "upper" else population.below(z)
-        # Counts divided by N carry rounding errors: 1 - 0.8 is a little less than 0.2.
-        survives = better < self.fraction * (1 - 1e-9)
-        return jnp.where(survives, 0.0, -jnp.inf)
+        return log_share(extreme(population, z, self.tail, self.fraction))
 
     def moments(self, state: Moments) -> Moments:
-        i, k = _intensity(self.fraction)
+        i, k = intensity(self.fraction)
         sign = 1 if self.tail == "upper" else -1
         return Moments(state.mean + sign * i * safe_sqrt(state.variance), state.variance * (1 - k))
 
 
-def _intensity(fraction: Array) -> tuple[Array, Array]:
+def intensity(fraction: Array) -> tuple[Array, Array]:
     """Selection intensity i and the share k of the variance that truncation removes."""
     whole = fraction >= 1
     # At p = 1 the threshold is -inf and i falls infinitely steeply. One float below it both are

@@ -24,11 +24,19 @@ def noise(n=12, channels=1, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (n, 16, 16, channels)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("name", TRAITS)
+OF_COLOUR = {"saturation", "colourfulness"}
+
+
 @pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", TRAITS)
 def test_a_trait_is_finite_and_sees_each_image_alone(name, channels):
+    # Of smooth images and rough ones, so that every trait varies.
     images = noise(channels=channels)
+    images[:6] = images[:6] // 16 * 4 + 40
     first = {n: TRAITS[n](view(images)) for n in TRAITS}
+    if channels == 1 and name in OF_COLOUR:
+        assert first[name] is None
+        return
     values = first[name]
     assert values.ndim == 2
     assert len(values) == len(images)
@@ -40,7 +48,7 @@ def test_a_trait_is_finite_and_sees_each_image_alone(name, channels):
 
 @pytest.mark.parametrize("name", TRAITS)
 def test_a_flat_image_is_no_trouble(name):
-    flat = np.concatenate([noise(3), np.full((1, 16, 16, 1), 77, np.uint8)])
+    flat = np.concatenate([noise(3, 3), np.full((1, 16, 16, 3), 77, np.uint8)])
     assert np.all(np.isfinite(TRAITS[name](view(flat))))
 
 

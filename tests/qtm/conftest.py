@@ -4,6 +4,8 @@ import importlib
 import inspect
 import pkgutil
 
+import equinox as eqx
+import jax
 import jax.numpy as jnp
 import pytest
 from jax.scipy.special import ndtri
@@ -16,21 +18,42 @@ from qtm.inheritance import Inheritance
 from qtm.mutation import Mutation
 from qtm.selection import Selection
 
+
+class Quartic(eqx.Module):
+    """Log fitness -a z^4, with a slope in a."""
+
+    a: jax.Array
+
+    def __call__(self, z):
+        return -self.a * z**4
+
+
 # What a form looks like in the tests: keywords of its constructor, one dictionary an example.
 # The populations they act on have means near 0 and variances near 1.
 EXAMPLES = {
+    "BestOf": [{"n": 3.0}],
     "Clonal": [{}],
     "Directional": [{"gradient": 0.4}, {"gradient": -0.7}],
+    "Disruptive": [{"optimum": 0.1, "width2": 3.0}],
+    "Fitness": [{"log_fitness": Quartic(jnp.asarray(0.3))}],
     "GaussianMutation": [{"variance": 0.3}],
     "Guidance": [
         {"scale": w, "unconditional": qtm.Moments(mean=-0.5, variance=2.0), "operator": operator}
-        for operator in ("tilt", "ddim")
+        for operator in ("tilt", "ddim", "ddpm")
         for w in (0.4, 2.5)
     ],
+    "HouseOfCards": [{"rate": 0.2, "mean": -0.4, "variance": 1.3}],
+    "Infinitesimal": [{"genic_variance": 1.1, "environmental_variance": 0.4}],
+    "LaplaceMutation": [{"variance": 0.3}],
+    "Middle": [{"fraction": 0.4}],
     "Neutral": [{}],
     "NoMutation": [{}],
+    "Refit": [{}, {"bias": 0.8}],
     "Regression": [{"heritability": 0.7, "base_mean": 0.5, "base_variance": 1.5}],
+    "SoftTruncation": [{"fraction": 0.3, "softness": 0.6}],
     "Stabilizing": [{"optimum": 0.8, "width2": 2.0}],
+    "StudentMutation": [{"variance": 0.3, "dof": 30.0}],
+    "Tails": [{"fraction": 0.3}],
     "Truncation": [{"fraction": 0.3}, {"fraction": 0.6, "tail": "lower"}],
 }
 
@@ -100,7 +123,7 @@ def form(request):
 def quantiles():
     """Individuals at even quantiles of N(m, V): a Gaussian population without sampling error."""
 
-    def make(mean=0.2, variance=0.8, size=20_000):
+    def make(mean=0.2, variance=0.8, size=5_000):
         x = ndtri((jnp.arange(size) + 0.5) / size)
         x = x / jnp.std(x)
         return qtm.Individuals(mean + jnp.sqrt(variance) * x)

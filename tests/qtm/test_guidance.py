@@ -1,5 +1,8 @@
 """Guidance against an ODE solver, quadrature and special functions."""
 
+import itertools
+
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +11,7 @@ from scipy.integrate import quad, solve_ivp
 from scipy.special import hyp2f1
 
 import qtm
-from qtm.selection.guidance import ddim_response
+from qtm.selection.guidance import ddim_response, transport
 
 UNIT = qtm.Moments(mean=0.0, variance=1.0)
 
@@ -39,6 +42,96 @@ def test_ddim_against_the_probability_flow_ode(case):
     np.testing.assert_allclose(after.variance, end.y[1, -1], rtol=1e-8)
 
 
+def decay(sigma):
+    return 1 + 4 * sigma / (1 + sigma)
+
+
+def interval(sigma):
+    return jnp.where((sigma > 0.3) & (sigma < 2.0), 5.0, 1.0)
+
+
+SCHEDULES = {
+    "constant": qtm.ByNoise(lambda sigma: 2.5),
+    "decay": qtm.ByNoise(decay),
+    "interval": qtm.ByNoise(interval, breaks=[2.0, 0.3]),
+}
+
+
+@pytest.mark.parametrize("operator", ["ddim", "ddpm"])
+@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("V_c", [0.4, 1.7])
+def test_schedules_against_the_equations_of_the_samplers(name, operator, V_c):
+    """Moments of dx = -(1/2) score dt (Song et al. 2021) or, with new noise, dx = -score dt + dW,
+    in the noise variance t from inf to 0, integrated in pieces between the breaks."""
+    m_c, m_u, V_u, schedule = 0.7, -0.4, 1.3, SCHEDULES[name]
+    k = 1.0 if operator == "ddpm" else 0.5
+
+    def flow(s, y):
+        t, (m, log_V) = np.exp(s), y
+        w = float(schedule.scale.of(np.exp(s / 2)))
+        rate = w / (V_c + t) + (1 - w) / (V_u + t)
+        pull = w * m_c / (V_c + t) + (1 - w) * m_u / (V_u + t)
+        new = t / np.exp(log_V) if operator == "ddpm" else 0.0
+        return [t * k * (rate * m - pull), 2 * t * k * rate - new]
+
+    jumps = [2 * np.log(b) for b in (2.0, 0.3)]
+    ends = [np.log(1e18), *jumps, np.log(1e-13)]
+    y = [0.0, ends[0]]
+    for start, stop in itertools.pairwise(ends):
+        inside = 1e-9  # a jump belongs to neither side
+        y = solve_ivp(
+            flow, (start - inside, stop + inside), y, method="LSODA", rtol=1e-10, atol=1e-11
+        ).y[:, -1]
+    after = qtm.Guidance(schedule, qtm.Moments(m_u, V_u), operator).moments(qtm.Moments(m_c, V_c))
+    np.testing.assert_allclose(after.mean, y[0], atol=1e-6)
+    np.testing.assert_allclose(after.variance, np.exp(y[1]), rtol=1e-6)
+    if name == "constant":
+        exact = qtm.Guidance(2.5, qtm.Moments(m_u, V_u), operator).moments(qtm.Moments(m_c, V_c))
+        np.testing.assert_allclose(after.mean, exact.mean, rtol=1e-10)
+        np.testing.assert_allclose(after.variance, exact.variance, rtol=1e-10)
+
+
+def test_ddpm_closed_forms_and_their_limits():
+    """V = V_c^(2w) V_u^(2-2w) (r^(1-2w) - 1)/[(V_u - V_c)(2w - 1)], A = (1 - r^w)/(1 - r)."""
+    V_u, w = 1.3, np.array([-0.5, 0.3, 0.5, 1.0, 2.5, 7.5])
+    for V_c in (0.01, 0.4, 1.7, 5.0):
+        r, odd = V_c / V_u, w != 0.5
+        A, V = transport(w, V_c, V_u, "ddpm")
+        np.testing.assert_allclose(A, (1 - r**w) / (1 - r), rtol=1e-12)
+        v = w[odd]
+        expected = V_c ** (2 * v) * V_u ** (2 - 2 * v) * (r ** (1 - 2 * v) - 1)
+        np.testing.assert_allclose(V[odd], expected / ((V_u - V_c) * (2 * v - 1)), rtol=1e-12)
+        np.testing.assert_allclose(V[2], -V_u * r * np.log(r) / (1 - r), rtol=1e-12)
+    A, V = transport(w, V_u, V_u, "ddpm")
+    np.testing.assert_allclose(A, w, rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(V, V_u, rtol=1e-14)
+    # continuous through r = 1, and finite where powers of r would overflow
+    near = transport(w, V_u * (1 + np.array([[-1e-7], [1e-7]])), V_u, "ddpm")
+    np.testing.assert_allclose(near[0] - w, 0, atol=1e-5)
+    np.testing.assert_allclose(near[1], V_u, rtol=1e-5)
+    A, V = transport(300.0, 1e-9, 1.0, "ddpm")
+    np.testing.assert_allclose(A, 1.0, rtol=1e-8)
+    np.testing.assert_allclose(V, 1e-9 / 599, rtol=1e-8)
+
+
+def test_a_schedule_is_differentiable_and_may_change_by_generation():
+    class Decay(eqx.Module):
+        top: jax.Array
+
+        def __call__(self, sigma):
+            return 1 + self.top * sigma / (1 + sigma)
+
+    def variance(top):
+        guidance = qtm.Guidance(qtm.ByNoise(Decay(top)), UNIT)
+        return jax.jit(lambda g: g.moments(qtm.Moments(0.2, 0.5)).variance)(guidance)
+
+    x, h = jnp.asarray(3.0), 1e-5
+    central = (variance(x + h) - variance(x - h)) / (2 * h)
+    np.testing.assert_allclose(jax.grad(variance)(x), central, rtol=1e-7)
+    cycle = qtm.LifeCycle(selection=qtm.Guidance(qtm.ByNoise(decay), lambda t: UNIT))
+    assert qtm.evolve(cycle, qtm.Moments(0.2, 0.5), 3).variance[-1] < 0.01
+
+
 @pytest.mark.parametrize("case", [c for c in pairs() if c[0] < 2 or c[2] < c[4]])
 def test_tilt_against_quadrature(case):
     w, m_c, V_c, m_u, V_u = case
@@ -59,7 +152,7 @@ def test_tilt_with_equal_variances_is_directional():
     np.testing.assert_allclose(tilt.variance, directional.variance)
 
 
-@pytest.mark.parametrize("operator", ["tilt", "ddim"])
+@pytest.mark.parametrize("operator", ["tilt", "ddim", "ddpm"])
 def test_scale_one_changes_nothing_and_scale_zero_is_unconditional(operator):
     state, unconditional = qtm.Moments(0.3, 0.6), qtm.Moments(-0.4, 1.2)
     for w, expected in ((1.0, state), (0.0, unconditional)):
@@ -87,7 +180,7 @@ def test_ddim_response_across_orders_of_magnitude(w, r):
 
 
 def test_guided_collapsed_population_stays_where_it_is(quantiles):
-    for operator in ("tilt", "ddim"):
+    for operator in ("tilt", "ddim", "ddpm"):
         guidance = qtm.Guidance(4.0, UNIT, operator)
         after = guidance.moments(qtm.Moments(0.7, 0.0))
         assert (after.mean, after.variance) == (0.7, 0.0)
@@ -111,7 +204,15 @@ def test_tilt_without_precision_is_nan_inside_jit():
     ("make", "message"),
     [
         (lambda: qtm.Guidance(np.inf, UNIT), "scale must be finite, got inf"),
-        (lambda: qtm.Guidance(2.0, UNIT, "ddpm"), "operator must be one of tilt, ddim, got 'ddpm'"),
+        (
+            lambda: qtm.Guidance(2.0, UNIT, "euler"),
+            "operator must be one of tilt, ddim, ddpm, got 'euler'",
+        ),
+        (
+            lambda: qtm.Guidance(qtm.ByNoise(lambda s: s), UNIT, "tilt"),
+            "operator must be ddim or ddpm for a scale by noise, got 'tilt'",
+        ),
+        (lambda: qtm.ByNoise(lambda s: s, breaks=[-1.0]), "breaks must be at least 0, got -1"),
         (
             lambda: qtm.Guidance(2.0, qtm.Moments(0, 0)),
             "unconditional variance must be greater than 0, got 0",

@@ -1,4 +1,4 @@
-"""Accuracy: the share of images that a classifier takes for what they were made from."""
+"""Accuracy: the share of images a classifier takes for what they were made from."""
 
 import numpy as np
 

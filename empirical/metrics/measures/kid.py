@@ -1,4 +1,4 @@
-"""Kernel inception distance: the squared maximum mean discrepancy of a cubic kernel."""
+"""Kernel inception distance: squared mean discrepancy of a cubic kernel."""
 
 import numpy as np
 
@@ -9,9 +9,11 @@ from empirical.metrics.sample import Pair
 def against(pair: Pair) -> float:
     """Return the squared MMD of two sets with the kernel k(x, y) = (x.y/d + 1)^3, in its units.
 
-    Unbiased, also for few images in many dimensions, so it is negative at times where the sets
-    are alike. Over the whole sets at once rather than the mean over random subsets; papers often
-    print a thousand times this. Below 2 images: nan.
+    Unbiased for independent images, also for few in many dimensions, so it is negative at times
+    where the sets are alike. Where each prompt has a fixed number of images it is biased low, by
+    (mean k within prompts - mean k) (1/(n-1) + 1/(m-1)): an image is no partner of its own. Over
+    the whole sets at once rather than the mean over random subsets; papers often print a thousand
+    times this. Below 2 images: nan.
     Source: Binkowski et al. 2018 (arXiv 1801.01401).
     """
     a, b = pair.sample.features, pair.reference.features

@@ -1,11 +1,11 @@
-"""Inheritance: what of its training set a finetuned model takes up."""
-
-from abc import abstractmethod
+"""Partial inheritance, with the base model as what is fallen back on."""
 
 import equinox as eqx
+import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
+from qtm._matrices import as_matrix, as_vector, require_variances
 from qtm._numerics import (
     parameter,
     require_finite,
@@ -13,29 +13,11 @@ from qtm._numerics import (
     require_share,
     safe_sqrt,
 )
-from qtm.states import Individuals, Moments
-
-
-class Inheritance(eqx.Module):
-    """The map from the training set to the distribution that the finetuned model represents."""
-
-    @abstractmethod
-    def moments(self, state: Moments) -> Moments:
-        """Mean and variance that the model takes up."""
-
-    @abstractmethod
-    def individuals(self, state: Individuals, key: PRNGKeyArray) -> Individuals:
-        """One individual of the model for each individual of the training set."""
-
-
-class Clonal(Inheritance):
-    """The model is its training set: full heritability, no base model to fall back on."""
-
-    def moments(self, state: Moments) -> Moments:
-        return state
-
-    def individuals(self, state: Individuals, key: PRNGKeyArray) -> Individuals:
-        return state
+from qtm.inheritance._base import Inheritance
+from qtm.mutation.gaussian import gaussian_kernel
+from qtm.states import Density, Individuals, JointMoments, Moments
+from qtm.states.density import resolved, with_density
+from qtm.states.grid import carried, convolved
 
 
 class Regression(Inheritance):
@@ -52,12 +34,19 @@ class Regression(Inheritance):
     Individuals follow the same law and stay Gaussian: z' = m' + sqrt(h) (z - m) + e with
     e ~ N(0, (1 - h) V_b).
 
+    A density follows it too: it is shrunk around its mean and blurred. For correlated traits
+    V_b may be a matrix `[D, D]`, h is a number or one per trait, and with H = diag(h)
+    P' = H^1/2 P H^1/2 + (1 - H)^1/2 P_b (1 - H)^1/2.
+
     `heritability` is h; `base_mean` and `base_variance` are in feature units and their square. All
     broadcast against the traits and may be functions of the generation. With S the change of the
     mean by selection, the fixed point of the mean is m_b + S/(1 - h).
 
     Raises ValueError if the heritability is not in [0, 1], the base mean not finite, or the base
     variance negative.
+
+    Source: regression of offspring on parents (Falconer & Mackay 1996, Introduction to Quantitative
+    Genetics, ch. 10), with the base model in the place of the population mean.
     """
 
     heritability: Float[Array, "..."] = eqx.field(converter=parameter)
@@ -67,14 +56,35 @@ class Regression(Inheritance):
     def __check_init__(self):
         require_share("heritability", self.heritability)
         require_finite("base_mean", self.base_mean)
-        require_nonnegative("base_variance", self.base_variance)
+        require_variances("base_variance", self.base_variance)
 
     def moments(self, state: Moments) -> Moments:
+        require_nonnegative("base_variance", self.base_variance)
         h = self.heritability
         return Moments(
             (1 - h) * self.base_mean + h * state.mean,
             (1 - h) * self.base_variance + h * state.variance,
         )
+
+    def joint(self, state: JointMoments) -> JointMoments:
+        h = as_vector("heritability", self.heritability, state.mean)
+        m_b = as_vector("base_mean", self.base_mean, state.mean)
+        P_b = as_matrix("base_variance", self.base_variance, state.mean)
+        share = lambda h, P: safe_sqrt(jnp.outer(h, h)) * P
+        return JointMoments(
+            (1 - h) * m_b + h * state.mean, share(h, state.covariance) + share(1 - h, P_b)
+        )
+
+    def density(self, state: Density) -> Density:
+        after = self.moments(Moments(state.mean, state.variance))
+        h, zeros = self.heritability, jnp.zeros(state.mean.shape)
+        # What is inherited may become narrower than the grid shows. The base then hides its shape.
+        narrow = h * state.variance < 2 * state.step**2
+        shrunk = carried(state, after.mean, jnp.where(narrow, 1.0, safe_sqrt(h)) + zeros)
+        blurred = convolved(shrunk, gaussian_kernel(state, (1 - h) * self.base_variance + zeros))
+        x = after.standardize(state.nodes)
+        gaussian = with_density(state, jnp.exp(-jnp.square(x) / 2))
+        return resolved(with_density(state, jnp.where(narrow, gaussian.density, blurred.density)))
 
     def individuals(self, state: Individuals, key: PRNGKeyArray) -> Individuals:
         h, m = self.heritability, state.mean

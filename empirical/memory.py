@@ -1,0 +1,38 @@
+"""How much memory work takes at its peak."""
+
+import resource
+import sys
+from pathlib import Path
+
+import torch
+
+_RESET, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+
+
+class Peak:
+    """The peak of memory since it was last reset, in bytes: that of a CUDA device as torch takes it
+    up, else of this process (where the system cannot reset it, since the process began)."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew, from what is in use now."""
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+            return
+        try:
+            _RESET.write_text("5")
+        except OSError:
+            pass
+
+    def read(self) -> int:
+        """Return the peak so far."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device)
+        if _STATUS.is_file():
+            (line,) = (x for x in _STATUS.read_text().splitlines() if x.startswith("VmHWM:"))
+            return 1024 * int(line.split()[1])
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else 1024 * peak

@@ -1,0 +1,216 @@
+"""Worker processes on this machine: long-lived, each with a device and threads of its own."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from empirical.errors import UserError
+from empirical.sweeps import work
+from empirical.sweeps.work import Advance, Failure, Task
+
+_CONTEXT = multiprocessing.get_context("spawn")
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A place for a worker: the CUDA device it sees ("" for none), and its threads."""
+
+    device: str
+    threads: int
+
+    def environment(self) -> dict[str, str]:
+        """Return what must be set before torch is imported."""
+        threads = str(self.threads)
+        return {
+            "CUDA_VISIBLE_DEVICES": self.device,
+            "OMP_NUM_THREADS": threads,
+            "MKL_NUM_THREADS": threads,
+            "WORLD_SIZE": "1",
+        }
+
+
+def seats(workers: int | None, threads: int | None, device: str | None) -> list[Seat]:
+    """Deal devices and threads to workers.
+
+    `device` is "cpu", "cuda" (all there are) or "cuda:1"; None takes CUDA devices where there are
+    any. By default there is one worker for each CUDA device, or one for each core with one thread;
+    several workers share a device in turn. Raises `UserError` for a device that is not there.
+    """
+    devices, cores = _devices(device), _cores()
+    count = workers or (len(devices) if devices != [""] else cores)
+    each = threads or max(1, cores // count)
+    return [Seat(devices[i % len(devices)], each) for i in range(count)]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _available_memory() -> int:
+    """Return the bytes of memory that are free, where the system tells, else without end."""
+    path = Path("/proc/meminfo")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    said = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    return said[0] if said else sys.maxsize
+
+
+def _devices(wanted: str | None) -> list[str]:
+    """Return the CUDA devices as this process's children must be told of them, or ``[""]``."""
+    if wanted == "cpu":
+        return [""]
+    import torch
+
+    count = torch.cuda.device_count()
+    masked = os.environ.get("CUDA_VISIBLE_DEVICES")
+    visible = [str(i) for i in range(count)] if masked is None else masked.split(",")[:count]
+    if wanted is None:
+        return visible or [""]
+    allowed = ["cpu", *(["cuda"] if count else []), *(f"cuda:{i}" for i in range(count))]
+    if wanted not in allowed:
+        raise UserError(f"the device is '{wanted}', allowed here are {', '.join(allowed)}")
+    return visible if wanted == "cuda" else [visible[int(wanted.removeprefix("cuda:"))]]
+
+
+@dataclass
+class _Worker:
+    seat: Seat
+    process: Any
+    pipe: Connection
+    log: Path
+    doing: str = ""
+
+
+@dataclass
+class LocalCrew:
+    """Workers on this machine, started when there is work for them; a context manager."""
+
+    seats: list[Seat]
+    _idle: list[_Worker] = field(default_factory=list)
+    _busy: dict[Connection, _Worker] = field(default_factory=dict)
+    _logs: Any = None
+
+    def __enter__(self) -> Self:
+        self._logs = tempfile.TemporaryDirectory(prefix="qtm-")
+        return self
+
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._dismiss()
+        self._logs.cleanup()
+
+    def fit(self, memory: int) -> None:
+        """Take no more workers on the processor than there is room for, at `memory` bytes each."""
+        room = max(1, _available_memory() // max(memory, 1))
+        if room < len(self.seats) and self.seats[0].device == "":
+            self._dismiss()
+            self.seats = [Seat("", max(1, _cores() // room))] * room
+
+    def _dismiss(self) -> None:
+        everyone = [*self._idle, *self._busy.values()]
+        for worker in everyone:
+            # What a killed chain has written is whole; it goes on from there.
+            worker.process.terminate()
+        for worker in everyone:
+            worker.process.join()
+            worker.pipe.close()
+        self._idle.clear()
+        self._busy.clear()
+
+    @property
+    def places(self) -> int:
+        """How many chains go on at a time as fast as one alone: cores and devices can be shared,
+        but not multiplied."""
+        devices = {seat.device for seat in self.seats}
+        if devices != {""}:
+            return len(devices)
+        return max(1, min(len(self.seats), _cores() // self.seats[0].threads))
+
+    def work(self, tasks: Mapping[str, Task], advance: Advance) -> Iterator[tuple[str, Any]]:
+        """Do tasks, the first ones first, and yield (name, result or `Failure`) as they end."""
+        waiting = list(tasks.items())
+        while waiting or self._busy:
+            while waiting and len(self._busy) < len(self.seats):
+                name, task = waiting.pop(0)
+                worker = self._idle.pop() if self._idle else self._start()
+                worker.doing = name
+                worker.pipe.send(task)
+                self._busy[worker.pipe] = worker
+            for pipe in wait(list(self._busy)):
+                worker = self._busy[pipe]  # type: ignore[index]
+                try:
+                    kind, content = worker.pipe.recv()
+                except (EOFError, ConnectionError):
+                    del self._busy[worker.pipe]
+                    yield worker.doing, _obituary(worker)
+                    continue
+                if kind == "advance":
+                    advance(content)
+                else:
+                    del self._busy[worker.pipe]
+                    self._idle.append(worker)
+                    yield worker.doing, content
+
+    def _start(self) -> _Worker:
+        taken = [worker.seat for worker in [*self._idle, *self._busy.values()]]
+        free = list(self.seats)
+        for seat in taken:
+            free.remove(seat)
+        seat = free[0]
+        ours, theirs = _CONTEXT.Pipe()
+        log = Path(self._logs.name) / f"{time.monotonic_ns()}.txt"
+        process = _CONTEXT.Process(target=_serve, args=(theirs, str(log)), daemon=True)
+        with _environment(seat.environment()):
+            process.start()
+        theirs.close()
+        return _Worker(seat, process, ours, log)
+
+
+@contextlib.contextmanager
+def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _serve(pipe: Connection, log: str) -> None:
+    """Do what comes through the pipe until the leader is gone."""
+    # The leader is interrupted too, and ends its workers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with open(log, "w", buffering=1) as stream:  # noqa: PTH123
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+        sys.stdout = sys.stderr = stream
+        with contextlib.suppress(EOFError, ConnectionError):
+            while True:
+                task = pipe.recv()
+                with work.Lumps(lambda count: pipe.send(("advance", count))) as advance:
+                    result = work.attempt(task, advance)
+                pipe.send(("result", result))
+
+
+def _obituary(worker: _Worker) -> Failure:
+    worker.process.join()
+    worker.pipe.close()
+    code = worker.process.exitcode
+    if code is not None and code < 0:
+        how = f"was killed by {signal.Signals(-code).name}"
+        how += " (out of memory?)" if -code == signal.SIGKILL else ""
+    else:
+        how = f"ended with exit code {code}"
+    said = worker.log.read_text(errors="replace") if worker.log.is_file() else ""
+    return Failure(f"its worker process {how}", said[-4000:])

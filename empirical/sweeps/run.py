@@ -1,0 +1,171 @@
+"""Leads a sweep: validates all chains, runs those that are not finished, keeps what went wrong."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from filelock import FileLock, Timeout
+
+from empirical import files
+from empirical.errors import UserError
+from empirical.recipe import Recipe
+from empirical.records import Run
+from empirical.sweeps import grid as grids
+from empirical.sweeps import work
+from empirical.sweeps.grid import Grid
+from empirical.sweeps.work import Advance, Failure, Survey, Task
+
+if TYPE_CHECKING:
+    from empirical.plan import Estimate
+
+GRID = "grid.toml"
+
+
+class Crew(Protocol):
+    """Whoever does the work of a sweep; `places` tasks go on at a time as fast as one alone."""
+
+    @property
+    def places(self) -> int: ...
+
+    def work(self, tasks: Mapping[str, Task], advance: Advance) -> Iterator[tuple[str, Any]]:
+        """Do tasks and yield (name, result or `Failure`) as they end."""
+        ...
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep that may begin: all its chains are valid, `surveys` are of those not finished."""
+
+    grid: Grid
+    folder: Path
+    surveys: Mapping[str, Survey]
+
+    @property
+    def work(self) -> int:
+        """The work of the chains that are not finished, in image passes of the denoiser."""
+        return sum(each.work for each in self.surveys.values())
+
+    @property
+    def memory(self) -> int:
+        """Roughly the bytes of memory that the largest chain takes."""
+        return max((each.memory for each in self.surveys.values()), default=0)
+
+    def estimate(self, crew: Crew) -> "dict[str, Estimate]":
+        """Estimate what each chain that is not finished will take, by probes on one worker."""
+        missing = {name: self.grid.chains[name] for name in self.surveys}
+        return _only(crew, partial(work.estimate, missing, self.folder.absolute()))
+
+    def run(self, crew: Crew, advance: Advance = lambda count: None) -> dict[str, Failure]:
+        """Run every chain that is not finished, and return those that failed.
+
+        A chain that fails ends no other; why is kept in ``NAME.error.txt``. The same sweep run
+        again goes on with what is missing.
+        """
+        failed = {}
+        with _claimed(self.folder):
+            _write_grid(self.folder, self.grid)
+            # Long ones first, so that none is left alone at the end.
+            names = sorted(self.surveys, key=lambda name: -self.surveys[name].work)
+            chains, folder = self.grid.chains, self.folder.absolute()
+            tasks = {name: partial(work.run, chains[name], folder / name) for name in names}
+            for name, result in crew.work(tasks, advance):
+                path = error_file(self.folder / name)
+                if isinstance(result, Failure):
+                    failed[name] = result
+                    files.write_text(path, f"{result.sentence}\n\n{result.details}".strip() + "\n")
+                else:
+                    path.unlink(missing_ok=True)
+        return failed
+
+
+def prepare(grid: Grid, folder: Path, crew: Crew) -> Sweep:
+    """Validate a sweep and every chain of it before anything is written or run.
+
+    Raises `UserError` where the folder is not free, a chain cannot run, or the disk is too small.
+    """
+    _must_be_free(folder, grid)
+    missing = {
+        name: recipe
+        for name, recipe in grid.chains.items()
+        if not is_finished(folder / name, recipe)
+    }
+    if not missing:
+        return Sweep(grid, folder, {})
+    return Sweep(grid, folder, _only(crew, partial(work.survey, missing, folder.absolute())))
+
+
+def duration(estimates: "Mapping[str, Estimate]", places: int) -> float:
+    """Return the seconds until the last chain ends, `places` of them at a time, long ones first."""
+    busy = [0.0] * places
+    for seconds in sorted((each.seconds for each in estimates.values()), reverse=True):
+        busy[busy.index(min(busy))] += seconds
+    return max(busy)
+
+
+def _only(crew: Crew, task: Task) -> Any:
+    """Return the result of a single task; raise what it failed of."""
+    ((_, result),) = crew.work({"": task}, lambda count: None)
+    if isinstance(result, Failure):
+        raise UserError(result.sentence)
+    return result
+
+
+def is_finished(folder: Path, recipe: Recipe) -> bool:
+    """Return whether a folder holds a whole run of this very recipe."""
+    if not (folder / "recipe.toml").is_file() or not (folder / "moments.csv").is_file():
+        return False
+    run = Run(folder)
+    return run.recipe == recipe and len(run.generations()) == recipe.generations + 1
+
+
+def error_file(chain: Path) -> Path:
+    """Return where a chain's error is kept, beside its folder."""
+    return chain.with_name(f"{chain.name}.error.txt")
+
+
+def open_grid(folder: Path) -> Grid:
+    """Open the folder of a sweep; raise `UserError` where there is none."""
+    if not (folder / GRID).is_file():
+        raise UserError(f"'{folder}' is not the folder of a sweep: it has no {GRID}")
+    return grids.read(folder / GRID)
+
+
+def _must_be_free(folder: Path, grid: Grid) -> None:
+    """Raise `UserError` where the folder belongs to anything but this very sweep."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"'{folder}' is a file, where the sweep wants a folder")
+    if not folder.exists() or all(path.name.startswith(".") for path in folder.iterdir()):
+        return
+    if not (folder / GRID).is_file():
+        raise UserError(f"the folder '{folder}' is not empty and holds no sweep; name another one")
+    theirs, ours = open_grid(folder).chains, grid.chains
+    for name in [*theirs, *ours]:
+        if theirs.get(name) != ours.get(name):
+            where = "there" if name not in ours else "here" if name not in theirs else None
+            how = f"is {where} alone" if where else "has another recipe there"
+            raise UserError(
+                f"the folder '{folder}' holds the sweep of another grid: the chain '{name}' {how}"
+            )
+
+
+def _write_grid(folder: Path, grid: Grid) -> None:
+    if not (folder / GRID).is_file():
+        files.write_text(folder / GRID, grid.text)
+
+
+@contextmanager
+def _claimed(folder: Path) -> Iterator[None]:
+    """Hold the folder for this sweep."""
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"another process is at work on the sweep '{folder}'") from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,78 @@
+"""How far the chains of a sweep are, read from their folders alone: nothing here needs torch."""
+
+import fcntl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from empirical.errors import UserError
+from empirical.recipe import Recipe
+from empirical.records import Run
+from empirical.sweeps.run import GRID, error_file, is_finished, open_grid
+
+State = Literal["done", "running", "interrupted", "failed", "waiting"]
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a chain stands: generations that it has made, of how many, and why it ended."""
+
+    name: str
+    done: int
+    of: int
+    state: State
+    updated: datetime | None
+    error: str = ""
+
+
+def status(folder: Path) -> list[Status]:
+    """Return the status of every chain of a sweep, of every run in a folder, or of one run.
+
+    Raises `UserError` where there is none.
+    """
+    if (folder / GRID).is_file():
+        chains = {folder / name: recipe for name, recipe in open_grid(folder).chains.items()}
+    else:
+        below = sorted(path.parent for path in folder.glob("*/recipe.toml"))
+        runs = [folder] if (folder / "recipe.toml").is_file() else below
+        chains = {path: Run(path).recipe for path in runs}
+    if not chains:
+        raise UserError(f"'{folder}' is neither the folder of a sweep nor of a run, nor holds runs")
+    return [_of_chain(path, recipe) for path, recipe in chains.items()]
+
+
+def _of_chain(folder: Path, recipe: Recipe) -> Status:
+    run, error = Run(folder), error_file(folder)
+    done = sum(run.generation(number).done for number in range(1, recipe.generations + 1))
+    said = error.read_text(encoding="utf-8").splitlines()[0] if error.is_file() else ""
+    state: State
+    if _held(folder / ".lock"):
+        state, said = "running", ""
+    elif is_finished(folder, recipe):
+        state, said = "done", ""
+    elif error.is_file():
+        state = "failed"
+    else:
+        state = "interrupted" if (folder / "recipe.toml").is_file() else "waiting"
+    return Status(folder.name, done, recipe.generations, state, _updated(folder), said)
+
+
+def _held(lock: Path) -> bool:
+    """Return whether a process is at work behind a lock."""
+    try:
+        with lock.open("rb") as stream:
+            # Shared, so that two who look do not see each other.
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _updated(folder: Path) -> datetime | None:
+    """Return when something was last written: a folder's time is that of its newest name."""
+    folders = [folder, *folder.glob("gen_*"), *folder.glob("gen_*/*/")]
+    times = [path.stat().st_mtime for path in folders if path.is_dir()]
+    return datetime.fromtimestamp(max(times), UTC) if times else None

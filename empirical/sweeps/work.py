@@ -1,0 +1,160 @@
+"""What a worker of a sweep does: survey recipes, and run chains one after the other.
+
+A worker lives long and imports torch once; the model it used last stays loaded for the next chain.
+"""
+
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from empirical.errors import UserError
+from empirical.recipe import Recipe
+
+if TYPE_CHECKING:
+    from empirical.model import Model
+    from empirical.plan import Estimate
+
+Advance = Callable[[int], None]
+Task = Callable[[Advance], Any]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a task came to nothing: one sentence, and what helps to find the cause."""
+
+    sentence: str
+    details: str = ""
+
+
+class Lumps:
+    """Passes counts of work on, summed up over a while; a context manager that ends with the rest.
+    """
+
+    _SECONDS = 0.2
+
+    def __init__(self, tell: Advance) -> None:
+        self._tell, self._count, self._told = tell, 0, time.monotonic()
+
+    def __call__(self, count: int) -> None:
+        self._count += count
+        if time.monotonic() - self._told > self._SECONDS:
+            self._flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._count and error is None:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._tell(self._count)
+        self._count, self._told = 0, time.monotonic()
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a chain takes: work (image passes of the denoiser), bytes on disk, and roughly the bytes
+    of memory."""
+
+    work: int
+    disk: int
+    memory: int
+
+
+def attempt(task: Task, advance: Advance) -> Any:
+    """Do a task and return its result, or the `Failure` that it ended in."""
+    try:
+        with _alone:
+            return task(advance)
+    except UserError as error:
+        failure = Failure(str(error))
+    except Exception as error:
+        if isinstance(error, ConnectionError):
+            raise
+        text = (str(error).strip() or "no reason given").splitlines()[0]
+        failure = Failure(f"{type(error).__name__}: {text}", traceback.format_exc())
+    # A chain that broke off may have left its mark on the model.
+    _loaded.clear()
+    return failure
+
+
+def survey(recipes: Mapping[str, Recipe], out: Path, advance: Advance) -> dict[str, Survey]:
+    """Find everything that can be wrong with the chains of a sweep, and what they take.
+
+    Raises `UserError` that names the chain.
+    """
+    from empirical import chain, folder
+
+    found = {}
+    for name, recipe in sorted(recipes.items(), key=lambda item: _model_of(item[1])):
+        try:
+            base = _base(recipe)
+            chain.prepare(recipe, base)
+            folder.must_be_free(out / name, recipe)
+            found[name] = Survey(
+                chain.work(recipe), chain.size(recipe, base), _memory(recipe, base)
+            )
+        except UserError as error:
+            raise UserError(f"the chain '{name}' cannot run: {error}") from error
+    folder.must_have_room(out, sum(each.disk for each in found.values()))
+    return found
+
+
+def estimate(recipes: Mapping[str, Recipe], out: Path, advance: Advance) -> "dict[str, Estimate]":
+    """Estimate what chains will take, with one probe for all that cost the same."""
+    from empirical import plan
+
+    found, probes = {}, {}
+    for name, recipe in sorted(recipes.items(), key=lambda item: _model_of(item[1])):
+        base, kind = _base(recipe), plan.kind(recipe)
+        if kind not in probes:
+            probes[kind] = plan.probe(recipe, base)
+        found[name] = plan.estimate(recipe, base, out / name, probes[kind])
+    return found
+
+
+def run(recipe: Recipe, folder: Path, advance: Advance) -> None:
+    """Run a chain, or go on with it."""
+    from empirical import chain
+
+    chain.run(recipe, folder, advance, base=_base(recipe))
+
+
+# Threads of one process share the model.
+_alone = threading.Lock()
+_loaded: dict[tuple[str, str, bool], "Model"] = {}
+
+
+def _model_of(recipe: Recipe) -> tuple[str, str, bool]:
+    table = recipe.settled().model
+    return table.name, table.precision, table.compile
+
+
+def _memory(recipe: Recipe, base: "Model") -> int:
+    """Return roughly the bytes of a chain: torch, weights and activations, and for everything that
+    learns its value, gradient, and two moments."""
+    from empirical import learning
+
+    parts = (base.pipeline.vae, base.unet, *base.text_encoders)
+    weights = sum(4 * p.numel() for part in parts for p in part.parameters())
+    return 700_000_000 + 3 * weights // 2 + 4 * learning.size(base, recipe.settled().finetune)
+
+
+def _base(recipe: Recipe) -> "Model":
+    """Return the model of a recipe, the one in memory if it is the same."""
+    from empirical import model
+
+    wanted = _model_of(recipe)
+    if wanted not in _loaded:
+        _loaded.clear()
+        name, precision, compiled = wanted
+        _loaded[wanted] = model.load(name, None, precision, compiled)
+    return _loaded[wanted]

@@ -1,0 +1,186 @@
+"""``qtm measure``: traits and measures of finished runs, or of any folders of images."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from empirical.errors import UserError
+from qtm.commands.progress import progress
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from empirical.records import Run
+    from empirical.remeasuring import Asked
+    from empirical.sources import Source
+
+app = typer.Typer()
+
+
+@app.command()
+def measure(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RUN|FOLDER... NAME...",
+            help="A run, or folders with --images, then names of traits, extractors or measures.",
+            show_default=False,
+        ),
+    ] = None,
+    images: Annotated[
+        bool, typer.Option("--images", help="Measure folders of images, each a generation.")
+    ] = False,
+    features: Annotated[
+        str | None,
+        typer.Option(
+            help="What measures compare: a trait or an extractor, as in dinov2 or clip:FOLDER. By "
+            "default the classifier's, where there is one, else latent_pc, or pixels with no model."
+        ),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="With --images: whose latents and classifier to use.")
+    ] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="With --images: a folder of real images to compare with.")
+    ] = None,
+    side: Annotated[
+        int | None, typer.Option(min=4, help="With --images: cut and resize to this many pixels.")
+    ] = None,
+    resamples: Annotated[
+        int, typer.Option(min=2, help="How many halves of the images an interval takes.")
+    ] = 50,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of the intervals; a run's own by default.")
+    ] = None,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Take only weights that are on this machine.")
+    ] = False,
+    csv: Annotated[Path | None, typer.Option(help="Write the whole table to this file.")] = None,
+    show: Annotated[bool, typer.Option("--list", help="Show all names, and end.")] = False,
+) -> None:
+    """Measure a finished run, or any folders of images, without training anything.
+
+    Traits of a run are written into its features and moments.csv, measures into its measures.csv.
+    """
+    if show:
+        _show()
+        return
+    from empirical import remeasuring, sources
+
+    places, names = _sorted(words or [], images)
+    if images:
+        wanted = remeasuring.asked(names or _of_pixels())
+        source = sources.of_folders(places, reference, model, side, offline)
+        run = None
+    else:
+        given = {"--model": model, "--reference": reference, "--side": side}
+        wrong = next((option for option, value in given.items() if value is not None), None)
+        if wrong is not None:
+            raise UserError(f"{wrong} goes with --images: a run has its own")
+        if not names:
+            raise UserError("name a trait or a measure; qtm measure --list shows all")
+        from empirical.records import open_run
+
+        wanted, run = remeasuring.asked(names), open_run(places[0])
+        source = sources.of_run(run, offline)
+        seed = run.recipe.seed if seed is None else seed
+    if csv is not None and wanted.traits and wanted.measures:
+        raise UserError("--csv takes one table: ask for traits or for measures, not for both")
+    tables = _measured(source, wanted, features, seed or 0, resamples, run, not names)
+    for table in tables:
+        if csv is not None:
+            from empirical import files
+
+            files.write_text(csv, table.to_csv(index=False, float_format="%.17g"))
+        print(_shortened(table))
+
+
+def _sorted(words: list[str], images: bool) -> tuple[list[Path], list[str]]:
+    """Sort words into the folders that come first and the names after them."""
+    if not words:
+        raise UserError("name a run, or folders with --images; qtm measure --list shows names")
+    if not images:
+        return [Path(words[0])], words[1:]
+    count = next((i for i, word in enumerate(words) if not Path(word).is_dir()), len(words))
+    # What looks like a path and is none is a folder misspelt rather than a trait.
+    if count < len(words) and (count == 0 or "/" in words[count].partition(":")[0]):
+        raise UserError(f"there is no folder '{words[count]}'")
+    return [Path(word) for word in words[:count]], words[count:]
+
+
+def _of_pixels() -> list[str]:
+    """Return the traits that need no model."""
+    from empirical.traits import every_trait
+
+    return [name for name in every_trait() if name not in ("latent", "latent_pc", "classifier")]
+
+
+def _measured(
+    source: "Source",
+    wanted: "Asked",
+    features: str | None,
+    seed: int,
+    resamples: int,
+    run: "Run | None",
+    whatever_there_is: bool,
+) -> "list[pd.DataFrame]":
+    from contextlib import nullcontext
+
+    from empirical import remeasuring
+
+    work = len(source.labels) * (len(wanted.traits) + len(wanted.measures))
+    tables = []
+    with (
+        nullcontext() if run is None else remeasuring.claimed(run),
+        progress("measure", work) as advance,
+    ):
+        if wanted.traits:
+            found = remeasuring.measure_traits(source, wanted.traits, advance, whatever_there_is)
+            if run is not None:
+                remeasuring.keep_traits(run, found)
+            tables.append(remeasuring.table_of_traits(found))
+        if wanted.measures:
+            table = remeasuring.measure_sets(
+                source, wanted.measures, features, seed, resamples, advance
+            )
+            if run is not None:
+                remeasuring.keep_measures(run, table)
+            tables.append(table)
+    return tables
+
+
+def _shortened(table: "pd.DataFrame") -> str:
+    """Return a table as text; of traits with many components, their means over components."""
+    import pandas as pd
+
+    columns = list(table.columns)
+    if "component" in columns and len(set(table["component"])) > 8:
+        means = table.drop(columns="component").groupby(["generation", "feature"], as_index=False)
+        table = pd.DataFrame(means.mean())
+    if "caution" in columns and not any(isinstance(said, str) for said in table["caution"]):
+        table = table.drop(columns="caution")
+    return table.to_string(index=False, na_rep="-", float_format=lambda value: f"{value:.4g}")
+
+
+def _show() -> None:
+    from empirical.extractors import every_extractor
+    from empirical.metrics import every_measure
+    from empirical.traits import every_trait
+
+    traits = {name: trait.__module__ for name, trait in every_trait().items()}
+    groups = {
+        "Traits, of each image": traits,
+        "Extractors, features of each image": {
+            name: module.__name__ for name, module in every_extractor().items()
+        },
+        "Measures, of a generation": {
+            name: module.__name__ for name, module in every_measure().items()
+        },
+    }
+    import sys
+
+    for title, names in groups.items():
+        print(f"{title}:")
+        for name, module in names.items():
+            print(f"  {name:18}{(sys.modules[module].__doc__ or '').splitlines()[0]}")

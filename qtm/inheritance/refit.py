@@ -1,0 +1,147 @@
+"""A Gaussian that is fitted to its own samples, again and again."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+
+from qtm._numerics import parameter, require, require_nonnegative, require_share, safe_sqrt, whole
+from qtm.inheritance._base import Inheritance
+from qtm.states import Density, Individuals, Moments
+from qtm.states.density import resolved, with_density
+
+
+class Refit(Inheritance):
+    """The model is the Gaussian fitted to its training set: V^ = lambda n/(n - ddof) s^2.
+
+    s^2 is the variance of the training set with divisor n, the number of its images, which is
+    infinite without a size. `ddof` = 0 is maximum likelihood, 1 the unbiased variance.
+
+    `bias` is lambda: how much of the variance sampling keeps, below 1 where images are chosen for
+    quality (a lower temperature); E[V'] = lambda V with ddof = 1. The training set is
+
+    - the latest N images, by default,
+    - with `accumulate`, the images of all generations so far, generation 0 included, with their
+      pooled mean and variance and n = t N where generation t is produced,
+    - with `inflow` a, N images of which the share a is drawn afresh from `fresh`, the real data (a
+      `Moments`, feature units). With both, the pool grows by such mixtures.
+
+    The population that evolves is the training set, recorded with divisor n. For individuals under
+    `accumulate` it stands as N values with the mean and variance of the pool, the latest images
+    moved and stretched, for nothing else of it is seen by a refit. Selection acts on the model, so
+    individuals are drawn from the model as selected and not from earlier draws.
+
+    Expected variance without selection, ddof = 0: latest images, V_0 (1 - 1/N)^t; accumulation,
+    V_0 prod_j (1 - 1/(N j^2)), over j from 1 for a generation 0 of N images of variance V_0, which
+    falls to V_0 sin(pi/sqrt N)/(pi/sqrt N) and no further; inflow, c a V_0/(1 - c (1 - a)) at
+    equilibrium, c = 1 - 1/(N (2 - a)). Without a key, `Moments` take expectations one generation at
+    a time, which leaves out that means wander: the inflow then ends at c = 1 - 1/N.
+
+    Raises ValueError if ddof is no whole number of at least 0, the bias negative, the inflow not in
+    [0, 1] or without `fresh`; in a life cycle, if N is not greater than ddof, or N = 1 individuals
+    accumulate, which have no variance to stretch.
+
+    Source: Shumailov et al. (2024), Nature 631:755-759; Alemohammad et al., arXiv 2307.01850, on
+    bias and inflow; Gerstgrasser et al., arXiv 2404.01413, on accumulation.
+    """
+
+    ddof: int = eqx.field(default=0, static=True)
+    bias: Float[Array, "..."] = eqx.field(default=1.0, converter=parameter)
+    accumulate: bool = eqx.field(default=False, static=True)
+    inflow: Float[Array, "..."] = eqx.field(default=0.0, converter=parameter)
+    fresh: Moments | None = None
+
+    def __check_init__(self):
+        whole("ddof", self.ddof, least=0)
+        require_nonnegative("bias", self.bias)
+        require_share("inflow", self.inflow)
+        if self.fresh is None:
+            zero = "0 without fresh, the distribution of real data"
+            require("inflow", self.inflow, zero, lambda a: a == 0)
+
+    def moments(self, state: Moments) -> Moments:
+        return self.fitted(state, None, 1)
+
+    def density(self, state: Density) -> Density:
+        x = self.moments(Moments(state.mean, state.variance)).standardize(state.nodes)
+        return resolved(with_density(state, jnp.exp(-jnp.square(x) / 2)))
+
+    def individuals(self, state: Individuals, key: PRNGKeyArray) -> Individuals:
+        model = self.fitted(Moments(state.mean, state.variance), state.size, 1)
+        noise = jr.normal(key, state.values.shape)
+        return Individuals(model.mean + safe_sqrt(model.variance) * noise)
+
+    def fitted(self, state: Moments, N: int | None, generation: ArrayLike) -> Moments:
+        """The model of generation t, fitted to what generations up to t - 1 left."""
+        if N is not None and self.ddof >= N:
+            raise ValueError(f"size must be greater than ddof = {self.ddof}, got {N}.")
+        sets = jnp.asarray(generation) if self.accumulate else 1
+        scale = 1.0 if N is None else sets * N / (sets * N - self.ddof)
+        return Moments(state.mean, self.bias * scale * state.variance)
+
+    def training_moments(
+        self,
+        before: Moments,
+        made: Moments,
+        N: int | None,
+        generation: ArrayLike,
+        key: PRNGKeyArray | None,
+    ) -> Moments:
+        """The training set after N images were `made`, those of `made` in distribution."""
+        a = self.inflow
+        fresh = made if self.fresh is None else self.fresh
+        if key is None or N is None:
+            noise = (
+                jnp.zeros(()) if N is None else ((1 - a) * made.variance + a * fresh.variance) / N
+            )
+            batch = _mixture(made, fresh, a)
+            batch = Moments(batch.mean, batch.variance - noise)
+        else:
+            of_made, of_fresh = jr.split(key)
+            noise = jnp.zeros(())
+            batch = sample(made, (1 - a) * N, of_made)
+            if self.fresh is not None:
+                batch = _mixture(batch, sample(fresh, a * N, of_fresh), a)
+        if not self.accumulate:
+            return batch
+        f = 1 / (1 + jnp.asarray(generation))
+        pool = _mixture(before, batch, f)
+        return Moments(pool.mean, pool.variance + f * (1 - f) * noise)
+
+    def training_individuals(
+        self, before: Individuals, made: Individuals, generation: ArrayLike, key: PRNGKeyArray
+    ) -> Individuals:
+        """The training set after the individuals `made` were."""
+        z, N = made.values, made.size
+        if self.fresh is not None:
+            drawn = Individuals.normal(key, self.fresh.mean, self.fresh.variance, N).values
+            place = jnp.arange(N).reshape(-1, *[1] * (z.ndim - 1))
+            z = jnp.where(place < jnp.round(self.inflow * N), drawn, z)
+        if not self.accumulate:
+            return Individuals(z)
+        whole("size of individuals that accumulate", N, least=2)
+        batch = Moments(jnp.mean(z, axis=0), jnp.var(z, axis=0))
+        f = 1 / (1 + jnp.asarray(generation))
+        pool = _mixture(Moments(before.mean, before.variance), batch, f)
+        return Individuals(pool.mean + safe_sqrt(pool.variance) * batch.standardize(z))
+
+
+def sample(state: Moments, N: ArrayLike, key: PRNGKeyArray) -> Moments:
+    """Mean and variance (divisor N) of N draws from N(m, V); N need not be whole."""
+    m, V = state.mean, state.variance
+    of_mean, of_variance = jr.split(key)
+    several = jnp.asarray(N) > 1
+    chi2 = jr.chisquare(of_variance, jnp.where(several, N - 1.0, 1.0), V.shape)  # pyright: ignore
+    variance = jnp.where(several, V * chi2 / jnp.maximum(N, 1.0), 0.0)
+    error = safe_sqrt(V / jnp.maximum(N, 1e-100))  # nobody has weight 0, not an infinite error
+    return Moments(m + error * jr.normal(of_mean, m.shape), variance)
+
+
+def _mixture(a: Moments, b: Moments, share: Array) -> Moments:
+    """Moments of a population of which the `share` is b and the rest a."""
+    return Moments(
+        (1 - share) * a.mean + share * b.mean,
+        (1 - share) * a.variance
+        + share * b.variance
+        + share * (1 - share) * jnp.square(a.mean - b.mean),
+    )

@@ -1,0 +1,169 @@
+"""A Gaussian mixture, and its exact score at any noise level."""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+
+from qtm._numerics import (
+    concrete,
+    real,
+    require,
+    require_finite,
+    require_nonnegative,
+    require_positive,
+    safe_sqrt,
+    whole,
+)
+from qtm.mixture import _exact as exact
+from qtm.mixture._spectra import fitted, spectrum
+
+
+class Mixture(eqx.Module):
+    """Families (prompts) c with weights p_c, means m_c and covariances C_c = Q_c diag(l_c) Q_c^T.
+
+    `weights` [C] sum to 1; `means` [C, d] are in feature units, `spectra` [C, r] (l_c) in feature
+    units squared; the columns of `axes` [C, d, r] (Q_c) are orthonormal. With r < d a family has no
+    variance outside its r axes: covariances that are fitted to n images have no more than n - 1,
+    and work and memory grow with r d, not with d^2.
+
+    With y = z + s e and e ~ N(0, 1), family c is N(m_c, C_c + s^2) at noise level s; all methods
+    below take z [n, d] and one s, in feature units. A covariance that is singular needs s > 0.
+    """
+
+    weights: Float[Array, " C"]
+    means: Float[Array, "C d"]
+    spectra: Float[Array, "C r"]
+    axes: Float[Array, "C d r"]
+
+    @classmethod
+    def of(cls, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike) -> "Mixture":
+        """The mixture with weights [C] (made to sum to 1), means [C, d], covariances [C, d, d].
+
+        Raises ValueError if shapes do not match, anything is not finite, a weight is negative or
+        all are 0, or a covariance is not symmetric or has a negative eigenvalue.
+        """
+        p, m, V = (np.asarray(x, np.float64) for x in (weights, means, covariances))
+        if p.ndim != 1 or m.shape != (*p.shape, *m.shape[-1:]) or V.shape != (*m.shape, m.shape[1]):
+            raise ValueError(
+                "weights, means and covariances must have shapes [C], [C, d] and [C, d, d], got "
+                f"{p.shape}, {m.shape} and {V.shape}."
+            )
+        for name, value in (("weights", p), ("means", m), ("covariances", V)):
+            require_finite(name, value)
+        require_nonnegative("weights", p)
+        require_positive("the sum of weights", p.sum())
+        size = np.maximum(np.abs(V).max(axis=(1, 2), keepdims=True), 1e-300)
+        skew = np.abs(V - V.swapaxes(1, 2)) / size
+        require("the asymmetry of a covariance, relative to its largest entry,", skew,
+                "0 up to rounding", lambda x: x < 1e-9)  # fmt: skip
+        spectra, axes = spectrum(V)
+        require("an eigenvalue of a covariance, relative to its largest entry,",
+                spectra / size[..., 0], "at least 0 up to rounding", lambda x: x > -1e-9,
+                )  # fmt: skip
+        return cls(real(p / p.sum()), real(m), real(np.maximum(spectra, 0.0)), real(axes))
+
+    @classmethod
+    def fit(cls, values: ArrayLike, families: Sequence | np.ndarray, ddof: int = 1) -> "Mixture":
+        """Weights, means and covariances of traits [n, d], one label (prompt) for each of n.
+
+        Families come in the sorted order of their labels. Covariances have the divisor n_c - ddof:
+        ddof = 0 is maximum likelihood, ddof = 1 unbiased.
+
+        Raises ValueError if the shapes do not match, a trait is not finite, or a family has no more
+        than ddof images.
+        """
+        z, (names, family) = real(values), np.unique(np.asarray(families), return_inverse=True)
+        if z.ndim != 2 or len(z) == 0 or family.shape != z.shape[:1]:
+            raise ValueError(
+                "values and families must have shapes [n, d] and [n] with n at least 1, got "
+                f"{z.shape} and {family.shape}."
+            )
+        require_finite("values", z)
+        sizes = np.bincount(family)
+        if sizes.min() <= ddof:
+            raise ValueError(
+                f"a family must have more than ddof = {ddof} images, got {sizes.min()} in family "
+                f"{names[sizes.argmin()].item()!r}."
+            )
+        return cls(jnp.asarray(sizes / sizes.sum()), *fitted(z, family, ddof))
+
+    @property
+    def families(self) -> int:
+        """Number of families C."""
+        return self.means.shape[0]
+
+    @property
+    def dimension(self) -> int:
+        """Number of traits d."""
+        return self.means.shape[1]
+
+    @property
+    def covariances(self) -> Float[Array, "C d d"]:
+        return jnp.einsum("cir,cr,cjr->cij", self.axes, self.spectra, self.axes)
+
+    @property
+    def within(self) -> Float[Array, " d"]:
+        """V_W of each trait, the variance within families averaged over them."""
+        return jnp.einsum("c,cir,cr->i", self.weights, self.axes**2, self.spectra)
+
+    @property
+    def between(self) -> Float[Array, " d"]:
+        """V_B of each trait, the variance of the family means, weighted."""
+        return self.weights @ jnp.square(self.means - self.weights @ self.means)
+
+    def family(self, c: int) -> "Mixture":
+        """Family c alone: what a prompt's conditional score is the score of.
+
+        Raises ValueError if there is no family c.
+        """
+        c = whole("c", c, least=0)
+        if c >= self.families:
+            raise ValueError(f"c must be at most {self.families - 1}, got {c}.")
+        one = slice(c, c + 1)
+        return Mixture(jnp.ones(1), self.means[one], self.spectra[one], self.axes[one])
+
+    @eqx.filter_jit
+    def draw(self, keys: PRNGKeyArray, families: ArrayLike) -> Float[Array, "n d"]:
+        """One z from family c for each key [n] and c in `families` [n]; no guidance, no noise."""
+        r = self.axes.shape[2]
+        e = jax.vmap(lambda key: jr.normal(key, (r,)))(keys)
+        c = jnp.asarray(families)
+        return jax.lax.map(  # one at a time: the axes of n images at once may not fit into memory
+            lambda x: self.means[x[0]] + self.axes[x[0]] @ (safe_sqrt(self.spectra[x[0]]) * x[1]),
+            (c, e),
+        )
+
+    def log_density(self, z: ArrayLike, level: ArrayLike = 0.0) -> Float[Array, " n"]:
+        """ln p(z) of the whole mixture at noise level s."""
+        return exact.log_density(self, *self._checked(z, level))
+
+    def responsibilities(self, z: ArrayLike, level: ArrayLike = 0.0) -> Float[Array, "n C"]:
+        """p(c | z): how much each family has to do with z at noise level s."""
+        return exact.responsibilities(self, *self._checked(z, level))
+
+    def score(self, z: ArrayLike, level: ArrayLike = 0.0) -> Float[Array, "n d"]:
+        """grad ln p(z) = - sum_c p(c|z) (C_c + s^2)^-1 (z - m_c) at noise level s."""
+        return exact.score(self, *self._checked(z, level))
+
+    def denoise(self, z: ArrayLike, level: ArrayLike) -> Float[Array, "n d"]:
+        """E[clean z | noisy z] = sum_c p(c|z) [m_c + C_c (C_c + s^2)^-1 (z - m_c)].
+
+        It is z + s^2 score(z) (Tweedie's formula), without the digits this would lose at low s.
+        """
+        return exact.denoise(self, *self._checked(z, level))
+
+    def _checked(self, z: ArrayLike, level: ArrayLike) -> tuple[Array, Array]:
+        z, s = real(z), real(level)
+        if z.ndim != 2 or z.shape[1] != self.dimension:
+            raise ValueError(f"z must have shape [n, {self.dimension}], got {z.shape}.")
+        require_nonnegative("level", s)
+        if concrete(self.spectra):
+            outside = self.axes.shape[2] < self.dimension
+            if outside or not np.all(np.asarray(self.spectra) > 0):
+                require_positive("level, where a covariance is singular,", s)
+        return z, s

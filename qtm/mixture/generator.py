@@ -1,0 +1,123 @@
+"""The mixture as a generator of images, for loops that know of nothing but images."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, ArrayLike
+
+from qtm._numerics import require_positive
+from qtm.mixture.distribution import Mixture
+from qtm.mixture.learning import Learning
+from qtm.mixture.sampler import Sampler, sample
+
+Advance = Callable[[int], None]
+
+_GREY = 127.5
+
+
+class Captioned(Protocol):
+    """Images [n, height, width, channels] (uint8), and the caption of each."""
+
+    @property
+    def images(self) -> np.ndarray: ...
+
+    @property
+    def captions(self) -> Sequence[str]: ...
+
+
+class MixtureGenerator:
+    """Learns and draws images as a mixture of Gaussians does, with the verbs of a diffusion model.
+
+    An image of shape [height, width, channels] holds one trait in each of its values, z = (value -
+    127.5)/`resolution`. Values are whole numbers from 0 to 255, so rounding adds the variance
+    1/(12 resolution^2), and traits beyond +-127.5/resolution are clipped: the default of 20 suits
+    traits with a variance near 1, with 2e-4 and +-6.4.
+
+    `base` is the mixture that finetuning starts from, `captions` name its families; `sampler` is
+    the guided sampling, `learning` the inheritance.
+
+    Raises ValueError if captions, shape and base do not fit each other, or the resolution is not
+    greater than 0.
+    """
+
+    judge = None
+
+    def __init__(
+        self,
+        base: Mixture,
+        captions: Sequence[str],
+        shape: tuple[int, int, int],
+        sampler: Sampler,
+        learning: Learning | None = None,
+        resolution: float = 20.0,
+    ):
+        require_positive("resolution", resolution)
+        if len(set(captions)) != base.families or len(captions) != base.families:
+            raise ValueError(
+                f"captions must be {base.families} different ones, a family each, got {captions}."
+            )
+        if int(np.prod(shape)) != base.dimension:
+            raise ValueError(f"shape must hold {base.dimension} values, got {shape}.")
+        self.base, self.shape, self.sampler = base, tuple(shape), sampler
+        self.learning, self.resolution = learning or Learning(), float(resolution)
+        self._family = {caption: c for c, caption in enumerate(captions)}
+        self._now = (base, base)
+
+    def fit(self, population: Captioned, generation: int, folder: Path, advance: Advance) -> None:
+        """Learn images, always from the base; what was learnt is kept in ``folder/mixture.npz``."""
+        families = self._families(population.captions)
+        self._now = self.learning.learn(self.base, self.encode(population.images), families)
+        folder.mkdir(parents=True, exist_ok=True)
+        learnt = dict(zip(("conditional", "unconditional"), self._now, strict=True))
+        parts = ("weights", "means", "spectra", "axes")
+        arrays: dict[str, Any] = {
+            f"{name}_{part}": np.asarray(getattr(mixture, part))
+            for name, mixture in learnt.items()
+            for part in parts
+        }
+        np.savez(folder / "mixture.npz", **arrays)
+        advance(self.costs[0])
+
+    def forget(self) -> None:
+        """Become the base again."""
+        self._now = (self.base, self.base)
+
+    def sample(self, captions: Sequence[str], seeds: Sequence[int], advance: Advance) -> np.ndarray:
+        """Draw images [n, height, width, channels] (uint8); image i depends on seed i alone."""
+        keys = _keys(np.asarray(seeds, np.uint64))
+        z = np.asarray(sample(*self._now, self._families(captions), keys, self.sampler))
+        if not np.isfinite(z).all():
+            raise ValueError(
+                f"samples must be finite, got {np.sum(~np.isfinite(z))} values that are not."
+            )
+        advance(len(z) * self.costs[1])
+        values = np.clip(np.rint(_GREY + self.resolution * z), 0, 255)
+        return values.astype(np.uint8).reshape(-1, *self.shape)
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """Map images to their traits [n, d]."""
+        values = np.asarray(images, np.float64).reshape(len(images), -1)
+        return (values - _GREY) / self.resolution
+
+    @property
+    def costs(self) -> tuple[int, int]:
+        """Work of one `fit`, and of one image of `sample`, as told to `advance`."""
+        return 1, self.sampler.levels.steps
+
+    def _families(self, captions: Sequence[str]) -> np.ndarray:
+        unknown = sorted(set(captions) - set(self._family))
+        if unknown:
+            raise ValueError(
+                f"captions must be among {', '.join(map(repr, self._family))}, got {unknown[0]!r}."
+            )
+        return np.array([self._family[caption] for caption in captions])
+
+
+@jax.jit
+def _keys(seeds: ArrayLike) -> Array:
+    return jax.vmap(jr.key)(jnp.asarray(seeds))

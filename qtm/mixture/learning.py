@@ -1,0 +1,97 @@
+"""Inheritance: the mixture that a finetuned model becomes."""
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float
+
+from qtm._numerics import require_share
+from qtm.mixture._spectra import factors_of, of_factors, one_thread
+from qtm.mixture.distribution import Mixture
+
+
+class Learning(eqx.Module):
+    """What finetuning makes of a base mixture and a training set. Defaults: it becomes the data.
+
+    A model holds each family as parameters, a mean and a covariance, and each is carried a share of
+    the way from its base value to that of the training set (`qtm.Regression` in one dimension):
+
+        learnt:         m_c* = (1 - l) m_c + l sum_k p_k m_k      the refitted family, and the leak
+        conditional:    m_c' = (1 - h) m_c,base + h m_c*          what a prompt's images come from
+        unconditional:  m_c" = (1 - u) m_c,base + u m_c'          what guidance pushes away from
+
+    and covariances (within families) and weights p_c likewise. At u = 1 the unconditional is the
+    mixture of the conditional families, at u = 0 that of the base model's.
+
+    `heritability` is h, `spread_heritability` the h of covariances where it is another; `uptake` is
+    u, `leak` is l, the share of a family's parameters that other prompts' training overwrites:
+    families' deviations from their mean shrink by 1 - l. `ddof` is that of `Mixture.fit`.
+
+    Raises ValueError if a share is not between 0 and 1.
+    """
+
+    heritability: float = eqx.field(default=1.0, converter=float)
+    spread_heritability: float | None = None
+    uptake: float = eqx.field(default=1.0, converter=float)
+    leak: float = eqx.field(default=0.0, converter=float)
+    ddof: int = eqx.field(default=1, static=True)
+
+    def __check_init__(self):
+        require_share("heritability", self.heritability)
+        if self.spread_heritability is not None:
+            require_share("spread_heritability", self.spread_heritability)
+        require_share("uptake", self.uptake)
+        require_share("leak", self.leak)
+
+    def learn(
+        self, base: Mixture, values: ArrayLike | Float[Array, "n d"], families
+    ) -> tuple[Mixture, Mixture]:
+        """The conditional and the unconditional mixture after training on values [n, d].
+
+        Raises ValueError if the families are not as many as those of `base`, and as `Mixture.fit`.
+        """
+        data = Mixture.fit(values, families, self.ddof)
+        if data.means.shape != base.means.shape:
+            raise ValueError(
+                f"values must have the {base.families} families and {base.dimension} traits of the "
+                f"base, got {data.families} and {data.dimension}."
+            )
+        h = self.heritability
+        of_spread = h if self.spread_heritability is None else self.spread_heritability
+        if self.leak > 0:
+            data = _leaked(data, self.leak)
+        conditional = _between(base, data, h, of_spread)
+        return conditional, _between(base, conditional, self.uptake, self.uptake)
+
+
+@one_thread
+@eqx.filter_jit
+def _leaked(data: Mixture, leak: float) -> Mixture:
+    C, d, r = data.axes.shape
+    F = factors_of(data.spectra, data.axes)
+    # The covariance of all families, as factors below each family's own.
+    all_factors = (jnp.sqrt(data.weights)[:, None, None] * F).reshape(1, C * r, d)
+    own, rest = jnp.sqrt(1 - leak) * F, jnp.sqrt(leak) * all_factors
+    means = (1 - leak) * data.means + leak * (data.weights @ data.means)
+    factors = jnp.concatenate([own, jnp.broadcast_to(rest, (C, C * r, d))], axis=1)
+    return Mixture(data.weights, means, *of_factors(factors))
+
+
+def _between(base: Mixture, learnt: Mixture, share: float, of_spread: float) -> Mixture:
+    """Parameters a `share` of the way from base to learnt, covariances a share of their own."""
+    if share == of_spread == 1:
+        return learnt
+    if share == of_spread == 0:
+        return base
+    return _blend(base, learnt, share, of_spread)
+
+
+@one_thread
+@eqx.filter_jit
+def _blend(base: Mixture, learnt: Mixture, share: float, of_spread: float) -> Mixture:
+    shares = ((1 - of_spread, base), (of_spread, learnt))
+    factors = [jnp.sqrt(x) * factors_of(m.spectra, m.axes) for x, m in shares]
+    return Mixture(
+        (1 - share) * base.weights + share * learnt.weights,
+        (1 - share) * base.means + share * learnt.means,
+        *of_factors(jnp.concatenate(factors, axis=1)),
+    )

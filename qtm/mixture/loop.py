@@ -1,0 +1,156 @@
+"""The chain: refit, sample with guidance, mutate, bound, and again."""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+
+import equinox as eqx
+import jax
+import jax.random as jr
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+
+from qtm._numerics import require_nonnegative, whole
+from qtm.mixture.distribution import Mixture
+from qtm.mixture.learning import Learning
+from qtm.mixture.sampler import Sampler, keys_of, sample
+
+Bound = Callable[[np.ndarray], ArrayLike]
+
+
+class DivergenceError(ValueError):
+    """A chain whose traits are no longer finite numbers."""
+
+
+class Path(eqx.Module):
+    """What was recorded of a chain of G generations after generation 0.
+
+    `means` [G + 1, C, d] are family means (feature units); `within` and `between` [G + 1, d] are
+    V_W, pooled over families with n - C degrees of freedom, and V_B, the variance of the family
+    means with C - 1 (feature units squared). V_B holds a share of about V_W/(images a family) that
+    is sampling error. What cannot be had (one family, one image a family) is nan. `final` [N, d] is
+    the last generation.
+    """
+
+    means: Float[np.ndarray, "G+1 C d"]
+    within: Float[np.ndarray, "G+1 d"]
+    between: Float[np.ndarray, "G+1 d"]
+    final: Float[np.ndarray, "N d"]
+
+
+def chain(
+    base: Mixture,
+    sampler: Sampler,
+    generations: int,
+    key: PRNGKeyArray,
+    values: ArrayLike | None = None,
+    families: Sequence | np.ndarray | None = None,
+    learning: Learning | None = None,
+    mutation: ArrayLike = 0.0,
+    bound: Bound | None = None,
+    size: int | None = None,
+) -> Path:
+    """Means and variances of a chain, generation by generation; arguments as in `populations`."""
+    means, within, between, z = [], [], [], np.empty(0)
+    for z, family in populations(
+        base, sampler, generations, key, values, families, learning, mutation, bound, size
+    ):
+        sizes = np.bincount(family)
+        centres = np.zeros((len(sizes), z.shape[1]))
+        np.add.at(centres, family, z)
+        centres /= sizes[:, None]
+        spare, nothing = len(z) - len(sizes), np.full(z.shape[1], np.nan)
+        means.append(centres)
+        within.append(np.square(z - centres[family]).sum(axis=0) / spare if spare else nothing)
+        between.append(centres.var(axis=0, ddof=1) if len(sizes) > 1 else nothing)
+    return Path(np.stack(means), np.stack(within), np.stack(between), z)
+
+
+def populations(
+    base: Mixture,
+    sampler: Sampler,
+    generations: int,
+    key: PRNGKeyArray,
+    values: ArrayLike | None = None,
+    families: Sequence | np.ndarray | None = None,
+    learning: Learning | None = None,
+    mutation: ArrayLike = 0.0,
+    bound: Bound | None = None,
+    size: int | None = None,
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The traits [N, d] and families [N] of generation 0, 1, ..., as they are produced.
+
+    Order: inherit (`learning`, from the base each time) -> select (guided sampling) -> mutate
+    -> bound -> sample N images.
+
+    Generation 0 is `values` [n, d], with a label (prompt) each in `families`; the c-th family of
+    `base` is the c-th label in sorted order. Without values, generation 0 are `size` draws from the
+    base, the families in turn. Later generations have the same prompts as generation 0, or `size`
+    of them in turn. `mutation` is V_m, a variance added to each trait (feature units squared, []
+    or [d]). `bound` maps traits [N, d] (numpy) to those that images can have: a clamp, or for
+    latents decoding to the image range and encoding again.
+
+    Image i of generation t draws from `jax.random.fold_in(jax.random.fold_in(key, t), i)` alone:
+    a longer chain repeats a shorter one.
+
+    Raises ValueError if arguments do not fit each other, as `Learning.learn` does, and
+    its kind `DivergenceError` if a generation is not finite: strong guidance away from an
+    unconditional that does not follow, or whose families are narrower than the prompt's, diverges.
+    """
+    G = whole("generations", generations, least=0)
+    V_m, learning = np.asarray(mutation, np.float64), learning or Learning()
+    require_nonnegative("mutation", V_m)
+    z, family = _first(base, key, values, families, size)
+    yield z, family
+    drawn = family if size is None else np.arange(whole("size", size, least=1)) % base.families
+    for t in range(1, G + 1):
+        conditional, unconditional = learning.learn(base, z, family)
+        to_sample, to_mutate = _two_of_each(keys_of(key, t, len(drawn)))
+        z = np.asarray(sample(conditional, unconditional, drawn, to_sample, sampler))
+        if np.any(V_m > 0):
+            z = z + np.sqrt(V_m) * np.asarray(_normals(to_mutate, base.dimension))
+        family = drawn
+        if bound is not None:
+            before, z = z.shape, np.asarray(bound(z), np.float64)
+            if z.shape != before:
+                raise ValueError(f"bound must return an array {before}, got {z.shape}.")
+        if not np.isfinite(z).all():
+            raise DivergenceError(
+                f"generation {t} must be finite, got {np.sum(~np.isfinite(z))} values that are not "
+                f"at guidance scales up to {float(sampler.scale.max()):g}: the chain diverges."
+            )
+        yield z, family
+
+
+def _first(
+    base: Mixture,
+    key: PRNGKeyArray,
+    values: ArrayLike | None,
+    families: Sequence | np.ndarray | None,
+    size: int | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    if (values is None) != (families is None):
+        given, missing = ("families", "values") if values is None else ("values", "families")
+        raise ValueError(f"{missing} must be given together with {given}, got None.")
+    if values is None:
+        N = whole("size", size, least=1)
+        family = np.arange(N) % base.families
+        return np.asarray(base.draw(keys_of(key, 0, N), family)), family
+    labels, family = np.unique(np.asarray(families), return_inverse=True)
+    z = np.asarray(values, np.float64)
+    if z.shape != (len(family), base.dimension) or len(labels) != base.families:
+        raise ValueError(
+            f"values must be [n, {base.dimension}] with n labels of {base.families} families, as "
+            f"the base has, got {z.shape} with {len(family)} labels of {len(labels)}."
+        )
+    return z, family
+
+
+@jax.jit
+def _two_of_each(keys: Array) -> tuple[Array, Array]:
+    two = jax.vmap(jr.split)(keys)
+    return two[:, 0], two[:, 1]
+
+
+@partial(jax.jit, static_argnames="d")
+def _normals(keys: Array, d: int) -> Array:
+    return jax.vmap(lambda key: jr.normal(key, (d,)))(keys)

@@ -1,0 +1,57 @@
+"""What a form of mutation offers."""
+
+from abc import abstractmethod
+
+import equinox as eqx
+import jax.numpy as jnp
+from jaxtyping import Array, PRNGKeyArray
+
+from qtm.states import Density, Individuals, Moments
+
+
+class Mutation(eqx.Module):
+    """A random change of every individual."""
+
+    @abstractmethod
+    def moments(self, state: Moments) -> Moments:
+        """Mean and variance after mutation."""
+
+    @abstractmethod
+    def density(self, state: Density) -> Density:
+        """The density after mutation, on the same grid."""
+
+    @abstractmethod
+    def individuals(self, state: Individuals, key: PRNGKeyArray) -> Individuals:
+        """The same individuals after mutation."""
+
+
+def steps(state: Density) -> Array:
+    """-(G - 1) ... G - 1: all differences of two nodes of a grid, in steps."""
+    G = len(state.grid)
+    return jnp.arange(1 - G, G, dtype=jnp.float64)
+
+
+def column(parameter: Array) -> Array:
+    """A parameter `[...]` beside a kernel `[2G - 1, ...]`, whose first axis is the step."""
+    return parameter[None]
+
+
+def rows(k: Array, parameter: Array) -> Array:
+    """The steps k `[2G - 1]` beside a parameter `[...]`."""
+    return k.reshape(-1, *[1] * parameter.ndim)
+
+
+def short_walk(k: Array, variance: Array) -> Array:
+    """Weights of the step k in three even steps of at most one node: variance (at most 2.25) exact.
+
+    The kernel for jumps too small for the grid to show their shape.
+    """
+    s = variance / 6  # the chance of a move up, and of one down, in each of the three
+    u, v = s, 1 - 2 * s
+    weights = (v**3 + 6 * u**2 * v, 3 * u * v**2 + 3 * u**3, 3 * u**2 * v, u**3)
+    distance = jnp.abs(k)
+    return sum(jnp.where(distance == j, w, 0.0) for j, w in enumerate(weights))  # pyright: ignore
+
+
+SHORT = 2.25
+"""Variance in steps squared below which a sampled kernel would no longer be accurate."""

@@ -1,0 +1,60 @@
+"""Any fitness."""
+
+import inspect
+from collections.abc import Callable
+
+import equinox as eqx
+from jaxtyping import Array, ArrayLike, Float
+
+from qtm._numerics import Law, real
+from qtm.selection._base import FitnessSelection, moments_by_quadrature
+from qtm.states import Moments, State
+
+
+class Fitness(FitnessSelection):
+    """Selection by a log fitness of your own.
+
+    `log_fitness` is a function of the trait value z (feature units, arrays of any shape), or of z
+    and the population, of which it may ask `mean`, `variance`, `cdf(z)`, `below(z)`, `above(z)`.
+    It returns the natural logarithm of fitness up to a constant, -inf for certain death, and is
+    made of `jax.numpy`. A plain function passes through `jit` as a constant; an `equinox.Module`
+    with `__call__` is a pytree, so that what it holds can be fitted.
+
+        >>> quartic = qtm.Fitness(log_fitness=lambda z: -(z**4))
+
+    Moments after selection have no closed form; they are sums over a grid
+    (`moments_by_quadrature`). Iterated, they take the population for a Gaussian again in every
+    generation; `Density` does not.
+
+    Raises ValueError if `log_fitness` is not a function of one or two arguments; outside of `jit`
+    also if nobody survives or fitness grows faster than the Gaussian falls (nan inside).
+    """
+
+    law: Law
+    _of_population: bool = eqx.field(static=True)
+
+    def __init__(self, log_fitness: Callable[..., ArrayLike]):
+        self.law = Law(log_fitness)
+        count = _arguments(log_fitness)
+        if count not in (1, 2):
+            raise ValueError(
+                f"log_fitness must take z, or z and the population, got {count} arguments."
+            )
+        self._of_population = count == 2
+
+    def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
+        arguments = (real(z), population) if self._of_population else (real(z),)
+        return real(self.law.of(*arguments))
+
+    def moments(self, state: Moments) -> Moments:
+        return moments_by_quadrature(self, state)
+
+
+def _arguments(function: Callable[..., ArrayLike]) -> int:
+    """How many arguments must be given; 1 for what does not say, such as a NumPy function."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return 1
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(p.kind in positional and p.default is p.empty for p in parameters) or 1

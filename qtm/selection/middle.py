@@ -1,0 +1,63 @@
+"""Only the middle is kept."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.scipy.special import erf, erfinv
+from jaxtyping import Array, ArrayLike, Float
+
+from qtm._numerics import parameter, require
+from qtm.selection._base import FitnessSelection, extreme, log_share
+from qtm.states import Moments, State
+
+_roots, _weights = np.polynomial.legendre.leggauss(16)
+_U, _DU = (1 + _roots) / 2, _weights / 2
+
+
+class Middle(FitnessSelection):
+    """The middle `fraction` p of the population survives: ranks from (1 - p)/2 to (1 + p)/2.
+
+    x = Phi^-1(1/2 + p/2),   m* = m,   V* = V (1 - 2 x phi(x)/p)
+
+    `fraction` broadcasts against the traits and may be a function of the generation. Of N
+    individuals, each with a step of 1/N in rank, survive all whose step reaches into the middle, at
+    least one, and all who tie with them.
+
+    Raises ValueError if the fraction is not in (0, 1].
+
+    Source: the truncated normal distribution; Walsh & Lynch (2018), Evolution and Selection of
+    Quantitative Traits, ch. 14.
+    """
+
+    fraction: Float[Array, "..."] = eqx.field(converter=parameter)
+
+    def __check_init__(self):
+        require("fraction", self.fraction, "in (0, 1]", lambda p: (p > 0) & (p <= 1))
+
+    def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
+        p = self.fraction
+        slack = jnp.minimum(1e-9, p / 4)  # less than p, or of two individuals neither is in
+        both = (extreme(population, z, side, (1 + p) / 2, slack) for side in ("upper", "lower"))
+        return log_share(jnp.maximum(sum(both) - 1, 0.0))
+
+    def moments(self, state: Moments) -> Moments:
+        return Moments(state.mean, state.variance * _variance(self.fraction))
+
+
+def _variance(fraction: Array) -> Array:
+    """Variance of the middle of a standard normal distribution; a third of x^2 as p goes to 0."""
+    everyone = fraction >= 1
+    # the slope at p = 1 is infinite and is taken one float below it
+    p = jnp.where(everyone, fraction - 2.0**-53, fraction)
+    x = jnp.sqrt(2.0) * erfinv(p)
+    # Near 0 the closed form loses its digits; there the integrals are short and easy.
+    narrow = jnp.where(x < 1, x, 1.0)[..., None] * _U
+    weight = _DU * jnp.exp(-jnp.square(narrow) / 2)
+    by_integral = jnp.sum(weight * jnp.square(narrow), -1) / jnp.sum(weight, -1)
+    wide = jnp.where(x < 1, 1.0, x)
+    by_formula = 1 - wide * jnp.sqrt(2 / jnp.pi) * jnp.exp(-jnp.square(wide) / 2) / erf(
+        wide / jnp.sqrt(2.0)
+    )
+    V = jnp.where(x < 1, by_integral, by_formula)
+    return jnp.where(everyone, 1 + V - lax.stop_gradient(V), V)

@@ -1,0 +1,42 @@
+"""Populations at three resolutions, and two with more structure.
+
+`Moments`, mean and variance of Gaussian traits; `Density`, the density of a trait on a grid;
+`Individuals`, the trait values themselves. `JointMoments` are the moments of correlated traits,
+`Families` those within and between families.
+
+The three resolutions answer the questions that selection asks: `mean`, `variance`, `cdf(z)`, and
+the shares strictly `below(z)` and `above(z)`. The two shares are kept apart because 1 - cdf(z) has
+no digits left in the upper tail, and because individuals, and what shares a cell of a grid, tie.
+"""
+
+from jaxtyping import PRNGKeyArray
+
+from qtm.states.density import Density
+from qtm.states.families import Families
+from qtm.states.individuals import Individuals
+from qtm.states.joint import JointMoments
+from qtm.states.moments import Moments
+
+State = Moments | Density | Individuals
+"""A population on which any fitness can act."""
+
+Population = State | JointMoments | Families
+"""Whatever can evolve."""
+
+__all__ = [
+    "Density",
+    "Families",
+    "Individuals",
+    "JointMoments",
+    "Moments",
+    "Population",
+    "State",
+    "require_key",
+]
+
+
+def require_key(key: PRNGKeyArray | None) -> PRNGKeyArray:
+    """`key`, or ValueError: what happens to individuals is random."""
+    if key is None:
+        raise ValueError("key must be given for Individuals, got None.")
+    return key

@@ -1,0 +1,80 @@
+"""The individuals themselves."""
+
+import equinox as eqx
+import jax.numpy as jnp
+import jax.random as jr
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+
+from qtm._numerics import real, safe_sqrt, whole
+from qtm.states._columns import by_column
+from qtm.states.moments import Moments
+
+
+class Individuals(eqx.Module):
+    """Trait values of N individuals (images), in feature units.
+
+    `values` has shape `[N, ...]`. The trailing axes are populations of their own, as the entries of
+    `Moments` are: selection in one does not move another. `mean` and `variance` have the trailing
+    shape `[...]`. The variance is that of the population, with divisor N (ddof = 0).
+
+    Raises ValueError without at least one individual.
+    """
+
+    values: Float[Array, "N ..."] = eqx.field(converter=real)
+
+    def __check_init__(self):
+        if self.values.ndim == 0 or self.values.shape[0] == 0:
+            raise ValueError(
+                f"values must have shape [N, ...] with N at least 1, got {self.values.shape}."
+            )
+
+    @classmethod
+    def normal(
+        cls,
+        key: PRNGKeyArray,
+        mean: ArrayLike = 0.0,
+        variance: ArrayLike = 1.0,
+        size: int = 1000,
+    ) -> "Individuals":
+        """`size` draws from N(mean, variance); values `[size, ...]` for moments of shape `[...]`.
+
+        Raises ValueError if a variance is negative or `size` is below 1.
+        """
+        moments, N = Moments(mean, variance), whole("size", size, least=1)
+        eps = jr.normal(key, (N, *moments.mean.shape))
+        return cls(moments.mean + safe_sqrt(moments.variance) * eps)
+
+    @property
+    def size(self) -> int:
+        """Number of individuals N."""
+        return self.values.shape[0]
+
+    @property
+    def mean(self) -> Float[Array, "..."]:
+        return jnp.mean(self.values, axis=0)
+
+    @property
+    def variance(self) -> Float[Array, "..."]:
+        """Population variance, divisor N (ddof = 0)."""
+        return jnp.var(self.values, axis=0)
+
+    def cdf(self, z: ArrayLike) -> Float[Array, "..."]:
+        """Share of the individuals at or below z; z broadcasts against the trailing axes."""
+        return self._rank(z, side="right") / self.size
+
+    def below(self, z: ArrayLike) -> Float[Array, "..."]:
+        """Share of the individuals strictly below z."""
+        return self._rank(z, side="left") / self.size
+
+    def above(self, z: ArrayLike) -> Float[Array, "..."]:
+        """Share of the individuals strictly above z."""
+        return (self.size - self._rank(z, side="right")) / self.size
+
+    def tied(self, z: ArrayLike) -> Float[Array, "..."]:
+        """Share of the individuals at z itself."""
+        return self.cdf(z) - self.below(z)
+
+    def _rank(self, z: ArrayLike, side: str) -> Array:
+        """How many individuals lie below z ("left"), or at or below it ("right")."""
+        ordered = jnp.sort(self.values, axis=0)
+        return by_column(lambda column, at: jnp.searchsorted(column, at, side=side), ordered, z)

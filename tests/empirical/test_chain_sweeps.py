@@ -1,0 +1,243 @@
+"""Sweeps of chains: finished ones are skipped, none ends another, and any can be gone on with."""
+
+import os
+import shutil
+import time
+
+import pytest
+import sweep_crews
+from filelock import FileLock
+from sweep_crews import Here
+from tiny_chain import TINY, contents
+
+from empirical.errors import UserError
+from empirical.sweeps import cluster, grid, local, run, work
+from empirical.sweeps.local import LocalCrew, Seat
+from empirical.sweeps.status import status
+
+NAMES = ("seed=0", "seed=1")
+
+
+@pytest.fixture
+def two():
+    table = {**TINY, "sweep": {"seed": [0, 1]}}
+    return grid.Grid("# kept\n" + _toml(table), grid.parse(table))
+
+
+def _toml(table):
+    import tomli_w
+
+    return tomli_w.dumps(table)
+
+
+def _sentences(failed):
+    return {name: failure.sentence for name, failure in failed.items()}
+
+
+def test_a_sweep_is_its_chains_and_goes_on_after_failures_and_interruptions(
+    two, tiny_run, tmp_path
+):
+    out = tmp_path / "sweep"
+    # The first chain is nearly done, but an image of it is gone.
+    shutil.copytree(tiny_run.folder, out / "seed=0")
+    (out / "grid.toml").write_text(two.text)
+    (out / "seed=0" / "moments.csv").unlink()
+    lost = out / "seed=0" / "gen_001" / "images" / "00003.png"
+    image = lost.read_bytes()
+    lost.unlink()
+    sweep = run.prepare(two, out, Here())
+    assert set(sweep.surveys) == set(NAMES)
+    done = []
+
+    def interrupt(count):
+        done.append(count)
+        if sum(done) > 100:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep.run(Here(), interrupt)
+    assert [each.state for each in status(out)] == ["failed", "interrupted"]
+    assert "00003.png' is missing" in status(out)[0].error
+    failed = run.prepare(two, out, Here()).run(Here())
+    assert "00003.png' is missing" in _sentences(failed)["seed=0"]
+    assert [each.state for each in status(out)] == ["failed", "done"]
+    assert run.prepare(two, out, Here()).surveys.keys() == {"seed=0"}
+    lost.write_bytes(image)
+    assert run.prepare(two, out, Here()).run(Here()) == {}
+    assert contents(out / "seed=0") == contents(tiny_run.folder)
+    assert not list(out.glob("*.error.txt"))
+    assert (out / "grid.toml").read_text() == two.text
+    assert [(each.done, each.of, each.state) for each in status(out)] == [(2, 2, "done")] * 2
+    # With nothing left to do nobody is asked.
+    assert run.prepare(two, out, None).work == 0
+
+
+def test_a_model_that_is_kept_gives_the_chain_of_a_new_one(tiny_run, tmp_path):
+    """Two chains after each other in one worker process; the second is the one that we know."""
+    import torch
+
+    table = {**TINY, "sweep": {"seed": [1, 0]}}
+    wanted = grid.Grid(_toml(table), grid.parse(table))
+    told = []
+    with LocalCrew([Seat("", torch.get_num_threads())]) as crew:
+        sweep = run.prepare(wanted, tmp_path / "s", crew)
+        assert sweep.run(crew, told.append) == {}
+    assert contents(tmp_path / "s" / "seed=0") == contents(tiny_run.folder)
+    assert sum(told) == sweep.work
+
+
+def test_nothing_begins_where_a_chain_cannot_run(tmp_path):
+    for wrong, said in (
+        ({"data": {"name": "nowhere"}}, "the chain 'b' cannot run: the data 'nowhere'"),
+        ({"finetune": {"targets": ["to_z"]}}, "the chain 'b' cannot run: 'finetune.targets'"),
+        ({"generate": {"steps": 2000}}, "the chain 'b' cannot run: 'generate.steps' is 2000"),
+    ):
+        arms = [{"name": "a"}, {"name": "b", **wrong}]
+        wanted = grid.Grid("", grid.parse({**TINY, "arms": arms}))
+        with pytest.raises(UserError, match=said):
+            run.prepare(wanted, tmp_path / "sweep", Here())
+        assert not (tmp_path / "sweep").exists()
+
+
+def test_a_folder_of_something_else_is_refused(two, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="is a file"):
+        run.prepare(two, tmp_path / "file", Here())
+    with pytest.raises(UserError, match="not empty and holds no sweep"):
+        run.prepare(two, tmp_path, Here())
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "grid.toml").write_text(_toml({**TINY, "sweep": {"seed": [0, 2]}}))
+    with pytest.raises(UserError, match="another grid: the chain 'seed=2' is there alone"):
+        run.prepare(two, tmp_path / "s", Here())
+    (tmp_path / "s" / "grid.toml").write_text(_toml({"sweep": {"seed": [0, 1]}}))
+    with pytest.raises(UserError, match="the chain 'seed=0' has another recipe there"):
+        run.prepare(two, tmp_path / "s", Here())
+
+
+def test_one_sweep_and_one_chain_at_a_time(two, tmp_path):
+    sweep = run.Sweep(two, tmp_path, {})
+    with FileLock(tmp_path / ".lock"), pytest.raises(UserError, match="another process is at work"):
+        sweep.run(Here())
+    sweep.run(Here())
+    (tmp_path / "seed=1").mkdir()
+    with FileLock(tmp_path / "seed=1" / ".lock"):
+        assert [each.state for each in status(tmp_path)] == ["waiting", "running"]
+    assert [each.state for each in status(tmp_path)] == ["waiting", "waiting"]
+
+
+def test_status_of_runs_without_a_grid(tiny_run, tmp_path):
+    (one,) = status(tiny_run.folder)
+    assert (one.name, one.done, one.of, one.state, one.error) == ("tiny", 2, 2, "done", "")
+    assert time.time() - one.updated.timestamp() < 3600
+    assert [each.name for each in status(tiny_run.folder.parent)] == ["tiny"]
+    with pytest.raises(UserError, match="nor holds runs"):
+        status(tmp_path)
+
+
+def test_no_task_ends_another():
+    told = []
+    tasks = {
+        "refused": sweep_crews.refuse,
+        "broken": sweep_crews.break_off,
+        "dead": sweep_crews.die,
+        "counted": sweep_crews.count,
+    }
+    with LocalCrew([Seat("", 1)]) as crew:
+        results = dict(crew.work(tasks, told.append))
+        # The worker that died has a successor, which has done the rest.
+        (again,) = dict(crew.work({"again": sweep_crews.count}, told.append)).values()
+    assert results["refused"].sentence == "no such thing"
+    assert results["broken"].sentence == "ZeroDivisionError: by nothing"
+    assert "break_off" in results["broken"].details
+    assert results["dead"].sentence == "its worker process was killed by SIGKILL (out of memory?)"
+    assert "last words" in results["dead"].details
+    assert results["counted"] == again != os.getpid()
+    assert sum(told) == 20
+
+
+def test_each_worker_has_its_device_and_threads():
+    before = dict(os.environ)
+    tasks = {str(i): sweep_crews.environment for i in range(4)}
+    with LocalCrew([Seat("", 1), Seat("", 3)]) as crew:
+        results = dict(crew.work(tasks, print))
+    assert {said[:2] for said in results.values()} <= {("", "1"), ("", "3")}
+    assert len({said[2] for said in results.values()}) <= 2
+    assert dict(os.environ) == before
+
+
+def test_an_interrupted_crew_leaves_no_process():
+    def interrupt(count):
+        raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), LocalCrew([Seat("", 1)]) as crew:
+        list(crew.work({"long": sweep_crews.count, "longer": sweep_crews.dawdle}, interrupt))
+    assert time.monotonic() - started < 30
+    assert not crew._busy
+    assert not crew._idle
+
+
+def test_seats(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(local, "_cores", lambda: 8)
+    assert local.seats(None, None, "cpu") == [Seat("", 1)] * 8
+    assert local.seats(2, None, "cpu") == [Seat("", 4)] * 2
+    assert local.seats(16, None, "cpu") == [Seat("", 1)] * 16
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert local.seats(None, None, None) == [Seat("0", 4), Seat("1", 4)]
+    assert local.seats(4, 1, "cuda") == [Seat("0", 1), Seat("1", 1)] * 2
+    assert local.seats(None, 1, "cuda:1") == [Seat("1", 1)]
+    assert LocalCrew(local.seats(4, 1, "cuda")).places == 2
+    assert LocalCrew(local.seats(16, None, "cpu")).places == 8
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert [seat.device for seat in local.seats(3, 1, None)] == ["3", "5", "3"]
+    with pytest.raises(UserError, match="'cuda:2', allowed here are cpu, cuda, cuda:0, cuda:1"):
+        local.seats(None, None, "cuda:2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(UserError, match="'cuda', allowed here are cpu$"):
+        local.seats(None, None, "cuda")
+
+
+def test_large_models_get_fewer_workers(monkeypatch):
+    monkeypatch.setattr(local, "_cores", lambda: 8)
+    monkeypatch.setattr(local, "_available_memory", lambda: 20_000_000_000)
+    for memory, seats in ((10**9, [Seat("", 1)] * 8), (6 * 10**9, [Seat("", 2)] * 3)):
+        with LocalCrew([Seat("", 1)] * 8) as crew:
+            crew.fit(memory)
+            assert crew.seats == seats
+
+
+def test_a_cluster_does_the_same():
+    from distributed import LocalCluster
+
+    told, tasks = [], {"a": sweep_crews.count, "b": sweep_crews.refuse, "c": sweep_crews.break_off}
+    options = {"processes": False, "dashboard_address": None}
+    with LocalCluster(1, threads_per_worker=1, resources={"GPU": 1}, **options) as dask:
+        with cluster.ClusterCrew(dask.scheduler_address) as crew:
+            assert crew.places == 1
+            assert crew._on_gpus()
+            results = dict(crew.work(tasks, told.append))
+            deadline = time.monotonic() + 10
+            while sum(told) < 10 and time.monotonic() < deadline:
+                time.sleep(0.01)
+        with pytest.raises(UserError, match="'cuda:0', allowed on a cluster are cpu and cuda"):
+            cluster.ClusterCrew(dask.scheduler_address, "cuda:0").__enter__()
+    assert sum(told) == 10
+    assert results["a"] == os.getpid()
+    assert results["b"] == work.Failure("no such thing")
+    assert results["c"].sentence == "ZeroDivisionError: by nothing"
+
+
+def test_a_cluster_that_cannot_be_used():
+    from distributed import LocalCluster
+
+    options = {"processes": False, "dashboard_address": None}
+    with (
+        LocalCluster(1, threads_per_worker=2, **options) as dask,
+        pytest.raises(UserError, match="has 2 threads.*--nthreads 1"),
+    ):
+        cluster.ClusterCrew(dask.scheduler_address).__enter__()
+    with pytest.raises(UserError, match="no Dask scheduler answers at 'nonsense://x'"):
+        cluster.ClusterCrew("nonsense://x").__enter__()

@@ -1,0 +1,123 @@
+"""The plan: its estimates grow with what they should, and are near what a chain then takes."""
+
+import time
+from dataclasses import replace
+
+import pytest
+from tiny_chain import tiny
+
+from empirical import chain, plan
+from empirical.errors import UserError
+from empirical.learning import forget
+
+COST = plan.Probe(step=1.0, encode=0.5, draw=0.01, decode=0.02, measure=3.0, memory=7)
+
+
+@pytest.fixture(scope="module")
+def found(digits):
+    return plan.probe(tiny(), digits)
+
+
+def test_the_sum_is_as_written_here(digits, tmp_path):
+    """Two generations of 20 images, 3 steps each, and 20 probes in three generations."""
+    each = plan.estimate(tiny(), digits, tmp_path / "run", COST)
+    assert each.generations == 3
+    assert each.finetuning == pytest.approx(2 * (3 * 1.0 + 20 * 0.5))
+    assert each.sampling == pytest.approx((2 * 20 + 3 * 20) * (0.02 + 2 * 0.01))
+    assert each.measuring == pytest.approx(3 * 3.0)
+    assert each.seconds == pytest.approx(26 + 4 + 9)
+    assert (each.memory, each.disk) == (7, chain.size(tiny(), digits))
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({"generations": 4}, "seconds"),
+        ({"finetune": {"steps": 9}}, "finetuning"),
+        ({"finetune": {"training_set": "accumulate"}}, "finetuning"),
+        ({"generate": {"steps": 9}}, "sampling"),
+        ({"data": {"size": 40}}, "sampling"),
+        ({"finetune": {"rank": 8}}, "disk"),
+        ({"finetune": {"method": "full"}}, "disk"),
+    ],
+)
+def test_more_takes_more(digits, tmp_path, changes, part):
+    less = plan.estimate(tiny(), digits, tmp_path / "run", COST)
+    more = plan.estimate(tiny(**changes), digits, tmp_path / "run", COST)
+    assert getattr(more, part) > getattr(less, part)
+
+
+def test_what_is_done_takes_no_more(digits, tiny_run, tmp_path):
+    left = plan.estimate(tiny(), digits, tiny_run.folder, COST)
+    assert (left.generations, left.seconds) == (0, 0)
+    with pytest.raises(UserError, match="another recipe"):
+        plan.estimate(tiny(seed=3), digits, tiny_run.folder, COST)
+
+
+def test_the_probe_is_near_the_truth(digits, found, tiny_run, tmp_path):
+    """Within a factor of two of a chain that is run right after; machines shared with others do
+    not keep time, so the best of three counts."""
+    ratios = []
+    for attempt in range(3):
+        cost = found if attempt == 0 else plan.probe(tiny(), digits)
+        foretold = plan.estimate(tiny(), digits, tmp_path / "run", cost).seconds
+        started = time.monotonic()
+        chain.run(tiny(), tmp_path / f"run-{attempt}", base=digits)
+        ratios.append(foretold / (time.monotonic() - started))
+        if 0.5 < ratios[-1] < 2:
+            break
+    else:
+        pytest.fail(f"the estimates were {ratios} of what it took")
+    held = sum(path.stat().st_size for path in tiny_run.folder.rglob("*") if path.is_file())
+    assert 0.5 * held < chain.size(tiny(), digits) < 2 * held
+
+
+def test_the_probe_leaves_the_model_as_it_was(digits, found):
+    assert 100e6 < found.memory < 8e9
+    assert min(found.step, found.draw, found.decode, found.measure) > 0
+    before = {name: value.clone() for name, value in digits.unet.state_dict().items()}
+    plan.probe(tiny(finetune={"method": "full"}), digits)
+    forget(digits)
+    after = digits.unet.state_dict()
+    assert before.keys() == after.keys()
+    assert all((before[name] == after[name]).all() for name in before)
+    assert not digits.unet.training
+
+
+def test_a_long_batch_is_foretold_from_one_image_and_two(monkeypatch):
+    """Costs of 3 n + 1 seconds and 10 n + 5 bytes, exactly."""
+    asked = []
+
+    def costs(n):
+        import numpy as np
+
+        asked.append(n)
+        return np.array([3.0 * n + 1, 10.0 * n + 5])
+
+    assert list(plan._at(100, costs)) == [301, 1005]
+    assert asked == [1, 2]
+    asked.clear()
+    monkeypatch.setattr(plan, "_LONG", 1e9)
+    assert list(plan._at(100, costs)) == [301, 1005]
+    assert asked == [1, 100]
+
+
+def test_recipes_that_cost_the_same_share_a_probe():
+    guided = {"guidance": {"rule": "constant", "scale": 5.0}}
+    same = [tiny(), tiny(seed=4), tiny(finetune={"learning_rate": 1e-3}), tiny(generate=guided)]
+    assert len({plan.kind(each) for each in same}) == 1
+    free = {"guidance": {"rule": "constant", "scale": 1.0}}
+    others = [tiny(generate=free), tiny(finetune={"rank": 3}), tiny(data={"size": 21})]
+    assert len({plan.kind(each) for each in [*same, *others]}) == 4
+
+
+def test_seconds_of_a_sweep():
+    from empirical.sweeps.run import duration
+
+    one = plan.Estimate(1, 1.0, 0.0, 0.0, 0, 0)
+    estimates = {str(i): replace(one, sampling=float(i)) for i in range(4)}
+    assert duration(estimates, 1) == 10
+    assert duration(estimates, 2) == 5
+    assert duration(estimates, 9) == 4
+    assert duration({}, 2) == 0

@@ -129,17 +129,16 @@ def probe(recipe: Recipe, base: Model) -> Probe:
 def _at(whole: int, costs: Callable[[int], np.ndarray]) -> np.ndarray:
     """Return the costs [seconds of a step, ..., bytes] of a batch: measured, or foretold along a
     straight line where that would take long."""
-    size, found = 1, costs(1)
+    size, found, slope = 1, costs(1), None
     while size < whole:
         # More images at a time never take longer each.
         room = int(size * _LONG / (_STEPS * found[0]))
-        larger = whole if room >= whole else min(4 * size, whole)
-        if larger < whole and room < larger and size > 1:
+        if room >= whole:
+            return costs(whole)
+        if slope is not None and room < 4 * size:
             return found + (whole - size) * slope
-        if room < larger:
-            larger = 2
-        before, smaller = found, size
-        found, size = costs(larger), larger
+        larger, smaller, before = min(max(2, min(4 * size, room)), whole), size, found
+        size, found = larger, costs(larger)
         slope = np.maximum(found - before, 0) / (size - smaller)
     return found
 

@@ -9,10 +9,9 @@ evolves it.
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import Any, Literal
 
@@ -31,9 +30,9 @@ Keep = Literal["last", "all"]
 
 # Bytes of parameters and populations in a chunk. A core has 1 or 2 MB of second-level cache and a
 # step reads and writes its populations a few times; a graphics card wants to be filled instead.
-_CHUNK_BYTES = {"cpu": 2**16}
+_CHUNK_BYTES = {"cpu": 2**15}
 _CHUNK_BYTES_ELSEWHERE = 2**28
-_CHUNKS_OF_A_BLOCK = 16
+_CHUNKS_OF_A_BLOCK = 64
 
 # Each thread computes alone. The new emitters (jaxlib 0.10) turn a pass of plain arithmetic into
 # code that goes through the stack, four times slower than that of the emitters before them.
@@ -84,7 +83,9 @@ def _final(
     if generations > 0:  # the first generation settles the shapes that all later ones have
         state = produce(state, jnp.asarray(1))
     times = jnp.arange(2, generations + 1)
-    return lax.scan(lambda state, t: (produce(state, t), None), state, times, unroll=2)[0]
+    # Two generations a pass save copies; what draws is slow to compile, and not held up by copies.
+    unroll = 2 if key is None else 1
+    return lax.scan(lambda state, t: (produce(state, t), None), state, times, unroll=unroll)[0]
 
 
 def run(
@@ -103,14 +104,12 @@ def run(
     block = chunk * _chunks(sets, chunk, workers)
     results: list[np.ndarray] = []
     first = Lock()
-    starts: SimpleQueue[int] = SimpleQueue()
-    for start in range(0, sets, block):
-        starts.put(start)
+    starts = iter(range(0, sets, block))  # threads share it: each start is given out once
 
     def work(device: Any) -> None:
         arrays, rest = eqx.partition((job, key), eqx.is_array)
         shared = eqx.combine(jax.device_put(arrays, device), rest)
-        for start in _drain(starts):
+        for start in starts:
             own = slice(start, min(start + block, sets))
             inputs = jax.tree.map(lambda x: x[own], (parameters, indices))  # noqa: B023
             # The last block is filled up with its last set: one program does for all blocks.
@@ -119,7 +118,7 @@ def run(
             found = _compiled(platform)(shared[0], *inputs, shared[1], chunk)
             with first:
                 if not results:
-                    results.extend(np.empty((sets, *x.shape[1:]), x.dtype) for x in found)
+                    results.extend(_aligned((sets, *x.shape[1:]), x.dtype) for x in found)
             for result, part in zip(results, found, strict=True):
                 result[own] = np.asarray(part)[: own.stop - start]
 
@@ -160,6 +159,14 @@ def _fill(x: Any, length: int, xp: Any) -> Any:
     return xp.concatenate([x, xp.repeat(x[-1:], missing, axis=0)]) if missing else x
 
 
+def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """An empty array that JAX can take over as it is: it wants its arrays to start at 64 bytes."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    raw = np.empty(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
 @cache
 def _compiled(platform: str) -> Callable[..., tuple[Array, ...]]:
     return eqx.filter_jit(compiler_options=_COMPILER.get(platform))(in_chunks)  # pyright: ignore
@@ -173,14 +180,6 @@ def _chunks(sets: int, chunk: int, workers: int) -> int:
     """Chunks of one block: enough to hide what a call costs, few enough for all threads to help."""
     share = max(sets // (chunk * workers * 4), 1)
     return min(2 ** int(math.log2(share)), _CHUNKS_OF_A_BLOCK)
-
-
-def _drain(queue: SimpleQueue[int]) -> Iterator[int]:
-    while True:
-        try:
-            yield queue.get_nowait()
-        except Empty:
-            return
 
 
 def chunk_of(job: Job, parameters: Any, platform: str) -> int:

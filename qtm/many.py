@@ -59,15 +59,15 @@ def evolve_many(
         found = in_chunks(job, parameters, jnp.arange(sets), key, width)
     else:
         found = run(job, parameters, np.arange(sets), key, chunk)
-    found = tuple(map(jnp.asarray, found))
+        found = tuple(map(jax.device_put, found))
     last = found if keep == "last" else tuple(x[:, -1] for x in found)
-    mean, variance, *parts = found
-    return Trajectory(mean, variance, _moments(*last), *parts)
+    return Trajectory(found[0], found[1], _population(*last), *found[2:])
 
 
-@jax.jit  # within jit a set that is nan stops no other
-def _moments(mean: Array, variance: Array, *parts: Array) -> Population:
-    return Families(mean, *parts) if parts else Moments(mean, variance)
+def _population(mean: Array, variance: Array, *parts: Array) -> Population:
+    """The moments as they are: the constructor would let a set that is nan stop all others."""
+    like = Families(0.0, 1.0, 1.0) if parts else Moments(0.0, 1.0)
+    return jax.tree.unflatten(jax.tree.structure(like), (mean, *(parts or [variance])))
 
 
 def _count(parameters: Any) -> int:

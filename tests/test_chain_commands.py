@@ -51,7 +51,10 @@ def test_a_sweep_its_plan_and_its_status(qtm, here, grid, tiny_run, tmp_path):
     code, said, _ = qtm("chain", "sweep", grid, "--out", out, "--dry-run")
     assert code == 0
     assert "2 chains, 0 finished" in said
-    assert [line.split()[:2] for line in said.splitlines()[1:3]] == [["seed=0", "3"], ["seed=1", "3"]]
+    assert [line.split()[:2] for line in said.splitlines()[1:3]] == [
+        ["seed=0", "3"],
+        ["seed=1", "3"],
+    ]
     assert not out.exists()
     assert qtm("chain", "sweep", grid, "--out", out)[:2] == (0, f"{out}\n")
     code, said, _ = qtm("chain", "status", out)
@@ -103,7 +106,12 @@ def test_the_plan_of_a_chain(qtm, tmp_path):
     recipe.write_text(tomli_w.dumps({**TINY, "remedy": {"name": "condition_drop"}}))
     code, said, _ = qtm("chain", "run", recipe, "--out", tmp_path / "run", "--dry-run")
     assert code == 0
-    for words in ("3 of 3 generations", "3 steps of 8 images", "remedy: condition_drop", "\ntime: "):
+    for words in (
+        "3 of 3 generations",
+        "3 steps of 8 images",
+        "remedy: condition_drop",
+        "\ntime: ",
+    ):
         assert words in said
     assert list(tmp_path.iterdir()) == [recipe]
 

@@ -16,14 +16,17 @@ class ReDiFine(Remedy):
     w(s) = floor + (w - floor) exp(-rate s), s the progress of sampling from 0 to 1.
 
     The two parts and their combination are those of Yoon et al. 2024 (arXiv 2407.17493); the
-    numbers of the defaults are this project's choice.
+    numbers of the defaults are this project's choice. They matter: from a scale of 7.5, six
+    generations of the embedded model keep 23 %, 42 %, 61 % and 78 % of the variance within prompts
+    at rates of 2, 5, 10 and 15 (27 % without remedy), and the Fréchet distance ends at 216, 135, 63
+    and 19 (288). The kept runs `redifine*` have the numbers.
     """
 
     reads: ClassVar[tuple[str, ...]] = ("generate.guidance",)
 
     name: Literal["redifine"]
     probability: Annotated[float, Field(gt=0, le=1)] = 0.2
-    rate: Annotated[float, Field(gt=0, le=1000)] = 2.0
+    rate: Annotated[float, Field(gt=0, le=1000)] = 15.0
     floor: Annotated[float, Field(ge=0, le=100)] = 1.0
 
     def settings(self, recipe: "Recipe") -> dict[str, Any]:

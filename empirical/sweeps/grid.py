@@ -189,7 +189,7 @@ def _name(arm: str | None, point: Mapping[str, Any]) -> str:
     # A table below a table says enough: 'generate.guidance.scale' is 'guidance.scale'.
     said = [f"{'.'.join(key.split('.')[-2:])}={_slug(value)}" for key, value in point.items()]
     name = ",".join([*([arm] if arm else []), *said]) or "chain"
-    return name if len(name) <= _LONGEST else f"{name[:_LONGEST - 9]}~{_digest(name)}"
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}~{_digest(name)}"
 
 
 def _slug(value: Any) -> str:

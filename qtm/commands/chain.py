@@ -137,7 +137,9 @@ def chain_export_kohya(
     opened = open_run(run)
     made = opened.generations()
     if generation >= len(made):
-        raise UserError(f"the run '{run}' has no generation {generation}, the last is {len(made) - 1}")
+        raise UserError(
+            f"the run '{run}' has no generation {generation}, the last is {len(made) - 1}"
+        )
     if opened.recipe.finetune.method != "lora":
         raise UserError(f"the run '{run}' was finetuned in full: it has no LoRA to export")
     from empirical import adapters
@@ -145,6 +147,19 @@ def chain_export_kohya(
     weights = made[generation].folder / "lora" / adapters.WEIGHTS
     files.write_bytes(out, adapters.kohya(weights))
     print(out)
+
+
+@app.command("keep")
+def chain_keep(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the kept runs.")],
+) -> None:
+    """Write finished runs as DIR/NAME.zip, thinned: what figures and fits need, without images."""
+    from empirical import kept
+    from empirical.records import open_run
+
+    for folder in runs:
+        print(kept.keep(open_run(folder), out))
 
 
 @app.command("moments")

@@ -4,6 +4,8 @@ Ten families in 256 dimensions, 500 samples, 50 steps: 4 (C + 1) d^2 N K = 7e10 
 chain of six generations is 4e11 and its refits.
 """
 
+from itertools import pairwise
+
 import jax
 import jax.random as jr
 import numpy as np
@@ -28,7 +30,7 @@ def case():
 def numpy_loop(base, sampler, start):
     p, m, V, Q = (np.asarray(x) for x in (base.weights, base.means, base.spectra, base.axes))
     s, y = np.asarray(sampler.levels.levels), start
-    for now, then in zip(s[:-1], s[1:], strict=True):
+    for now, then in pairwise(s):
         q = [(y - m[c]) @ Q[c] for c in range(C)]
         logs = [
             np.log(p[c]) - 0.5 * np.sum(q[c] ** 2 / (V[c] + now**2) + np.log(V[c] + now**2), axis=1)

@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from tiny_chain import tiny
 
@@ -85,22 +86,20 @@ def test_the_probe_leaves_the_model_as_it_was(digits, found):
     assert not digits.unet.training
 
 
-def test_a_long_batch_is_foretold_from_one_image_and_two(monkeypatch):
+def test_a_long_batch_is_foretold_from_smaller_ones(monkeypatch):
     """Costs of 3 n + 1 seconds and 10 n + 5 bytes, exactly."""
     asked = []
 
     def costs(n):
-        import numpy as np
-
         asked.append(n)
         return np.array([3.0 * n + 1, 10.0 * n + 5])
 
-    assert list(plan._at(100, costs)) == [301, 1005]
-    assert asked == [1, 2]
-    asked.clear()
-    monkeypatch.setattr(plan, "_LONG", 1e9)
-    assert list(plan._at(100, costs)) == [301, 1005]
-    assert asked == [1, 100]
+    for seconds, sizes in ((1.0, [1, 2]), (200.0, [1, 4, 16]), (1e9, [1, 100])):
+        monkeypatch.setattr(plan, "_LONG", seconds)
+        asked.clear()
+        assert list(plan._at(100, costs)) == pytest.approx([301, 1005])
+        assert asked == sizes
+    assert list(plan._at(1, costs)) == [4, 15]
 
 
 def test_recipes_that_cost_the_same_share_a_probe():

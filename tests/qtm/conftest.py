@@ -80,19 +80,34 @@ FORMS = {
 FORMS["form"] = [cls for classes in FORMS.values() for cls in classes]
 
 
+def cases(classes):
+    """(class, example, number of the example) for every example of every class."""
+    return [
+        (cls, example, i)
+        for cls in classes
+        for i, example in enumerate(EXAMPLES.get(cls.__name__, [None]))
+    ]
+
+
 def pytest_generate_tests(metafunc):
+    name = lambda case: f"{case[0].__name__}{case[2] or ''}"
+    if {"selection", "mutation"} <= set(metafunc.fixturenames):
+        # Every form with every form; the further examples of a selection with one mutation.
+        pairs = [
+            pytest.param(s, m, id=f"{name(s)}-{name(m)}")
+            for s in cases(FORMS["selection"])
+            for m in cases(FORMS["mutation"])
+            if s[2] == 0 or m[0] is qtm.GaussianMutation
+        ]
+        metafunc.parametrize(("selection", "mutation"), pairs, indirect=True)
+        return
     for part, classes in FORMS.items():
         if part in metafunc.fixturenames:
-            cases = [
-                pytest.param((cls, example), id=f"{cls.__name__}{i or ''}")
-                for cls in classes
-                for i, example in enumerate(EXAMPLES.get(cls.__name__, [None]))
-            ]
-            metafunc.parametrize(part, cases, indirect=True)
+            metafunc.parametrize(part, cases(classes), ids=name, indirect=True)
 
 
 def build(request):
-    cls, example = request.param
+    cls, example, _ = request.param
     if example is None:
         pytest.fail(f"{cls.__name__} has no example: add one to EXAMPLES in {__file__}")
     return cls(**example)

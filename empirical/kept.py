@@ -1,0 +1,127 @@
+"""Kept runs: what figures and fits need of a chain, small enough for a repository.
+
+A kept run is a run folder in a zip file, thinned: images and the features of single images are
+left out but for the leading principal scores of the latents, and moments of many components are
+averaged. It opens as a `Run`, so that whatever reads a run reads a kept one.
+"""
+
+import io
+import json
+import tempfile
+import zipfile
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from empirical import files
+from empirical.errors import UserError
+from empirical.records import Run
+
+FOLDER = Path(__file__).parent / "results"
+# Moments of these are averaged over their components, as component 0.
+_AVERAGED = ("latent", "classifier")
+_SCORES = "latent_pc"
+_PROBES = 10
+# Zip files remember times; ours shall depend on their content alone.
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def names() -> list[str]:
+    """Return the names of the experiments that come with this package."""
+    return sorted(path.name for path in FOLDER.iterdir() if path.is_dir())
+
+
+@cache
+def _unpacked(folder: Path) -> tuple[Path, tempfile.TemporaryDirectory]:
+    """Unpack every kept run of a folder, for as long as this process lives."""
+    place = tempfile.TemporaryDirectory(prefix="qtm-kept-")
+    for path in sorted(folder.glob("*.zip")):
+        with zipfile.ZipFile(path) as content:
+            content.extractall(Path(place.name) / path.stem)
+    return Path(place.name), place
+
+
+def runs(experiment: str = "embedded") -> list[Run]:
+    """Return the kept runs of an experiment, by the name of their arms and settings.
+
+    Raises `UserError` where there is no such experiment.
+    """
+    folder = FOLDER / experiment
+    if not folder.is_dir():
+        raise UserError(
+            f"there are no kept runs '{experiment}', there are {', '.join(names()) or 'none'}"
+        )
+    place, _ = _unpacked(folder)
+    # A name has dots in it: the stem of the zip file is all but its last ending.
+    return [Run(place / path.stem) for path in sorted(folder.glob("*.zip"))]
+
+
+def keep(run: Run, out: Path) -> Path:
+    """Write a finished run as ``out/NAME.zip``; raise `UserError` where it is not finished."""
+    generations = run.generations()
+    if len(generations) <= run.recipe.generations:
+        raise UserError(
+            f"the run '{run.folder}' has {len(generations) - 1} of {run.recipe.generations} "
+            f"generations: only a finished run is kept"
+        )
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as content:
+
+        def add(name: str, data: bytes) -> None:
+            content.writestr(zipfile.ZipInfo(name, _EPOCH), data, zipfile.ZIP_DEFLATED, 9)
+
+        for name in ("recipe.toml", "provenance.json"):
+            add(name, (run.folder / name).read_bytes())
+        add("moments.csv", _moments(run).encode())
+        for generation in generations:
+            place, there = generation.folder.name, generation.folder
+            add(f"{place}/metrics.json", _compact(generation.metrics()))
+            rows = ({"file_name": r["file_name"], "text": r["text"]} for r in generation.metadata())
+            captions = "".join(json.dumps(row) + "\n" for row in rows)
+            add(f"{place}/images/metadata.jsonl", captions.encode())
+            add(f"{place}/features/{_SCORES}.npy", _half(generation.trait(_SCORES)))
+            for probe in sorted((there / "probes").glob("*.png"))[:_PROBES]:
+                add(f"{place}/probes/{probe.name}", probe.read_bytes())
+            if (there / "loss.csv").is_file():
+                add(f"{place}/loss.csv", _thinned_loss(generation.loss()))
+            add(f"{place}/done.json", _compact({"generation": generation.number, "kept": True}))
+    path = out / f"{run.name}.zip"
+    files.write_bytes(path, buffer.getvalue())
+    return path
+
+
+def _moments(run: Run) -> str:
+    table = run.moments()
+    averaged = table["feature"].isin(_AVERAGED)
+    mean = table[averaged].groupby(["generation", "feature"], as_index=False).mean()
+    mean["component"] = 0
+    mean["n"] = mean["n"].astype(int)
+    whole = pd.concat([table[~averaged], mean], ignore_index=True)[table.columns]
+    return whole.sort_values(["generation", "feature", "component"]).to_csv(
+        index=False, float_format="%.6g"
+    )
+
+
+def _thinned_loss(loss: pd.DataFrame) -> bytes:
+    """Return the loss, averaged over ten steps."""
+    tens = loss.groupby(loss["step"] // 10).mean()
+    return tens.to_csv(index=False, float_format="%.5g").encode()
+
+
+def _half(values: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, values.astype(np.float16))
+    return buffer.getvalue()
+
+
+def _compact(content: object) -> bytes:
+    def shorter(value: object) -> object:
+        if isinstance(value, float):
+            return float(f"{value:.6g}")
+        if isinstance(value, dict):
+            return {key: shorter(item) for key, item in value.items()}
+        return [shorter(item) for item in value] if isinstance(value, list) else value
+
+    return json.dumps(shorter(content), separators=(",", ":")).encode()

@@ -1,0 +1,72 @@
+"""Kept runs: whole enough to be read as runs, and those of the grid that made them."""
+
+import numpy as np
+import pytest
+
+from empirical import kept
+from empirical.errors import UserError
+from empirical.model import EMBEDDED
+from empirical.records import Run
+from empirical.sweeps import grid
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return kept.runs("embedded")
+
+
+def test_they_are_the_chains_of_the_grid(runs):
+    path = EMBEDDED.parent / "recipes" / "grid" / "embedded.toml"
+    chains = grid.read(path).chains
+    assert {run.name for run in runs} == set(chains)
+    for run in runs:
+        assert run.recipe == chains[run.name]
+
+
+def test_every_one_is_read_as_a_run(runs):
+    for run in runs:
+        assert len(run.generations()) == 7
+        assert run.metrics()[["accuracy", "frechet", "diversity"]].notna().all(axis=None)
+    run = runs[0]
+    size = run.recipe.data.size
+    assert run.generation(3).trait("latent_pc").shape == (size, 8)
+    assert run.generation(3).probes().shape == (10, 32, 32, 1)
+    assert len(run.generation(3).captions) == size
+    assert len(run.generation(3).loss()) == run.recipe.finetune.steps // 10
+    assert run.moments()["within"].notna().all()
+
+
+def test_they_fit_into_a_repository():
+    size = sum(path.stat().st_size for path in (kept.FOLDER / "embedded").glob("*.zip"))
+    assert size < 8e6
+
+
+def test_keeping_a_run_keeps_its_numbers(tiny_run, tmp_path, monkeypatch):
+    first = kept.keep(tiny_run, tmp_path / "kept" / "mine")
+    assert first.read_bytes() == kept.keep(tiny_run, tmp_path / "again").read_bytes()
+    monkeypatch.setattr(kept, "FOLDER", tmp_path / "kept")
+    (run,) = kept.runs("mine")
+    assert (run.name, run.recipe) == (tiny_run.name, tiny_run.recipe)
+    ours, theirs = run.moments(), tiny_run.moments()
+    columns = ["generation", "feature", "component"]
+    both = ours.merge(theirs, on=columns, suffixes=("", "_whole"))
+    plain = both[~both["feature"].isin(["latent", "classifier"])]
+    for name in ("mean", "within", "between"):
+        np.testing.assert_allclose(plain[name], plain[f"{name}_whole"], rtol=1e-5)
+    latent = theirs[(theirs["feature"] == "latent") & (theirs["generation"] == 2)]["within"].mean()
+    mean = ours[(ours["feature"] == "latent") & (ours["generation"] == 2)]["within"].item()
+    assert mean == pytest.approx(latent, rel=1e-5)
+    np.testing.assert_allclose(
+        run.generation(1).trait("latent_pc"), tiny_run.generation(1).trait("latent_pc"), rtol=1e-3
+    )
+    assert (run.generation(1).probes() == tiny_run.generation(1).probes()[:10]).all()
+
+
+def test_what_is_not_there_or_not_finished_is_said(tiny_run, tmp_path):
+    with pytest.raises(UserError, match="no kept runs 'x', there are embedded"):
+        kept.runs("x")
+    unfinished = Run(tmp_path / "run")
+    unfinished.folder.mkdir()
+    (unfinished.folder / "recipe.toml").write_bytes((tiny_run.folder / "recipe.toml").read_bytes())
+    with pytest.raises(UserError, match="only a finished run is kept"):
+        kept.keep(unfinished, tmp_path)

@@ -1,5 +1,6 @@
 """How much memory work takes at its peak."""
 
+import contextlib
 import resource
 import sys
 from pathlib import Path
@@ -22,10 +23,8 @@ class Peak:
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
             return
-        try:
+        with contextlib.suppress(OSError):
             _RESET.write_text("5")
-        except OSError:
-            pass
 
     def read(self) -> int:
         """Return the peak so far."""

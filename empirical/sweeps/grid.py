@@ -1,8 +1,8 @@
 """Grids: the TOML files that say which chains a sweep has.
 
 A grid is a recipe with two more tables. ``[sweep]`` maps dotted keys to lists of values; the chains
-are the product of the lists. ``[[arms]]`` are changes of the recipe, whole tables if need be, with a
-name, a ``sweep`` of their own, or both; every arm is crossed with ``[sweep]``::
+are the product of the lists. ``[[arms]]`` are changes of the recipe, whole tables if need be, with
+a name, a ``sweep`` of their own, or both; every arm is crossed with ``[sweep]``::
 
     generations = 6
 

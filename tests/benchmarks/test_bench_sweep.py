@@ -1,7 +1,7 @@
 """Chains on the cores of this machine: one with all threads, or one a core with a thread each.
 
-On two cores, two single-threaded chains side by side are to beat two chains one after the other that
-have both cores each; `empirical.sweeps.local.seats` goes by this.
+Single-threaded chains side by side are to beat as many chains one after the other that have all
+cores each; `empirical.sweeps.local.seats` goes by this.
 """
 
 from functools import partial

@@ -196,7 +196,7 @@ def test_seats(monkeypatch):
     with pytest.raises(UserError, match="'cuda:2', allowed here are cpu, cuda, cuda:0, cuda:1"):
         local.seats(None, None, "cuda:2")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
-    with pytest.raises(UserError, match="'cuda', allowed here are cpu$"):
+    with pytest.raises(UserError, match=r"'cuda', allowed here are cpu$"):
         local.seats(None, None, "cuda")
 
 
@@ -236,7 +236,7 @@ def test_a_cluster_that_cannot_be_used():
     options = {"processes": False, "dashboard_address": None}
     with (
         LocalCluster(1, threads_per_worker=2, **options) as dask,
-        pytest.raises(UserError, match="has 2 threads.*--nthreads 1"),
+        pytest.raises(UserError, match=r"has 2 threads.*--nthreads 1"),
     ):
         cluster.ClusterCrew(dask.scheduler_address).__enter__()
     with pytest.raises(UserError, match="no Dask scheduler answers at 'nonsense://x'"):

@@ -71,9 +71,13 @@ def test_everything_is_told_once(tiny_run, diary, digits):
 
 
 def test_a_tracker_is_closed_after_an_error(tiny_run, diary):
-    with pytest.raises(ZeroDivisionError), trackers.tracked("diary", tiny(), "mine") as tell:
-        tell(tiny_run.generation(0))
-        raise ZeroDivisionError
+    def broken():
+        with trackers.tracked("diary", tiny(), "mine") as tell:
+            tell(tiny_run.generation(0))
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        broken()
     assert diary[-1] == ("finished",)
 
 

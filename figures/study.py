@@ -1,0 +1,194 @@
+"""A set of runs told apart by what their recipes say, never by the names of their folders."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from empirical.errors import UserError
+from empirical.records import Run
+
+SCALE = "generate.guidance.scale"
+# Settings that change what a machine does and not what comes out; and the seed.
+_IGNORED = {"seed", "model.compile", "generate.batch_size", "finetune.micro_batches"}
+# Names of a remedy whose settings are those of other tables, which a settled recipe has.
+_BY_SETTINGS = {"redifine", "condition_drop", "real_data"}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One quantity down the generations of runs that differ in their seed alone.
+
+    `each` [runs, generations]; `low` and `high` are the interval of a single run where there is
+    only one, else the extremes over runs.
+    """
+
+    generations: np.ndarray
+    each: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The mean over runs, at each generation."""
+        return self.each.mean(axis=0)
+
+    @property
+    def last(self) -> np.ndarray:
+        """The last generation's value, for each run."""
+        return self.each[:, -1]
+
+
+@dataclass(frozen=True)
+class Study:
+    """Runs, in the order given."""
+
+    runs: tuple[Run, ...]
+
+    @cached_property
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """Every setting of each run, by the run's name: the settled recipe as one flat table."""
+        found = {}
+        for run in self.runs:
+            recipe = run.recipe
+            flat = _flat(recipe.settled().model_dump(exclude={"remedy"}))
+            if recipe.remedy is not None and recipe.remedy.name not in _BY_SETTINGS:
+                flat |= _flat({"remedy": recipe.remedy.model_dump()})
+            found[run.name] = {key: value for key, value in flat.items() if key not in _IGNORED}
+        return found
+
+    @cached_property
+    def common(self) -> dict[str, Any]:
+        """The setting that most runs share, of each key; None where most have no such key."""
+        keys = dict.fromkeys(key for one in self.settings.values() for key in one)
+        most = {}
+        for key in keys:
+            values = [one.get(key) for one in self.settings.values()]
+            counts = Counter(map(repr, values))
+            top = max(counts.values())
+            # Between equals the default of the recipe wins where it is among them: the last is it
+            # more often than not in a sweep, but what decides must not be the order of runs.
+            often = sorted(name for name, count in counts.items() if count == top)
+            most[key] = next(value for value in values if repr(value) == often[-1])
+        return most
+
+    def differences(self, run: Run) -> dict[str, Any]:
+        """Return what sets a run apart from most of the others."""
+        own = self.settings[run.name]
+        return {
+            key: own.get(key)
+            for key in {**self.common, **own}
+            if own.get(key) != self.common.get(key)
+        }
+
+    def find(self, wanted: Mapping[str, Any] = {}, free: Sequence[str] = ()) -> list[Run]:
+        """Return the runs that have the settings `wanted` and are like most in all others.
+
+        Settings in `free` may be anything. Runs that differ in their seed alone are all there.
+        """
+        expected = {**self.common, **wanted}
+        found = []
+        for run in self.runs:
+            own = self.settings[run.name]
+            keys = (set(expected) | set(own)) - set(free)
+            if all(own.get(key) == expected.get(key) for key in keys):
+                found.append(run)
+        return found
+
+    def along(
+        self, key: str, wanted: Mapping[str, Any] = {}, free: Sequence[str] = ()
+    ) -> dict[Any, list[Run]]:
+        """Return the runs that differ in one setting, by its value, in order."""
+        runs: dict[Any, list[Run]] = {}
+        for run in self.find(wanted, [key, *free]):
+            runs.setdefault(self.settings[run.name].get(key), []).append(run)
+        return dict(sorted(runs.items(), key=lambda item: _order(item[0])))
+
+    def scales(self) -> dict[float, list[Run]]:
+        """Return the runs that differ in the CFG scale alone, by scale; `UserError` for none."""
+        found = self.along(SCALE, {"generate.guidance.rule": "constant"})
+        found.pop(None, None)
+        if not found:
+            raise UserError("none of the runs has a constant guidance scale and common settings")
+        return found
+
+    @cached_property
+    def measures(self) -> pd.DataFrame:
+        """Every measure: run, generation, measure, reference, value, low, high."""
+        rows = []
+        for run in self.runs:
+            for generation in run.generations():
+                held = generation.metrics()
+                at = {"run": run.name, "generation": generation.number}
+                for row in held.get("measures", []):
+                    rows.append({**at, **row})
+                # The reference that the run was measured to by default goes by no name.
+                for row in held.get("measures", []):
+                    if row["reference"] == held.get("reference"):
+                        rows.append({**at, **row, "reference": None})
+        columns = ["run", "generation", "measure", "reference", "value", "low", "high"]
+        return pd.DataFrame(rows, columns=columns)
+
+    @cached_property
+    def moments(self) -> pd.DataFrame:
+        """Moments of all runs: run, generation, feature, component, mean, within, between, ..."""
+        return pd.concat([run.moments().assign(run=run.name) for run in self.runs])
+
+    @cached_property
+    def _indexed(self) -> dict[tuple[str, str], pd.DataFrame]:
+        plain = self.measures[self.measures["reference"].isna()]
+        return {key: rows for key, rows in plain.groupby(["run", "measure"], sort=False)}
+
+    def measured(self, runs: Sequence[Run], measure: str) -> Curve:
+        """Return a measure down the generations of runs; `UserError` where a run has none."""
+        tables = []
+        for run in runs:
+            rows = self._indexed.get((run.name, measure))
+            if rows is None:
+                raise UserError(f"the run '{run.name}' has no measure '{measure}'")
+            tables.append(rows.sort_values("generation"))
+        length = min(map(len, tables))
+        each, low, high = (
+            np.array([t[name].to_numpy(float)[:length] for t in tables])
+            for name in ("value", "low", "high")
+        )
+        if len(runs) > 1:
+            low, high = each, each
+        return Curve(
+            tables[0]["generation"].to_numpy()[:length], each, low.min(axis=0), high.max(axis=0)
+        )
+
+    def variance(self, runs: Sequence[Run], part: str, feature: str = "latent") -> Curve:
+        """Return `part` ("within", "between", "variance") of a trait, averaged over its components,
+        relative to generation 0."""
+        each = []
+        for run in runs:
+            table = self._averaged[feature].loc[run.name][part].to_numpy(float)
+            each.append(table / table[0])
+        length = min(map(len, each))
+        values = np.array([one[:length] for one in each])
+        return Curve(np.arange(length), values, values.min(axis=0), values.max(axis=0))
+
+    @cached_property
+    def _averaged(self) -> dict[str, pd.DataFrame]:
+        columns = ["mean", "variance", "within", "between"]
+        mean = self.moments.groupby(["feature", "run", "generation"])[columns].mean()
+        return {name: mean.loc[name] for name in self.moments["feature"].unique()}
+
+
+def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat = {}
+    for key, value in table.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _order(value: Any) -> tuple:
+    return (0, value, "") if isinstance(value, int | float) else (1, 0, str(value))

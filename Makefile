@@ -12,7 +12,7 @@ demo: install
 test: install
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
-	$(RUN)/pytest
+	$(RUN)/pytest --numprocesses auto --dist worksteal
 
 install: $(STAMP)
 

@@ -165,11 +165,17 @@ def serialise(adapter: dict[str, LowRank], parts: Sequence[Part], rank: int) -> 
 
 def kohya(path: Path) -> bytes:
     """Return an adapter file under the names that kohya's scripts and most interfaces read."""
-    weights = {}
-    for name, value in read(path).items():
+    weights, ours = {}, read(path)
+    two = any(name.startswith("text_encoder_2.") for name in ours)
+    called = {
+        "unet": "lora_unet",
+        "text_encoder": "lora_te1" if two else "lora_te",
+        "text_encoder_2": "lora_te2",
+    }
+    for name, value in ours.items():
         layer, matrix = name.removesuffix(".weight").rsplit(".lora_", 1)
         part, _, rest = layer.partition(".")
-        key = f"{'lora_unet' if part == 'unet' else 'lora_te'}_{rest.replace('.', '_')}"
+        key = f"{called[part]}_{rest.replace('.', '_')}"
         weights[f"{key}.lora_{'down' if matrix == 'A' else 'up'}.weight"] = value
         if matrix == "A":
             weights[f"{key}.alpha"] = torch.tensor(float(len(value)))

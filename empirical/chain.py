@@ -19,6 +19,7 @@ from empirical.measuring import measure
 from empirical.recipe import Recipe
 from empirical.records import Generation, Run
 from empirical.seeds import seed_of
+from empirical.traits import every_trait
 
 PROBES = 20
 OnGeneration = Callable[[Generation], None]
@@ -95,6 +96,12 @@ def prepare(recipe: Recipe, base: model.Model) -> Population:
         raise UserError(
             f"the guidance rule '{settled.generate.guidance.rule}' with a weaker model needs one "
             f"text encoder for both, but 'finetune.text_encoder' is true"
+        )
+    wanted = None if settled.remedy is None else settled.remedy.wanted()
+    if wanted is not None and wanted not in every_trait():
+        raise UserError(
+            f"the remedy '{settled.remedy.name}' asks for the trait '{wanted}', measured are "
+            f"{', '.join(every_trait())}"
         )
     return real
 

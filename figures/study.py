@@ -68,12 +68,8 @@ class Study:
         most = {}
         for key in keys:
             values = [one.get(key) for one in self.settings.values()]
-            counts = Counter(map(repr, values))
-            top = max(counts.values())
-            # Between equals the default of the recipe wins where it is among them: the last is it
-            # more often than not in a sweep, but what decides must not be the order of runs.
-            often = sorted(name for name, count in counts.items() if count == top)
-            most[key] = next(value for value in values if repr(value) == often[-1])
+            often, _ = Counter(map(repr, values)).most_common(1)[0]  # the first, between equals
+            most[key] = next(value for value in values if repr(value) == often)
         return most
 
     def differences(self, run: Run) -> dict[str, Any]:

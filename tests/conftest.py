@@ -10,6 +10,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Tests run side by side, a core each: threads of their own would only wait for one another.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests compile many small programs and run each once: compiling is what takes the time.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 

@@ -102,7 +102,7 @@ def test_fit_and_report_of_a_run(qtm, tiny_run, tmp_path):
     assert (code, out.strip()) == (0, str(tmp_path / "r.html"))
     code, _, said = qtm("fit", tiny_run.folder, "--trait", "charm")
     assert code == 2
-    assert "no trait 'charm', it has classifier, high_frequency" in said
+    assert "no trait 'charm', it has classifier, compressed_size" in said
     code, _, said = qtm("report", tiny_run.folder, tiny_run.folder, "--out", tmp_path / "two.html")
     assert code == 2
     assert not (tmp_path / "two.html").exists()

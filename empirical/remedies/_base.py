@@ -35,6 +35,10 @@ class Remedy(BaseModel, ABC):
         a generation, in units of the denoiser's latents (whose variance is about one)."""
         return 0.0
 
+    def wanted(self) -> str | None:
+        """Return the name of the trait that `kept` asks for, if any."""
+        return None
+
     def kept(self, trait: Trait, families: Sequence[str]) -> np.ndarray | None:
         """Return the indices of the images of one generation that may be learnt from, or None for
         all. `trait(name)` gives the stored values [n, components]."""

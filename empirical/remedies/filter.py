@@ -22,6 +22,9 @@ class Filter(Remedy):
     keep: Literal["highest", "lowest", "middle"] = "middle"
     fraction: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
+    def wanted(self) -> str:
+        return self.trait
+
     def kept(self, trait: Trait, families: Sequence[str]) -> np.ndarray:
         values = trait(self.trait)[:, self.component]
         labels = np.asarray(families)

@@ -32,7 +32,7 @@ class Failure:
 
 
 class Lumps:
-    """Passes counts of work on, summed up over a while; a context manager that ends with the rest."""
+    """Passes counts of work on, summed up over a while; leaving it as a context tells the rest."""
 
     _SECONDS = 0.2
 

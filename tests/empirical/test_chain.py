@@ -156,12 +156,13 @@ def test_two_processes_do_not_share_a_run(tmp_path):
         ({"model": {"name": "NOT_A_PIPELINE"}}, "not a diffusers pipeline"),
         ({"data": {"name": "NOT_A_PIPELINE"}}, "holds no images"),
         ({"data": {"size": 501}}, "has 500 images"),
+        ({"remedy": {"name": "filter", "trait": "charm"}}, "asks for the trait 'charm', measured"),
     ],
 )
 def test_nothing_is_written_for_a_recipe_that_cannot_run(tmp_path, changes, words):
     (tmp_path / "empty").mkdir()
     for table in changes.values():
-        if table.get("name"):
+        if table.get("name") == "NOT_A_PIPELINE":
             table["name"] = str(tmp_path / "empty")
     with pytest.raises(UserError, match=words):
         chain.run(tiny(**changes), tmp_path / "run")
@@ -225,3 +226,17 @@ def test_the_loop_reproduces_refitting_a_gaussian(tmp_path, size):
     # Grey levels add 1/12 to a variance near 900: less than a tenth of a standard error.
     assert abs(np.mean(steps) - drift) < 4 * error
     assert drift < -4 * error
+
+
+def test_a_generation_is_an_image_folder(tiny_run, tmp_path):
+    """As trainers read it: `datasets` finds images, captions and seeds."""
+    import datasets
+
+    folder = tiny_run.generation(1).folder / "images"
+    loaded = datasets.load_dataset(
+        "imagefolder", data_dir=str(folder), split="train", cache_dir=str(tmp_path)
+    )
+    assert loaded["text"] == tiny_run.generation(1).captions
+    assert loaded["seed"] == [row["seed"] for row in tiny_run.generation(1).metadata()]
+    images = np.stack([np.asarray(image) for image in loaded["image"]])[..., None]
+    assert (images == tiny_run.generation(1).images()).all()

@@ -1,0 +1,106 @@
+"""The likelihood of arms under a model, transition by transition.
+
+The images that are measured are those that the next generation learns from, so what was measured is
+an exact starting point, and the likelihood is a product over transitions. Of the measured mean,
+ln V_W and ln V_B of D components, y = (y_1, ..., y_D) each,
+
+    y' ~ N(f(y), S + tau^2 [(1 - r) I + r 1 1^T]),
+
+f(y) what the model expects, S the variances of sampling (diagonal), tau^2 a process variance for
+each of the three quantities, by which seeds differ beyond sampling, and r the correlation of
+components in it (left out for D = 1): a chain moves all its traits at once.
+"""
+
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from analysis.design import Design
+from analysis.models import Model, Parameter, Setting, Values
+from qtm import Families
+
+PROCESS = tuple(
+    Parameter(
+        f"process_{quantity}", f"process standard deviation of {what}, a generation", "positive",
+        1e-3, 5.0, 0.1, 1.0,
+    )
+    for quantity, what in (
+        ("mean", "the mean, in sd of generation 0"), ("within", "ln V_W"), ("between", "ln V_B")
+    )
+)  # fmt: skip
+CORRELATION = Parameter(
+    "process_correlation", "correlation of components in the process variance",
+    "share", 1e-3, 0.99, 0.3, 1.0, "a trait with several components",
+)  # fmt: skip
+
+
+def all_parameters(model: Model, components: int) -> tuple[Parameter, ...]:
+    """Return a model's parameters and those of the process variance."""
+    return (*model.parameters, *PROCESS, *((CORRELATION,) if components > 1 else ()))
+
+
+def values_of(parameters: tuple[Parameter, ...], x: Array) -> dict[str, Array]:
+    """Map a vector on the scale of the search to values by name."""
+    return {p.name: p.from_real(x[i]) for i, p in enumerate(parameters)}
+
+
+def expected(model: Model, values: Values, y: Array, setting: Setting) -> Array:
+    """Return what a model expects next of the measured y [3, D]: mean, ln V_W, ln V_B."""
+    state = Families(y[0], jnp.exp(y[1]), jnp.exp(y[2]))
+    after = model.step(values, state, setting)
+    return jnp.stack([after.mean, jnp.log(after.within), jnp.log(after.between)])
+
+
+def all_expected(model: Model, values: Values, design: Design) -> Array:
+    """Return what a model expects of generations 1 to G of all arms, each from the one before."""
+    one = lambda y, setting: expected(model, values, y, setting)
+    return jax.vmap(jax.vmap(one))(design.measured[:, :-1], design.settings)
+
+
+def pointwise(model: Model, values: Values, design: Design) -> Array:
+    """Return the log density [R, G, 3] of each quantity in each transition, seen or not."""
+    rest = design.measured[:, 1:] - all_expected(model, values, design)
+    return log_density(rest, design.sampling[:, 1:], values)
+
+
+def log_density(rest: Array, sampling: Array, values: Values) -> Array:
+    """Log density of N(0, S + tau^2 [(1 - r) I + r 1 1^T]) at `rest` [..., 3, D], over D.
+
+    By the matrix inversion lemma, with a = S + tau^2 (1 - r) and b = tau^2 r.
+    """
+    tau2 = jnp.square(jnp.stack([values[p.name] for p in PROCESS]))[:, None]
+    r = values.get(CORRELATION.name, 0.0)
+    a, b = sampling + tau2 * (1 - r), (tau2 * r)[..., 0]
+    ones = jnp.sum(1 / a, axis=-1)
+    square = jnp.sum(jnp.square(rest) / a, axis=-1)
+    square -= b * jnp.square(jnp.sum(rest / a, axis=-1)) / (1 + b * ones)
+    log_det = jnp.sum(jnp.log(a), axis=-1) + jnp.log1p(b * ones)
+    return -0.5 * (square + log_det + rest.shape[-1] * jnp.log(2 * jnp.pi))
+
+
+def log_likelihood(model: Model, x: Array, design: Design) -> Array:
+    """Log likelihood of what a fit may see, at x on the scale of the search."""
+    values = values_of(all_parameters(model, design.components), x)
+    return jnp.sum(design.seen[..., None] * pointwise(model, values, design))
+
+
+def log_prior(parameters: tuple[Parameter, ...], x: Array) -> Array:
+    """Log density of the priors, normal on the scale of the search, up to a constant."""
+    typical = jnp.asarray([p.to_real(p.typical) for p in parameters])
+    spread = jnp.asarray([p.spread for p in parameters])
+    return -0.5 * jnp.sum(jnp.square((x - typical) / spread))
+
+
+@cache
+def loss_and_gradient(model: Model):
+    """Return the compiled negative log likelihood of a model and its gradient."""
+    return jax.jit(jax.value_and_grad(lambda x, design: -log_likelihood(model, x, design)))
+
+
+@cache
+def loss_gradients(model: Model):
+    """Return the compiled gradients of the negative log likelihood at many x [n, k]."""
+    gradient = jax.grad(lambda x, design: -log_likelihood(model, x, design))
+    return jax.jit(jax.vmap(gradient, in_axes=(0, None)))

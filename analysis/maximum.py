@@ -1,0 +1,180 @@
+"""Maximum likelihood: multi-start with exact gradients, intervals by the curvature, warnings."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.stats import norm, qmc
+
+from analysis.design import Design
+from analysis.likelihood import all_parameters, loss_and_gradient, loss_gradients
+from analysis.models import Model, Parameter
+from empirical.errors import UserError
+
+STARTS = 6
+LEVEL = 0.9
+_NOWHERE = 1e12
+_STEP = 1e-4
+
+
+@dataclass(frozen=True)
+class Maximum:
+    """A model at its maximum likelihood.
+
+    `x` [k] and `covariance` [k, k] are on the scale of the search. The covariance holds for
+    parameters that are neither at a bound nor `silent` (without any influence on this data); these
+    have rows of zeros. Along directions that the data do not identify the prior stands in.
+    """
+
+    model: Model
+    parameters: tuple[Parameter, ...]
+    x: np.ndarray
+    covariance: np.ndarray
+    log_likelihood: float
+    observations: int
+    taken: int
+    stuck: np.ndarray
+    silent: np.ndarray
+    vague: np.ndarray
+    warnings: tuple[str, ...]
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Estimates by name, in the parameters' units."""
+        return {p.name: float(p.from_real(at)) for p, at in zip(self.parameters, self.x, strict=True)}
+
+    @property
+    def count(self) -> int:
+        """Number of fitted parameters, and of numbers that the model takes from the data."""
+        return int((~self.silent).sum()) + self.taken
+
+    @property
+    def aicc(self) -> float:
+        """Akaike's criterion corrected for few observations; infinite with too few."""
+        k, n = self.count, self.observations
+        return -2 * self.log_likelihood + 2 * k * n / (n - k - 1) if n > k + 1 else float("inf")
+
+    def interval(self, level: float = LEVEL) -> dict[str, tuple[float, float]]:
+        """Return an interval for each parameter, nan where it has none: at a bound, or silent."""
+        z = norm.ppf((1 + level) / 2)
+        found = {}
+        for i, p in enumerate(self.parameters):
+            if self.stuck[i] or self.silent[i] or self.vague[i]:
+                found[p.name] = (float("nan"), float("nan"))
+                continue
+            reach = z * np.sqrt(self.covariance[i, i])
+            low, high = self.x[i] - reach, self.x[i] + reach
+            found[p.name] = (float(p.from_real(low)), float(p.from_real(high)))
+        return found
+
+
+def maximize(
+    model: Model, design: Design, starts: int = STARTS, near: np.ndarray | None = None
+) -> Maximum:
+    """Fit a model to what it may see of a design.
+
+    L-BFGS-B with exact gradients from the typical values, from quasi-random points over the middle
+    half of the ranges, and from `near` where it is given; the best end is kept. Raises `UserError`
+    where nothing may be seen, or where the likelihood is finite nowhere.
+    """
+    if not design.observations:
+        raise UserError(f"the model '{model.name}' was given no transition to fit")
+    parameters = all_parameters(model, design.components)
+    low, high = np.transpose([(p.to_real(p.low), p.to_real(p.high)) for p in parameters])
+    typical = np.asarray([p.to_real(p.typical) for p in parameters])
+    compiled = loss_and_gradient(model)
+
+    def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
+        f, g = compiled(x, design)
+        f, g = float(f), np.asarray(g)
+        return (f, g) if np.isfinite(f) and np.all(np.isfinite(g)) else (_NOWHERE, 0 * x)
+
+    unit = qmc.Halton(len(low), rng=np.random.default_rng(0)).random(max(starts, 3))
+    wide = low + (0.25 + 0.5 * unit) * (high - low)
+    # A parameter without influence has no slope anywhere.
+    slopes = np.asarray(loss_gradients(model)(np.stack([typical, *wide[:3]]), design))
+    silent = np.all(slopes == 0, axis=0)
+    begin = ([] if near is None else [near]) + [typical, *wide]
+    limits = np.where(silent, typical, low), np.where(silent, typical, high)
+    bounds = list(zip(*limits, strict=True))
+    ends = [
+        minimize(loss, np.clip(x, *limits), jac=True, method="L-BFGS-B", bounds=bounds)
+        for x in begin[:starts]
+    ]
+    best = min(ends, key=lambda end: end.fun)
+    if best.fun >= _NOWHERE:
+        raise UserError(f"the likelihood of the model '{model.name}' is finite nowhere")
+    margin = 1e-3 * (high - low)
+    stuck = ~silent & ((best.x - low < margin) | (high - best.x < margin))
+    covariance, vague, directions = _curvature(model, best.x, design, ~(stuck | silent), parameters)
+    return Maximum(
+        model,
+        parameters,
+        best.x,
+        covariance,
+        -float(best.fun),
+        design.observations,
+        model.taken * design.components * int((design.seen.sum(axis=1) > 0).sum()),
+        stuck,
+        silent,
+        vague,
+        tuple(_warnings(parameters, best.x - low < margin, stuck, silent, directions)),
+    )
+
+
+def _curvature(
+    model: Model,
+    x: np.ndarray,
+    design: Design,
+    free: np.ndarray,
+    parameters: tuple[Parameter, ...],
+) -> tuple[np.ndarray, np.ndarray, list[dict[str, float]]]:
+    """Covariance by central differences of exact gradients; what is vague; flat directions.
+
+    A direction is flat where the data say less of it than the prior. Its length is then the
+    prior's, and the parameters that it moves are vague.
+    """
+    k, at = len(x), np.flatnonzero(free)
+    covariance, vague = np.zeros((k, k)), np.zeros(k, bool)
+    if not len(at):
+        return covariance, vague, []
+    nudges = _STEP * np.eye(k)[at]
+    slopes = np.asarray(loss_gradients(model)(np.concatenate([x + nudges, x - nudges]), design))
+    hessian = (slopes[: len(at)] - slopes[len(at) :])[:, at] / (2 * _STEP)
+    spread = np.asarray([p.spread for p in parameters])[at]
+    # In units of the prior's standard deviation a curvature of 1 is as much as the prior says.
+    scaled = np.nan_to_num(hessian + hessian.T) / 2 * np.outer(spread, spread)
+    scales, axes = np.linalg.eigh(scaled)
+    inverse = axes @ np.diag(1 / np.maximum(scales, 1)) @ axes.T
+    covariance[np.ix_(at, at)] = inverse * np.outer(spread, spread)
+    flat = axes[:, scales < 1]
+    vague[at] = np.square(flat).sum(axis=1) > 0.1
+    names = [parameters[i].name for i in at]
+    return covariance, vague, [dict(zip(names, axis, strict=True)) for axis in flat.T]
+
+
+def _warnings(
+    parameters: tuple[Parameter, ...],
+    low: np.ndarray,
+    stuck: np.ndarray,
+    silent: np.ndarray,
+    directions: list[dict[str, float]],
+) -> list[str]:
+    by_name = {p.name: p for p in parameters}
+    said = []
+    for p, is_low, is_stuck, is_silent in zip(parameters, low, stuck, silent, strict=True):
+        if is_silent:
+            said.append(f"{p.name} does not enter: it would take {p.from_data}")
+        elif is_stuck and not p.name.startswith("process_"):
+            bound = f"lower bound {p.low:g}" if is_low else f"upper bound {p.high:g}"
+            said.append(f"{p.name} is at its {bound}")
+    for direction in directions:
+        parts = sorted(
+            ((n, c) for n, c in direction.items() if abs(c) > 0.3), key=lambda part: -abs(part[1])
+        )
+        if not parts:
+            continue
+        what = " and ".join(n if c * parts[0][1] > 0 else f"(against it) {n}" for n, c in parts)
+        needed = ", ".join(dict.fromkeys(by_name[n].from_data for n, _ in parts))
+        said.append(f"not identified: {what}; it would take {needed}")
+    return said

@@ -1,0 +1,28 @@
+"""Models of whole experiments: what one generation does to the families of a trait, in every arm.
+
+A model is one class in a file here, found by listing this package. It says its parameters, shared
+by all arms, and one `step`, from the families of one generation (mean, V_W, V_B) to those expected
+next under a guidance scale. What the links from CFG scale to strength of selection are, is a choice
+of the model that fits compare.
+"""
+
+import importlib
+import pkgutil
+
+from analysis.models._base import LINKS, Link, Model, Parameter, Setting, Values
+
+__all__ = ["LINKS", "Link", "Model", "Parameter", "Setting", "Values", "every_model"]
+
+
+def every_model() -> dict[str, Model]:
+    """Return each model with each of its links, by name."""
+    for module in sorted(entry.name for entry in pkgutil.iter_modules(__path__)):
+        if not module.startswith("_"):
+            importlib.import_module(f"{__name__}.{module}")
+    made = [one for kind in _leaves(Model) for one in kind.variants()]
+    return {model.name: model for model in sorted(made, key=lambda model: model.name)}
+
+
+def _leaves(kind: type[Model]) -> list[type[Model]]:
+    below = [leaf for child in kind.__subclasses__() for leaf in _leaves(child)]
+    return below or [kind]

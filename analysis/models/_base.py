@@ -1,0 +1,153 @@
+"""What all models share: parameters, the setting of one generation, the verbs."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from qtm import Families
+
+Values = Mapping[str, Array]
+Link = Literal["exact", "linear", "log", "saturating"]
+LINKS: tuple[Link, ...] = ("linear", "log", "saturating")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter: its name, meaning with its unit, range and prior.
+
+    `domain` is "positive" (searched on a log scale), "share" (in (0, 1), on a logit scale) or
+    "real"; `low` and `high` bound the search, in the parameter's own units. The prior is normal on
+    the scale of the search, with median `typical` and standard deviation `spread`, cut off at the
+    bounds; maximum likelihood does without. `from_data` says which data would identify it.
+    """
+
+    name: str
+    meaning: str
+    domain: Literal["positive", "share", "real"]
+    low: float
+    high: float
+    typical: float
+    spread: float
+    from_data: str = "more generations or seeds"
+
+    def to_real(self, value: float) -> float:
+        """Map a value in the parameter's units to the scale it is searched on."""
+        match self.domain:
+            case "positive":
+                return float(np.log(value))
+            case "share":
+                return float(np.log(value) - np.log1p(-value))
+            case _:
+                return value
+
+    def from_real(self, x):
+        """Map from the scale of the search to the parameter's units."""
+        match self.domain:
+            case "positive":
+                return jnp.exp(x)
+            case "share":
+                return 1 / (1 + jnp.exp(-x))
+            case _:
+                return x
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Setting:
+    """What one generation of one arm is made under.
+
+    `base` are generation 0's families [D]; `scales` [L] is w at the noise levels of variance
+    `noise` [L, D]; `scale` the scale that stands for all of them where a model knows one number;
+    `dropped`, `real` and `mutation` [D] as in `Arm`; `direction` [D] is +1 or -1, where the mean of
+    a component moved in the data that a fit may see, and `trend` [3, D] the mean step of mean, ln V_W
+    and ln V_B there, of an arm that a fit may not see interpolated between CFG scales.
+    """
+
+    base: Families
+    scales: Array
+    noise: Array
+    scale: Array
+    dropped: Array
+    real: Array
+    mutation: Array
+    images: Array
+    families: Array
+    stochastic: Array
+    direction: Array
+    trend: Array
+
+
+@dataclass(frozen=True)
+class Model(ABC):
+    """A theory of collapse: how the families of one generation follow from those before.
+
+    `link` says how the CFG scale turns into strength of selection. All parameters are shared by all
+    arms. Sampling error and the process variance are not the model's but the likelihood's.
+    """
+
+    link: Link = "saturating"
+
+    # The name of the theory, its parameters but for those of the link, and the links to compare:
+    # none where the scale does not enter.
+    theory: ClassVar[str]
+    own: ClassVar[tuple[Parameter, ...]]
+    links: ClassVar[tuple[Link, ...]] = LINKS
+    # A naive theory is what others have to beat. Numbers that it takes from the data as they stand
+    # count as parameters: so many for each arm and component.
+    naive: ClassVar[bool] = False
+    taken: ClassVar[int] = 0
+
+    @abstractmethod
+    def step(self, values: Values, state: Families, setting: Setting) -> Families:
+        """Return the expected families that will be measured next."""
+
+    @classmethod
+    def variants(cls) -> "list[Model]":
+        """Return the model with each of its links."""
+        return [cls(link) for link in cls.links] if cls.links else [cls()]
+
+    @property
+    def name(self) -> str:
+        """The theory with its link."""
+        return f"{self.theory}, {self.link}" if len(self.links) > 1 else self.theory
+
+    @property
+    def parameters(self) -> tuple[Parameter, ...]:
+        """All parameters: the theory's own, and those of the link."""
+        if not self.links or self.link == "exact":
+            return self.own
+        return (*self.own, STRENGTH, *((SATURATION,) if self.link == "saturating" else ()))
+
+    def excess(self, values: Values, w: Array) -> Array:
+        """Strength of selection by a CFG scale: 0 at w = 1.
+
+        w - 1 (``exact``);  s (w - 1) (``linear``);  s ln w (``log``);
+        s (w - 1)/(1 + |w - 1|/c) (``saturating``, c the scale beyond 1 of half the ceiling s c).
+        """
+        match self.link:
+            case "exact":
+                return w - 1
+            case "linear":
+                return values["strength"] * (w - 1)
+            case "log":
+                return values["strength"] * jnp.log(jnp.maximum(w, 0.05))
+            case _:
+                beyond = w - 1
+                return values["strength"] * beyond / (1 + jnp.abs(beyond) / values["saturation"])
+
+
+STRENGTH = Parameter(
+    "strength", "strength of selection a unit of CFG scale, beside that of exact scores",
+    "positive", 1e-4, 20.0, 0.5, 1.0, "arms with CFG scales other than 1",
+)  # fmt: skip
+SATURATION = Parameter(
+    "saturation", "CFG scale beyond 1 at which half of the strongest selection is reached",
+    "positive", 0.05, 200.0, 3.0, 1.0, "arms with CFG scales of 5 and more",
+)  # fmt: skip
+

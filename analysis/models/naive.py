@@ -1,0 +1,42 @@
+"""The naive forecasts: what every theory has to beat."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import jax.numpy as jnp
+
+from analysis.models._base import Link, Model, Parameter, Setting, Values
+from qtm import Families
+
+
+@dataclass(frozen=True)
+class NoChange(Model):
+    """Tomorrow is as today."""
+
+    theory: ClassVar[str] = "no change"
+    own: ClassVar[tuple[Parameter, ...]] = ()
+    links: ClassVar[tuple[Link, ...]] = ()
+    naive: ClassVar[bool] = True
+
+    def step(self, values: Values, state: Families, setting: Setting) -> Families:
+        return state
+
+
+@dataclass(frozen=True)
+class LinearExtrapolation(Model):
+    """Every arm goes on as it went: mean, ln V_W and ln V_B change by their mean step so far.
+
+    Of an arm that was not seen the steps are interpolated between CFG scales.
+    """
+
+    theory: ClassVar[str] = "linear extrapolation"
+    own: ClassVar[tuple[Parameter, ...]] = ()
+    links: ClassVar[tuple[Link, ...]] = ()
+    naive: ClassVar[bool] = True
+    taken: ClassVar[int] = 3
+
+    def step(self, values: Values, state: Families, setting: Setting) -> Families:
+        mean, within, between = setting.trend
+        return Families(
+            state.mean + mean, state.within * jnp.exp(within), state.between * jnp.exp(between)
+        )

@@ -1,0 +1,65 @@
+"""Contact sheet: the same prompts and seeds down the generations, at each CFG scale."""
+
+from matplotlib.figure import Figure
+
+from empirical.records import Run
+from figures.pieces import show_mosaic, stored_images
+from figures.study import Study
+from figures.style import PAGE
+
+NUMBER = 1
+MADE_BY = "empirical/recipes/grid/embedded.toml, arm baseline, seed 0"
+CAPTION = (
+    "(a) Images of the same five prompts and seeds at each CFG scale, a row a generation; the first "
+    "row is the base model, before any finetuning. High scales swell the strokes until every digit "
+    "of a kind is the same, and then until none can be read; without guidance (CFG 1) digits thin "
+    "out and turn into each other. (b) What each generation learnt from: images of the generation "
+    "before it, real ones for the first; of the scales whose images are kept."
+)
+_PROMPTS = 5
+_TOGETHER = 30
+
+
+def draw(study: Study) -> Figure:
+    """Draw probes at every scale, and below them training sets where images are stored."""
+    first = {scale: runs[0] for scale, runs in study.scales().items()}
+    learnt = {scale: rows for scale, run in first.items() if (rows := _training_sets(run))}
+    rows = max(len(run.generations()) for run in first.values())
+    side = (PAGE - 0.5) / (_PROMPTS * len(first))
+    upper = side * rows
+    lower = upper * (rows - 1) / rows if learnt else 0.0
+    figure = Figure(figsize=(PAGE, upper + lower + (0.5 if learnt else 0.25)))
+    parts = figure.subfigures(2, 1, height_ratios=[upper + 0.25, lower + 0.25]) if learnt else [figure]
+
+    axes = parts[0].subplots(1, len(first), squeeze=False)[0]
+    for axis, (scale, run) in zip(axes, first.items(), strict=True):
+        probes = [generation.probes() for generation in run.generations()]
+        step = max(1, min(10, len(probes[0])) // _PROMPTS)
+        names = ["base", *map(str, range(1, len(probes)))]
+        chosen = [images[::step][:_PROMPTS] for images in probes]
+        show_mosaic(axis, chosen, names if axis is axes[0] else None)
+        axis.set_title(f"{'a   ' if axis is axes[0] else ''}CFG {scale:g}", loc="left")
+    axes[0].set_ylabel("generation")
+    if learnt:
+        axes = parts[1].subplots(1, len(learnt), squeeze=False)[0]
+        for axis, (scale, rows) in zip(axes, learnt.items(), strict=True):
+            count = _TOGETHER // len(learnt)
+            show_mosaic(
+                axis,
+                [images[:count] for images in rows],
+                [str(i + 1) for i in range(len(rows))] if axis is axes[0] else None,
+            )
+            letter = "b   " if axis is axes[0] else ""
+            axis.set_title(f"{letter}training sets at CFG {scale:g}", loc="left")
+        axes[0].set_ylabel("learnt by generation")
+    return figure
+
+
+def _training_sets(run: Run) -> list:
+    """Return images that each generation after generation 0 learnt from, none where they are not
+    stored. What is shown is right for training sets that are replaced in each generation."""
+    sets = [stored_images(generation, 10) for generation in run.generations()[:-1]]
+    if any(images is None for images in sets):
+        return []
+    whole = [stored_images(generation, _TOGETHER) for generation in run.generations()[:-1]]
+    return sets if any(images is None for images in whole) else whole

@@ -1,0 +1,160 @@
+"""Remedies: ReDiFine, its parts and others against the baseline, and what they cost."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from empirical.errors import UserError
+from empirical.records import Run
+from figures.pieces import draw_curve, generations_below, legend_under, letters, plain_logarithm
+from figures.study import SCALE, Study
+from figures.style import PAGE, REMEDIES, scale_look
+
+NUMBER = 7
+MADE_BY = (
+    "empirical/recipes/grid/embedded.toml, arms baseline, condition_drop, decay, decay_rate, "
+    "redifine, redifine_rate, redifine_scale, real_data, interval, generation_decay, cads, apg, "
+    "latent_noise, filter"
+)
+CAPTION = (
+    "Remedies at the scale that harms most; means over seeds, with bands where there are several. (a) "
+    "Ablation: condition drop alone, the decaying scale alone (rate 2), and both, which is ReDiFine. "
+    "(b) Other remedies. (c) How the end depends on the rate of decay: filled marks with condition "
+    "drop, open ones without; the dashes at the right are constant scales. (d) How it depends on the "
+    "scale that the decay starts from. (e) The price: Fréchet distance at generation 1, before "
+    "anything could accumulate, against that at the end; left and down is better, marks as in a and "
+    "b, numbers are rates of decay of ReDiFine. At rate 2 the parts and both delay the loss and do "
+    "not stop it. Fast decay ends far better, because it weakens guidance as a whole: a constant "
+    "scale of 1.25 costs less and ends lower than every rate tried. Only guidance that decays over "
+    "generations turns a chain round."
+)
+RULE, RATE, DROP = "generate.guidance.rule", "generate.guidance.rate", "finetune.condition_drop"
+_DECAY = {RULE: "decay", "generate.guidance.floor": 1.0, "generate.guidance.shape": "exponential"}
+_DROPPED = {DROP: 0.2}
+_REAL = {"finetune.training_set": "mix", "finetune.real_fraction": 0.5}
+
+
+def arms(study: Study) -> dict[str, list[Run]]:
+    """Return the runs of each remedy that differ from the baseline in nothing else."""
+    guidance = [key for one in study.settings.values() for key in one if _of_a_rule(key)]
+    settings: dict[str, tuple[dict[str, Any], Sequence[str]]] = {
+        "baseline": ({}, ()),
+        "condition_drop": (_DROPPED, ()),
+        "decay": ({**_DECAY, RATE: 2.0}, ()),
+        "redifine": ({**_DECAY, RATE: 2.0, **_DROPPED}, ()),
+        "real_data": (_REAL, ()),
+        **{rule: ({RULE: rule}, guidance) for rule in ("interval", "generation_decay", "cads", "apg")},
+        **{
+            name: ({"remedy.name": name}, [k for k in study.common if k.startswith("remedy.")])
+            for name in ("latent_noise", "filter")
+        },
+    }
+    found = {name: study.find(wanted, free) for name, (wanted, free) in settings.items()}
+    return {name: runs for name, runs in found.items() if runs}
+
+
+def draw(study: Study) -> Figure:
+    """Draw curves of all remedies, and the dependence of ReDiFine on its numbers."""
+    found = arms(study)
+    if "baseline" not in found or len(found) < 2:
+        raise UserError("the runs hold no remedy beside a baseline that is like it in all else")
+    figure = Figure(figsize=(PAGE, 5.4))
+    above, below = figure.subfigures(2, 1, height_ratios=[1.3, 1])
+    first, second = above.subplots(1, 2, sharey=True)
+    parts = ["baseline", "condition_drop", "decay", "redifine"]
+    _curves(first, study, {name: found[name] for name in parts if name in found})
+    rest = {name: runs for name, runs in found.items() if name not in parts[1:]}
+    _curves(second, study, rest)
+    first.set(title="ReDiFine and its parts", ylabel="Fréchet distance")
+    second.set(title="other remedies")
+    third, fourth, fifth = below.subplots(1, 3)
+    _rates(third, study)
+    _starts(fourth, study)
+    _price(fifth, study, found)
+    letters([first, second, third, fourth, fifth])
+    return figure
+
+
+def _curves(axis: Axes, study: Study, found: Mapping[str, Sequence[Run]]) -> None:
+    for name, runs in found.items():
+        draw_curve(axis, study.measured(runs, "frechet"), REMEDIES[name])
+    axis.set_yscale("log")
+    plain_logarithm(axis.yaxis, [3, 10, 30, 100, 300])
+    generations_below(axis)
+    legend_under(axis, 2 if len(found) < 5 else 3)
+
+
+def rates(study: Study, dropped: bool) -> dict[float, list[Run]]:
+    """Return decaying guidance by its rate, with or without condition drop."""
+    wanted = {**_DECAY, **(_DROPPED if dropped else {})}
+    return {rate: runs for rate, runs in study.along(RATE, wanted).items() if rate is not None}
+
+
+def _rates(axis: Axes, study: Study) -> None:
+    for dropped, name in ((True, "redifine"), (False, "decay")):
+        look = REMEDIES[name]
+        by_rate = {rate: study.measured(runs, "frechet") for rate, runs in rates(study, dropped).items()}
+        for rate, curve in by_rate.items():
+            axis.plot([rate] * len(curve.last), curve.last, look.marker, color=look.colour,
+                      markerfacecolor=look.colour if dropped else "white")  # fmt: skip
+        axis.plot(list(by_rate), [c.last.mean() for c in by_rate.values()], "-", color=look.colour,
+                  linewidth=0.8, zorder=1.5)  # fmt: skip
+    for scale, runs in study.scales().items():
+        end = study.measured(runs, "frechet").last.mean()
+        look = scale_look(scale)
+        axis.axhline(end, 0.94, 1, color=look.colour, linewidth=1.5)
+        axis.annotate(f"{scale:g}", (1.02, end), xycoords=("axes fraction", "data"), fontsize=6,
+                      va="center")  # fmt: skip
+    axis.set(xscale="log", yscale="log", xlabel="rate of decay", title="rate")
+    axis.set_ylabel("Fréchet distance, last generation")
+    plain_logarithm(axis.xaxis, [1, 2, 5, 10, 15])
+    plain_logarithm(axis.yaxis, [10, 30, 100, 300])
+    axis.set_xlim(0.85, 24)
+
+
+def _starts(axis: Axes, study: Study) -> None:
+    plain = {s: study.measured(r, "frechet").last for s, r in study.scales().items()}
+    axis.plot(list(plain), [ends.mean() for ends in plain.values()], "-", color="black",
+              label="baseline")  # fmt: skip
+    look = REMEDIES["redifine"]
+    found = study.along(SCALE, {**_DECAY, RATE: 2.0, **_DROPPED})
+    for scale, runs in found.items():
+        ends = study.measured(runs, "frechet").last
+        axis.plot([scale] * len(ends), ends, look.marker, color=look.colour)
+    ends = [study.measured(runs, "frechet").last.mean() for runs in found.values()]
+    axis.plot(list(found), ends, "-", color=look.colour, linewidth=0.8, label="ReDiFine, rate 2")
+    axis.set(xscale="log", yscale="log", xlabel="CFG scale at the start", title="scale")
+    plain_logarithm(axis.xaxis, [1, 2.5, 5, 7.5, 15])
+    plain_logarithm(axis.yaxis, [10, 30, 100, 300])
+    axis.legend(loc="lower right")
+
+
+def _price(axis: Axes, study: Study, found: Mapping[str, Sequence[Run]]) -> None:
+    shown = {name: study.measured(runs, "frechet").mean for name, runs in found.items()}
+    for name, values in shown.items():
+        look = REMEDIES[name]
+        axis.plot([values[1]], [values[-1]], look.marker, color=look.colour, markersize=5)
+    for rate, runs in rates(study, True).items():
+        values = study.measured(runs, "frechet").mean
+        look = REMEDIES["redifine"]
+        axis.plot([values[1]], [values[-1]], look.marker, color=look.colour, markersize=5)
+        axis.annotate(f"{rate:g}", (values[1], values[-1]), (4, -2), textcoords="offset points",
+                      fontsize=6, va="top")  # fmt: skip
+    line = {s: study.measured(r, "frechet").mean for s, r in study.scales().items()}
+    axis.plot([v[1] for v in line.values()], [v[-1] for v in line.values()], ":", color="0.4",
+              linewidth=0.9, zorder=1)  # fmt: skip
+    handle = Line2D([], [], linestyle=":", color="0.4", label="constant scales")
+    axis.legend(handles=[handle], loc="upper left")
+    axis.set(xscale="log", yscale="log", title="price", xlabel="Fréchet distance, generation 1")
+    plain_logarithm(axis.xaxis, [5, 10, 20, 30])
+    plain_logarithm(axis.yaxis, [10, 30, 100, 300])
+    low, high = np.min([v[1] for v in shown.values()]), np.max([v[1] for v in shown.values()])
+    axis.set_xlim(min(low * 0.6, 5), high * 1.3)
+
+
+def _of_a_rule(key: str) -> bool:
+    return key.startswith("generate.guidance.") and key not in (RULE, SCALE)

@@ -1,0 +1,113 @@
+"""What several figures draw alike: curves with bands, letters of panels, sheets of images."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+
+from empirical.records import Generation
+from figures.style import Look
+from figures.study import Curve
+
+
+def draw_curve(axis: Axes, curve: Curve, look: Look, **changes) -> None:
+    """Draw the mean over runs with a band from the lowest to the highest, where there are two."""
+    settings = {**look.settings(), **changes}
+    axis.plot(curve.generations, curve.mean, **settings)
+    if len(curve.each) == 1:
+        return
+    axis.fill_between(
+        curve.generations,
+        curve.low,
+        curve.high,
+        color=settings["color"],
+        alpha=0.15,
+        linewidth=0,
+        zorder=1.5,
+    )
+
+
+def generations_below(axis: Axes) -> None:
+    """Name the horizontal axis, with whole numbers on it."""
+    axis.set_xlabel("generation")
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def plain_logarithm(axis, ticks: Sequence[float]) -> None:
+    """Put plain numbers on a logarithmic axis (`xaxis` or `yaxis`), at these places."""
+    axis.set_major_locator(_fixed(ticks))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(_fixed([]))
+
+
+def _fixed(ticks: Sequence[float]):
+    from matplotlib.ticker import FixedLocator
+
+    return FixedLocator(list(ticks))
+
+
+def letters(axes: Iterable[Axes]) -> None:
+    """Put a, b, c, ... before the titles of panels."""
+    for letter, axis in zip("abcdefghijkl", axes, strict=False):
+        title = axis.get_title()
+        axis.set_title(f"{letter}   {title}" if title else letter, loc="left")
+        if title:
+            axis.set_title("")
+
+
+def legend_below(figure: Figure, looks: Sequence[Look], columns: int | None = None) -> None:
+    """Put one legend for all panels below them."""
+    handles = [Line2D([], [], **look.settings()) for look in looks]
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns or len(looks))
+
+
+def legend_under(axis: Axes, columns: int) -> None:
+    """Put the legend of one panel below it."""
+    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=columns)
+
+
+def mosaic(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Put rows of images [n, height, width, channels] below each other, white between them."""
+    strips = []
+    for images in rows:
+        step = max(1, images.shape[1] // 96)
+        small = images[:, ::step, ::step]
+        margin = max(1, small.shape[1] // 32)
+        padded = np.pad(small, ((0, 0), (0, margin), (0, margin), (0, 0)), constant_values=255)
+        strips.append(np.concatenate(list(padded), axis=1))
+    whole = np.concatenate(strips)
+    return whole[..., 0] if whole.shape[-1] == 1 else whole
+
+
+def show_mosaic(axis: Axes, rows: Sequence[np.ndarray], names: Sequence[str] | None) -> None:
+    """Draw rows of images, with the names of the rows at the left unless they are None."""
+    pixels = mosaic(rows)
+    axis.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="equal")
+    side = pixels.shape[0] / len(rows)
+    axis.set_xticks([])
+    axis.set_yticks([] if names is None else (np.arange(len(rows)) + 0.5) * side, names or [])
+    axis.tick_params(length=0)
+    axis.grid(False)
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+
+
+def stored_images(generation: Generation, count: int) -> np.ndarray | None:
+    """Return images of a generation, prompts in turn; None where fewer than `count` are stored."""
+    rows = generation.metadata()
+    stored = {path.name for path in (generation.folder / "images").glob("*.png")}
+    members: dict[str, list[int]] = {}
+    for index, row in enumerate(rows):
+        if row["file_name"] in stored:
+            members.setdefault(row["text"], []).append(index)
+    turns = [
+        indices[place]
+        for place in range(max(map(len, members.values()), default=0))
+        for indices in members.values()
+        if place < len(indices)
+    ]
+    return generation.images(turns[:count]) if len(turns) >= count else None

@@ -4,7 +4,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 RUN := $(VENV)/bin
 
-.PHONY: demo test install bench lint types clean
+.PHONY: demo test install bench trials lint types clean
 
 demo: install
 	$(RUN)/qtm demo
@@ -26,6 +26,10 @@ $(STAMP): pyproject.toml constraints.txt
 bench: install
 	$(RUN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(RUN)/pytest tests/benchmarks --benchmark-only --benchmark-group-by=group --benchmark-columns=min,median,rounds -o addopts=
+
+trials: install
+	$(RUN)/python tests/trials/kill_nine.py
+	$(RUN)/python tests/trials/stable_diffusion.py --batch 1 --checkpointing
 
 lint: install
 	$(RUN)/ruff check --fix .

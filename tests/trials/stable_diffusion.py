@@ -1,6 +1,6 @@
 """One generation at the size of Stable Diffusion 1.5, with random weights: time and memory.
 
-    python tests/benchmarks/stable_diffusion.py [--images 2] [--steps 2] [--folder DIR]
+    python tests/trials/stable_diffusion.py [--images 2] [--steps 2] [--folder DIR]
 
 Weights are drawn, not loaded, so nothing is downloaded and no picture is worth a look: what is
 measured is that a chain of this size runs, how long it takes, and what it needs.
@@ -40,7 +40,7 @@ def main() -> None:
         for i in range(asked.images):
             pixels = np.random.default_rng(i).integers(0, 256, (512, 512, 3), dtype=np.uint8)
             files.write_image(photos / f"{i}.png", pixels)
-            files.write_text(photos / f"{i}.txt", f"a handwritten digit {'two six'.split()[i % 2]}")
+            files.write_text(photos / f"{i}.txt", f"a handwritten digit {['two', 'six'][i % 2]}")
         table = recipe.parse(
             {
                 "generations": 1,

@@ -1,6 +1,7 @@
 """Measuring a generation: every trait of its images, and what is said of it as a whole."""
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from empirical import files, metrics
 from empirical.generator import Generator
@@ -25,6 +26,18 @@ def measure(
     components of the latents where there is no classifier: with generation 0, with the generation
     before, and with held-out real images, where there are any.
     """
+    # Sums over several threads differ in their last bits from those over one.
+    with threadpool_limits(1, user_api="blas"):
+        _measure(generator, chain, generation, reference, seed)
+
+
+def _measure(
+    generator: Generator,
+    chain: Run,
+    generation: Generation,
+    reference: np.ndarray | None,
+    seed: int,
+) -> None:
     initial = chain.generation(0)
     view = View(
         generation.images(),

@@ -1,13 +1,16 @@
-"""What a figure is drawn from: runs, and the theories that were fitted to them."""
+"""What a report is drawn from: any runs, and the theories that were fitted to them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import pandas as pd
-
 from analysis.compare import Comparison
 from empirical.records import Run
+from figures.study import Study
+from figures.style import Look, scale_look
+
+_COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
+_LINES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 
 
 @dataclass(frozen=True)
@@ -18,20 +21,33 @@ class Evidence:
     comparisons: dict[tuple[str, str], Comparison] = field(default_factory=dict)
 
     @cached_property
-    def moments(self) -> pd.DataFrame:
-        """Moments of all runs, with the column `run`, averaged over a trait's components."""
-        frames = []
-        for run in self.runs:
-            table = run.moments().drop(columns="component")
-            mean = table.groupby(["generation", "feature"], as_index=False).mean()
-            frames.append(mean.assign(run=run.name))
-        return pd.concat(frames, ignore_index=True)
+    def study(self) -> Study:
+        """The tables of all runs."""
+        return Study(self.runs)
 
     @cached_property
-    def metrics(self) -> pd.DataFrame:
-        """Metrics of all runs, with the column `run`."""
-        frames = [run.metrics().assign(run=run.name) for run in self.runs]
-        return pd.concat(frames, ignore_index=True)
+    def looks(self) -> dict[str, Look]:
+        """How each run looks in every figure, by its name: the ramp of scales where the runs differ
+        in nothing but a constant scale, else colours, markers and lines in turn."""
+        scales = [_scale(run) for run in self.runs]
+        if None not in scales and len(set(scales)) == len(scales):
+            looks = [scale_look(scale) for scale in scales if scale is not None]
+        else:
+            count = len(_COLOURS)
+            looks = [
+                Look("", _COLOURS[i % count], _MARKERS[i % count], _LINES[i // count % len(_LINES)])
+                for i in range(len(self.runs))
+            ]
+        return {
+            run.name: Look(legend_of(run), look.colour, look.marker, look.line)
+            for run, look in zip(self.runs, looks, strict=True)
+        }
+
+
+def _scale(run: Run) -> float | None:
+    """The scale of a run that has nothing else to its description."""
+    rule = run.recipe.settled().generate.guidance
+    return rule.scale if describe(run) == f"CFG {getattr(rule, 'scale', 0):g}" else None
 
 
 def legend_of(run: Run) -> str:
@@ -61,12 +77,3 @@ def describe(run: Run) -> str:
     if recipe.remedy is not None and recipe.remedy.name in ("latent_noise", "filter"):
         words.append(recipe.remedy.name.replace("_", " "))
     return ", ".join(words)
-
-
-def palette(runs: Sequence[Run]) -> dict[str, tuple[float, float, float]]:
-    """Give every run its colour, the same in all figures."""
-    import seaborn
-
-    names = [run.name for run in runs]
-    colours = seaborn.color_palette("colorblind", len(names))
-    return dict(zip(names, colours, strict=True))

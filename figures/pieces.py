@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
 from empirical.records import Generation
 from figures.style import Look
@@ -38,16 +38,10 @@ def generations_below(axis: Axes) -> None:
 
 def plain_logarithm(axis, ticks: Sequence[float]) -> None:
     """Put plain numbers on a logarithmic axis (`xaxis` or `yaxis`), at these places."""
-    axis.set_major_locator(_fixed(ticks))
+    axis.set_major_locator(FixedLocator(list(ticks)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
-    axis.set_minor_locator(_fixed([]))
-
-
-def _fixed(ticks: Sequence[float]):
-    from matplotlib.ticker import FixedLocator
-
-    return FixedLocator(list(ticks))
+    axis.set_minor_locator(FixedLocator([]))
 
 
 def letters(axes: Iterable[Axes]) -> None:
@@ -59,15 +53,10 @@ def letters(axes: Iterable[Axes]) -> None:
             axis.set_title("")
 
 
-def legend_below(figure: Figure, looks: Sequence[Look], columns: int | None = None) -> None:
+def legend_below(figure: Figure | SubFigure, looks: Sequence[Look], columns: int | None = None) -> None:
     """Put one legend for all panels below them."""
     handles = [Line2D([], [], **look.settings()) for look in looks]
     figure.legend(handles=handles, loc="outside lower center", ncols=columns or len(looks))
-
-
-def legend_under(axis: Axes, columns: int) -> None:
-    """Put the legend of one panel below it."""
-    axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=columns)
 
 
 def mosaic(rows: Sequence[np.ndarray]) -> np.ndarray:

@@ -1,7 +1,6 @@
 """The report: one self-contained HTML file about a few runs."""
 
 import base64
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,10 +15,10 @@ from analysis.series import series
 from empirical import files
 from empirical.errors import UserError
 from empirical.records import Run
+from figures import style
 from figures.evidence import Evidence, describe
 from figures.plots import every_plot
-
-STYLE = Path(__file__).parent / "diffusion_qtm.mplstyle"
+from figures.write import render
 
 # Which traits a report fits: label -> (trait, components or None for all).
 TRAITS: Mapping[str, tuple[str, Sequence[int] | None]] = {
@@ -56,17 +55,26 @@ def write(
     """Draw every figure and write the report, atomically."""
     evidence = Evidence(tuple(runs), dict(comparisons))
     plots = []
-    with plt.style.context(STYLE):
+    with plt.style.context(style.FILE):
         for name, module in every_plot().items():
             figure = module.draw(evidence)
             if figure is not None:
-                heading = (module.__doc__ or name).strip().rstrip(".")
-                plots.append({"title": heading, "caption": module.CAPTION, "png": _png(figure)})
+                heading = (module.__doc__ or name).strip().splitlines()[0].rstrip(".")
+                plots.append(
+                    {
+                        "title": heading,
+                        "caption": module.CAPTION,
+                        "name": name.replace("_", "-"),
+                        "picture": _picture(figure),
+                        "wide": module.WIDE,
+                    }
+                )
     environment = Environment(loader=PackageLoader("figures"), autoescape=True)
     html = environment.get_template("report.html.j2").render(
         title=title,
         subtitle=_subtitle(runs),
         summary=[_summary(run) for run in runs],
+        warnings=warnings_of(evidence),
         plots=plots,
         fits=_rows(evidence),
         recipes=[_made(run) for run in runs],
@@ -74,10 +82,35 @@ def write(
     files.write_text(path, html)
 
 
-def _png(figure: Figure) -> str:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return base64.b64encode(buffer.getvalue()).decode()
+def warnings_of(evidence: Evidence) -> list[dict[str, str]]:
+    """Return what a reader must know before trusting the numbers: of which run, and what."""
+    said = []
+    for run in evidence.runs:
+        generations, wanted = run.generations(), run.recipe.generations
+        if len(generations) <= wanted:
+            done = len(generations) - 1
+            said.append((run.name, f"{done} of {wanted} generations are done"))
+        cautions = {
+            f"{row['measure']}: {row['caution']}"
+            for generation in generations
+            for row in generation.metrics().get("measures", [])
+            if row["caution"]
+        }
+        said += [(run.name, caution) for caution in sorted(cautions)]
+    for (run, label), comparison in evidence.comparisons.items():
+        if not comparison.beats_no_change:
+            said.append((run, f"{label}: no theory predicts better than the forecast of no change"))
+        best = comparison.best.fit
+        said += [(run, f"{label}, {best.theory.name}: {text}") for text in best.warnings]
+    return [{"run": run, "text": text} for run, text in said]
+
+
+def _picture(figure: Figure) -> str:
+    """Return a figure as the address of an image: as points where it is made of points."""
+    points = any(axis.images for axis in figure.axes)
+    kind, media = ("png", "png") if points else ("svg", "svg+xml")
+    content = render(figure, kind)
+    return f"data:image/{media};base64,{base64.b64encode(content).decode()}"
 
 
 def _subtitle(runs: Sequence[Run]) -> str:

@@ -45,8 +45,9 @@ class Look:
 REMEDIES: Mapping[str, Look] = {
     "baseline": Look("baseline", "#000000", "P", "-"),
     "condition_drop": Look("condition drop", "#E69F00", "v", (0, (4, 1.5))),
-    "decay": Look("decaying scale", "#56B4E9", "s", (0, (1, 1))),
-    "redifine": Look("ReDiFine (both)", "#D55E00", "o", "-"),
+    "decay": Look("decay, rate 15", "#56B4E9", "s", (0, (1, 1))),
+    "redifine": Look("ReDiFine, rate 15", "#D55E00", "o", "-"),
+    "redifine_slow": Look("ReDiFine, rate 2", "#D55E00", "", (0, (2, 1))),
     "real_data": Look("half real data", "#009E73", "D", (0, (5, 1, 1, 1))),
     "interval": Look("guidance interval", "#0072B2", "^", "-"),
     "generation_decay": Look("decay over generations", "#882255", "X", "-"),

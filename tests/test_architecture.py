@@ -15,7 +15,7 @@ ALLOWED = {
     "qtm": set(),
     "empirical": set(),
     "analysis": {"qtm", "empirical"},
-    "figures": {"analysis", "empirical"},
+    "figures": {"analysis", "empirical", "qtm"},
 }
 RECORDS = {"empirical.records", "empirical.errors", "empirical.files"}
 

@@ -56,13 +56,15 @@ def shares(study: Study, scale: float) -> dict[float, list[Run]]:
 def draw(study: Study) -> Figure:
     """Draw curves of every kind of training set, and the end against the share of real images."""
     strong = study.common[SCALE]
-    scales = [s for s in (strong, 1.0) if len(arms(study, s)) > 1]
+    scales = [s for s in dict.fromkeys((strong, 1.0)) if len(arms(study, s)) > 1]
     if not scales:
         raise UserError("none of the runs differ in what their generations learn from")
     figure = Figure(figsize=(PAGE, 4.3))
     axes = figure.subplots(2, 2)
     drawn: dict[str, list[Run]] = {}
-    for axis, scale in zip(axes[0], dict.fromkeys([*scales, strong]), strict=False):
+    for axis in axes[0, len(scales) :]:
+        axis.set_axis_off()
+    for axis, scale in zip(axes[0], scales, strict=False):
         found = arms(study, scale)
         drawn.update(found)
         for name, runs in found.items():
@@ -78,7 +80,7 @@ def draw(study: Study) -> Figure:
     axes[1, 1].set(title="diversity", ylabel="recall, last generation", ylim=(-0.02, 1))
     plain_logarithm(axes[1, 0].yaxis, [3, 10, 30, 100, 300])
     axes[1, 0].legend(loc="upper right")
-    letters(axes.flat)
+    letters(axis for axis in axes.flat if axis.axison)
     legend_below(figure, [look for name, look in _LOOKS.items() if name in drawn])
     return figure
 

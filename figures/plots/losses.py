@@ -2,9 +2,11 @@
 
 from matplotlib.figure import Figure
 
-from figures.evidence import Evidence, palette
+from figures.evidence import Evidence
+from figures.style import COLUMN, PAGE
 
 ORDER = 40
+WIDE = True
 CAPTION = (
     "Finetuning loss of every generation, a running mean over a tenth of the steps; later "
     "generations are darker. A chain that collapses gets easier to learn."
@@ -16,17 +18,22 @@ def draw(evidence: Evidence) -> Figure | None:
     runs = [run for run in evidence.runs if len(run.generations()) > 1]
     if not runs:
         return None
-    figure = Figure(figsize=(3.0 * len(runs), 2.6))
-    colours = palette(evidence.runs)
-    axes = figure.subplots(1, len(runs), squeeze=False, sharey=True)[0]
-    for axis, run in zip(axes, runs, strict=True):
+    columns = min(4, len(runs))
+    rows = -(-len(runs) // columns)
+    figure = Figure(figsize=(PAGE if columns > 1 else COLUMN, 1.9 * rows))
+    axes = figure.subplots(rows, columns, squeeze=False, sharey=True)
+    for axis in axes.flat[len(runs) :]:
+        axis.set_axis_off()
+    for axis, run in zip(axes.flat, runs, strict=False):
         later = run.generations()[1:]
+        colour = evidence.looks[run.name].colour
         for generation in later:
             loss = generation.loss()
             smooth = loss["loss"].rolling(max(1, len(loss) // 10), min_periods=1).mean()
             shade = 0.25 + 0.75 * generation.number / len(later)
-            axis.plot(loss["step"], smooth, color=colours[run.name], alpha=shade, linewidth=1.1)
+            axis.plot(loss["step"], smooth, color=colour, alpha=shade, linewidth=0.9)
         axis.set_title(run.name)
         axis.set_xlabel("step")
-    axes[0].set_ylabel("loss")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("loss")
     return figure

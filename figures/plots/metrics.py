@@ -1,37 +1,67 @@
-"""Accuracy, Fréchet distance and diversity down the generations."""
+"""Quality and diversity down the generations."""
 
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from figures.evidence import Evidence, palette
+from empirical.errors import UserError
+from figures.evidence import Evidence
+from figures.pieces import draw_curve, generations_below, legend_below
+from figures.style import PAGE
 
 ORDER = 25
+WIDE = True
 CAPTION = (
-    "The share of images that the classifier recognises as their prompt, the squared Fréchet "
-    "distance to real images (lower is closer; its floor depends on the number of images), and the "
-    "mean distance between two images of one prompt (diversity). The title names the features, and "
-    "what the distance is taken to; runs that were measured differently are left out."
+    "Quality: the share of images that the classifier recognises as their prompt, the squared Fréchet "
+    "distance to real images (lower is closer; its floor, the value of generation 0, depends on the "
+    "number of images), and precision, the share of images that lie among real ones. Diversity: recall, "
+    "the share of real images that lie among those drawn; the Vendi score, an effective number of "
+    "images; and the mean distance of two images of one prompt. Error bars: 95 % intervals. The "
+    "distances of runs that were measured in other features cannot be compared."
 )
-_TITLES = {"accuracy": "recognised", "frechet": "Fréchet distance", "diversity": "diversity"}
+_TITLES = {
+    "accuracy": "recognised",
+    "frechet": "Fréchet distance",
+    "precision": "precision",
+    "recall": "recall",
+    "vendi": "Vendi score",
+    "diversity": "diversity",
+}
 
 
-def draw(evidence: Evidence) -> Figure:
-    """Draw each metric that was measured, all runs in one panel."""
-    table = evidence.metrics
-    how = ["features", "reference"]
-    table = table[(table[how] == table[how].iloc[0]).all(axis=1)]
-    features, reference = table[how].iloc[0]
-    shown = [name for name in _TITLES if table[name].notna().any()]
-    figure = Figure(figsize=(3.2 * len(shown), 2.8))
-    colours = palette(evidence.runs)
-    for axis, name in zip(figure.subplots(1, len(shown), squeeze=False)[0], shown, strict=True):
-        for run in evidence.runs:
-            rows = table[table["run"] == run.name]
-            axis.plot(rows["generation"], rows[name], "o-", color=colours[run.name], label=run.name)
+def draw(evidence: Evidence) -> Figure | None:
+    """Draw each measure that was taken, all runs in one panel."""
+    study = evidence.study
+    found = {name: _curves(evidence, name) for name in _TITLES}
+    found = {name: curves for name, curves in found.items() if curves}
+    if not found:
+        return None
+    rows = -(-len(found) // 3)
+    figure = Figure(figsize=(PAGE, 1.95 * rows + 0.2 + 0.16 * len(evidence.runs) / 2))
+    axes = figure.subplots(rows, min(3, len(found)), squeeze=False)
+    for axis in axes.flat[len(found) :]:
+        axis.set_axis_off()
+    for axis, (name, curves) in zip(axes.flat, found.items(), strict=False):
+        for run, curve in curves.items():
+            look = evidence.looks[run]
+            draw_curve(axis, curve, look)
+            reach = [(curve.mean - curve.low).clip(0), (curve.high - curve.mean).clip(0)]
+            axis.errorbar(
+                curve.generations, curve.mean, reach, fmt="none", ecolor=look.colour, elinewidth=0.5
+            )
         axis.set_ylim(bottom=0)
         axis.set_title(_TITLES[name])
-        axis.set_xlabel("generation")
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    figure.axes[0].legend()
-    figure.suptitle(f"in features of {features}, beside {reference}", fontsize=8)
+        generations_below(axis)
+    legend_below(figure, list(evidence.looks.values()), 1 if len(study.runs) < 3 else 2)
+    how = {(m["features"], m["reference"]) for m in (r.generation(0).metrics() for r in study.runs)}
+    said = "; ".join(f"in features of {features}, beside {ref}" for features, ref in sorted(how))
+    figure.suptitle(said, fontsize=6.5)
     return figure
+
+
+def _curves(evidence: Evidence, measure: str) -> dict:
+    curves = {}
+    for run in evidence.runs:
+        try:
+            curves[run.name] = evidence.study.measured([run], measure)
+        except UserError:
+            continue  # this run was not measured so
+    return curves

@@ -2,12 +2,14 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from analysis.fit import one_step, trajectory
-from figures.evidence import Evidence, legend_of, palette
+from figures.evidence import Evidence
+from figures.pieces import legend_below
+from figures.style import PAGE, Look
 
 ORDER = 30
+WIDE = True
 CAPTION = (
     "Points: measured, with one standard error of sampling. Crosses: what one theory, the best "
     "at predicting the held-out last generation (open point), expected of each generation from "
@@ -23,26 +25,25 @@ def draw(evidence: Evidence) -> Figure | None:
     traits = list(dict.fromkeys(trait for _, trait in evidence.comparisons))
     if not traits:
         return None
-    figure = Figure(figsize=(2.9 * len(traits) + 0.6, 7.4))
+    figure = Figure(figsize=(PAGE, 5.2 + 0.16 * len(evidence.runs) / 2))
     axes = figure.subplots(3, len(traits), squeeze=False, sharex=True)
-    colours = palette(evidence.runs)
     for column, trait in enumerate(traits):
         for run in evidence.runs:
             comparison = evidence.comparisons.get((run.name, trait))
             if comparison is not None:
-                _draw_one(axes[:, column], comparison, colours[run.name])
+                _draw_one(axes[:, column], comparison, evidence.looks[run.name])
         axes[0, column].set_title(trait)
         axes[2, column].set_xlabel("generation")
         for row in (1, 2):
             axes[row, column].set_ylim(bottom=0)
     for row, label in enumerate(("mean", "within prompts, $V_W$", "between prompts, $V_B$")):
         axes[row, 0].set_ylabel(label)
-    handles = [Line2D([], [], color=colours[r.name], label=legend_of(r)) for r in evidence.runs]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    legend_below(figure, list(evidence.looks.values()), 1 if len(evidence.runs) < 3 else 2)
     return figure
 
 
-def _draw_one(axes: np.ndarray, comparison, colour) -> None:
+def _draw_one(axes: np.ndarray, comparison, look: Look) -> None:
+    colour, mark = look.colour, look.marker
     s = comparison.series
     generations = np.arange(s.generations + 1)
     images, families = s.sizes.sum(), len(s.sizes)
@@ -68,9 +69,9 @@ def _draw_one(axes: np.ndarray, comparison, colour) -> None:
         # The mean over components, and its error if these are independent.
         z = values.mean(axis=1)
         e = np.sqrt(np.square(error).sum(axis=1)) / values.shape[1]
-        axis.errorbar(generations[:-1], z[:-1], e[:-1], fmt="o", color=colour, elinewidth=0.8)
+        axis.errorbar(generations[:-1], z[:-1], e[:-1], fmt=mark, color=colour, elinewidth=0.8)
         axis.errorbar(
-            generations[-1:], z[-1:], e[-1:], fmt="o", color=colour, mfc="white", elinewidth=0.8
+            generations[-1:], z[-1:], e[-1:], fmt=mark, color=colour, mfc="white", elinewidth=0.8
         )
         axis.plot(generations, line.mean(axis=1), style, color=colour, linewidth=1.2, alpha=0.9)
-        axis.plot(generations[1:], next_one.mean(axis=1), "x", color=colour, markersize=6)
+        axis.plot(generations[1:], next_one.mean(axis=1), "x", color=colour, markersize=4)

@@ -1,0 +1,109 @@
+"""Phase diagram: CFG scale and inheritance, what is lost where, and where real chains are."""
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from empirical.records import Run
+from figures.pieces import letters, plain_logarithm
+from figures.study import Study
+from figures.style import PAGE, scale_look
+from qtm import family
+
+NUMBER = 6
+MADE_BY = (
+    "qtm.neutral_scale and qtm.response, with V_W and V_B of generation 0; marks are generation 1 of "
+    "empirical/recipes/grid/embedded.toml, arm baseline"
+)
+CAPTION = (
+    "(a) The family model: how fast the variance between prompts grows (red: prompts drift apart and "
+    "saturate) or is lost (blue: prompts dissolve into each other) in one generation, by CFG scale and "
+    "heritability; on the white line, the neutral guidance, it stays. Vertical lines: scales at which "
+    "a generation loses a tenth, a third and two thirds of the variance within prompts. Each mark is a "
+    "measured chain, a seed each, placed by what its first generation did to both variances: the scale "
+    "is the one that explains V_W, the heritability the one that then explains V_B. (b) That scale "
+    "against the one in the recipe: the dashed line is what the law for Gaussians says. A trained "
+    "network selects as a much weaker scale would, the more so the higher it is; the neutral guidance "
+    "lies between 1 and 1.25."
+)
+_LOSSES = (0.1, 1 / 3, 2 / 3)
+
+
+def draw(study: Study) -> Figure:
+    """Draw the rate of change of V_B over scale and heritability, and the measured chains."""
+    scales = study.scales()
+    first = next(iter(scales.values()))[0]
+    V_W, V_B = variances(study, first, 0)
+    figure = Figure(figsize=(PAGE, 2.9))
+    left, right = figure.subplots(1, 2, width_ratios=[1.75, 1])
+    w = np.geomspace(0.8, 10, 121)
+    h = np.linspace(0.4, 1.0, 121)
+    A = np.asarray(family.response(w, V_W, V_B))
+    rate = 2 * np.log(h[:, None] * A)
+    shown = left.pcolormesh(
+        w, h, rate, cmap="RdBu_r", vmin=-2, vmax=2, shading="gouraud", rasterized=True
+    )
+    bar = figure.colorbar(shown, ax=left, extend="both", pad=0.01)
+    bar.set_label("change of $\\ln V_B$ in a generation")
+    neutral = np.asarray(family.neutral_scale(h, V_W, V_B))
+    left.plot(neutral, h, color="white", linewidth=2)
+    _losses(left, V_W / (V_W + V_B))
+    placed = {scale: [place(study, run) for run in runs] for scale, runs in scales.items()}
+    for scale, places in placed.items():
+        look = scale_look(scale)
+        left.plot(*np.transpose(places), marker=look.marker, color=look.colour, markersize=5.5,
+                  markeredgecolor="black", label=look.label, linestyle="")  # fmt: skip
+        right.plot([scale] * len(places), [at for at, _ in places], look.marker, color=look.colour,
+                   markersize=4.5, markeredgecolor="black")  # fmt: skip
+    left.set(xscale="log", xlim=(w[0], w[-1]), ylim=(h[0], 1.03), title="the family model")
+    left.set(xlabel="CFG scale w of the theory", ylabel="heritability h between prompts")
+    plain_logarithm(left.xaxis, [1, 1.5, 2, 3, 5, 7.5])
+    left.legend(loc="lower right", frameon=True, framealpha=0.85, edgecolor="none")
+    left.grid(False)
+    ends = [min(scales), max(scales)]
+    right.plot(ends, ends, "--", color="0.4", label="exact scores of Gaussians")
+    right.set(title="what a network selects", xlabel="CFG scale of the recipe", xscale="log")
+    right.set(ylabel="scale that explains $V_W$", yscale="log")
+    plain_logarithm(right.xaxis, [1, 1.5, 2.5, 5, 7.5])
+    plain_logarithm(right.yaxis, [1, 1.5, 2.5, 5, 7.5])
+    right.legend(loc="upper left")
+    letters([left, right])
+    return figure
+
+
+def variances(study: Study, run: Run, generation: int) -> tuple[float, float]:
+    """Return V_W and V_B of the latents, averaged over coordinates (feature units squared)."""
+    table = study.moments
+    rows = table[
+        (table["run"] == run.name)
+        & (table["feature"] == "latent")
+        & (table["generation"] == generation)
+    ]
+    return float(rows["within"].mean()), float(rows["between"].mean())
+
+
+def place(study: Study, run: Run) -> tuple[float, float]:
+    """Return the scale and the heritability that explain a chain's first generation.
+
+    With V_U = V_W + V_B of generation 0: V_W' = V_W^w V_U^(1-w) gives w, V_B' = (h A(w))^2 V_B then
+    h. At the first generation the base model and its training set agree, so that neither uptake
+    nor the heritability of V_W enters.
+    """
+    (V_W, V_B), (after_W, after_B) = (variances(study, run, g) for g in (0, 1))
+    w = 1 + np.log(after_W / V_W) / np.log(V_W / (V_W + V_B))
+    return float(w), float(np.sqrt(after_B / V_B) / np.asarray(family.response(w, V_W, V_B)))
+
+
+def _losses(axis: Axes, ratio: float) -> None:
+    for loss in _LOSSES:
+        at = 1 + np.log(1 - loss) / np.log(ratio)
+        axis.axvline(at, color="0.25", linewidth=0.7, linestyle=(0, (3, 2)))
+        axis.annotate(
+            f"$V_W$ −{loss:.0%}",
+            (at, 0.41),
+            (2, 0),
+            textcoords="offset points",
+            fontsize=6,
+            rotation=90,
+            va="bottom",
+        )

@@ -1,0 +1,55 @@
+"""Writing figures: a picture of points, a vector picture and the caption, side by side."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+
+from empirical import files
+from figures import style
+from figures.study import Study
+
+FORMATS = ("pdf", "png", "svg")
+# Files shall not tell when they were made: the same data make the same files.
+_METADATA = {
+    "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
+    "svg": {"Date": None, "Creator": None},
+    "png": {"Software": None},
+}
+
+
+def write(
+    module: ModuleType, study: Study, out: Path, formats: Sequence[str] = ("pdf", "png")
+) -> list[Path]:
+    """Draw one figure and write it as ``out/NAME.FORMAT``, with its caption in ``out/NAME.txt``.
+
+    Raises `UserError` where the runs do not hold what the figure shows; nothing is written then.
+    """
+    name = module.__name__.rpartition(".")[2]
+    with plt.style.context(style.FILE):
+        figure = module.draw(study)
+        pictures = {kind: render(figure, kind) for kind in formats}
+    paths = []
+    for kind, content in pictures.items():
+        paths.append(out / f"{name}.{kind}")
+        files.write_bytes(paths[-1], content)
+    paths.append(out / f"{name}.txt")
+    text = f"Figure {module.NUMBER}. {title(module)}. {module.CAPTION}\n\nMade by: {module.MADE_BY}.\n"
+    files.write_text(paths[-1], text)
+    return paths
+
+
+def render(figure: Figure, kind: str) -> bytes:
+    """Return a figure as the bytes of a file, the same for the same figure."""
+    buffer = io.BytesIO()
+    with plt.rc_context({"svg.hashsalt": "figure"}):
+        figure.savefig(buffer, format=kind, metadata=_METADATA[kind])
+    return buffer.getvalue()
+
+
+def title(module: ModuleType) -> str:
+    """Return the first line of a figure's docstring, without its full stop."""
+    return (module.__doc__ or "").strip().splitlines()[0].rstrip(".")

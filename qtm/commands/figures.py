@@ -1,0 +1,74 @@
+"""``qtm figures``: the figures of the study, from kept runs or one's own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from empirical.errors import UserError
+from qtm.commands.progress import progress
+from qtm.commands.tables import show
+
+app = typer.Typer()
+
+
+@app.command()
+def figures(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME...]", help="Which; all by default.")
+    ] = None,
+    runs: Annotated[
+        Path | None,
+        typer.Option(help="A folder of run folders; the runs kept in this package by default."),
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("runs/figures"),
+    formats: Annotated[
+        list[str] | None, typer.Option("--format", help="pdf, png or svg; may repeat.")
+    ] = None,
+    table: Annotated[bool, typer.Option("--list", help="List the figures and stop.")] = False,
+) -> None:
+    """Draw figures of the study: a vector file, a PNG and the caption each."""
+    from figures import write
+    from figures.gallery import every_figure
+
+    known = every_figure()
+    if table:
+        show([(str(m.NUMBER), name, write.title(m)) for name, m in known.items()])
+        return
+    for kind in formats or ():
+        if kind not in write.FORMATS:
+            raise UserError(f"the format is '{kind}', allowed are {', '.join(write.FORMATS)}")
+    for name in names or ():
+        if name not in known:
+            raise UserError(f"there is no figure '{name}', there are {', '.join(known)}")
+    chosen = {name: known[name] for name in names or known}
+    study = _study(runs)
+    missing = []
+    with progress("drawing", len(chosen)) as advance:
+        for module in chosen.values():
+            try:
+                write.write(module, study, out, formats or ("pdf", "png"))
+            except UserError as error:
+                # All figures of runs that hold some of them: the rest is said, not refused.
+                if names:
+                    raise
+                missing.append(f"{write.title(module)}: not drawn, {error}")
+            advance(1)
+    if len(missing) == len(chosen):
+        raise UserError(missing[0])
+    for line in missing:
+        print(line)
+    print(out)
+
+
+def _study(folder: Path | None):
+    from empirical import kept
+    from empirical.records import open_run
+    from figures.study import Study
+
+    if folder is None:
+        return Study(tuple(kept.runs()))
+    found = sorted(path.parent for path in folder.glob("*/recipe.toml"))
+    if not found:
+        raise UserError(f"'{folder}' holds no folder of a run")
+    return Study(tuple(open_run(path) for path in found))

@@ -1,0 +1,184 @@
+"""Every figure of the study: drawn from small runs, legible, and as large as it is printed."""
+
+import sys
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from small_runs import study_folder
+
+from empirical.errors import UserError
+from figures import style, write
+from figures.gallery import every_figure
+from figures.study import SCALE, Study
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return Study(tuple(study_folder(tmp_path_factory.mktemp("small"))))
+
+
+@pytest.fixture(scope="module")
+def drawn(study):
+    """Figures by name, each drawn once."""
+    made: dict[str, Figure] = {}
+
+    def draw(name):
+        if name not in made:
+            with plt.style.context(style.FILE):
+                made[name] = every_figure()[name].draw(study)
+                FigureCanvasAgg(made[name]).draw()
+        return made[name]
+
+    return draw
+
+
+def panels(figure):
+    return [axis for axis in figure.findobj(plt.Axes) if axis.axison]
+
+
+def test_figures_are_numbered_one_by_one():
+    numbers = [module.NUMBER for module in every_figure().values()]
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+@pytest.mark.parametrize("name", every_figure())
+def test_a_figure_says_what_is_to_be_seen_and_what_made_it(name):
+    module = every_figure()[name]
+    assert len(module.CAPTION) > 200
+    assert module.MADE_BY
+
+
+@pytest.mark.parametrize("name", every_figure())
+def test_a_figure_is_drawn_with_something_in_every_panel(name, drawn):
+    figure = drawn(name)
+    assert panels(figure)
+    assert all(axis.has_data() for axis in panels(figure))
+
+
+@pytest.mark.parametrize("name", every_figure())
+def test_a_figure_has_the_width_of_a_column_or_a_page(name, drawn):
+    assert drawn(name).get_size_inches()[0] in (style.COLUMN, style.PAGE)
+
+
+def texts(figure):
+    """What is written in a figure but for the ticks of axes, of which some are never drawn."""
+    axes = figure.findobj(plt.Axes)
+    ticks = {
+        id(label)
+        for axis in (axis for panel in axes for axis in (panel.xaxis, panel.yaxis))
+        for tick in (*axis.majorTicks, *axis.minorTicks)
+        for label in (tick.label1, tick.label2)
+    }
+    hidden = {id(t) for panel in axes if not panel.axison for t in panel.findobj(Text)}
+    found = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+    return [t for t in found if id(t) not in ticks | hidden], [t for t in found if id(t) in ticks]
+
+
+@pytest.mark.parametrize("name", every_figure())
+def test_text_is_at_least_six_points_and_nothing_is_cut_off(name, drawn):
+    figure = drawn(name)
+    written, ticks = texts(figure)
+    assert written
+    assert min(text.get_fontsize() for text in (*written, *ticks)) >= 6
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert box.x0 > -0.02
+    assert box.y0 > -0.02
+    assert box.x1 < width + 0.02
+    assert box.y1 < height + 0.02
+
+
+@pytest.mark.parametrize("name", every_figure())
+def test_no_text_lies_on_another(name, drawn):
+    written, _ = texts(drawn(name))
+    boxes = [(text.get_text(), text.get_window_extent().padded(-1.5)) for text in written]
+    lying = [
+        (one, two)
+        for i, (one, first) in enumerate(boxes)
+        for two, second in boxes[:i]
+        if first.overlaps(second)
+    ]
+    assert not lying
+
+
+def test_samples_of_gaussians_lie_on_the_line_of_their_operator(drawn):
+    # The relative standard error of a variance of n images is sqrt(2/n); steps of the sampler
+    # make DDIM's smaller by up to a tenth at the highest scale.
+    axis = drawn("guidance_operators").axes[0]
+    lines = {line.get_label(): line.get_xydata() for line in axis.lines}
+    marks = [line.get_xydata() for line in axis.lines if line.get_linestyle() == "None"]
+    assert len(marks) == 2
+    for label, measured in zip(("DDIM", "DDPM"), marks, strict=True):
+        law = np.interp(measured[:, 0], *lines[label].T)
+        assert np.abs(np.log(measured[:, 1] / law)).max() < 4 * np.sqrt(2 / 1500)
+        tilt = np.interp(measured[:, 0], *lines["tilt"].T)
+        beyond = measured[:, 0] > 2
+        assert (measured[beyond, 1] < 0.8 * tilt[beyond]).all()
+
+
+def test_runs_are_told_apart_by_their_recipes(study):
+    assert list(study.scales()) == [1.0, 2.5, 7.5]
+    assert [run.name for run in study.scales()[7.5]] == ["cfg 7.5", "seed"]
+    steps = next(run for run in study.runs if run.name == "steps")
+    assert study.differences(steps) == {"finetune.steps": 400}
+    weak = next(run for run in study.runs if run.name == "cfg 1")
+    assert study.differences(weak) == {SCALE: 1.0}
+    assert [run.name for run in study.find({"finetune.condition_drop": 0.2})] == ["drop"]
+
+
+def test_a_curve_holds_its_seeds(study):
+    curve = study.measured(study.scales()[7.5], "frechet")
+    assert curve.each.shape == (2, 3)
+    assert curve.mean == pytest.approx([3.3, 78.3, 153.3])
+    assert study.variance(study.scales()[1.0], "within").mean[0] == 1
+    with pytest.raises(UserError, match="no measure 'charm'"):
+        study.measured(study.runs[:1], "charm")
+
+
+def test_writing_gives_pictures_and_a_caption_that_are_the_same_again(study, tmp_path):
+    module = every_figure()["training_sets"]
+    paths = write.write(module, study, tmp_path / "a", write.FORMATS)
+    again = write.write(module, study, tmp_path / "b", write.FORMATS)
+    assert [p.suffix for p in paths] == [".pdf", ".png", ".svg", ".txt"]
+    for one, two in zip(paths, again, strict=True):
+        assert one.read_bytes() == two.read_bytes(), one.name
+    assert module.MADE_BY in paths[-1].read_text()
+
+
+def test_without_fitting_runs_a_figure_says_so(study):
+    cads = Study(tuple(run for run in study.runs if run.name == "cads"))
+    with pytest.raises(UserError, match="constant guidance scale"):
+        every_figure()["degradation"].draw(cads)
+
+
+def test_the_command(study, tmp_path, monkeypatch, capsys):
+    from qtm.__main__ import main
+
+    def call(*words):
+        monkeypatch.setattr(sys, "argv", ["qtm", "figures", *map(str, words)])
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code
+        return code, *capsys.readouterr()
+
+    folder = study.runs[0].folder.parent
+    code, out, _ = call("--list")
+    assert code == 0
+    assert all(name in out for name in every_figure())
+    code, out, _ = call("degradation", "--runs", folder, "--out", tmp_path / "o", "--format", "svg")
+    assert code == 0
+    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["degradation.svg", "degradation.txt"]
+    code, _, said = call("nonsense", "--out", tmp_path / "x")
+    assert code == 2
+    assert "there is no figure 'nonsense'" in said
+    code, _, said = call("--runs", tmp_path, "--out", tmp_path / "x")
+    assert code == 2
+    assert "no folder of a run" in said
+    assert not (tmp_path / "x").exists()
+
+

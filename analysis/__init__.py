@@ -1,1 +1,14 @@
-"""What theory and measured chains say about each other: fits, predictions, derivations."""
+"""What theory and measured chains say about each other: fits, predictions, derivations.
+
+`fit` is the front door; it is loaded when it is asked for.
+"""
+
+from typing import Any
+
+
+def __getattr__(name: str) -> Any:
+    if name in ("Result", "fit"):
+        from analysis import fitting
+
+        return getattr(fitting, name)
+    raise AttributeError(f"module 'analysis' has no attribute {name!r}")

@@ -27,7 +27,8 @@ class Arm:
     squared), around `centre` [D].
 
     `scales` [G, L] is the guidance w at the noise levels; `noise` [L, D] the variance of the noise
-    at these, in units of the trait's; `label` the scale of the recipe, which arms to hold out share.
+    at these, beside that of the axes along which the trait varies; `label` the scale
+    of the recipe, which arms to hold out share.
     `dropped` is the probability of condition drop, `real` the share of real images in training
     sets, `mutation` [D] the variance of noise that is put on training images. `families` are the
     prompts, `images` the number of images.
@@ -83,9 +84,12 @@ def arm(run: Run, trait: str = "latent", components: Sequence[int] | None = None
         )
     parts = _parts(run, trait, V_W, V_B) if pooled else (V_W, V_B)
     sampling = _sampling(*parts, images, families, pooled)
+    axes = parts[0][0] + parts[1][0]
     if pooled:
         V_W, V_B, m = (x.mean(axis=1, keepdims=True) for x in (V_W, V_B, m))
     unit = V_W[0] + V_B[0]
+    # An average over coordinates varies along a few axes, whose variance is what noise is beside.
+    along = np.square(axes).sum(keepdims=True) / axes.sum() if pooled else axes
     # What has collapsed altogether keeps a finite logarithm.
     log = lambda V: np.log(np.maximum(V / unit, 1e-12))
     recipe = run.recipe.settled()
@@ -102,7 +106,7 @@ def arm(run: Run, trait: str = "latent", components: Sequence[int] | None = None
         unit,
         m[0],
         scales(run, G),
-        np.square(SIGMA)[:, None] / (unit if latent else np.ones_like(unit)),
+        np.square(SIGMA)[:, None] / (along if latent else np.ones_like(unit)),
         float(rule.scale),
         recipe.finetune.condition_drop,
         {"mix": recipe.finetune.real_fraction, "real": 1.0}.get(kind, 0.0),
@@ -180,9 +184,7 @@ def _refuse(run: Run, table: pd.DataFrame, trait: str) -> None:
         raise UserError(f"the run '{run.name}' filters its training sets, which no model describes")
 
 
-def _table(
-    run: Run, trait: str, components: Sequence[int] | None
-) -> tuple[pd.DataFrame, bool]:
+def _table(run: Run, trait: str, components: Sequence[int] | None) -> tuple[pd.DataFrame, bool]:
     """The rows of a trait's varying components, and whether they are to be averaged."""
     moments = run.moments()
     complete = len(run.generations())
@@ -213,9 +215,7 @@ def _pivot(table: pd.DataFrame, quantity: str) -> np.ndarray:
     return table.pivot(index="generation", columns="component", values=quantity).to_numpy(float)
 
 
-def _parts(
-    run: Run, trait: str, V_W: np.ndarray, V_B: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _parts(run: Run, trait: str, V_W: np.ndarray, V_B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """V_W and V_B of uncorrelated components, which say how surely their average is known."""
     moments = run.moments()
     scores = moments[moments["feature"] == "latent_pc"]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.fit import Fit, fit, transitions
+from analysis.one_chain import Fit, fit, transitions
 from analysis.series import Series
 from analysis.theories import Theory, every_theory
 

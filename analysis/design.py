@@ -88,7 +88,7 @@ def design(arms: Sequence[Arm], seen: np.ndarray | None = None) -> Design:
     )
 
 
-def extended(of: Design, arms: Sequence[Arm], generations: int, scale: float | None) -> Design:
+def extended(arms: Sequence[Arm], generations: int, scale: float | None = None) -> Design:
     """Return the design of a forecast: every arm from its last generation on, so much longer.
 
     What is not there yet has no weight. The guidance goes on as in the last generation, or at the

@@ -4,11 +4,13 @@ The images that are measured are those that the next generation learns from, so 
 an exact starting point, and the likelihood is a product over transitions. Of the measured mean,
 ln V_W and ln V_B of D components, y = (y_1, ..., y_D) each,
 
-    y' ~ N(f(y), S + tau^2 [(1 - r) I + r 1 1^T]),
+    y' ~ N(f(y), S + tau^2 [(1 - r) I + r 1 1^T]),   tau = process (V_B/V_B0)^growth,
 
 f(y) what the model expects, S the variances of sampling (diagonal), tau^2 a process variance for
 each of the three quantities, by which seeds differ beyond sampling, and r the correlation of
-components in it (left out for D = 1): a chain moves all its traits at once.
+components in it (left out for D = 1): a chain moves all its traits at once. The further families
+have come apart from those of generation 0 (V_B, averaged over components), the less alike are
+seeds: that is the growth.
 """
 
 from functools import cache
@@ -30,6 +32,10 @@ PROCESS = tuple(
         ("mean", "the mean, in sd of generation 0"), ("within", "ln V_W"), ("between", "ln V_B")
     )
 )  # fmt: skip
+GROWTH = Parameter(
+    "process_growth", "power of V_B/V_B0 by which the process standard deviations grow",
+    "real", -1.0, 2.0, 0.0, 0.5, "arms in which V_B moves far from generation 0",
+)  # fmt: skip
 CORRELATION = Parameter(
     "process_correlation", "correlation of components in the process variance",
     "share", 1e-3, 0.99, 0.3, 1.0, "a trait with several components",
@@ -38,7 +44,7 @@ CORRELATION = Parameter(
 
 def all_parameters(model: Model, components: int) -> tuple[Parameter, ...]:
     """Return a model's parameters and those of the process variance."""
-    return (*model.parameters, *PROCESS, *((CORRELATION,) if components > 1 else ()))
+    return (*model.parameters, *PROCESS, GROWTH, *((CORRELATION,) if components > 1 else ()))
 
 
 def values_of(parameters: tuple[Parameter, ...], x: Array) -> dict[str, Array]:
@@ -62,16 +68,24 @@ def all_expected(model: Model, values: Values, design: Design) -> Array:
 def pointwise(model: Model, values: Values, design: Design) -> Array:
     """Return the log density [R, G, 3] of each quantity in each transition, seen or not."""
     rest = design.measured[:, 1:] - all_expected(model, values, design)
-    return log_density(rest, design.sampling[:, 1:], values)
+    tau = deviations(values, design.measured[:, :-1], design.measured[:, :1])
+    return log_density(rest, design.sampling[:, 1:], tau, values.get(CORRELATION.name, 0.0))
 
 
-def log_density(rest: Array, sampling: Array, values: Values) -> Array:
+def deviations(values: Values, y: Array, first: Array) -> Array:
+    """Return the process standard deviations [..., 3, 1] after y [..., 3, D]; `first` is that of
+    generation 0."""
+    apart = jnp.mean(y[..., 2, :] - first[..., 2, :], axis=-1)[..., None, None]
+    tau = jnp.stack([values[p.name] for p in PROCESS])[:, None]
+    return tau * jnp.exp(values[GROWTH.name] * jnp.clip(apart, -5.0, 5.0))
+
+
+def log_density(rest: Array, sampling: Array, tau: Array, r: Array | float) -> Array:
     """Log density of N(0, S + tau^2 [(1 - r) I + r 1 1^T]) at `rest` [..., 3, D], over D.
 
     By the matrix inversion lemma, with a = S + tau^2 (1 - r) and b = tau^2 r.
     """
-    tau2 = jnp.square(jnp.stack([values[p.name] for p in PROCESS]))[:, None]
-    r = values.get(CORRELATION.name, 0.0)
+    tau2 = jnp.square(tau)
     a, b = sampling + tau2 * (1 - r), (tau2 * r)[..., 0]
     ones = jnp.sum(1 / a, axis=-1)
     square = jnp.sum(jnp.square(rest) / a, axis=-1)

@@ -14,6 +14,9 @@ from empirical.errors import UserError
 STARTS = 6
 LEVEL = 0.9
 _NOWHERE = 1e12
+# So much of the prior's log density enters the search: next to nothing where the data say
+# something, and an end to wandering where they do not.
+RIDGE = 0.02
 _STEP = 1e-4
 
 
@@ -41,7 +44,9 @@ class Maximum:
     @property
     def values(self) -> dict[str, float]:
         """Estimates by name, in the parameters' units."""
-        return {p.name: float(p.from_real(at)) for p, at in zip(self.parameters, self.x, strict=True)}
+        return {
+            p.name: float(p.from_real(at)) for p, at in zip(self.parameters, self.x, strict=True)
+        }
 
     @property
     def count(self) -> int:
@@ -69,9 +74,16 @@ class Maximum:
 
 
 def maximize(
-    model: Model, design: Design, starts: int = STARTS, near: np.ndarray | None = None
+    model: Model,
+    design: Design,
+    starts: int = STARTS,
+    near: np.ndarray | None = None,
+    prior: float = RIDGE,
 ) -> Maximum:
     """Fit a model to what it may see of a design.
+
+    `prior` is the share of the priors' log density that is added to the likelihood; 1 gives the
+    posterior mode, for data that are too few for more parameters than they can tell.
 
     L-BFGS-B with exact gradients from the typical values, from quasi-random points over the middle
     half of the ranges, and from `near` where it is given; the best end is kept. Raises `UserError`
@@ -82,11 +94,13 @@ def maximize(
     parameters = all_parameters(model, design.components)
     low, high = np.transpose([(p.to_real(p.low), p.to_real(p.high)) for p in parameters])
     typical = np.asarray([p.to_real(p.typical) for p in parameters])
+    spread = np.asarray([p.spread for p in parameters])
     compiled = loss_and_gradient(model)
 
     def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
         f, g = compiled(x, design)
-        f, g = float(f), np.asarray(g)
+        away = (x - typical) / spread
+        f, g = float(f) + prior * away @ away / 2, np.asarray(g) + prior * away / spread
         return (f, g) if np.isfinite(f) and np.all(np.isfinite(g)) else (_NOWHERE, 0 * x)
 
     unit = qmc.Halton(len(low), rng=np.random.default_rng(0)).random(max(starts, 3))
@@ -106,13 +120,15 @@ def maximize(
         raise UserError(f"the likelihood of the model '{model.name}' is finite nowhere")
     margin = 1e-3 * (high - low)
     stuck = ~silent & ((best.x - low < margin) | (high - best.x < margin))
-    covariance, vague, directions = _curvature(model, best.x, design, ~(stuck | silent), parameters)
+    covariance, vague, directions = _curvature(
+        model, best.x, design, ~(stuck | silent), parameters, prior
+    )
     return Maximum(
         model,
         parameters,
         best.x,
         covariance,
-        -float(best.fun),
+        -float(compiled(best.x, design)[0]),
         design.observations,
         model.taken * design.components * int((design.seen.sum(axis=1) > 0).sum()),
         stuck,
@@ -128,6 +144,7 @@ def _curvature(
     design: Design,
     free: np.ndarray,
     parameters: tuple[Parameter, ...],
+    prior: float,
 ) -> tuple[np.ndarray, np.ndarray, list[dict[str, float]]]:
     """Covariance by central differences of exact gradients; what is vague; flat directions.
 
@@ -145,7 +162,7 @@ def _curvature(
     # In units of the prior's standard deviation a curvature of 1 is as much as the prior says.
     scaled = np.nan_to_num(hessian + hessian.T) / 2 * np.outer(spread, spread)
     scales, axes = np.linalg.eigh(scaled)
-    inverse = axes @ np.diag(1 / np.maximum(scales, 1)) @ axes.T
+    inverse = axes @ np.diag(1 / np.maximum(scales + prior, 1)) @ axes.T
     covariance[np.ix_(at, at)] = inverse * np.outer(spread, spread)
     flat = axes[:, scales < 1]
     vague[at] = np.square(flat).sum(axis=1) > 0.1

@@ -9,7 +9,7 @@ import numpy as np
 from jax import Array, lax
 
 from analysis.design import Design
-from analysis.likelihood import CORRELATION, PROCESS, all_parameters, expected, values_of
+from analysis.likelihood import CORRELATION, all_parameters, deviations, expected, values_of
 from analysis.maximum import Maximum
 from analysis.models import Model
 
@@ -38,8 +38,8 @@ def simulate(
 ) -> np.ndarray:
     """Run a model freely from what was measured at generation `start` [R] of each arm.
 
-    Returns mean, ln V_W and ln V_B [S, R, G + 1, 3, D], a path for each draw of the parameters, with
-    the process variance and the sampling error as it was at the start; up to there, as measured.
+    Returns mean, ln V_W and ln V_B [S, R, G + 1, 3, D], a path for each draw of the parameters,
+    with the process variance and the sampling error as it was at the start; up to there, as measured.
     """
     keys = jr.split(jr.key(seed), len(draws))
     return np.asarray(_paths(model)(jnp.asarray(draws), keys, design, jnp.asarray(start)))
@@ -47,7 +47,12 @@ def simulate(
 
 def trajectory(fitted: Maximum, design: Design, start: np.ndarray) -> np.ndarray:
     """Run a model freely at its maximum without any noise: [R, G + 1, 3, D]."""
-    return np.asarray(_expected_paths(fitted.model)(jnp.asarray(fitted.x), design, jnp.asarray(start)))
+    return trajectory_of(fitted.model, fitted.x[None], design, start)[0]
+
+
+def trajectory_of(model: Model, draws: np.ndarray, design: Design, start: np.ndarray) -> np.ndarray:
+    """Run a model freely without noise for each draw of the parameters: [S, R, G + 1, 3, D]."""
+    return np.asarray(_expected_paths(model)(jnp.asarray(draws), design, jnp.asarray(start)))
 
 
 @cache
@@ -67,12 +72,11 @@ def _expected_paths(model: Model):
         values = values_of(all_parameters(model, design.measured.shape[3]), x)
         return _run(model, values, design, start, None, None)
 
-    return jax.jit(one)
+    return jax.jit(jax.vmap(one, in_axes=(0, None, None)))
 
 
 def _run(model, values, design: Design, start: Array, sampling: Array | None, key: Array | None):
     R, times, _, D = design.measured.shape
-    tau = jnp.stack([values[p.name] for p in PROCESS])[:, None]
     r = values.get(CORRELATION.name, jnp.zeros(()))
 
     def advance(y: Array, t: Array) -> tuple[Array, Array]:
@@ -84,6 +88,7 @@ def _run(model, values, design: Design, start: Array, sampling: Array | None, ke
                                                          strict=True)
             )  # fmt: skip
             process = jnp.sqrt(1 - r) * own + jnp.sqrt(r) * shared
+            tau = deviations(values, y, design.measured[:, 0])
             after = after + tau * process + jnp.sqrt(sampling) * error
         after = jnp.clip(jnp.nan_to_num(after, nan=_FAR), -_FAR, _FAR)
         ahead = (t >= start)[:, None, None]

@@ -9,8 +9,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
 from empirical.records import Generation
-from figures.style import Look
 from figures.study import Curve
+from figures.style import Look
 
 
 def draw_curve(axis: Axes, curve: Curve, look: Look, **changes) -> None:
@@ -53,7 +53,9 @@ def letters(axes: Iterable[Axes]) -> None:
             axis.set_title("")
 
 
-def legend_below(figure: Figure | SubFigure, looks: Sequence[Look], columns: int | None = None) -> None:
+def legend_below(
+    figure: Figure | SubFigure, looks: Sequence[Look], columns: int | None = None
+) -> None:
     """Put one legend for all panels below them."""
     handles = [Line2D([], [], **look.settings()) for look in looks]
     figure.legend(handles=handles, loc="outside lower center", ncols=columns or len(looks))

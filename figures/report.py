@@ -66,7 +66,7 @@ def write(
                         "caption": module.CAPTION,
                         "name": name.replace("_", "-"),
                         "picture": _picture(figure),
-                        "wide": module.WIDE,
+                        "wide": figure.get_size_inches()[0] > style.COLUMN,
                     }
                 )
     environment = Environment(loader=PackageLoader("figures"), autoescape=True)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from empirical.errors import UserError
 from empirical.records import Run
+from figures.fitted import Fitted
 
 SCALE = "generate.guidance.scale"
 # Settings that change what a machine does and not what comes out; and the seed.
@@ -45,9 +46,17 @@ class Curve:
 
 @dataclass(frozen=True)
 class Study:
-    """Runs, in the order given."""
+    """Runs, in the order given, and the fit of theories to them where there is one."""
 
     runs: tuple[Run, ...]
+    fit: Fitted | None = None
+
+    @property
+    def fitted(self) -> Fitted:
+        """The fit; `UserError` where there is none."""
+        if self.fit is None:
+            raise UserError("it needs a fit of theories to the runs: qtm fit RUN... --out FIT")
+        return self.fit
 
     @cached_property
     def settings(self) -> dict[str, dict[str, Any]]:
@@ -137,7 +146,8 @@ class Study:
     @cached_property
     def _indexed(self) -> dict[tuple[str, str], pd.DataFrame]:
         plain = self.measures[self.measures["reference"].isna()]
-        return {key: rows for key, rows in plain.groupby(["run", "measure"], sort=False)}
+        groups = plain.groupby(["run", "measure"], sort=False)
+        return {(str(run), str(name)): pd.DataFrame(rows) for (run, name), rows in groups}
 
     def measured(self, runs: Sequence[Run], measure: str) -> Curve:
         """Return a measure down the generations of runs; `UserError` where a run has none."""

@@ -37,7 +37,9 @@ def write(
         paths.append(out / f"{name}.{kind}")
         files.write_bytes(paths[-1], content)
     paths.append(out / f"{name}.txt")
-    text = f"Figure {module.NUMBER}. {title(module)}. {module.CAPTION}\n\nMade by: {module.MADE_BY}.\n"
+    text = (
+        f"Figure {module.NUMBER}. {title(module)}. {module.CAPTION}\n\nMade by: {module.MADE_BY}.\n"
+    )
     files.write_text(paths[-1], text)
     return paths
 

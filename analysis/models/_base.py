@@ -65,8 +65,8 @@ class Setting:
     `base` are generation 0's families [D]; `scales` [L] is w at the noise levels of variance
     `noise` [L, D]; `scale` the scale that stands for all of them where a model knows one number;
     `dropped`, `real` and `mutation` [D] as in `Arm`; `direction` [D] is +1 or -1, where the mean of
-    a component moved in the data that a fit may see, and `trend` [3, D] the mean step of mean, ln V_W
-    and ln V_B there, of an arm that a fit may not see interpolated between CFG scales.
+    a component moved in the data that a fit may see, and `trend` [3, D] the mean step of mean,
+    ln V_W and ln V_B there, of an arm that a fit may not see interpolated between CFG scales.
     """
 
     base: Families
@@ -150,4 +150,3 @@ SATURATION = Parameter(
     "saturation", "CFG scale beyond 1 at which half of the strongest selection is reached",
     "positive", 0.05, 200.0, 3.0, 1.0, "arms with CFG scales of 5 and more",
 )  # fmt: skip
-

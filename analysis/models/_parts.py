@@ -27,9 +27,14 @@ DROP_UPTAKE = Parameter(
     "with the base by the factor exp(-rate probability)",
     "positive", 1e-3, 100.0, 3.0, 1.5, "an arm with condition drop",
 )  # fmt: skip
-LEAK = Parameter(
-    "leak", "share of a prompt's model that other prompts' training overwrites",
+CONFUSION = Parameter(
+    "confusion", "share of images that come out as of another prompt",
     "share", 1e-4, 0.9, 0.03, 1.5, "an arm without guidance (CFG scale 1)",
+)  # fmt: skip
+COHERENCE = Parameter(
+    "coherence", "variance of the axes along which images vary, beside that of the leading ones: "
+    "it says which noise levels matter to a trait",
+    "positive", 0.01, 1e3, 1.0, 0.5, "arms in which the guidance scale changes while sampling",
 )  # fmt: skip
 BOUND = Parameter(
     "bound", "largest V_B that images can have, in V of generation 0",
@@ -42,25 +47,22 @@ _CORNER = 4
 def inherited(values: Values, state: Families, setting: Setting) -> Families:
     """Return the families as a model knows them that was finetuned from the base on `state`.
 
-    The training set has the share `real` of real images, and the variance of the very images
-    (ddof = 0). With heritability h between and h_W within, and the leak l of prompts into others,
+    The training set has the share a of real images, and the variance of the very images (ddof = 0).
+    With heritability h between and h_W within,
 
-        V_W = (1 - h_W) V_W0 + h_W V_W,train + l V_B,
-        V_B = (1 - l)^2 [(1 - h) sqrt(V_B0) + h sqrt(V_B,train)]^2,   m = h m_train.
+        V_W = (1 - h_W) V_W0 + h_W V_W,train,
+        V_B = [(1 - h) sqrt(V_B0) + h sqrt(V_B,train)]^2,   m = h m_train.
 
     Between prompts this is that of `qtm.FamilyCycle`: deviations keep their direction.
     """
     base, a = setting.base, setting.real
-    h = values["heritability"]
-    h_W = values.get("within_heritability", h)
-    leak = values.get("leak", 0.0)
+    h, h_W = values["heritability"], values["within_heritability"]
     sampled = 1 - setting.families / setting.images
-    V_W = (1 - a) * state.within * sampled + a * base.within
+    V_W = (1 - a) * state.within * sampled + a * base.within + setting.mutation
     deviation = (1 - a) * jnp.sqrt(state.between) + a * jnp.sqrt(base.between)
-    deviation = (1 - leak) * ((1 - h) * jnp.sqrt(base.between) + h * deviation)
-    V_B = jnp.square(deviation)
-    V_W = (1 - h_W) * base.within + h_W * (V_W + setting.mutation)
-    return Families(h * (1 - a) * state.mean, V_W + leak * V_B, V_B)
+    deviation = (1 - h) * jnp.sqrt(base.between) + h * deviation
+    V_W = (1 - h_W) * base.within + h_W * V_W
+    return Families(h * (1 - a) * state.mean, V_W, jnp.square(deviation))
 
 
 def unconditional(values: Values, learnt: Families, setting: Setting) -> Array:
@@ -72,9 +74,17 @@ def unconditional(values: Values, learnt: Families, setting: Setting) -> Array:
 
 
 def measured(values: Values, after: Families, setting: Setting) -> Families:
-    """Mutate, bound V_B where the model has a bound, and add the drift of n images a prompt."""
-    V_W = after.within + values["mutation_variance"]
-    V_B = after.between
+    """Bound V_B, confuse prompts, mutate, and add the drift of n images a prompt.
+
+    Whoever knows a `bound`: V_B <- V_B [1 + (V_B/bound)^4]^(-1/4). Whoever knows a `confusion` l,
+    the share of images that come out as of another prompt: V_B <- (1 - l)^2 V_B, and what families
+    lose of it appears within them, V_W <- V_W + [1 - (1 - l)^2] V_B.
+    """
+    V_W, V_B = after.within, after.between
     if "bound" in values:
         V_B = V_B * (1 + (V_B / values["bound"]) ** _CORNER) ** (-1 / _CORNER)
+    if "confusion" in values:
+        kept = jnp.square(1 - values["confusion"])
+        V_W, V_B = V_W + (1 - kept) * V_B, kept * V_B
+    V_W = V_W + values["mutation_variance"]
     return Families(after.mean, V_W, V_B + V_W * setting.families / setting.images)

@@ -33,13 +33,13 @@ def transport(
     # R from noise 0 up to each level, 0 at the last.
     R = jnp.concatenate([jnp.cumsum(cell[::-1], axis=0)[::-1], jnp.zeros_like(cell[:1])])
     if operator == "ddim":
-        I = jnp.exp(-R / 2)
-        A = I[0] + jnp.sum(w * dy_c / 2 * I[1:] * _decay(cell / 2), axis=0)
+        fall = jnp.exp(-R / 2)
+        A = fall[0] + jnp.sum(w * dy_c / 2 * fall[1:] * _decay(cell / 2), axis=0)
         return A, (V_c + t[0]) * jnp.exp(-R[0])
-    I = jnp.exp(-R)
-    A = I[0] + jnp.sum(w * dy_c * I[1:] * _decay(cell), axis=0)
-    start = jnp.square(I[1:]) * (V_c + t[1:])
-    V = jnp.square(I[0]) * (V_c + t[0])
+    fall = jnp.exp(-R)
+    A = fall[0] + jnp.sum(w * dy_c * fall[1:] * _decay(cell), axis=0)
+    start = jnp.square(fall[1:]) * (V_c + t[1:])
+    V = jnp.square(fall[0]) * (V_c + t[0])
     return A, V + jnp.sum(dy_c * start * _decay(2 * cell - dy_c), axis=0)
 
 

@@ -10,11 +10,11 @@ from figures.style import PAGE
 NUMBER = 1
 MADE_BY = "empirical/recipes/grid/embedded.toml, arm baseline, seed 0"
 CAPTION = (
-    "(a) Images of the same five prompts and seeds at each CFG scale, a row a generation; the first "
-    "row is the base model, before any finetuning. High scales swell the strokes until every digit "
-    "of a kind is the same, and then until none can be read; without guidance (CFG 1) digits thin "
-    "out and turn into each other. (b) What each generation learnt from: images of the generation "
-    "before it, real ones for the first; of the scales whose images are kept."
+    "(a) Images of the same five prompts and seeds at each CFG scale, a row a generation; the "
+    "first row is the base model, before any finetuning. High scales swell the strokes until "
+    "every digit of a kind is the same, and then until none can be read; without guidance (CFG "
+    "1) digits thin out and turn into each other. (b) What each generation learnt from: images "
+    "of the generation before it, real ones for the first; of the scales whose images are kept."
 )
 _PROMPTS = 5
 _TOGETHER = 30
@@ -29,7 +29,9 @@ def draw(study: Study) -> Figure:
     upper = side * rows
     lower = upper * (rows - 1) / rows if learnt else 0.0
     figure = Figure(figsize=(PAGE, upper + lower + (0.5 if learnt else 0.25)))
-    parts = figure.subfigures(2, 1, height_ratios=[upper + 0.25, lower + 0.25]) if learnt else [figure]
+    parts = (
+        figure.subfigures(2, 1, height_ratios=[upper + 0.25, lower + 0.25]) if learnt else [figure]
+    )
 
     axes = parts[0].subplots(1, len(first), squeeze=False)[0]
     for axis, (scale, run) in zip(axes, first.items(), strict=True):

@@ -9,14 +9,14 @@ from figures.style import PAGE, scale_look
 NUMBER = 2
 MADE_BY = "empirical/recipes/grid/embedded.toml, arm baseline, seeds 0 and 1"
 CAPTION = (
-    "Every scale degrades, in opposite ways. Quality: (a) Fréchet distance to real images that no "
-    "model has seen (lower is better; its floor is the value of generation 0, which is real), (b) "
-    "share of images recognised as their prompt. Diversity: (c) recall of real images, (d) Vendi "
-    "score, the effective number of different images, (e) variance of the latents within prompts. "
-    "(f) Quality against diversity; every path starts near the upper right, at generation 1, and "
-    "ends at the large mark. High scales lose diversity first and quality later; without guidance "
-    "(CFG 1) recall stays, and precision and recognition go. Lines: mean over seeds; bands: "
-    "from the lowest to the highest."
+    "Every scale degrades, in opposite ways. Quality: (a) Fréchet distance to real images that "
+    "no model has seen (lower is better; its floor is the value of generation 0, which is real), "
+    "(b) share of images recognised as their prompt. Diversity: (c) recall of real images, (d) "
+    "Vendi score, the effective number of different images, (e) variance of the latents within "
+    "prompts. (f) Quality against diversity; every path starts near the upper right, at "
+    "generation 1, and ends at the large mark. High scales lose diversity first and quality "
+    "later; without guidance (CFG 1) recall stays, and precision and recognition go. Lines: mean "
+    "over seeds; bands: from the lowest to the highest."
 )
 
 
@@ -44,7 +44,9 @@ def draw(study: Study) -> Figure:
     for scale, runs in scales.items():
         look = scale_look(scale)
         draw_curve(axes[1, 1], study.variance(runs, "within"), look)
-        precision, recall = (study.measured(runs, name).mean[1:] for name in ("precision", "recall"))
+        precision, recall = (
+            study.measured(runs, name).mean[1:] for name in ("precision", "recall")
+        )
         path = {**look.settings(), "markersize": 1.5}
         axes[1, 2].plot(recall, precision, **path)
         axes[1, 2].plot(recall[-1:], precision[-1:], **{**path, "markersize": 6})

@@ -19,17 +19,17 @@ MADE_BY = (
     "generation 1 of empirical/recipes/grid/embedded.toml, arm baseline"
 )
 CAPTION = (
-    "What guided sampling does to a prompt, by three operators (lines) and by diffusion with exact "
-    "scores (marks). (a, b) Prompt N(1, 0.5), everything N(0, 1): samples of DDIM and DDPM lie on "
-    "their own lines, and neither on that of the tilted density, which guided samplers do not draw "
-    "from. (c) The outermost of four prompts on a line at CFG 4, and (d) its variance against the "
-    "scale; lines take the mixture of prompts for a Gaussian of equal moments, but for the tilt, which "
-    "is exact: they overrate selection, because at low noise the mixture knows its prompt. (e, f) The "
-    "same for the ten prompts of the digits, in eight principal latent axes: V_W and V_B after one "
-    "generation, relative to before; crosses are the trained network. What it does between prompts is "
-    "what exact scores of the mixture do, at a half to a third of what one Gaussian would; within "
-    "prompts it loses variance where the mixture in eight axes loses none, but far less than by the "
-    "Gaussian laws."
+    "What guided sampling does to a prompt, by three operators (lines) and by diffusion with "
+    "exact scores (marks). (a, b) Prompt N(1, 0.5), everything N(0, 1): samples of DDIM and DDPM "
+    "lie on their own lines, and neither on that of the tilted density, which guided samplers do "
+    "not draw from. (c) The outermost of four prompts on a line at CFG 4, and (d) its variance "
+    "against the scale; lines take the mixture of prompts for a Gaussian of equal moments, but "
+    "for the tilt, which is exact: they overrate selection, because at low noise the mixture "
+    "knows its prompt. (e, f) The same for the ten prompts of the digits, in eight principal "
+    "latent axes: V_W and V_B after one generation, relative to before; crosses are the trained "
+    "network. What it does between prompts is close to what exact scores of the mixture do, at "
+    "high scales a third of what one Gaussian would; within prompts it loses variance where the "
+    "mixture in eight axes loses none, but far less than by the Gaussian laws."
 )
 _SCALES = np.array([0.0, 0.5, 1.0, 1.5, 2.5, 4.0, 5.5, 7.5])
 _LOOKS = {
@@ -40,8 +40,8 @@ _LOOKS = {
 _MEAN, _VARIANCE = 1.0, 0.5
 # Four prompts of equal weight: that of interest is the last.
 _CENTRES, _WITHIN, _CHOSEN, _SHOWN_SCALE = (-1.5, -0.5, 0.5, 1.5), 0.05, 3, 4.0
-_LEVELS = mixture.NoiseLevels.exploding(0.002, 80.0, 300)
-_IMAGES = 1500
+_LEVELS = mixture.NoiseLevels.exploding(0.01, 20.0, 200)
+_IMAGES = 1000
 _TRAIT = "latent_pc"
 
 
@@ -137,7 +137,9 @@ def _digits(first: Axes, second: Axes, study: Study) -> None:
     w = np.linspace(_SCALES[0], _SCALES[-1], 76)[:, None]
     for name in ("ddim", "ddpm"):
         after = _operator(w, name, np.ones_like(V_W), V_W, qtm.Moments(0.0, V_W + V_B))
-        first.plot(w[:, 0], np.asarray(after.variance).mean(axis=1) / V_W.mean(), **_line(_LOOKS[name]))
+        first.plot(
+            w[:, 0], np.asarray(after.variance).mean(axis=1) / V_W.mean(), **_line(_LOOKS[name])
+        )
         grown = (np.square(np.asarray(after.mean)) * V_B).mean(axis=1) / V_B.mean()
         second.plot(w[:, 0], grown, **_line(_LOOKS[name]))
     for axis, part in ((first, "within"), (second, "between")):

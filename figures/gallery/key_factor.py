@@ -12,17 +12,17 @@ from figures.style import PAGE, scale_colour, scale_look
 
 NUMBER = 3
 MADE_BY = (
-    "empirical/recipes/grid/embedded.toml, arms baseline, size, steps, rank, rate, full, previous, "
-    "training_set, sampler, sampler_steps"
+    "empirical/recipes/grid/embedded.toml, arms baseline, size, steps, rank, rate, full, "
+    "previous, training_set, sampler, sampler_steps"
 )
 CAPTION = (
-    "(a) Fréchet distance to unseen real images and (b) recall of them after the last generation, "
-    "against the CFG scale: a point a seed, a line through their means; the dotted line is real "
-    "data (generation 0). (c) Fréchet distance after the last generation with one factor changed at "
-    "a time at the commonest scale; the vertical line is the chain with nothing changed, the band "
-    "reaches over its seeds; in brackets, what is common to the others. The topmost row is the CFG "
-    "scale itself: no other factor moves the end as far but real images as the training set of every "
-    "generation, with which there is no chain."
+    "(a) Fréchet distance to unseen real images and (b) recall of them after the last "
+    "generation, against the CFG scale: a point a seed, a line through their means; the dotted "
+    "line is real data (generation 0). (c) Fréchet distance after the last generation with one "
+    "factor changed at a time at the commonest scale; the vertical line is the chain with "
+    "nothing changed, the band reaches over its seeds; in brackets, what is common to the "
+    "others. The topmost row is the CFG scale itself: no other factor moves the end as far but "
+    "real images as the training set of every generation, with which there is no chain."
 )
 
 # Factor: what it is called, its settings, and the name of a value.

@@ -12,19 +12,19 @@ from qtm import family
 
 NUMBER = 6
 MADE_BY = (
-    "qtm.neutral_scale and qtm.response, with V_W and V_B of generation 0; marks are generation 1 of "
-    "empirical/recipes/grid/embedded.toml, arm baseline"
+    "qtm.neutral_scale and qtm.response, with V_W and V_B of generation 0; marks are generation "
+    "1 of empirical/recipes/grid/embedded.toml, arm baseline"
 )
 CAPTION = (
-    "(a) The family model: how fast the variance between prompts grows (red: prompts drift apart and "
-    "saturate) or is lost (blue: prompts dissolve into each other) in one generation, by CFG scale and "
-    "heritability; on the white line, the neutral guidance, it stays. Vertical lines: scales at which "
-    "a generation loses a tenth, a third and two thirds of the variance within prompts. Each mark is a "
-    "measured chain, a seed each, placed by what its first generation did to both variances: the scale "
-    "is the one that explains V_W, the heritability the one that then explains V_B. (b) That scale "
-    "against the one in the recipe: the dashed line is what the law for Gaussians says. A trained "
-    "network selects as a much weaker scale would, the more so the higher it is; the neutral guidance "
-    "lies between 1 and 1.25."
+    "(a) The family model: how fast the variance between prompts grows (red: prompts drift apart "
+    "and saturate) or is lost (blue: prompts dissolve into each other) in one generation, by CFG "
+    "scale and heritability; on the white line, the neutral guidance, it stays. Vertical lines: "
+    "scales at which a generation loses a tenth, a third and two thirds of the variance within "
+    "prompts. Each mark is a measured chain, a seed each, placed by what its first generation "
+    "did to both variances: the scale is the one that explains V_W, the heritability the one "
+    "that then explains V_B. (b) That scale against the one in the recipe: the dashed line is "
+    "what the law for Gaussians says. A trained network selects as a much weaker scale would, "
+    "the more so the higher it is; the neutral guidance lies between 1 and 1.25."
 )
 _LOSSES = (0.1, 1 / 3, 2 / 3)
 

@@ -21,18 +21,19 @@ MADE_BY = (
     "latent_noise, filter"
 )
 CAPTION = (
-    "Remedies at the scale that harms most; means over seeds, with bands where there are several. (a) "
-    "Ablation: condition drop alone, a fast decaying scale alone, and both, which is ReDiFine. (b) "
-    "Other remedies. (c) How the end depends on the rate of decay: filled marks with condition drop, "
-    "open ones without; the dashes at the right are constant scales. (d) How it depends on the scale "
-    "that a slow decay starts from. (e) The price: Fréchet distance at generation 1, before anything "
-    "could accumulate, against that at the end; left and down is better, marks as in a and b, numbers "
-    "are rates of decay of ReDiFine. A slow decay delays the loss and does not stop it; a fast one "
-    "saves most, and dropping the condition, nothing by itself, then saves some more. Much of this is "
-    "weaker guidance: a constant scale of 1.25 costs less and ends lower than every rate tried."
+    "Remedies at the scale that harms most; means over seeds, with bands where there are "
+    "several. (a) Ablation: condition drop alone, a fast decaying scale alone, and both, which "
+    "is ReDiFine. (b) Other remedies. (c) How the end depends on the rate of decay: filled marks "
+    "with condition drop, open ones without; the dashes at the right are constant scales. (d) "
+    "How it depends on the scale that a slow decay starts from. (e) The price: Fréchet distance "
+    "at generation 1, before anything could accumulate, against that at the end; left and down "
+    "is better, marks as in a and b, numbers are rates of decay of ReDiFine. A slow decay delays "
+    "the loss and does not stop it; a fast one saves most, and dropping the condition, nothing "
+    "by itself, then saves some more. Much of this is weaker guidance: a constant scale of 1.25 "
+    "costs less and ends lower than every rate tried."
 )
 RULE, RATE, DROP = "generate.guidance.rule", "generate.guidance.rate", "finetune.condition_drop"
-# Rates of decay: that of the remedy by default, and one that leaves guidance on for half of the way.
+# Rates of decay: that of the remedy by default, and one that leaves guidance on for long.
 FAST, SLOW = 15.0, 2.0
 _DECAY = {RULE: "decay", "generate.guidance.floor": 1.0, "generate.guidance.shape": "exponential"}
 _DROPPED = {DROP: 0.2}
@@ -49,7 +50,10 @@ def arms(study: Study) -> dict[str, list[Run]]:
         "redifine": ({**_DECAY, RATE: FAST, **_DROPPED}, ()),
         "redifine_slow": ({**_DECAY, RATE: SLOW, **_DROPPED}, ()),
         "real_data": (_REAL, ()),
-        **{rule: ({RULE: rule}, guidance) for rule in ("interval", "generation_decay", "cads", "apg")},
+        **{
+            rule: ({RULE: rule}, guidance)
+            for rule in ("interval", "generation_decay", "cads", "apg")
+        },
         **{
             name: ({"remedy.name": name}, [k for k in study.common if k.startswith("remedy.")])
             for name in ("latent_noise", "filter")
@@ -99,7 +103,9 @@ def rates(study: Study, dropped: bool) -> dict[float, list[Run]]:
 def _rates(axis: Axes, study: Study) -> None:
     for dropped, name in ((True, "redifine"), (False, "decay")):
         look = REMEDIES[name]
-        by_rate = {rate: study.measured(runs, "frechet") for rate, runs in rates(study, dropped).items()}
+        by_rate = {
+            rate: study.measured(runs, "frechet") for rate, runs in rates(study, dropped).items()
+        }
         for rate, curve in by_rate.items():
             axis.plot([rate] * len(curve.last), curve.last, look.marker, color=look.colour,
                       markerfacecolor=look.colour if dropped else "white")  # fmt: skip
@@ -128,7 +134,14 @@ def _starts(axis: Axes, study: Study) -> None:
         ends = study.measured(runs, "frechet").last
         axis.plot([scale] * len(ends), ends, look.marker, color=look.colour)
     ends = [study.measured(runs, "frechet").last.mean() for runs in found.values()]
-    axis.plot(list(found), ends, "-", color=look.colour, linewidth=0.8, label=REMEDIES["redifine_slow"].label)
+    axis.plot(
+        list(found),
+        ends,
+        "-",
+        color=look.colour,
+        linewidth=0.8,
+        label=REMEDIES["redifine_slow"].label,
+    )
     axis.set(xscale="log", yscale="log", xlabel="CFG scale at the start", title="scale")
     plain_logarithm(axis.xaxis, [1, 2.5, 5, 7.5, 15])
     plain_logarithm(axis.yaxis, [10, 30, 100, 300])

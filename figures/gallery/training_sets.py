@@ -16,14 +16,15 @@ MADE_BY = (
     "weak_previous, weak_training_set, weak_real_data at CFG 1"
 )
 CAPTION = (
-    "(a) Fréchet distance at the commonest scale when every generation starts from the base model or "
-    "from the one before, and when it learns from the last generation alone, from all so far, from as "
-    "many of these as there are real images, or from real images each time (the control, which is not "
-    "a chain). (b) The same without guidance. (c, d) Fréchet distance and recall after the last "
-    "generation against the share of real images in every training set; a point a seed; the shaded "
-    "ranges are the 95 % intervals of the controls. The safe share of synthetic images is where a "
-    "line enters its range: with strong guidance none of the shares tried is safe, half real images "
-    "end five times as far from real ones as the control; without guidance accumulating is enough."
+    "(a) Fréchet distance at the commonest scale when every generation starts from the base "
+    "model or from the one before, and when it learns from the last generation alone, from all "
+    "so far, from as many of these as there are real images, or from real images each time (the "
+    "control, which is not a chain). (b) The same without guidance. (c, d) Fréchet distance and "
+    "recall after the last generation against the share of real images in every training set; a "
+    "point a seed; the shaded ranges are the 95 % intervals of the controls. The safe share of "
+    "synthetic images is where a line enters its range: with strong guidance none of the shares "
+    "tried is safe, half real images end five times as far from real ones as the control; "
+    "without guidance accumulating is enough."
 )
 _SET, _START = "finetune.training_set", "finetune.start_from"
 _LOOKS = {

@@ -1,9 +1,8 @@
 """Figures of a report, for any runs: one file each.
 
 A figure is a module here with `CAPTION`, what a reader should look for, `ORDER`, its place in a
-report, `WIDE`, whether it has the width of a page and not of a column, and ``draw(evidence)``, which
-returns a matplotlib figure, or None where the evidence holds nothing to draw. It is found by listing
-this package.
+report, and ``draw(evidence)``, which returns a matplotlib figure, as wide as a column or a page, or
+None where the evidence holds nothing to draw. It is found by listing this package.
 """
 
 import importlib

@@ -9,26 +9,35 @@ from figures.pieces import show_mosaic, stored_images
 from figures.style import PAGE
 
 ORDER = 10
-WIDE = True
 CAPTION = (
-    "Each column is one prompt and one seed, each row one generation; chains with the same recipe "
-    "seed share the seeds of their images. The first row is real data (generation 0; other pictures "
-    "of the same prompts), the second the base model before any finetuning. High guidance swells and "
-    "repeats; low guidance blurs and mixes the prompts."
+    "Each column is one prompt and one seed, each row one generation; chains with the same "
+    "recipe seed share the seeds of their images. The first row is real data (generation 0; "
+    "other pictures of the same prompts), the second the base model before any finetuning. High "
+    "guidance swells and repeats; low guidance blurs and mixes the prompts."
 )
 _COLUMNS = 20
+# Room for the names of rows and for a title, in inches.
+_NAMES, _TITLE = 0.4, 0.26
 
 
 def draw(evidence: Evidence) -> Figure:
     """Draw one sheet a run, below each other."""
     sheets = [sheet(run) for run in evidence.runs]
-    side = (PAGE - 0.5) / max(len(rows[-1]) for rows, _ in sheets)
-    heights = [side * len(rows) + 0.3 for rows, _ in sheets]
-    figure = Figure(figsize=(PAGE, sum(heights)))
-    axes = figure.subplots(len(sheets), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for axis, run, (rows, names) in zip(axes, evidence.runs, sheets, strict=True):
+    columns = max(len(rows[-1]) for rows, _ in sheets)
+    side = (PAGE - _NAMES - 0.05) / columns
+    heights = [side * len(rows) + _TITLE for rows, _ in sheets]
+    # By hand: a layout that is found leaves no room for names beside pictures of a fixed shape.
+    figure = Figure(figsize=(PAGE, sum(heights)), layout="none")
+    top = sum(heights)
+    for run, (rows, names), height in zip(evidence.runs, sheets, heights, strict=True):
+        width, pictures = side * len(rows[-1]), height - _TITLE
+        place = (_NAMES, top - height, width, pictures)
+        axis = figure.add_axes(
+            tuple(x / whole for x, whole in zip(place, (PAGE, sum(heights)) * 2, strict=True))
+        )
         show_mosaic(axis, rows, names)
-        axis.set_title(f"{run.name}: {describe(run)}", loc="left")
+        axis.set_title(f"{run.name}: {describe(run)}", loc="left", pad=3)
+        top -= height
     return figure
 
 

@@ -7,11 +7,10 @@ from figures.evidence import Evidence
 from figures.style import COLUMN, PAGE
 
 ORDER = 28
-WIDE = True
 CAPTION = (
-    "Distribution of the leading principal axis of the latents, generation 0 (grey) and later ones "
-    "below each other, all on one scale. Prompts that move apart make it wide and give it several "
-    "peaks; images that become the same make the peaks narrow."
+    "Distribution of the leading principal axis of the latents, generation 0 (grey) and later "
+    "ones below each other, all on one scale. Prompts that move apart make it wide and give it "
+    "several peaks; images that become the same make the peaks narrow."
 )
 _TRAIT = "latent_pc"
 
@@ -25,7 +24,7 @@ def draw(evidence: Evidence) -> Figure | None:
     rows = -(-len(runs) // columns)
     values = {run.name: [g.trait(_TRAIT)[:, 0] for g in run.generations()] for run in runs}
     together = np.concatenate([z for each in values.values() for z in each]).astype(np.float64)
-    bins = np.linspace(*np.quantile(together, [0.001, 0.999]), 61)
+    bins = np.linspace(*np.quantile(together, [0.001, 0.999]), 41)
     width = PAGE if columns > 1 else COLUMN
     figure = Figure(figsize=(width, 2.2 * rows))
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)

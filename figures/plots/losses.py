@@ -6,10 +6,10 @@ from figures.evidence import Evidence
 from figures.style import COLUMN, PAGE
 
 ORDER = 40
-WIDE = True
 CAPTION = (
     "Finetuning loss of every generation, a running mean over a tenth of the steps; later "
-    "generations are darker. A chain that collapses gets easier to learn."
+    "generations are darker. Where they start higher, their images are strange to the base "
+    "model."
 )
 
 

@@ -8,14 +8,14 @@ from figures.pieces import draw_curve, generations_below, legend_below
 from figures.style import PAGE
 
 ORDER = 25
-WIDE = True
 CAPTION = (
-    "Quality: the share of images that the classifier recognises as their prompt, the squared Fréchet "
-    "distance to real images (lower is closer; its floor, the value of generation 0, depends on the "
-    "number of images), and precision, the share of images that lie among real ones. Diversity: recall, "
-    "the share of real images that lie among those drawn; the Vendi score, an effective number of "
-    "images; and the mean distance of two images of one prompt. Error bars: 95 % intervals. The "
-    "distances of runs that were measured in other features cannot be compared."
+    "Quality: the share of images that the classifier recognises as their prompt, the squared "
+    "Fréchet distance to real images (lower is closer; its floor, the value of generation 0, "
+    "depends on the number of images), and precision, the share of images that lie among real "
+    "ones. Diversity: recall, the share of real images that lie among those drawn; the Vendi "
+    "score, an effective number of images; and the mean distance of two images of one prompt. "
+    "Error bars: 95 % intervals. The distances of runs that were measured in other features "
+    "cannot be compared."
 )
 _TITLES = {
     "accuracy": "recognised",

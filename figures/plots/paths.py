@@ -8,10 +8,10 @@ from figures.pieces import legend_below
 from figures.style import COLUMN
 
 ORDER = 27
-WIDE = False
 CAPTION = (
-    "Precision against recall of real images, a path for each run; small marks are generations, the "
-    "large one is the last. Right is diverse, up is real: a collapse goes left, or down, or both."
+    "Precision against recall of real images, a path for each run; small marks are generations, "
+    "the large one is the last. Right is diverse, up is real: a collapse goes left, or down, or "
+    "both."
 )
 
 

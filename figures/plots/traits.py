@@ -3,20 +3,19 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from analysis.fit import one_step, trajectory
+from analysis.one_chain import one_step, trajectory
 from figures.evidence import Evidence
 from figures.pieces import legend_below
 from figures.style import PAGE, Look
 
 ORDER = 30
-WIDE = True
 CAPTION = (
     "Points: measured, with one standard error of sampling. Crosses: what one theory, the best "
     "at predicting the held-out last generation (open point), expected of each generation from "
-    "the one before. Lines: the same theory run freely from generation 0, so that its errors "
-    "add up; a line that leaves the points says that the theory is wrong. A dotted line: no "
-    "theory predicted better than the naive forecast of no change. Rows: mean, variance within "
-    "and between prompts, in feature units (for the latents: averaged over coordinates)."
+    "the one before. Lines: the same theory run freely from generation 0, so that its errors add "
+    "up; a line that leaves the points says that the theory is wrong. A dotted line: no theory "
+    "predicted better than the naive forecast of no change. Rows: mean, variance within and "
+    "between prompts, in feature units (for the latents: averaged over coordinates)."
 )
 
 

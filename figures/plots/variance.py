@@ -8,11 +8,10 @@ from figures.pieces import draw_curve, generations_below, legend_below
 from figures.style import PAGE
 
 ORDER = 20
-WIDE = True
 CAPTION = (
     "Variance of the VAE latents, averaged over coordinates, in units of generation 0's. Within "
-    "prompts: how different images of one prompt are. Between prompts: how far apart prompts are. "
-    "High guidance loses the first, low guidance the second."
+    "prompts: how different images of one prompt are. Between prompts: how far apart prompts "
+    "are. High guidance loses the first, low guidance the second."
 )
 
 

@@ -21,6 +21,10 @@ def figures(
         Path | None,
         typer.Option(help="A folder of run folders; the runs kept in this package by default."),
     ] = None,
+    fit: Annotated[
+        Path | None,
+        typer.Option(help="A folder of `qtm fit --out`; that of the kept runs by default."),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("runs/figures"),
     formats: Annotated[
         list[str] | None, typer.Option("--format", help="pdf, png or svg; may repeat.")
@@ -42,7 +46,7 @@ def figures(
         if name not in known:
             raise UserError(f"there is no figure '{name}', there are {', '.join(known)}")
     chosen = {name: known[name] for name in names or known}
-    study = _study(runs)
+    study = _study(runs, fit)
     missing = []
     with progress("drawing", len(chosen)) as advance:
         for module in chosen.values():
@@ -61,14 +65,17 @@ def figures(
     print(out)
 
 
-def _study(folder: Path | None):
+def _study(folder: Path | None, fit: Path | None):
     from empirical import kept
     from empirical.records import open_run
+    from figures import fitted
     from figures.study import Study
 
     if folder is None:
-        return Study(tuple(kept.runs()))
-    found = sorted(path.parent for path in folder.glob("*/recipe.toml"))
-    if not found:
-        raise UserError(f"'{folder}' holds no folder of a run")
-    return Study(tuple(open_run(path) for path in found))
+        fit = fitted.KEPT if fit is None and fitted.KEPT.is_dir() else fit
+        runs = kept.runs()
+    else:
+        runs = [open_run(path.parent) for path in sorted(folder.glob("*/recipe.toml"))]
+        if not runs:
+            raise UserError(f"'{folder}' holds no folder of a run")
+    return Study(tuple(runs), None if fit is None else fitted.Fitted(fit))

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from empirical import files, moments, recipe
 from empirical.records import Run
@@ -21,7 +22,10 @@ ARMS = {
     "half": {"finetune": {"training_set": "mix", "real_fraction": 0.5}},
     "drop": {"remedy": {"name": "condition_drop"}},
     "decay": {"generate": {"guidance": _DECAY}},
-    "slow": {"generate": {"guidance": {**_DECAY, "rate": 2.0}}, "remedy": {"name": "condition_drop"}},
+    "slow": {
+        "generate": {"guidance": {**_DECAY, "rate": 2.0}},
+        "remedy": {"name": "condition_drop"},
+    },
     "redifine": {"remedy": {"name": "redifine"}},
     "cads": {"generate": {"guidance": {"rule": "cads", "scale": 7.5}}},
     "noise": {"remedy": {"name": "latent_noise"}},
@@ -31,6 +35,38 @@ ARMS = {
 def study_folder(folder: Path, generations: int = 2, images: int = 40) -> list[Run]:
     """Write a run for each arm, and return them."""
     return [_write(folder / name, table, generations, images) for name, table in ARMS.items()]
+
+
+def fit_folder(folder: Path, runs: list[Run]) -> Path:
+    """Write the tables of a fit that says of each run what was measured, with a shift."""
+    models = {"family DDIM, log": 0.1, "family DDIM, exact": 0.2, "no change": 0.4}
+    rows = []
+    for run in runs:
+        table = run.moments()
+        mean = (
+            table[table["feature"] == "latent"].groupby("generation")[["within", "between"]].mean()
+        )
+        logs = np.log(mean / mean.iloc[0].sum()).assign(mean=0.0)
+        for model, shift in models.items():
+            for holdout, first in (("generations 2 to 2", 2), ("scale 7.5", 1)):
+                for generation, quantity in ((g, q) for g in range(first, len(logs)) for q in logs):
+                    value = logs.loc[generation, quantity]
+                    told = [value + x * shift for x in (1, 0, 2)]
+                    rows.append(
+                        (model, holdout, run.name, generation, 0, quantity, value, *told, -shift)
+                    )
+    columns = ["model", "holdout", "run", "generation", "component", "quantity", "measured",
+               "predicted", "low", "high", "log_density"]  # fmt: skip
+    files.write_text(
+        folder / "predictions.csv", pd.DataFrame(rows, columns=columns).to_csv(index=False)
+    )
+    files.write_text(folder / "comparison.csv", "model\n" + "".join(f'"{m}"\n' for m in models))
+    files.write_text(
+        folder / "parameters.csv",
+        "model,parameter,estimate,low,high\n"
+        '"family DDIM, log",heritability,0.9,0.8,0.95\n"family DDIM, log",uptake,0.001,,\n',
+    )
+    return folder
 
 
 def _write(folder: Path, table: dict, generations: int, images: int) -> Run:

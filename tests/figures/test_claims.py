@@ -1,9 +1,12 @@
 """What the captions claim, on the kept runs."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from empirical import kept
+from figures.fitted import KEPT, NAIVE, Fitted
 from figures.gallery import every_figure
 from figures.gallery.phase_diagram import place, variances
 from figures.gallery.remedies import arms, rates
@@ -31,7 +34,7 @@ def test_the_kept_runs_hold_every_scale_with_two_seeds(study):
 
 def test_a_higher_scale_lies_above_a_lower_one_at_every_generation(study):
     curves = [study.measured(study.scales()[w], "frechet").mean[1:] for w in (1.25, 2.5, 5.0, 7.5)]
-    for lower, higher in zip(curves, curves[1:], strict=False):
+    for lower, higher in pairwise(curves):
         assert (higher > lower).all()
 
 
@@ -96,7 +99,9 @@ def test_which_share_of_real_images_is_safe(study, end):
 
 
 def test_chains_are_placed_around_the_neutral_scale(study):
-    placed = {w: np.array([place(study, run) for run in runs]) for w, runs in study.scales().items()}
+    placed = {
+        w: np.array([place(study, run) for run in runs]) for w, runs in study.scales().items()
+    }
     explained = [places[:, 0].mean() for places in placed.values()]
     assert explained == sorted(explained)
     assert explained[-1] < 2.5
@@ -106,6 +111,23 @@ def test_chains_are_placed_around_the_neutral_scale(study):
     for w, places in placed.items():
         neutral = np.asarray(neutral_scale(np.minimum(places[:, 1], 1), V_W, V_B))
         assert ((places[:, 0] > neutral) == (w > 1)).all(), w
+
+
+@pytest.fixture(scope="module")
+def fitted(study):
+    if not KEPT.is_dir():
+        pytest.skip("no fit of the kept runs is kept yet")
+    return Study(study.runs, Fitted(KEPT)).fitted
+
+
+def test_the_best_theory_beats_the_naive_forecasts_of_what_was_held_out(fitted):
+    scores = fitted.scores().set_index(["kind", "model"])
+    for kind in ("generations", "scale"):
+        naive = scores.loc[kind].loc[list(NAIVE)]
+        best = scores.loc[(kind, fitted.best)]
+        assert best["log_score"] > naive["log_score"].max()
+        assert best["within"] < naive["within"].min()
+        assert best["between"] < naive["between"].min()
 
 
 def test_every_figure_of_the_study_is_there():

@@ -8,17 +8,19 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from small_runs import study_folder
+from small_runs import fit_folder, study_folder
 
 from empirical.errors import UserError
 from figures import style, write
-from figures.gallery import every_figure
+from figures.fitted import Fitted, one_link_each
+from figures.gallery import every_figure, trait_densities
 from figures.study import SCALE, Study
 
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    return Study(tuple(study_folder(tmp_path_factory.mktemp("small"))))
+    runs = study_folder(tmp_path_factory.mktemp("small"))
+    return Study(tuple(runs), Fitted(fit_folder(tmp_path_factory.mktemp("fit"), runs)))
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +115,7 @@ def test_samples_of_gaussians_lie_on_the_line_of_their_operator(drawn):
     assert len(marks) == 2
     for label, measured in zip(("DDIM", "DDPM"), marks, strict=True):
         law = np.interp(measured[:, 0], *lines[label].T)
-        assert np.abs(np.log(measured[:, 1] / law)).max() < 4 * np.sqrt(2 / 1500)
+        assert np.abs(np.log(measured[:, 1] / law)).max() < 4 * np.sqrt(2 / 1000)
         tilt = np.interp(measured[:, 0], *lines["tilt"].T)
         beyond = measured[:, 0] > 2
         assert (measured[beyond, 1] < 0.8 * tilt[beyond]).all()
@@ -154,6 +156,39 @@ def test_without_fitting_runs_a_figure_says_so(study):
         every_figure()["degradation"].draw(cads)
 
 
+def test_a_fit_is_read_and_scored(study, tmp_path):
+    scores = study.fitted.scores().set_index(["model", "kind"])
+    assert scores.loc[("no change", "scale"), "log_score"] == pytest.approx(-0.4)
+    assert scores.loc[("family DDIM, log", "generations"), "within"] == pytest.approx(0.1)
+    assert study.fitted.best == "family DDIM, log"
+    assert one_link_each(study.fitted.models) == ["family DDIM, log", "no change"]
+    assert study.fitted.posterior() == {}
+    with pytest.raises(UserError, match=r"no comparison\.csv"):
+        Fitted(tmp_path).best  # noqa: B018
+    with pytest.raises(UserError, match="needs a fit"):
+        Study(study.runs).fitted  # noqa: B018
+
+
+def test_a_theory_that_is_right_gives_the_density_that_was_measured(study):
+    run = study.scales()[7.5][0]
+    z = np.linspace(-80, 80, 4001)
+    for generation in (0, 2):
+        p = trait_densities.density(study, run, generation, z)
+        measured = run.generation(generation).trait("latent_pc")[:, 0].astype(float)
+        assert np.trapezoid(p, z) == pytest.approx(1, abs=1e-6)
+        mean = np.trapezoid(z * p, z)
+        variance = np.trapezoid((z - mean) ** 2 * p, z)
+        assert mean == pytest.approx(measured.mean(), abs=4 * measured.std() / np.sqrt(40))
+        assert 0.4 < variance / measured.var() < 2.5
+
+
+def test_regression_to_the_base_finds_what_made_it():
+    t = np.arange(7)[:, None]
+    made = 2.0 + np.array([0.3, -0.1]) * (1 - 0.8**t) / 0.2
+    grid = trait_densities.regression(made, seen=4)
+    assert grid == pytest.approx(made, abs=1e-4)
+
+
 def test_the_command(study, tmp_path, monkeypatch, capsys):
     from qtm.__main__ import main
 
@@ -172,7 +207,10 @@ def test_the_command(study, tmp_path, monkeypatch, capsys):
     assert all(name in out for name in every_figure())
     code, out, _ = call("degradation", "--runs", folder, "--out", tmp_path / "o", "--format", "svg")
     assert code == 0
-    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == ["degradation.svg", "degradation.txt"]
+    assert sorted(p.name for p in (tmp_path / "o").iterdir()) == [
+        "degradation.svg",
+        "degradation.txt",
+    ]
     code, _, said = call("nonsense", "--out", tmp_path / "x")
     assert code == 2
     assert "there is no figure 'nonsense'" in said
@@ -180,5 +218,3 @@ def test_the_command(study, tmp_path, monkeypatch, capsys):
     assert code == 2
     assert "no folder of a run" in said
     assert not (tmp_path / "x").exists()
-
-

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from analysis.compare import NAIVE, compare
-from analysis.fit import fit, trajectory, transitions
+from analysis.one_chain import fit, trajectory, transitions
 from analysis.series import Series
 from analysis.theories import Families, every_theory
 

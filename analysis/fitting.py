@@ -1,0 +1,176 @@
+"""Fit every model to an experiment, compare them, and say what each predicts of what it cannot see.
+
+result = fit(runs)
+result.comparison()     # best model first
+"""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.arms import Arm
+from analysis.arms import arms as read_arms
+from analysis.design import design
+from analysis.holdout import HOLDOUTS, possible, predictions, score
+from analysis.maximum import Maximum, maximize
+from analysis.models import Model, every_model
+from empirical.errors import UserError
+from empirical.records import Run
+
+BASELINES = ("no change", "linear extrapolation")
+
+
+@dataclass(frozen=True)
+class Result:
+    """Models fitted to arms by maximum likelihood, and their predictions of what was held out.
+
+    `held_out` has a row for each predicted quantity (see `analysis.holdout.predictions`) with the
+    kind of holdout in `kind`; `left_out` says which runs no model describes, and why.
+    """
+
+    arms: tuple[Arm, ...]
+    left_out: tuple[str, ...]
+    maxima: dict[str, Maximum]
+    held_out: pd.DataFrame
+
+    @property
+    def best(self) -> str:
+        """The name of the best model: the first of `comparison`."""
+        return str(self.comparison()["model"].iloc[0])
+
+    def comparison(self) -> pd.DataFrame:
+        """Return a row a model, best first: by the mean held-out log score, or else by AICc.
+
+        Columns: model, log_likelihood, parameters (their number), aicc, weight (Akaike's), and for
+        each kind of holdout log_score, within_error, between_error, mean_error and coverage;
+        `verdict` is "best", "tie" (the difference to the best is below two standard errors) or "";
+        `warnings` says what a reader must know before trusting the numbers.
+        """
+        rows = []
+        for name, fitted in self.maxima.items():
+            row: dict[str, object] = {
+                "model": name,
+                "log_likelihood": fitted.log_likelihood,
+                "parameters": fitted.count,
+                "aicc": fitted.aicc,
+            }
+            for kind, table in self._of(name):
+                for quantity, value in vars(score(table)).items():
+                    row[f"{kind}_{quantity}"] = value
+            row["warnings"] = "; ".join(fitted.warnings)
+            rows.append(row)
+        table = pd.DataFrame(rows)
+        delta = table["aicc"] - table["aicc"].min()
+        weight = np.exp(-delta / 2)
+        table.insert(4, "weight", weight / weight.sum())
+        kinds = [c for c in table.columns if c.endswith("log_score")]
+        order = table[kinds].mean(axis=1) if kinds else -table["aicc"]
+        table = table.loc[order.sort_values(ascending=False).index].reset_index(drop=True)
+        table.insert(1, "verdict", self._verdicts(table))
+        return table
+
+    def parameters(self) -> pd.DataFrame:
+        """Return model, parameter, estimate, low, high (90 %), meaning: a row a parameter."""
+        rows = []
+        for name, fitted in self.maxima.items():
+            intervals = fitted.interval()
+            for p, silent in zip(fitted.parameters, fitted.silent, strict=True):
+                estimate = float("nan") if silent else fitted.values[p.name]
+                rows.append((name, p.name, estimate, *intervals[p.name], p.meaning))
+        columns = ["model", "parameter", "estimate", "low", "high", "meaning"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def of(self, model: str) -> Maximum:
+        """Return a fitted model by name; `UserError` for one that was not fitted."""
+        if model not in self.maxima:
+            raise UserError(f"no model '{model}' was fitted, there are {', '.join(self.maxima)}")
+        return self.maxima[model]
+
+    def _of(self, model: str) -> list[tuple[str, pd.DataFrame]]:
+        if self.held_out.empty:
+            return []
+        own = self.held_out[self.held_out["model"] == model]
+        return [(str(kind), table) for kind, table in own.groupby("kind", sort=False)]
+
+    def _verdicts(self, table: pd.DataFrame) -> list[str]:
+        best = str(table["model"].iloc[0])
+        if self.held_out.empty:
+            return ["best" if i == 0 else "tie" if table["aicc"][i] - table["aicc"][0] < 2 else ""
+                    for i in range(len(table))]  # fmt: skip
+        variances = self.held_out[self.held_out["quantity"] != "mean"]
+        # Runs are what is independent: their mean densities, model by model.
+        density = variances.pivot_table(index="run", columns="model", values="log_density")
+        said = []
+        for model in table["model"]:
+            gap = density[best] - density[model]
+            error = gap.std(ddof=1) / np.sqrt(len(gap)) if len(gap) > 1 else 0.0
+            said.append("best" if model == best else "tie" if gap.mean() < 2 * error else "")
+        return said
+
+
+def fit(
+    runs: Iterable[Run] | Sequence[Arm],
+    models: Iterable[str | Model] | None = None,
+    holdout: Sequence[str] = HOLDOUTS,
+    trait: str = "latent",
+    components: Sequence[int] | None = None,
+    advance: Callable[[], None] = lambda: None,
+) -> Result:
+    """Fit models to runs, their parameters shared by all arms.
+
+    `models` are names as `every_model` gives them, or theories without their link, which stand for
+    all their links; all by default, the naive ones always. `holdout` are kinds of what to hold out,
+    of which those are done that the arms allow. `trait` and `components` as in `analysis.arms`.
+    `advance` is called after each model.
+
+    Raises `UserError` for unknown models or holdouts, and runs that cannot be fitted.
+    """
+    given = list(runs)
+    if given and isinstance(given[0], Arm):
+        arms, left_out = [arm for arm in given if isinstance(arm, Arm)], []
+    else:
+        arms, left_out = read_arms([r for r in given if isinstance(r, Run)], trait, components)
+    chosen, kinds = _chosen(models), possible(arms, holdout)
+    whole = design(arms)
+
+    def one(model: Model) -> tuple[Maximum, list[pd.DataFrame]]:
+        fitted = maximize(model, whole)
+        tables = [
+            predictions(model, arms, split, fitted).assign(kind=kind)
+            for kind, found in kinds.items()
+            for split in found
+        ]
+        advance()
+        return fitted, tables
+
+    # Compiling is most of the first time, and XLA releases the interpreter while it does.
+    with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
+        done = list(pool.map(one, chosen))
+    tables = [table for _, found in done for table in found]
+    return Result(
+        tuple(arms),
+        tuple(left_out),
+        {model.name: fitted for model, (fitted, _) in zip(chosen, done, strict=True)},
+        pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(),
+    )
+
+
+def _chosen(models: Iterable[str | Model] | None) -> list[Model]:
+    known = every_model()
+    if models is None:
+        return list(known.values())
+    found: dict[str, Model] = {}
+    for wanted in models:
+        if isinstance(wanted, Model):
+            found[wanted.name] = wanted
+            continue
+        same = {n: m for n, m in known.items() if wanted in (n, m.theory)}
+        if not same:
+            theories = dict.fromkeys(m.theory for m in known.values())
+            raise UserError(f"there is no model '{wanted}', there are {', '.join(theories)}")
+        found |= same
+    return list({**found, **{name: known[name] for name in BASELINES}}.values())

@@ -1,0 +1,104 @@
+"""A fit of theories to a study, read from the tables that ``qtm fit --out`` writes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import analysis
+from empirical.errors import UserError
+
+# The fit of all theories to the kept runs, as ``qtm fit --out`` wrote it.
+KEPT = Path(analysis.__file__).parent / "results" / "embedded"
+NAIVE = ("no change", "linear extrapolation")
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The folder of a fit: ``comparison.csv`` (best model first), ``parameters.csv`` and
+    ``predictions.csv``, which holds what every model said of what it had not seen."""
+
+    folder: Path
+
+    @cached_property
+    def models(self) -> list[str]:
+        """Names of all models, the best first."""
+        return list(self._read("comparison.csv", ["model"])["model"])
+
+    @property
+    def best(self) -> str:
+        """The best model that is a theory and not a naive forecast."""
+        return next(model for model in self.models if model not in NAIVE)
+
+    @cached_property
+    def parameters(self) -> pd.DataFrame:
+        """Columns model, parameter, estimate, low, high (90 % interval)."""
+        return self._read("parameters.csv", ["model", "parameter", "estimate", "low", "high"])
+
+    @cached_property
+    def predictions(self) -> pd.DataFrame:
+        """Columns model, holdout, run, generation, component, quantity, measured, predicted, low,
+        high, log_density; V_W and V_B are logarithms in units of generation 0's V_W + V_B."""
+        columns = ["model", "holdout", "run", "generation", "component", "quantity", "measured",
+                   "predicted", "low", "high", "log_density"]  # fmt: skip
+        table = self._read("predictions.csv", columns)
+        return table.assign(kind=table["holdout"].str.split().str[0])
+
+    def of(self, model: str, kind: str, run: str, quantity: str) -> pd.DataFrame:
+        """Return what a model predicted of a quantity of a run, averaged over components, by
+        generation; empty where that was not held out. `kind` is "generations", "scale", "seed"."""
+        table = self.predictions
+        rows = table[
+            (table["model"] == model)
+            & (table["kind"] == kind)
+            & (table["run"] == run)
+            & (table["quantity"] == quantity)
+        ]
+        numbers = ["measured", "predicted", "low", "high"]
+        return pd.DataFrame(rows.groupby("generation", as_index=False)[numbers].mean())
+
+    def posterior(self) -> dict[str, np.ndarray]:
+        """Return draws of parameters by name, from ``posterior.nc``; none where it is not there."""
+        path = self.folder / "posterior.nc"
+        if not path.is_file():
+            return {}
+        import xarray
+
+        with xarray.open_dataset(path, group="posterior") as drawn:
+            return {
+                str(name): np.ravel(values) for name, values in drawn.items() if values.ndim == 2
+            }
+
+    def scores(self) -> pd.DataFrame:
+        """Return one row for each model and kind of holdout: log_score (mean log predictive density
+        of an observed ln V_W or ln V_B), within and between (mean absolute errors of these), and
+        coverage of the 90 % intervals."""
+        table = self.predictions[self.predictions["quantity"] != "mean"]
+        error = (table["predicted"] - table["measured"]).abs()
+        inside = (table["low"] <= table["measured"]) & (table["measured"] <= table["high"])
+        of = {q: error.where(table["quantity"] == q) for q in ("within", "between")}
+        told = table.assign(log_score=table["log_density"], coverage=inside.astype(float), **of)
+        wanted = ["log_score", "within", "between", "coverage"]
+        return pd.DataFrame(told.groupby(["model", "kind"], as_index=False)[wanted].mean())
+
+    def _read(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
+        path = self.folder / name
+        if not path.is_file():
+            raise UserError(f"'{self.folder}' is not the folder of a fit: it has no {name}")
+        table = pd.read_csv(path)
+        missing = [column for column in columns if column not in table]
+        if missing:
+            raise UserError(f"'{path}' has no column '{missing[0]}'")
+        return table
+
+
+def one_link_each(models: Sequence[str]) -> list[str]:
+    """Return the models, best first, leaving out those that differ from a better one in the link
+    alone, which is what follows the comma of a name."""
+    first: dict[str, str] = {}
+    for model in models:
+        first.setdefault(model.split(", ")[0], model)
+    return list(first.values())

@@ -39,7 +39,8 @@ def simulate(
     """Run a model freely from what was measured at generation `start` [R] of each arm.
 
     Returns mean, ln V_W and ln V_B [S, R, G + 1, 3, D], a path for each draw of the parameters,
-    with the process variance and the sampling error as it was at the start; up to there, as measured.
+    with the process variance and the sampling error as it was at the start; up to there, as
+    measured.
     """
     keys = jr.split(jr.key(seed), len(draws))
     return np.asarray(_paths(model)(jnp.asarray(draws), keys, design, jnp.asarray(start)))

@@ -83,7 +83,8 @@ def arm(run: Run, trait: str = "latent", components: Sequence[int] | None = None
             f"two prompts or more, and more images than prompts"
         )
     parts = _parts(run, trait, V_W, V_B) if pooled else (V_W, V_B)
-    sampling = _sampling(*parts, images, families, pooled)
+    spread = _spread(run, trait, captions, table["component"].unique(), pooled, G)
+    sampling = _sampling(*parts, images, families, pooled, spread)
     axes = parts[0][0] + parts[1][0]
     if pooled:
         V_W, V_B, m = (x.mean(axis=1, keepdims=True) for x in (V_W, V_B, m))
@@ -225,14 +226,53 @@ def _parts(run: Run, trait: str, V_W: np.ndarray, V_B: np.ndarray) -> tuple[np.n
     return _pivot(scores, "within"), _pivot(scores, "between")
 
 
+def _spread(
+    run: Run, trait: str, captions: list[str], components: np.ndarray, pooled: bool, G: int
+) -> np.ndarray | None:
+    """How uneven the squared deviations of images are, [G + 1, 1 or D]: Var(q)/E(q)^2 in prompts.
+
+    q = (z - z_c)^2, summed over components for an average, as it is: with all correlations and
+    whatever tails. A normal trait has 2. None where the trait of each image was not kept.
+    """
+    name = "latent_pc" if trait == "latent" else trait
+    families = np.unique(captions, return_inverse=True)[1]
+    found = []
+    for t in range(G + 1):
+        generation = run.generation(t)
+        if name not in generation.traits() or list(generation.captions) != captions:
+            return None
+        z = generation.trait(name).astype(float).reshape(len(captions), -1)
+        z = z if name != trait else z[:, components]
+        q = np.square(_within(z, families))
+        q = q.sum(axis=1, keepdims=True) if pooled else q
+        count = len(captions) - families.max() - 1
+        variance = np.square(_within(q, families)).sum(axis=0) / count
+        found.append(variance / np.maximum(np.square(q.mean(axis=0)), 1e-300))
+    return np.stack(found)
+
+
+def _within(x: np.ndarray, families: np.ndarray) -> np.ndarray:
+    """Deviations from the means of families."""
+    sums = np.zeros((families.max() + 1, x.shape[1]))
+    np.add.at(sums, families, x)
+    return x - (sums / np.bincount(families)[:, None])[families]
+
+
 def _sampling(
-    V_W: np.ndarray, V_B: np.ndarray, images: int, families: int, pooled: bool
+    V_W: np.ndarray,
+    V_B: np.ndarray,
+    images: int,
+    families: int,
+    pooled: bool,
+    spread: np.ndarray | None,
 ) -> np.ndarray:
     """Variances [G + 1, 3, D] of the sampling errors of the mean, ln V_W and ln V_B.
 
-    Var(m) = V_W/N;  Var(ln V_W) = 2/(N - C);  and, because prompts are the same in every
-    generation and only their means are drawn anew, Var(ln V_B) = 4 V_W/[n (C - 1) V_B] with
-    n = N/C. For an average over components the numerators and denominators are sums.
+    Var(m) = V_W/N;  Var(ln V_W) = Var(q)/[E(q)^2 (N - C)] with q the squared deviation of an image
+    from its prompt's mean, which is 2/(N - C) for a normal trait;  and, because prompts are the
+    same in every generation and only their means are drawn anew,
+    Var(ln V_B) = 4 V_W/[n (C - 1) V_B] with n = N/C. For an average over components the numerators
+    and denominators are sums.
     """
     n = images / families
     unit = V_W[0] + V_B[0]
@@ -240,11 +280,12 @@ def _sampling(
         sums = lambda x: x.sum(axis=1, keepdims=True)
         count = V_W.shape[1]
         mean = sums(V_W) / (images * sums(unit[None]) * count)
-        within = 2 * sums(np.square(V_W)) / ((images - families) * np.square(sums(V_W)))
+        normal = 2 * sums(np.square(V_W)) / np.square(sums(V_W))
         between = 4 * sums(V_W * V_B) / (n * (families - 1) * np.square(sums(V_B)))
     else:
         mean = V_W / (images * unit)
-        within = np.full_like(V_W, 2 / (images - families))
+        normal = np.full_like(V_W, 2.0)
         between = 4 * V_W / (n * (families - 1) * np.maximum(V_B, 1e-12))
+    within = (normal if spread is None else np.maximum(spread, 1e-6)) / (images - families)
     # A variance that is mostly sampling error says nothing: beyond this the expansion fails.
     return np.stack([mean, within, np.minimum(between, 2 / (families - 1))], axis=1)

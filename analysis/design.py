@@ -77,6 +77,7 @@ def design(arms: Sequence[Arm], seen: np.ndarray | None = None) -> Design:
         stochastic=jnp.asarray(per_step(of_arms("stochastic"))),
         direction=jnp.asarray(np.broadcast_to(direction, (len(arms), G, len(direction)))),
         trend=jnp.asarray(per_step(trend)),
+        link=jnp.asarray(per_step(np.zeros(len(arms)))),
     )
     sampling = np.stack([length(arm.sampling) for arm in arms])
     return Design(

@@ -8,12 +8,14 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from analysis.arms import Arm
 from analysis.arms import arms as read_arms
+from analysis.contest import against
 from analysis.design import design
 from analysis.holdout import HOLDOUTS, possible, predictions, score
 from analysis.maximum import Maximum, maximize
@@ -21,7 +23,8 @@ from analysis.models import Model, every_model
 from empirical.errors import UserError
 from empirical.records import Run
 
-BASELINES = ("no change", "linear extrapolation")
+# What every theory has to beat.
+NAIVE = ("no change", "linear extrapolation")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,11 @@ class Result:
         """The name of the best model: the first of `comparison`."""
         return str(self.comparison()["model"].iloc[0])
 
+    @property
+    def best_theory(self) -> str:
+        """The name of the best model that is a theory and not a naive forecast."""
+        return next(str(m) for m in self.comparison()["model"] if m not in NAIVE)
+
     def comparison(self) -> pd.DataFrame:
         """Return a row a model, best first: by the mean held-out log score, or else by AICc.
 
@@ -50,6 +58,10 @@ class Result:
         `verdict` is "best", "tie" (the difference to the best is below two standard errors) or "";
         `warnings` says what a reader must know before trusting the numbers.
         """
+        return self._comparison.copy()
+
+    @cached_property
+    def _comparison(self) -> pd.DataFrame:
         rows = []
         for name, fitted in self.maxima.items():
             row: dict[str, object] = {
@@ -64,8 +76,9 @@ class Result:
             row["warnings"] = "; ".join(fitted.warnings)
             rows.append(row)
         table = pd.DataFrame(rows)
+        # With too few observations for any correction all criteria are infinite: no weights.
         delta = table["aicc"] - table["aicc"].min()
-        weight = np.exp(-delta / 2)
+        weight = np.exp(-delta.fillna(0.0) / 2)
         table.insert(4, "weight", weight / weight.sum())
         kinds = [c for c in table.columns if c.endswith("log_score")]
         order = table[kinds].mean(axis=1) if kinds else -table["aicc"]
@@ -78,8 +91,8 @@ class Result:
         rows = []
         for name, fitted in self.maxima.items():
             intervals = fitted.interval()
-            for p, silent in zip(fitted.parameters, fitted.silent, strict=True):
-                estimate = float("nan") if silent else fitted.values[p.name]
+            for i, p in fitted.own():
+                estimate = float("nan") if fitted.silent[i] else fitted.values[p.name]
                 rows.append((name, p.name, estimate, *intervals[p.name], p.meaning))
         columns = ["model", "parameter", "estimate", "low", "high", "meaning"]
         return pd.DataFrame(rows, columns=columns)
@@ -99,8 +112,12 @@ class Result:
     def _verdicts(self, table: pd.DataFrame) -> list[str]:
         best = str(table["model"].iloc[0])
         if self.held_out.empty:
-            return ["best" if i == 0 else "tie" if table["aicc"][i] - table["aicc"][0] < 2 else ""
-                    for i in range(len(table))]  # fmt: skip
+            whole = design(self.arms)
+            said = []
+            for model in table["model"]:
+                gap, error = against(self.maxima[best], self.maxima[model], whole)
+                said.append("best" if model == best else "tie" if gap < 2 * error else "")
+            return said
         variances = self.held_out[self.held_out["quantity"] != "mean"]
         # Runs are what is independent: their mean densities, model by model.
         density = variances.pivot_table(index="run", columns="model", values="log_density")
@@ -135,6 +152,8 @@ def fit(
     else:
         arms, left_out = read_arms([r for r in given if isinstance(r, Run)], trait, components)
     chosen, kinds = _chosen(models), possible(arms, holdout)
+    if models is None:
+        chosen = _distinct(chosen, arms)
     whole = design(arms)
 
     def one(model: Model) -> tuple[Maximum, list[pd.DataFrame]]:
@@ -147,9 +166,14 @@ def fit(
         advance()
         return fitted, tables
 
-    # Compiling is most of the first time, and XLA releases the interpreter while it does.
+    # Compiling is most of the first time, and XLA releases the interpreter while it does. Links of
+    # a theory share what is compiled, so a theory stays in one thread.
+    theories = list(dict.fromkeys(model.theory for model in chosen))
+    groups = [[model for model in chosen if model.theory == theory] for theory in theories]
     with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
-        done = list(pool.map(one, chosen))
+        ends = pool.map(lambda group: [one(model) for model in group], groups)
+        done = [end for group in ends for end in group]
+    chosen = [model for group in groups for model in group]
     tables = [table for _, found in done for table in found]
     return Result(
         tuple(arms),
@@ -173,4 +197,15 @@ def _chosen(models: Iterable[str | Model] | None) -> list[Model]:
             theories = dict.fromkeys(m.theory for m in known.values())
             raise UserError(f"there is no model '{wanted}', there are {', '.join(theories)}")
         found |= same
-    return list({**found, **{name: known[name] for name in BASELINES}}.values())
+    return list({**found, **{name: known[name] for name in NAIVE}}.values())
+
+
+def _distinct(models: list[Model], arms: Sequence[Arm]) -> list[Model]:
+    """Of each theory keep one link where all arms have one scale: nothing tells links apart."""
+    if len(np.unique([arm.scales for arm in arms])) > 2:
+        return models
+    kept: dict[str, Model] = {}
+    for model in models:
+        if model.theory not in kept or model.link == "saturating":
+            kept[model.theory] = model
+    return list(kept.values())

@@ -11,7 +11,7 @@ import pandas as pd
 
 from analysis.arms import Arm
 from analysis.design import Design, design, extended
-from analysis.likelihood import all_parameters, expected, values_of
+from analysis.likelihood import all_parameters, expected, linked, values_of
 from analysis.maximum import Maximum, maximize
 from analysis.models import Model, every_model
 from analysis.prediction import DRAWS, draw_parameters, simulate
@@ -87,12 +87,13 @@ def forecast(
     guidance: float | None = None,
     model: str = MODEL,
     draws: int = DRAWS,
+    fitted: Maximum | None = None,
 ) -> Forecast:
     """Forecast the first of the arms over so many generations from its last one on.
 
     The model is fitted to all arms at its posterior mode: with few generations the priors, which
-    say what is typical, hold the rest. `guidance` is the CFG scale from then on, that of the last
-    generation by default.
+    say what is typical, hold the rest; or it is `fitted` already, to these arms in any order.
+    `guidance` is the CFG scale from then on, that of the last generation by default.
 
     Raises `UserError` for an unknown model, fewer than one generation, or a scale that is not
     finite.
@@ -104,7 +105,7 @@ def forecast(
         raise UserError(f"a forecast has 1 generation or more, got {generations}")
     if guidance is not None and not np.isfinite(guidance):
         raise UserError(f"the guidance scale must be a finite number, got {guidance}")
-    fitted = maximize(known[model], design(arms), prior=1.0)
+    fitted = fitted or maximize(known[model], design(arms), prior=1.0)
     x = draw_parameters(fitted, draws)
     arm = arms[0]
     ahead = extended(arms[:1], generations, guidance)
@@ -122,7 +123,9 @@ def forecast(
 
 def _neutral(model: Model, x: np.ndarray, of: Design) -> np.ndarray:
     """The scale at which the first generation keeps V_B, averaged over components, as it is."""
-    growth = np.asarray(_growth(model)(jnp.asarray(x), of, jnp.asarray(_SCALES)))
+    growth = np.asarray(
+        _growth(model.general)(jnp.asarray(x), linked(model, of), jnp.asarray(_SCALES))
+    )
     grows = growth > 0
     at = grows.argmax(axis=1)
     found = np.full(len(x), np.inf)

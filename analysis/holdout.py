@@ -81,7 +81,7 @@ class Score:
 
 
 def predictions(
-    model: Model, arms: Sequence[Arm], split: Split, near: Maximum | None = None, starts: int = 3
+    model: Model, arms: Sequence[Arm], split: Split, near: Maximum | None = None, starts: int = 2
 ) -> pd.DataFrame:
     """Fit a model to what a split lets it see and predict the rest: one row a wanted quantity.
 

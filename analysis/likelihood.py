@@ -4,15 +4,17 @@ The images that are measured are those that the next generation learns from, so 
 an exact starting point, and the likelihood is a product over transitions. Of the measured mean,
 ln V_W and ln V_B of D components, y = (y_1, ..., y_D) each,
 
-    y' ~ N(f(y), S + tau^2 [(1 - r) I + r 1 1^T]),   tau = process (V_B/V_B0)^growth,
+    y' ~ N(f(y) + p e, S + tau^2 [(1 - r) I + r 1 1^T]),   tau = process (V_B/V_B0)^growth,
 
-f(y) what the model expects, S the variances of sampling (diagonal), tau^2 a process variance for
-each of the three quantities, by which seeds differ beyond sampling, and r the correlation of
-components in it (left out for D = 1): a chain moves all its traits at once. The further families
-have come apart from those of generation 0 (V_B, averaged over components), the less alike are
-seeds: that is the growth.
+f(y) what the model expects; e = y - f(y_before), by how much y itself was off (0 in generation 0),
+and p its persistence: what a model misses of an arm it misses again; S the variances of sampling
+(diagonal); tau^2 a process variance for each of the three quantities, by which seeds differ beyond
+sampling, and r the correlation of components in it (left out for D = 1): a chain moves all its
+traits at once. The further families have come apart from those of generation 0 (V_B, averaged over
+components), the less alike are seeds: that is the growth.
 """
 
+from dataclasses import replace
 from functools import cache
 
 import jax
@@ -20,7 +22,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from analysis.design import Design
-from analysis.models import Model, Parameter, Setting, Values
+from analysis.models import EVERY_LINK, Model, Parameter, Setting, Values
 from qtm import Families
 
 PROCESS = tuple(
@@ -36,6 +38,10 @@ GROWTH = Parameter(
     "process_growth", "power of V_B/V_B0 by which the process standard deviations grow",
     "real", -1.0, 2.0, 0.0, 0.5, "arms in which V_B moves far from generation 0",
 )  # fmt: skip
+PERSISTENCE = Parameter(
+    "process_persistence", "share of a deviation from the model that comes again next generation",
+    "real", -0.5, 0.95, 0.0, 0.3,
+)  # fmt: skip
 CORRELATION = Parameter(
     "process_correlation", "correlation of components in the process variance",
     "share", 1e-3, 0.99, 0.3, 1.0, "a trait with several components",
@@ -43,8 +49,9 @@ CORRELATION = Parameter(
 
 
 def all_parameters(model: Model, components: int) -> tuple[Parameter, ...]:
-    """Return a model's parameters and those of the process variance."""
-    return (*model.parameters, *PROCESS, GROWTH, *((CORRELATION,) if components > 1 else ()))
+    """Return the parameters of a model with any link, and those of the process variance."""
+    shared = (CORRELATION,) if components > 1 else ()
+    return (*model.general.parameters, *PROCESS, GROWTH, PERSISTENCE, *shared)
 
 
 def values_of(parameters: tuple[Parameter, ...], x: Array) -> dict[str, Array]:
@@ -68,6 +75,8 @@ def all_expected(model: Model, values: Values, design: Design) -> Array:
 def pointwise(model: Model, values: Values, design: Design) -> Array:
     """Return the log density [R, G, 3] of each quantity in each transition, seen or not."""
     rest = design.measured[:, 1:] - all_expected(model, values, design)
+    before = jnp.pad(rest[:, :-1], ((0, 0), (1, 0), (0, 0), (0, 0)))
+    rest = rest - values[PERSISTENCE.name] * before
     tau = deviations(values, design.measured[:, :-1], design.measured[:, :1])
     return log_density(rest, design.sampling[:, 1:], tau, values.get(CORRELATION.name, 0.0))
 
@@ -107,14 +116,14 @@ def log_prior(parameters: tuple[Parameter, ...], x: Array) -> Array:
     return -0.5 * jnp.sum(jnp.square((x - typical) / spread))
 
 
+def linked(model: Model, design: Design) -> Design:
+    """Return the design under a model's link."""
+    place = EVERY_LINK.index(model.link)
+    settings = replace(design.settings, link=jnp.full_like(design.settings.scale, place))
+    return replace(design, settings=settings)
+
+
 @cache
 def loss_and_gradient(model: Model):
-    """Return the compiled negative log likelihood of a model and its gradient."""
+    """Return the compiled negative log likelihood of a general model, and its gradient in x."""
     return jax.jit(jax.value_and_grad(lambda x, design: -log_likelihood(model, x, design)))
-
-
-@cache
-def loss_gradients(model: Model):
-    """Return the compiled gradients of the negative log likelihood at many x [n, k]."""
-    gradient = jax.grad(lambda x, design: -log_likelihood(model, x, design))
-    return jax.jit(jax.vmap(gradient, in_axes=(0, None)))

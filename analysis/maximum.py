@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult, minimize
 from scipy.stats import norm, qmc
 
 from analysis.design import Design
-from analysis.likelihood import all_parameters, loss_and_gradient, loss_gradients
+from analysis.likelihood import all_parameters, linked, loss_and_gradient
 from analysis.models import Model, Parameter
 from empirical.errors import UserError
 
@@ -44,9 +44,13 @@ class Maximum:
     @property
     def values(self) -> dict[str, float]:
         """Estimates by name, in the parameters' units."""
-        return {
-            p.name: float(p.from_real(at)) for p, at in zip(self.parameters, self.x, strict=True)
-        }
+        return {p.name: float(p.from_real(self.x[i])) for i, p in self.own()}
+
+    def own(self) -> list[tuple[int, Parameter]]:
+        """Return the parameters with their place in `x`, without those of other links."""
+        general = {p.name for p in self.model.general.parameters}
+        others = general - {p.name for p in self.model.parameters}
+        return [(i, p) for i, p in enumerate(self.parameters) if p.name not in others]
 
     @property
     def count(self) -> int:
@@ -63,7 +67,7 @@ class Maximum:
         """Return an interval for each parameter, nan where it has none: at a bound, or silent."""
         z = norm.ppf((1 + level) / 2)
         found = {}
-        for i, p in enumerate(self.parameters):
+        for i, p in self.own():
             if self.stuck[i] or self.silent[i] or self.vague[i]:
                 found[p.name] = (float("nan"), float("nan"))
                 continue
@@ -95,7 +99,7 @@ def maximize(
     low, high = np.transpose([(p.to_real(p.low), p.to_real(p.high)) for p in parameters])
     typical = np.asarray([p.to_real(p.typical) for p in parameters])
     spread = np.asarray([p.spread for p in parameters])
-    compiled = loss_and_gradient(model)
+    compiled, design = loss_and_gradient(model.general), linked(model, design)
 
     def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
         f, g = compiled(x, design)
@@ -106,16 +110,18 @@ def maximize(
     unit = qmc.Halton(len(low), rng=np.random.default_rng(0)).random(max(starts, 3))
     wide = low + (0.25 + 0.5 * unit) * (high - low)
     # A parameter without influence has no slope anywhere.
-    slopes = np.asarray(loss_gradients(model)(np.stack([typical, *wide[:3]]), design))
+    slopes = np.array([compiled(x, design)[1] for x in (typical, *wide[:3])])
     silent = np.all(slopes == 0, axis=0)
     begin = ([] if near is None else [near]) + [typical, *wide]
     limits = np.where(silent, typical, low), np.where(silent, typical, high)
     bounds = list(zip(*limits, strict=True))
-    ends = [
-        minimize(loss, np.clip(x, *limits), jac=True, method="L-BFGS-B", bounds=bounds)
-        for x in begin[:starts]
-    ]
-    best = min(ends, key=lambda end: end.fun)
+
+    def climb(x: np.ndarray, **how: float) -> OptimizeResult:
+        return minimize(loss, x, jac=True, method="L-BFGS-B", bounds=bounds, options=how)
+
+    # Every start shows in a few steps where it leads; the best is then followed to its end.
+    ends = [climb(np.clip(x, *limits), ftol=1e-6, maxiter=100) for x in begin[:starts]]
+    best = climb(min(ends, key=lambda end: end.fun).x, ftol=1e-10)
     if best.fun >= _NOWHERE:
         raise UserError(f"the likelihood of the model '{model.name}' is finite nowhere")
     margin = 1e-3 * (high - low)
@@ -134,7 +140,7 @@ def maximize(
         stuck,
         silent,
         vague,
-        tuple(_warnings(parameters, best.x - low < margin, stuck, silent, directions)),
+        tuple(_warnings(model, parameters, best.x - low < margin, stuck, silent, directions)),
     )
 
 
@@ -156,8 +162,8 @@ def _curvature(
     if not len(at):
         return covariance, vague, []
     nudges = _STEP * np.eye(k)[at]
-    slopes = np.asarray(loss_gradients(model)(np.concatenate([x + nudges, x - nudges]), design))
-    hessian = (slopes[: len(at)] - slopes[len(at) :])[:, at] / (2 * _STEP)
+    slope = lambda x: np.asarray(loss_and_gradient(model.general)(x, design)[1])
+    hessian = np.array([slope(x + e) - slope(x - e) for e in nudges])[:, at] / (2 * _STEP)
     spread = np.asarray([p.spread for p in parameters])[at]
     # In units of the prior's standard deviation a curvature of 1 is as much as the prior says.
     scaled = np.nan_to_num(hessian + hessian.T) / 2 * np.outer(spread, spread)
@@ -171,6 +177,7 @@ def _curvature(
 
 
 def _warnings(
+    model: Model,
     parameters: tuple[Parameter, ...],
     low: np.ndarray,
     stuck: np.ndarray,
@@ -178,8 +185,12 @@ def _warnings(
     directions: list[dict[str, float]],
 ) -> list[str]:
     by_name = {p.name: p for p in parameters}
+    of_other_links = {p.name for p in model.general.parameters}
+    of_other_links -= {p.name for p in model.parameters}
     said = []
     for p, is_low, is_stuck, is_silent in zip(parameters, low, stuck, silent, strict=True):
+        if p.name in of_other_links:
+            continue
         if is_silent:
             said.append(f"{p.name} does not enter: it would take {p.from_data}")
         elif is_stuck and not p.name.startswith("process_"):

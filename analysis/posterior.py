@@ -1,5 +1,7 @@
 """The posterior of a model by NUTS, as ArviZ InferenceData, with diagnostics that speak."""
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -8,7 +10,7 @@ import jax.random as jr
 import numpy as np
 
 from analysis.design import Design
-from analysis.likelihood import all_parameters, log_likelihood, pointwise, values_of
+from analysis.likelihood import all_parameters, linked, log_likelihood, pointwise, values_of
 from analysis.maximum import Maximum, maximize
 from analysis.models import Model
 
@@ -29,7 +31,7 @@ def posterior(
     from numpyro.distributions import Normal
     from numpyro.infer import MCMC, NUTS, init_to_value
 
-    parameters = all_parameters(model, design.components)
+    parameters, design = all_parameters(model, design.components), linked(model, design)
     mode = maximize(model, design, near=None if start is None else start.x, prior=1.0)
     typical = np.asarray([p.to_real(p.typical) for p in parameters])
     spread = np.asarray([p.spread for p in parameters])
@@ -98,6 +100,14 @@ def diagnostics(data: Any, model: Model, components: int) -> list[str]:
     if bad:
         said.append(f"PSIS-LOO is unsure of {bad} transitions (Pareto k above 0.7)")
     return said
+
+
+def write(data: Any, path: Path, groups: list[str] | None = None) -> None:
+    """Write a posterior, or some of its groups, as NetCDF, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as place:
+        data.to_netcdf(str(Path(place) / path.name), groups=groups)
+        (Path(place) / path.name).replace(path)
 
 
 def loo(data: Any) -> Any:

@@ -9,7 +9,16 @@ import numpy as np
 from jax import Array, lax
 
 from analysis.design import Design
-from analysis.likelihood import CORRELATION, all_parameters, deviations, expected, values_of
+from analysis.likelihood import (
+    CORRELATION,
+    PERSISTENCE,
+    all_expected,
+    all_parameters,
+    deviations,
+    expected,
+    linked,
+    values_of,
+)
 from analysis.maximum import Maximum
 from analysis.models import Model
 
@@ -43,7 +52,8 @@ def simulate(
     measured.
     """
     keys = jr.split(jr.key(seed), len(draws))
-    return np.asarray(_paths(model)(jnp.asarray(draws), keys, design, jnp.asarray(start)))
+    run = _paths(model.general)
+    return np.asarray(run(jnp.asarray(draws), keys, linked(model, design), jnp.asarray(start)))
 
 
 def trajectory(fitted: Maximum, design: Design, start: np.ndarray) -> np.ndarray:
@@ -53,7 +63,19 @@ def trajectory(fitted: Maximum, design: Design, start: np.ndarray) -> np.ndarray
 
 def trajectory_of(model: Model, draws: np.ndarray, design: Design, start: np.ndarray) -> np.ndarray:
     """Run a model freely without noise for each draw of the parameters: [S, R, G + 1, 3, D]."""
-    return np.asarray(_expected_paths(model)(jnp.asarray(draws), design, jnp.asarray(start)))
+    run = _expected_paths(model.general)
+    return np.asarray(run(jnp.asarray(draws), linked(model, design), jnp.asarray(start)))
+
+
+def one_step(fitted: Maximum, design: Design) -> np.ndarray:
+    """Return what a model expects of every generation from the one before: [R, G + 1, 3, D].
+
+    Generation 0 is as measured.
+    """
+    model = fitted.model
+    values = values_of(all_parameters(model, design.components), jnp.asarray(fitted.x))
+    later = all_expected(model.general, values, linked(model, design))
+    return np.concatenate([design.measured[:, :1], later], axis=1)
 
 
 @cache
@@ -80,9 +102,11 @@ def _run(model, values, design: Design, start: Array, sampling: Array | None, ke
     R, times, _, D = design.measured.shape
     r = values.get(CORRELATION.name, jnp.zeros(()))
 
-    def advance(y: Array, t: Array) -> tuple[Array, Array]:
+    def advance(carry: tuple[Array, Array], t: Array) -> tuple[tuple[Array, Array], Array]:
+        y, off = carry
         settings = jax.tree.map(lambda leaf: leaf[:, t], design.settings)
-        after = jax.vmap(lambda state, s: expected(model, values, state, s))(y, settings)
+        told = jax.vmap(lambda state, s: expected(model, values, state, s))(y, settings)
+        after = told + values[PERSISTENCE.name] * off
         if sampling is not None and key is not None:
             own, shared, error = (
                 jr.normal(k, (R, 3, d)) for k, d in zip(jr.split(jr.fold_in(key, t), 3), (D, 1, D),
@@ -94,7 +118,8 @@ def _run(model, values, design: Design, start: Array, sampling: Array | None, ke
         after = jnp.clip(jnp.nan_to_num(after, nan=_FAR), -_FAR, _FAR)
         ahead = (t >= start)[:, None, None]
         y = jnp.where(ahead, after, design.measured[:, t + 1])
-        return y, y
+        return (y, jnp.nan_to_num(y - told)), y
 
-    _, later = lax.scan(advance, design.measured[:, 0], jnp.arange(times - 1))
+    first = design.measured[:, 0]
+    _, later = lax.scan(advance, (first, jnp.zeros_like(first)), jnp.arange(times - 1))
     return jnp.concatenate([design.measured[:, :1], jnp.moveaxis(later, 0, 1)], axis=1)

@@ -3,7 +3,8 @@
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from analysis.compare import Comparison
+from analysis.fitting import Result
+from analysis.forecast import Forecast
 from empirical.records import Run
 from figures.study import Study
 from figures.style import Look, scale_look
@@ -15,10 +16,12 @@ _LINES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 
 @dataclass(frozen=True)
 class Evidence:
-    """Runs in the order of display, and comparisons of theories by (run name, trait label)."""
+    """Runs in the order of display, fits of theories by the label of a trait, and forecasts by the
+    name of a run."""
 
     runs: tuple[Run, ...]
-    comparisons: dict[tuple[str, str], Comparison] = field(default_factory=dict)
+    fits: dict[str, Result] = field(default_factory=dict)
+    forecasts: dict[str, Forecast] = field(default_factory=dict)
 
     @cached_property
     def study(self) -> Study:

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 import analysis
+from analysis.fitting import NAIVE
 from empirical.errors import UserError
 
 # The fit of all theories to the kept runs, as ``qtm fit --out`` wrote it.
 KEPT = Path(analysis.__file__).parent / "results" / "embedded"
-NAIVE = ("no change", "linear extrapolation")
 
 
 @dataclass(frozen=True)
@@ -76,13 +76,19 @@ class Fitted:
         """Return one row for each model and kind of holdout: log_score (mean log predictive density
         of an observed ln V_W or ln V_B), within and between (mean absolute errors of these), and
         coverage of the 90 % intervals."""
-        table = self.predictions[self.predictions["quantity"] != "mean"]
-        error = (table["predicted"] - table["measured"]).abs()
-        inside = (table["low"] <= table["measured"]) & (table["measured"] <= table["high"])
-        of = {q: error.where(table["quantity"] == q) for q in ("within", "between")}
-        told = table.assign(log_score=table["log_density"], coverage=inside.astype(float), **of)
-        wanted = ["log_score", "within", "between", "coverage"]
-        return pd.DataFrame(told.groupby(["model", "kind"], as_index=False)[wanted].mean())
+        table = self._read("comparison.csv", ["model"])
+        names = {"log_score": "log_score", "within_error": "within",
+                 "between_error": "between", "coverage": "coverage"}  # fmt: skip
+        kinds = [c.removesuffix("_log_score") for c in table if c.endswith("_log_score")]
+        if not kinds:
+            raise UserError(f"the fit '{self.folder}' holds nothing out")
+        rows = [
+            table[["model", *(f"{kind}_{name}" for name in names)]]
+            .set_axis(["model", *names.values()], axis=1)
+            .assign(kind=kind)
+            for kind in kinds
+        ]
+        return pd.concat(rows, ignore_index=True)
 
     def _read(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
         path = self.folder / name

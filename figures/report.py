@@ -3,6 +3,7 @@
 import base64
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -10,8 +11,9 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 
-from analysis.compare import Comparison, compare
-from analysis.series import series
+from analysis.arms import arms
+from analysis.fitting import NAIVE, Result, fit
+from analysis.forecast import Forecast, forecast, quantiles
 from empirical import files
 from empirical.errors import UserError
 from empirical.records import Run
@@ -20,40 +22,67 @@ from figures.evidence import Evidence, describe
 from figures.plots import every_plot
 from figures.write import render
 
+# How many generations a report looks ahead.
+AHEAD = 10
 # Which traits a report fits: label -> (trait, components or None for all).
 TRAITS: Mapping[str, tuple[str, Sequence[int] | None]] = {
-    "latents, 8 axes": ("latent_pc", None),
+    "latents": ("latent", None),
     "latent axis 1": ("latent_pc", [0]),
     "brightness": ("pixel_mean", None),
     "sharpness": ("sharpness", None),
 }
+# One link a theory: a few runs seldom tell links apart.
+MODELS = (
+    "general random walk, saturating",
+    "Ornstein-Uhlenbeck, saturating",
+    "truncation, saturating",
+    "stabilizing, saturating",
+    "directional, saturating",
+    "refit drift",
+    "family DDIM, saturating",
+    "bounded family, saturating",
+    "log-linear, saturating",
+)
 
 
-def fits(
-    runs: Sequence[Run], advance: Callable[[], None] = lambda: None
-) -> dict[tuple[str, str], Comparison]:
-    """Compare all theories on the report's traits of every run with two generations or more.
+def fits(runs: Sequence[Run], advance: Callable[[], None] = lambda: None) -> dict[str, Result]:
+    """Fit theories to the report's traits, with parameters that all runs share; by label.
 
-    Traits that a run cannot offer (no variance within prompts, say) are left out.
+    Later generations are held out where there are two or more. Traits that cannot be fitted (no
+    variance within prompts, say), and all where no run can, are left out.
     """
     found = {}
-    for run in runs:
-        for label, (trait, components) in TRAITS.items():
-            try:
-                data = series(run, trait, components)
-            except UserError:
-                data = None
-            if data is not None and data.generations >= 2:
-                found[run.name, label] = compare(data)
-            advance()
+    for label, (trait, components) in TRAITS.items():
+        with suppress(UserError):
+            found[label] = fit(runs, MODELS, ["generations"], trait, components)
+        advance()
     return found
 
 
-def write(
-    runs: Sequence[Run], path: Path, title: str, comparisons: Mapping[tuple[str, str], Comparison]
-) -> None:
+def forecasts(
+    runs: Sequence[Run], generations: int = AHEAD
+) -> tuple[dict[str, Forecast], list[tuple[str, str]]]:
+    """Forecast each run by a theory that is fitted to all of them; and say of which it cannot be.
+
+    Runs that theories do not describe are left out, with the reason.
+    """
+    try:
+        described, left_out = arms(runs)
+    except UserError as error:
+        return {}, [("all runs", f"no forecast: {error}")]
+    found: dict[str, Forecast] = {}
+    fitted = None
+    for own in described:
+        others = [other for other in described if other is not own]
+        found[own.name] = forecast([own, *others], generations, fitted=fitted)
+        fitted = found[own.name].fitted
+    return found, [("all runs", f"no forecast: {reason}") for reason in left_out]
+
+
+def write(runs: Sequence[Run], path: Path, title: str, results: Mapping[str, Result]) -> None:
     """Draw every figure and write the report, atomically."""
-    evidence = Evidence(tuple(runs), dict(comparisons))
+    told, refused = forecasts(runs)
+    evidence = Evidence(tuple(runs), dict(results), told)
     plots = []
     with plt.style.context(style.FILE):
         for name, module in every_plot().items():
@@ -74,7 +103,9 @@ def write(
         title=title,
         subtitle=_subtitle(runs),
         summary=[_summary(run) for run in runs],
-        warnings=warnings_of(evidence),
+        warnings=warnings_of(evidence, refused),
+        forecasts=_forecasts(evidence),
+        ahead=AHEAD,
         plots=plots,
         fits=_rows(evidence),
         recipes=[_made(run) for run in runs],
@@ -82,7 +113,9 @@ def write(
     files.write_text(path, html)
 
 
-def warnings_of(evidence: Evidence) -> list[dict[str, str]]:
+def warnings_of(
+    evidence: Evidence, refused: Sequence[tuple[str, str]] = ()
+) -> list[dict[str, str]]:
     """Return what a reader must know before trusting the numbers: of which run, and what."""
     said = []
     for run in evidence.runs:
@@ -97,12 +130,36 @@ def warnings_of(evidence: Evidence) -> list[dict[str, str]]:
             if row["caution"]
         }
         said += [(run.name, caution) for caution in sorted(cautions)]
-    for (run, label), comparison in evidence.comparisons.items():
-        if not comparison.beats_no_change:
-            said.append((run, f"{label}: no theory predicts better than the forecast of no change"))
-        best = comparison.best.fit
-        said += [(run, f"{label}, {best.theory.name}: {text}") for text in best.warnings]
+    for label, result in evidence.fits.items():
+        if result.best in NAIVE:
+            said.append(("all runs", f"{label}: no theory predicts better than {result.best}"))
+        theory = result.best_theory
+        said += [("all runs", f"{label}, {theory}: {t}") for t in result.of(theory).warnings]
+    for run, told in evidence.forecasts.items():
+        said += [(run, f"forecast: {text}") for text in told.fitted.warnings]
+    said += list(refused)
     return [{"run": run, "text": text} for run, text in said]
+
+
+def _forecasts(evidence: Evidence) -> list[dict[str, str]]:
+    rows = []
+    for run, told in evidence.forecasts.items():
+        lives = told.half_lives()
+        rows.append(
+            {
+                "run": run,
+                "within": _with_interval(lives["within"], ".0f"),
+                "total": _with_interval(lives["total"], ".0f"),
+                "neutral": _with_interval(quantiles(told.neutral), ".2f"),
+                "real": _with_interval(quantiles(100 * told.real), ".0f", " %"),
+            }
+        )
+    return rows
+
+
+def _with_interval(values: tuple[float, float, float], how: str, unit: str = "") -> str:
+    low, middle, high = (f"{v:{how}}{unit}" if math.isfinite(v) else "none" for v in values)
+    return middle if low == middle == high else f"{middle} ({low} to {high})"
 
 
 def _picture(figure: Figure) -> str:
@@ -148,23 +205,32 @@ def _from_to(column: pd.Series, how: str) -> str:
 
 def _rows(evidence: Evidence) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
-    for (run, label), comparison in evidence.comparisons.items():
-        for place, row in enumerate(comparison.table().to_dict("records")):
+    for label, result in evidence.fits.items():
+        own = result.parameters().dropna(subset=["estimate"])
+        for place, row in enumerate(result.comparison().to_dict("records")):
+            estimates = own[own["model"] == row["model"]].to_dict("records")
             numbers = {
-                name: f"{row[name]:.3f}"
-                for name in ("score", "mean_error", "within_error", "between_error")
+                name: _or_dash(row.get(f"generations_{name}", math.nan))
+                for name in ("log_score", "within_error", "between_error", "coverage")
             }
             rows.append(
                 {
-                    **row,
-                    **numbers,
-                    "aicc": f"{row['aicc']:.1f}",
-                    "run": run,
                     "trait": label,
+                    "model": row["model"],
+                    "verdict": row["verdict"],
+                    "aicc": f"{row['aicc']:.1f}",
+                    **numbers,
+                    "parameters": ", ".join(_estimate(e) for e in estimates),
+                    "warnings": row["warnings"],
                     "first": place == 0,
                 }
             )
     return rows
+
+
+def _estimate(row: dict) -> str:
+    known = f" ({row['low']:.2g} to {row['high']:.2g})" if math.isfinite(row["low"]) else ""
+    return f"{row['parameter']} {row['estimate']:.3g}{known}"
 
 
 def _made(run: Run) -> dict[str, str]:

@@ -31,6 +31,9 @@ def write(
     name = module.__name__.rpartition(".")[2]
     with plt.style.context(style.FILE):
         figure = module.draw(study)
+        # One layout serves all formats.
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
         pictures = {kind: render(figure, kind) for kind in formats}
     paths = []
     for kind, content in pictures.items():

@@ -12,7 +12,7 @@ import warnings
 import typer
 
 from empirical.errors import UserError
-from qtm.commands import chain, figures, measure, pretrain, study, theory
+from qtm.commands import chain, derive, figures, fits, measure, pretrain, study, theory
 
 app = typer.Typer(
     help="Quantitative-trait models of diffusion models that are finetuned on their own images.",
@@ -23,9 +23,11 @@ app = typer.Typer(
 )
 app.add_typer(chain.app, name="chain")
 app.add_typer(study.app)
+app.add_typer(fits.app)
 app.add_typer(figures.app)
 app.add_typer(measure.app)
 app.add_typer(theory.app)
+app.add_typer(derive.app)
 app.add_typer(pretrain.app, name="pretrain")
 
 

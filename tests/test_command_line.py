@@ -92,18 +92,53 @@ def test_an_interruption_says_how_to_go_on(qtm, tmp_path, monkeypatch):
     assert "same command again" in said
 
 
-def test_fit_and_report_of_a_run(qtm, tiny_run, tmp_path):
-    code, out, _ = qtm("fit", tiny_run.folder, "--trait", "pixel_mean", "--csv", tmp_path / "f.csv")
+def test_a_fit_of_runs(qtm, tiny_run, tmp_path):
+    out = tmp_path / "fit"
+    code, said, _ = qtm("fit", tiny_run.folder, "--model", "refit drift", "--out", out,
+                        "--posterior", "none")  # fmt: skip
     assert code == 0
-    assert "guidance" in out
-    header = (tmp_path / "f.csv").read_text().splitlines()[0]
-    assert header.startswith("run,trait,theory,parameters")
+    assert "no change" in said
+    head = {path.name: path.read_text().splitlines()[0] for path in out.iterdir()}
+    assert set(head) == {"comparison.csv", "parameters.csv", "predictions.csv"}
+    assert head["comparison.csv"].startswith("model,verdict,log_likelihood,parameters,aicc,weight")
+    assert "generations_log_score" in head["comparison.csv"]
+    assert head["parameters.csv"] == "model,parameter,estimate,low,high,meaning"
+    for words, mistake in (
+        (("--trait", "charm"), "no trait 'charm', it has classifier, compressed_size"),
+        (("--model", "magic"), "no model 'magic'"),
+        (("--kept", "embedded"), "one of both"),
+    ):
+        code, _, said = qtm("fit", tiny_run.folder, *words, "--out", tmp_path / "none")
+        assert (code, mistake in said) == (2, True), said
+        assert not (tmp_path / "none").exists()
+
+
+def test_a_fit_of_a_series(qtm, tmp_path):
+    path = tmp_path / "series.csv"
+    rows = "".join(f"{t},{0.5 * t + 0.1 * (-1) ** t},1,50\n" for t in range(8))
+    path.write_text("generation,mean,variance,n\n" + rows)
+    code, said, _ = qtm("fit", path, "--out", tmp_path / "fit")
+    assert code == 0
+    assert said.splitlines()[1].split()[:2] == ["directional", "walk"]
+    assert (tmp_path / "fit" / "parameters.csv").is_file()
+
+
+def test_a_forecast_of_a_run(qtm, tiny_run, tmp_path):
+    code, said, _ = qtm("forecast", tiny_run.folder, "--generations", 3, "--guidance", 1.5,
+                        "--csv", tmp_path / "f.csv")  # fmt: skip
+    assert code == 0
+    for words in ("V_W, within prompts, below half", "neutral CFG scale:", "share of real images"):
+        assert words in said
+    rows = (tmp_path / "f.csv").read_text().splitlines()
+    assert len(rows) == 1 + 3 * (2 + 3 + 1)
+    code, _, said = qtm("forecast", tiny_run.folder, "--generations", 0)
+    assert (code, "1 generation or more, got 0" in said) == (2, True)
+
+
+def test_a_report_of_a_run(qtm, tiny_run, tmp_path):
     code, out, _ = qtm("report", tiny_run.folder, "--out", tmp_path / "r.html")
     assert (code, out.strip()) == (0, str(tmp_path / "r.html"))
-    code, _, said = qtm("fit", tiny_run.folder, "--trait", "charm")
-    assert code == 2
-    assert "no trait 'charm', it has classifier, compressed_size" in said
-    code, _, said = qtm("report", tiny_run.folder, tiny_run.folder, "--out", tmp_path / "two.html")
+    code, _, _ = qtm("report", tiny_run.folder, tiny_run.folder, "--out", tmp_path / "two.html")
     assert code == 2
     assert not (tmp_path / "two.html").exists()
 

@@ -6,13 +6,20 @@ them, on first use:
 
     >>> from analysis import derivations
     >>> derivations.stabilizing.derive()["mean"]
+    >>> derivations.latex("stabilizing")["mean"]
 """
 
 import pkgutil
+from functools import cache
 from importlib import import_module
 from types import ModuleType
+from typing import Any
 
-__all__ = sorted(module.name for module in pkgutil.iter_modules(__path__))  # pyright: ignore
+from empirical.errors import UserError
+
+__all__ = sorted(  # pyright: ignore[reportUnsupportedDunderAll]
+    module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")
+)
 
 
 def __getattr__(name: str) -> ModuleType:
@@ -23,3 +30,29 @@ def __getattr__(name: str) -> ModuleType:
 
 def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
+
+
+def result(name: str) -> ModuleType:
+    """Return the module of a result. Raises `UserError` for a name that is not in `__all__`."""
+    if name not in __all__:
+        raise UserError(f"there is no derivation '{name}', there are {', '.join(__all__)}")
+    return import_module(f"{__name__}.{name}")
+
+
+@cache
+def derived(name: str) -> dict[str, Any]:
+    """Return the sympy expressions of a result by name, derived once in a process.
+
+    Raises `UserError` for a name that is not in `__all__`.
+    """
+    return result(name).derive()
+
+
+def latex(name: str) -> dict[str, str]:
+    """Return the expressions of a result as LaTeX, by name.
+
+    Raises `UserError` for a name that is not in `__all__`.
+    """
+    import sympy
+
+    return {key: sympy.latex(expression) for key, expression in derived(name).items()}

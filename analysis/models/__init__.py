@@ -9,9 +9,11 @@ of the model that fits compare.
 import importlib
 import pkgutil
 
-from analysis.models._base import LINKS, Link, Model, Parameter, Setting, Values
+from analysis.models._base import EVERY_LINK, LINKS, Link, Model, Parameter, Setting, Values
 
-__all__ = ["LINKS", "Link", "Model", "Parameter", "Setting", "Values", "every_model"]
+__all__ = [
+    "EVERY_LINK", "LINKS", "Link", "Model", "Parameter", "Setting", "Values", "every_model",
+]  # fmt: skip
 
 
 def every_model() -> dict[str, Model]:

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import jax
@@ -15,6 +15,7 @@ from qtm import Families
 Values = Mapping[str, Array]
 Link = Literal["exact", "linear", "log", "saturating"]
 LINKS: tuple[Link, ...] = ("linear", "log", "saturating")
+EVERY_LINK: tuple[Link, ...] = ("exact", *LINKS)
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Setting:
     stochastic: Array
     direction: Array
     trend: Array
+    link: Array
 
 
 @dataclass(frozen=True)
@@ -119,27 +121,26 @@ class Model(ABC):
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """All parameters: the theory's own, and those of the link."""
+        """The theory's own parameters, and those of the link."""
         if not self.links or self.link == "exact":
             return self.own
         return (*self.own, STRENGTH, *((SATURATION,) if self.link == "saturating" else ()))
 
-    def excess(self, values: Values, w: Array) -> Array:
+    @property
+    def general(self) -> "Model":
+        """The model with the link that has all parameters: what is compiled for every link."""
+        return replace(self, link="saturating")
+
+    def excess(self, values: Values, w: Array, setting: Setting) -> Array:
         """Strength of selection by a CFG scale: 0 at w = 1.
 
         w - 1 (``exact``);  s (w - 1) (``linear``);  s ln w (``log``);
         s (w - 1)/(1 + |w - 1|/c) (``saturating``, c the scale beyond 1 of half the ceiling s c).
         """
-        match self.link:
-            case "exact":
-                return w - 1
-            case "linear":
-                return values["strength"] * (w - 1)
-            case "log":
-                return values["strength"] * jnp.log(jnp.maximum(w, 0.05))
-            case _:
-                beyond = w - 1
-                return values["strength"] * beyond / (1 + jnp.abs(beyond) / values["saturation"])
+        beyond, s = w - 1, values.get("strength", 1.0)
+        bent = beyond / (1 + jnp.abs(beyond) / values["saturation"])
+        every = (beyond, s * beyond, s * jnp.log(jnp.maximum(w, 0.05)), s * bent)
+        return jnp.select([setting.link == i for i in range(3)], every[:3], every[3])
 
 
 STRENGTH = Parameter(

@@ -27,6 +27,11 @@ DROP_UPTAKE = Parameter(
     "with the base by the factor exp(-rate probability)",
     "positive", 1e-3, 100.0, 3.0, 1.5, "an arm with condition drop",
 )  # fmt: skip
+DROP_MUTATION = Parameter(
+    "drop_mutation", "variance that condition drop adds to V_W each generation, a unit of "
+    "probability, in V of generation 0",
+    "positive", 1e-5, 5.0, 0.02, 1.5, "an arm with condition drop",
+)  # fmt: skip
 CONFUSION = Parameter(
     "confusion", "share of images that come out as of another prompt",
     "share", 1e-4, 0.9, 0.03, 1.5, "an arm without guidance (CFG scale 1)",
@@ -39,6 +44,11 @@ COHERENCE = Parameter(
 BOUND = Parameter(
     "bound", "largest V_B that images can have, in V of generation 0",
     "positive", 0.2, 500.0, 4.0, 1.0, "arms with CFG scales of 5 and more until V_B settles",
+)  # fmt: skip
+ESTRANGEMENT = Parameter(
+    "estrangement", "variance added to V_W each generation, a unit of V_W + V_B beyond that of "
+    "generation 0: what is strange to the base model is learnt and drawn badly",
+    "positive", 1e-5, 2.0, 0.01, 1.5, "arms with CFG scales of 5 and more until V_B settles",
 )  # fmt: skip
 # How sharply V_B meets its bound: the fourth power behaves as a clamp with a rounded corner.
 _CORNER = 4
@@ -76,6 +86,8 @@ def unconditional(values: Values, learnt: Families, setting: Setting) -> Array:
 def measured(values: Values, after: Families, setting: Setting) -> Families:
     """Bound V_B, confuse prompts, mutate, and add the drift of n images a prompt.
 
+    Whoever knows a `drop_mutation` mutates by that times the probability of condition drop more.
+
     Whoever knows a `bound`: V_B <- V_B [1 + (V_B/bound)^4]^(-1/4). Whoever knows a `confusion` l,
     the share of images that come out as of another prompt: V_B <- (1 - l)^2 V_B, and what families
     lose of it appears within them, V_W <- V_W + [1 - (1 - l)^2] V_B.
@@ -86,5 +98,8 @@ def measured(values: Values, after: Families, setting: Setting) -> Families:
     if "confusion" in values:
         kept = jnp.square(1 - values["confusion"])
         V_W, V_B = V_W + (1 - kept) * V_B, kept * V_B
-    V_W = V_W + values["mutation_variance"]
+    V_W = V_W + values["mutation_variance"] + values.get("drop_mutation", 0.0) * setting.dropped
+    if "estrangement" in values:
+        beyond = after.within + after.between - setting.base.within - setting.base.between
+        V_W = V_W + values["estrangement"] * jnp.maximum(beyond, 0)
     return Families(after.mean, V_W, V_B + V_W * setting.families / setting.images)

@@ -6,11 +6,19 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from analysis.models._base import LINKS, Link, Model, Parameter, Setting, Values
-from analysis.models._parts import BOUND, COHERENCE, CONFUSION, inherited, measured, unconditional
+from analysis.models._parts import (
+    BOUND,
+    COHERENCE,
+    CONFUSION,
+    ESTRANGEMENT,
+    inherited,
+    measured,
+    unconditional,
+)
 from analysis.models.family import GUIDED, guided
 from qtm import Families
 
-_BOUNDED = (*GUIDED, CONFUSION, BOUND)
+_BOUNDED = (*GUIDED, CONFUSION, BOUND, ESTRANGEMENT)
 
 
 @dataclass(frozen=True)
@@ -22,7 +30,7 @@ class BoundedFamily(Model):
 
     def step(self, values: Values, state: Families, setting: Setting) -> Families:
         learnt = inherited(values, state, setting)
-        w = 1 + self.excess(values, setting.scales)
+        w = 1 + self.excess(values, setting.scales, setting)
         return measured(values, guided("ddim", w, values, learnt, setting), setting)
 
 
@@ -44,7 +52,7 @@ class LateGuidance(Model):
     def step(self, values: Values, state: Families, setting: Setting) -> Families:
         learnt = inherited(values, state, setting)
         hold = 1 / (1 + setting.noise / (values["late"] * values["coherence"]))
-        w = 1 + hold * self.excess(values, setting.scales)[:, None]
+        w = 1 + hold * self.excess(values, setting.scales, setting)[:, None]
         return measured(values, guided("ddim", w, values, learnt, setting), setting)
 
 
@@ -76,7 +84,7 @@ class BoundedMixture(Model):
         C = setting.families
         # Beyond e^50 nothing is left to guide; the cut keeps derivatives finite.
         share = C / (C - 1 + jnp.exp(jnp.minimum(values["separation"] * apart, 50.0)))
-        w = 1 + share * self.excess(values, setting.scales)
+        w = 1 + share * self.excess(values, setting.scales, setting)
         return measured(values, guided("ddim", w, values, learnt, setting), setting)
 
 
@@ -98,7 +106,7 @@ class LogLinear(Model):
 
     def step(self, values: Values, state: Families, setting: Setting) -> Families:
         learnt = inherited(values, state, setting)
-        x = self.excess(values, setting.scale)
+        x = self.excess(values, setting.scale, setting)
         V_U = unconditional(values, learnt, setting)
         V_W = learnt.within * jnp.exp(-x * jnp.log(V_U / learnt.within))
         after = Families(learnt.mean, V_W, jnp.square(1 + values["spread"] * x) * learnt.between)

@@ -9,6 +9,7 @@ from jax import Array
 from analysis.models._base import LINKS, Link, Model, Parameter, Setting, Values
 from analysis.models._parts import (
     COHERENCE,
+    DROP_MUTATION,
     DROP_UPTAKE,
     HERITABILITY,
     MUTATION,
@@ -21,7 +22,9 @@ from analysis.models._parts import (
 from analysis.models._transport import Operator, transport
 from qtm import Families
 
-GUIDED = (HERITABILITY, WITHIN_HERITABILITY, UPTAKE, DROP_UPTAKE, MUTATION, COHERENCE)
+GUIDED = (
+    HERITABILITY, WITHIN_HERITABILITY, UPTAKE, DROP_UPTAKE, DROP_MUTATION, MUTATION, COHERENCE,
+)  # fmt: skip
 
 
 def guided(operator: Operator, w: Array, values: Values, learnt: Families, setting: Setting):
@@ -34,7 +37,7 @@ def guided(operator: Operator, w: Array, values: Values, learnt: Families, setti
 
 def _step(operator: Operator, model: Model, values: Values, state: Families, setting: Setting):
     learnt = inherited(values, state, setting)
-    w = 1 + model.excess(values, setting.scales)
+    w = 1 + model.excess(values, setting.scales, setting)
     return measured(values, guided(operator, w, values, learnt, setting), setting)
 
 

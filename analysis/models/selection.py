@@ -44,7 +44,7 @@ class TruncationSelection(Model):
 
     def step(self, values: Values, state: Families, setting: Setting) -> Families:
         learnt = inherited(values, state, setting)
-        fraction = jnp.exp(-jnp.clip(self.excess(values, setting.scale), 1e-9, 12.0))
+        fraction = jnp.exp(-jnp.clip(self.excess(values, setting.scale, setting), 1e-9, 12.0))
         after = Truncation(fraction).moments(Moments(jnp.zeros_like(learnt.mean), learnt.within))
         mean = learnt.mean + setting.direction * after.mean
         return measured(values, Families(mean, after.variance, learnt.between), setting)
@@ -62,7 +62,7 @@ class StabilizingSelection(Model):
 
     def step(self, values: Values, state: Families, setting: Setting) -> Families:
         learnt = inherited(values, state, setting)
-        width2 = 1 / jnp.maximum(self.excess(values, setting.scale), _NONE)
+        width2 = 1 / jnp.maximum(self.excess(values, setting.scale, setting), _NONE)
         after = Stabilizing(jnp.zeros(()), width2).moments(Moments(learnt.mean, learnt.within))
         nearer = width2 / (learnt.within + width2)
         return measured(
@@ -81,6 +81,6 @@ class DirectionalSelection(Model):
 
     def step(self, values: Values, state: Families, setting: Setting) -> Families:
         learnt = inherited(values, state, setting)
-        gradient = self.excess(values, setting.scale) * setting.direction
+        gradient = self.excess(values, setting.scale, setting) * setting.direction
         after = Directional(gradient).moments(Moments(learnt.mean, learnt.within))
         return measured(values, Families(after.mean, after.variance, learnt.between), setting)

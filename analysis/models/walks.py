@@ -35,7 +35,7 @@ class GeneralRandomWalk(Model):
         return tuple(p for p in super().parameters if p.name != "strength")
 
     def step(self, values: Values, state: Families, setting: Setting) -> Families:
-        x = self.excess({**values, "strength": jnp.ones(())}, setting.scale)
+        x = self.excess(values, setting.scale, setting)
         within = values["within_step"] + values["within_push"] * x
         between = values["between_step"] + values["between_push"] * x
         return Families(
@@ -72,7 +72,7 @@ class OrnsteinUhlenbeck(Model):
         return tuple(p for p in super().parameters if p.name != "strength")
 
     def step(self, values: Values, state: Families, setting: Setting) -> Families:
-        x = self.excess({**values, "strength": jnp.ones(())}, setting.scale)
+        x = self.excess(values, setting.scale, setting)
 
         def towards(V, start, which: str):
             optimum = jnp.log(start) + values[f"{which}_optimum"] + values[f"{which}_push"] * x

@@ -1,4 +1,4 @@
-"""``qtm fit``, ``qtm report``, ``qtm demo``: from runs to theories and pictures."""
+"""``qtm report``, ``qtm demo``: from runs to pictures."""
 
 from pathlib import Path
 from typing import Annotated
@@ -10,41 +10,10 @@ from qtm.commands.progress import progress
 
 app = typer.Typer()
 
-# What one comparison of theories weighs beside one pass of the denoiser over one image.
-_WORK_OF_A_FIT = 3000
+# What fitting a trait of all runs weighs beside one pass of the denoiser over one image.
+_WORK_OF_A_FIT = 12000
 
 RunFolders = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")]
-
-
-@app.command()
-def fit(
-    runs: RunFolders,
-    trait: Annotated[str, typer.Option(help="Name of a stored trait.")] = "latent_pc",
-    component: Annotated[
-        list[int] | None, typer.Option(help="Component of the trait; all by default. May repeat.")
-    ] = None,
-    csv: Annotated[Path | None, typer.Option(help="Write the whole table to this file.")] = None,
-) -> None:
-    """Fit every theory to runs and compare their forecasts of the held-out last generation."""
-    import pandas as pd
-
-    from analysis.compare import compare
-    from analysis.series import series
-    from empirical import files
-    from empirical.records import open_run
-
-    tables = []
-    for folder in runs:
-        data = series(open_run(folder), trait, component)
-        if data.generations < 2:
-            raise UserError(f"the run '{folder}' has one generation: holding one out needs two")
-        tables.append(compare(data).table())
-    table = pd.concat(tables, ignore_index=True)
-    if csv is not None:
-        files.write_text(csv, table.to_csv(index=False))
-    numbers = ["score", "mean_error", "within_error", "between_error", "aicc"]
-    shown = table[["run", "theory", *numbers, "parameters", "warnings"]]
-    print(shown.round(3).to_string(index=False))
 
 
 @app.command()
@@ -59,10 +28,9 @@ def report(
 
     opened = [open_run(folder) for folder in runs]
     _must_have_own_names(runs)
-    units = len(opened) * len(reports.TRAITS)
-    with progress("fitting", units) as advance:
-        comparisons = reports.fits(opened, lambda: advance(1))
-    reports.write(opened, out, title, comparisons)
+    with progress("fitting", len(reports.TRAITS)) as advance:
+        fits = reports.fits(opened, lambda: advance(1))
+    reports.write(opened, out, title, fits)
     print(out)
 
 
@@ -79,12 +47,12 @@ def demo(
     from figures import report as reports
 
     total = sum(chain.work(recipe) for recipe in chains.values())
-    total += _WORK_OF_A_FIT * len(chains) * len(reports.TRAITS)
+    total += _WORK_OF_A_FIT * len(reports.TRAITS)
     with progress("demo", total) as advance:
         runs = [chain.run(recipe, out / name, advance) for name, recipe in chains.items()]
-        comparisons = reports.fits(runs, lambda: advance(_WORK_OF_A_FIT))
+        fits = reports.fits(runs, lambda: advance(_WORK_OF_A_FIT))
         path = out / "report.html"
-        reports.write(runs, path, "Four Chains of Diffusion on handwritten digits", comparisons)
+        reports.write(runs, path, "Four Chains of Diffusion on handwritten digits", fits)
     print(f"The report is {path}")
 
 

@@ -60,7 +60,14 @@ def fit_folder(folder: Path, runs: list[Run]) -> Path:
     files.write_text(
         folder / "predictions.csv", pd.DataFrame(rows, columns=columns).to_csv(index=False)
     )
-    files.write_text(folder / "comparison.csv", "model\n" + "".join(f'"{m}"\n' for m in models))
+    scores = {
+        f"{kind}_{name}": [sign * shift for shift in models.values()]
+        for kind in ("generations", "scale")
+        for name, sign in (("log_score", -1), ("within_error", 1), ("between_error", 1),
+                           ("coverage", 1))
+    }  # fmt: skip
+    table = pd.DataFrame({"model": list(models), **scores})
+    files.write_text(folder / "comparison.csv", table.to_csv(index=False))
     files.write_text(
         folder / "parameters.csv",
         "model,parameter,estimate,low,high\n"

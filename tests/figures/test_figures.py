@@ -15,11 +15,13 @@ from figures.style import COLUMN, PAGE, scale_colour
 
 @pytest.fixture(scope="module")
 def evidence(tiny_run):
-    return Evidence((tiny_run,), report.fits([tiny_run]))
+    told, refused = report.forecasts([tiny_run])
+    assert not refused
+    return Evidence((tiny_run,), report.fits([tiny_run]), told)
 
 
 def test_a_report_fits_what_it_says(evidence, tiny_run):
-    assert set(evidence.comparisons) == {(tiny_run.name, label) for label in report.TRAITS}
+    assert set(evidence.fits) == set(report.TRAITS)
 
 
 @pytest.mark.parametrize("name", every_plot())
@@ -60,7 +62,7 @@ def test_what_a_reader_must_know_is_said(tmp_path):
 
 
 def test_the_report_is_one_file_with_all_of_it(evidence, tiny_run, tmp_path):
-    report.write([tiny_run], tmp_path / "r.html", "A <title>", evidence.comparisons)
+    report.write([tiny_run], tmp_path / "r.html", "A <title>", evidence.fits)
     html = (tmp_path / "r.html").read_text()
     drawn = re.findall(r'src="data:image/(png|svg\+xml);base64,', html)
     assert len(drawn) == len(every_plot())
@@ -70,6 +72,6 @@ def test_the_report_is_one_file_with_all_of_it(evidence, tiny_run, tmp_path):
     assert not re.findall(r'(?:src|href)="(?!data:|#)', html)
     assert "A &lt;title&gt;" in html
     assert describe(tiny_run) in html
-    for theory in ("guidance", "truncation", "stabilizing", "no change"):
+    for theory in ("family DDIM", "truncation", "stabilizing", "no change"):
         assert theory in html
     assert [path.name for path in tmp_path.iterdir()] == ["r.html"]

@@ -1,0 +1,252 @@
+"""Trait time series of others: read them, and fit random walks, stasis and Ornstein-Uhlenbeck.
+
+A series has a mean, a variance and a number of individuals at each time, and knows nothing of
+families: fossils, another laboratory's chain. Times are generations and need not be even.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.linalg import solve_triangular
+from scipy.optimize import minimize
+from scipy.stats import norm
+
+from empirical.errors import UserError
+
+MODELS = ("random walk", "directional walk", "stasis", "Ornstein-Uhlenbeck")
+_POSITIVE = {"step_variance", "omega", "alpha"}
+
+
+@dataclass(frozen=True)
+class TraitSeries:
+    """Sample means and variances [T] (ddof = 1) of n [T] individuals at increasing times [T]."""
+
+    time: np.ndarray
+    mean: np.ndarray
+    variance: np.ndarray
+    n: np.ndarray
+
+    @property
+    def error(self) -> np.ndarray:
+        """Sampling variance of the means [T], V/n, with V pooled over the series by n - 1.
+
+        A sample of few has a poor variance of its own (Hunt 2006).
+        """
+        spare = self.n - 1
+        return (spare * self.variance).sum() / spare.sum() / self.n
+
+
+@dataclass(frozen=True)
+class SeriesFit:
+    """A model of a series at its maximum likelihood: estimates by name, AICc, Akaike's weight."""
+
+    model: str
+    values: dict[str, float]
+    log_likelihood: float
+    aicc: float
+    weight: float
+
+
+def read_csv(path: Path) -> TraitSeries:
+    """Read a table with the columns generation, mean, variance, n.
+
+    Raises `UserError` for a missing column, or for what `series` refuses.
+    """
+    try:
+        table = pd.read_csv(path)
+    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise UserError(f"the series '{path}' cannot be read as a CSV file: {error}") from None
+    wanted = ["generation", "mean", "variance", "n"]
+    missing = [name for name in wanted if name not in table.columns]
+    if missing:
+        raise UserError(
+            f"the series '{path}' has no column '{missing[0]}', it must have {', '.join(wanted)}"
+        )
+    return series(*(table[name].to_numpy() for name in wanted), what=f"'{path}'")
+
+
+def read_paleots(path: Path) -> TraitSeries:
+    """Read the text format of paleoTS: lines of n, mean, variance, time, without a header.
+
+    Times may be ages, which fall: the series then begins with the oldest. Raises `UserError` for a
+    line that is not four numbers, or for what `series` refuses.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the series '{path}' cannot be read as a text file: {error}") from None
+    rows = []
+    for number, line in enumerate(lines, 1):
+        words = line.replace(",", " ").split()
+        if not words or words[0].startswith("#"):
+            continue
+        try:
+            row = [float(word) for word in words]
+        except ValueError:
+            row = []
+        if len(row) != 4:
+            raise UserError(
+                f"line {number} of '{path}' is '{line.strip()}', it must be four numbers: n, mean, "
+                f"variance, time"
+            )
+        rows.append(row)
+    if not rows:
+        raise UserError(f"the series '{path}' is empty")
+    n, mean, variance, time = np.transpose(rows)
+    if len(time) > 1 and np.all(np.diff(time) < 0):
+        time = time[0] - time
+    return series(time, mean, variance, n, what=f"'{path}'")
+
+
+def series(time, mean, variance, n, what: str = "given") -> TraitSeries:
+    """Make a series of numbers.
+
+    Raises `UserError` for columns of different lengths, fewer than three samples, numbers that are
+    not finite, times that do not increase, n below 2 or not whole, and variances that are negative
+    or all 0.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for name, values in (("time", time), ("mean", mean), ("variance", variance), ("n", n)):
+        try:
+            arrays[name] = np.asarray(values, float)
+        except (TypeError, ValueError):
+            raise UserError(f"the series {what} has a {name} that is not a number") from None
+        bad = np.flatnonzero(~np.isfinite(arrays[name]))
+        if len(bad):
+            raise UserError(
+                f"the series {what} has {name} {arrays[name][bad[0]]} in row {bad[0] + 1}, it must "
+                f"be finite"
+            )
+    if len({a.shape for a in arrays.values()}) > 1:
+        raise UserError(f"the columns of the series {what} have different lengths")
+    t, V, n_ = arrays["time"], arrays["variance"], arrays["n"]
+    if len(t) < 3:
+        raise UserError(f"the series {what} has {len(t)} samples, a fit needs 3 or more")
+    if np.any(np.diff(t) <= 0):
+        raise UserError(f"the times of the series {what} do not increase")
+    if np.any(n_ < 2) or np.any(n_ != np.round(n_)):
+        raise UserError(f"the series {what} has n = {n_.min():g}, it must be whole and 2 or more")
+    if np.any(V < 0) or not np.any(V > 0):
+        raise UserError(f"the variances of the series {what} must be at least 0, and not all 0")
+    return TraitSeries(t, arrays["mean"], V, n_)
+
+
+def moments(model: str, values: dict[str, float], s: TraitSeries) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean [T] and covariance [T, T] of the sample means under a model.
+
+    With t since the first sample and the sampling variances E on the diagonal,
+
+        random walk         a                             s2 min(t, t') + E
+        directional walk    a + mu t                      s2 min(t, t') + E
+        stasis              theta                         omega I + E
+        Ornstein-Uhlenbeck  theta + (a - theta) e^(-k t)  s2/(2 k) [e^(-k|t-t'|) - e^(-k(t+t'))] + E
+
+    a is the ancestor, s2 the variance of a step a generation, k is alpha (Hunt 2006; Hunt, Bell &
+    Travis 2008).
+    """
+    t, E = s.time - s.time[0], np.diag(s.error)
+    if model == "stasis":
+        return np.full_like(t, values["theta"]), values["omega"] * np.eye(len(t)) + E
+    if model == "Ornstein-Uhlenbeck":
+        k, apart = values["alpha"], np.abs(t[:, None] - t)
+        mean = values["theta"] + (values["ancestor"] - values["theta"]) * np.exp(-k * t)
+        both = np.exp(-k * apart) - np.exp(-k * (t[:, None] + t))
+        return mean, values["step_variance"] / (2 * k) * both + E
+    walk = values["step_variance"] * np.minimum(t[:, None], t)
+    return values["ancestor"] + values.get("step_mean", 0.0) * t, walk + E
+
+
+def log_likelihood(model: str, values: dict[str, float], s: TraitSeries) -> float:
+    """Log likelihood of all sample means jointly."""
+    mean, covariance = moments(model, values, s)
+    root = np.linalg.cholesky(covariance)
+    x = solve_triangular(root, s.mean - mean, lower=True)
+    return float(-0.5 * (x @ x + len(x) * np.log(2 * np.pi)) - np.log(np.diag(root)).sum())
+
+
+def stepwise_log_likelihood(step_mean: float, step_variance: float, s: TraitSeries) -> float:
+    """Log likelihood of a walk by its steps, sample to sample: N(mu dt, s2 dt + E + E').
+
+    It takes steps for independent, and forgets that neighbours share a sample, whose error enters
+    one with a plus and the other with a minus.
+    """
+    dt, E = np.diff(s.time), s.error
+    spread = np.sqrt(step_variance * dt + E[1:] + E[:-1])
+    return float(norm.logpdf(np.diff(s.mean), step_mean * dt, spread).sum())
+
+
+def fit_series(s: TraitSeries, models: Sequence[str] = MODELS) -> list[SeriesFit]:
+    """Fit models to a series by maximum joint likelihood; best AICc first.
+
+    Raises `UserError` for an unknown model.
+    """
+    unknown = [model for model in models if model not in MODELS]
+    if unknown:
+        raise UserError(
+            f"there is no model '{unknown[0]}' of series, there are {', '.join(MODELS)}"
+        )
+    span = s.time[-1] - s.time[0]
+    scatter = max(float(np.var(s.mean)), 1e-3 * float(s.error.mean()))
+    step, first, middle = scatter / span, float(s.mean[0]), float(s.mean.mean())
+    slope = float(s.mean[-1] - s.mean[0]) / span
+    begins: dict[str, list[dict[str, float]]] = {
+        "random walk": [{"ancestor": first, "step_variance": step}],
+        "directional walk": [{"ancestor": first, "step_mean": slope, "step_variance": step}],
+        "stasis": [{"theta": middle, "omega": scatter}],
+        "Ornstein-Uhlenbeck": [
+            {"ancestor": first, "theta": at, "alpha": k / span, "step_variance": 2 * k * step}
+            for k in (0.5, 3.0, 20.0)
+            for at in (middle, float(s.mean[-1]))
+        ],
+    }
+    ends = {}
+    for model in models:
+        ends[model] = max(
+            (_climb(model, at, s, scatter) for at in begins[model]), key=lambda end: end[1]
+        )
+    T = len(s.time)
+
+    def aicc(k: int, height: float) -> float:
+        return -2 * height + 2 * k * T / (T - k - 1) if k + 1 < T else float("inf")
+
+    criterion = {model: aicc(len(values), height) for model, (values, height) in ends.items()}
+    weight = np.exp(-(np.array(list(criterion.values())) - min(criterion.values())) / 2)
+    fits = [
+        SeriesFit(model, values, height, criterion[model], float(share))
+        for (model, (values, height)), share in zip(
+            ends.items(), weight / weight.sum(), strict=True
+        )
+    ]
+    return sorted(fits, key=lambda one: one.aicc)
+
+
+def _climb(
+    model: str, begin: dict[str, float], s: TraitSeries, scatter: float
+) -> tuple[dict[str, float], float]:
+    """Maximize from one start; what is positive on a log scale, the rest beside the scatter."""
+    span, unit = s.time[-1] - s.time[0], np.sqrt(scatter)
+    floor = {"step_variance": 1e-9 * scatter / span, "omega": 1e-9 * scatter, "alpha": 1e-4 / span}
+
+    def to_real(k: str, v: float) -> float:
+        return float(np.log(v)) if k in _POSITIVE else v / unit
+
+    def values(x: np.ndarray) -> dict[str, float]:
+        both = zip(begin, x, strict=True)
+        return {k: float(np.exp(v)) if k in _POSITIVE else float(v * unit) for k, v in both}
+
+    bounds = [
+        (np.log(floor[k]), np.log(1e12 * floor[k])) if k in _POSITIVE else (None, None)
+        for k in begin
+    ]
+    end = minimize(
+        lambda x: -log_likelihood(model, values(x), s),
+        [to_real(k, v) for k, v in begin.items()],
+        method="L-BFGS-B",
+        bounds=bounds,
+        # A plateau, where a return is too slow to be seen, has no end worth walking to.
+        options={"maxiter": 100},
+    )
+    return values(end.x), -float(end.fun)

@@ -1,0 +1,41 @@
+"""``qtm derive``: the results of the theory, derived with sympy."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def derive(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME...]", help="Results; none lists them.")
+    ] = None,
+    tex: Annotated[
+        Path | None, typer.Option(help="Write a LaTeX document of them, of all without names.")
+    ] = None,
+) -> None:
+    """Derive results of the theory and print their expressions as LaTeX.
+
+    Every expression is reached by integrating, differentiating or solving.
+    """
+    from analysis import derivations
+
+    wanted = names or []
+    modules = {name: derivations.result(name) for name in wanted or derivations.__all__}
+    if tex is not None:
+        from analysis.derivations._document import document
+        from empirical import files
+
+        files.write_text(tex, document(modules))
+        print(tex)
+        return
+    for name, module in modules.items():
+        if not wanted:
+            print(f"{name}: {(module.__doc__ or '').splitlines()[0]}")
+            continue
+        of = f"{name}." if len(modules) > 1 else ""  # whose it is, where there are several
+        for key, expression in derivations.latex(name).items():
+            print(f"{of}{key}: {expression}")

@@ -1,0 +1,217 @@
+"""``qtm fit`` and ``qtm forecast``: which theory explains a chain, and where the chain goes."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from empirical.errors import UserError
+from qtm.commands.progress import progress
+
+if TYPE_CHECKING:
+    from analysis.fitting import Result
+    from empirical.records import Run
+
+app = typer.Typer()
+
+_NONE = "none"
+
+Trait = Annotated[str, typer.Option(help="Name of a trait in moments.csv.")]
+Components = Annotated[
+    list[int] | None, typer.Option("--component", help="Component of the trait. May repeat.")
+]
+
+
+@app.command()
+def fit(
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="RUN...",
+            help="Folders of runs; or one trait series, a .csv with generation, mean, variance, n "
+            "or a paleoTS .txt.",
+        ),
+    ] = None,
+    kept: Annotated[
+        str | None, typer.Option(help="Fit the kept runs of this experiment: embedded.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the tables and posterior.")] = None,
+    trait: Trait = "latent",
+    component: Components = None,
+    model: Annotated[
+        list[str] | None, typer.Option(help="Theory, with or without its link; all by default.")
+    ] = None,
+    posterior: Annotated[
+        str, typer.Option(help="Model to draw the posterior of: the best by default, or 'none'.")
+    ] = "",
+    thin: Annotated[
+        bool,
+        typer.Option(
+            "--thin",
+            help="Write predictions of the best theory and the naive ones only, and the posterior "
+            "without its likelihoods.",
+        ),
+    ] = False,
+) -> None:
+    """Fit every theory to runs with shared parameters and compare what they predict unseen.
+
+    With --out: comparison.csv, parameters.csv, predictions.csv, posterior.nc.
+    """
+    if kept is None and len(runs or ()) == 1 and runs[0].is_file():
+        return _fit_series(runs[0], out)
+
+    from analysis.fitting import NAIVE
+    from analysis.fitting import fit as fit_models
+    from analysis.models import every_model
+    from empirical import files
+
+    opened = _opened(runs or [], kept)
+    known = every_model()
+    if posterior not in ("", _NONE, *known):
+        raise UserError(f"there is no model '{posterior}', there are {'; '.join(known)}")
+    with progress("fitting", len(known)) as advance:
+        result = fit_models(
+            opened, model, trait=trait, components=component, advance=lambda: advance(1)
+        )
+    _show(result)
+    if out is None:
+        return
+    told = result.held_out
+    if thin and len(told):
+        told = told[told["model"].isin((result.best_theory, *NAIVE))]
+    tables = {"comparison": result.comparison(), "parameters": result.parameters(),
+              "predictions": told}  # fmt: skip
+    for name, table in tables.items():
+        files.write_text(out / f"{name}.csv", table.to_csv(index=False, float_format="%.5g"))
+    if posterior != _NONE:
+        _draw_posterior(result, posterior, out / "posterior.nc", thin)
+
+
+def _opened(folders: list[Path], experiment: str | None) -> "list[Run]":
+    from empirical.kept import runs
+    from empirical.records import open_run
+
+    if bool(folders) == (experiment is not None):
+        raise UserError("a fit takes folders of runs, or --kept NAME, one of both")
+    return runs(experiment) if experiment is not None else [open_run(path) for path in folders]
+
+
+@app.command()
+def forecast(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="The run to forecast; more runs help to fit."),
+    ],
+    generations: Annotated[int, typer.Option(help="How many generations ahead.")] = 10,
+    guidance: Annotated[
+        float | None, typer.Option(help="CFG scale from now on; as it was by default.")
+    ] = None,
+    trait: Trait = "latent",
+    component: Components = None,
+    csv: Annotated[Path | None, typer.Option(help="Write the trajectories to this file.")] = None,
+) -> None:
+    """Say where a chain goes, when it has lost half of its variance, and what would hold it."""
+    from analysis.arms import arms
+    from analysis.forecast import forecast as ahead
+    from analysis.forecast import quantiles
+    from empirical import files
+    from empirical.records import open_run
+
+    opened = [open_run(folder) for folder in runs]
+    found, left_out = arms(opened, trait, component)
+    if found[0].name != opened[0].name:
+        raise UserError(left_out[0])
+    said = ahead(found, generations, guidance)
+    table = said.table()
+    if csv is not None:
+        files.write_text(csv, table.to_csv(index=False))
+    whole = table.groupby(["generation", "quantity"], sort=False)[["low", "median", "high"]].mean()
+    shown = whole.unstack("quantity").swaplevel(axis=1)
+    print(shown[["mean", "within", "between"]].to_string(float_format=lambda x: f"{x:.4g}"))
+    print()
+    names = {
+        "within": "V_W, within prompts,",
+        "between": "V_B, between prompts,",
+        "total": "V_W + V_B",
+    }
+    for name, interval in said.half_lives().items():
+        print(f"{names[name]} below half of generation 0: {_generation(interval)}")
+    print(f"neutral CFG scale: {_interval(quantiles(said.neutral), 'none up to 20')}")
+    print(
+        "share of real images in each training set that keeps V_W and V_B above half: "
+        + _interval(quantiles(said.real), "none")
+    )
+    for sentence in said.fitted.warnings:
+        print(f"qtm: {sentence}")
+
+
+def _interval(of: tuple[float, float, float], never: str) -> str:
+    low, middle, high = (f"{x:.3g}" if x < float("inf") else never for x in of)
+    return f"{middle} (90 %: {low} to {high})"
+
+
+def _generation(of: tuple[float, float, float]) -> str:
+    low, middle, high = (f"generation {x:.0f}" if x < float("inf") else "not yet" for x in of)
+    return f"{middle} (90 %: {low} to {high})"
+
+
+def _show(result: "Result") -> None:
+    table = result.comparison()
+    scores = [c for c in table.columns if c.endswith(("log_score", "_error", "coverage"))]
+    shown = table[["model", "verdict", "aicc", "weight", *scores]]
+    print(
+        shown.drop(columns=[c for c in scores if "mean_error" in c]).round(3).to_string(index=False)
+    )
+    print()
+    own = result.parameters()
+    own = own[own["model"] == result.best_theory].drop(columns="model")
+    print(f"{result.best_theory}:")
+    print(own.to_string(index=False, float_format=lambda x: f"{x:.3g}"))
+    for sentence in (*result.of(result.best_theory).warnings, *result.left_out):
+        print(f"qtm: {sentence}")
+
+
+def _draw_posterior(result: "Result", name: str, path: Path, thin: bool) -> None:
+    from analysis.design import design
+    from analysis.posterior import diagnostics, loo, posterior, write
+
+    fitted = result.of(name or result.best_theory)
+    of = design(result.arms)
+    data = posterior(fitted.model, of, fitted)
+    write(data, path, ["posterior"] if thin else None)
+    criterion = loo(data)
+    print(
+        f"posterior of '{fitted.model.name}': PSIS-LOO {criterion.elpd_loo:.1f} "
+        f"± {criterion.se:.1f}"
+    )
+    for sentence in diagnostics(data, fitted.model, of.components):
+        print(f"qtm: {sentence}")
+
+
+def _fit_series(path: Path, out: Path | None) -> None:
+    import pandas as pd
+
+    from analysis.trait_series import fit_series, read_csv, read_paleots
+    from empirical import files
+
+    read = read_csv if path.suffix == ".csv" else read_paleots
+    fits = fit_series(read(path))
+    table = pd.DataFrame(
+        {
+            "model": one.model,
+            "log_likelihood": one.log_likelihood,
+            "parameters": len(one.values),
+            "aicc": one.aicc,
+            "weight": one.weight,
+            "estimates": ", ".join(f"{k} {v:.4g}" for k, v in one.values.items()),
+        }
+        for one in fits
+    )
+    print(table.round(3).to_string(index=False))
+    if out is not None:
+        files.write_text(
+            out / "comparison.csv", table.drop(columns="estimates").to_csv(index=False)
+        )
+        rows = [(one.model, k, v) for one in fits for k, v in one.values.items()]
+        parameters = pd.DataFrame(rows, columns=["model", "parameter", "estimate"])
+        files.write_text(out / "parameters.csv", parameters.to_csv(index=False))

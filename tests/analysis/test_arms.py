@@ -1,0 +1,139 @@
+"""Arms read from runs on disk: their moments, their sampling errors, and what is no arm."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.arms import arm, arms
+from empirical import files, moments, recipe
+from empirical.errors import UserError
+from empirical.records import Run
+
+CAPTIONS = [caption for caption in "abcd" for _ in range(50)]
+G = 3
+
+
+def make(folder, table=None, generations=G, z=None, done=G):
+    """A run with a trait of two components (the second is constant), and `latent_pc` of three."""
+    made = recipe.parse({"generations": generations, **(table or {})})
+    files.write_text(folder / "recipe.toml", recipe.dump(made))
+    rng = np.random.default_rng(0)
+    tables = []
+    for number in range(done + 1):
+        generation = Run(folder).generation(number)
+        rows = [{"file_name": f"{i}.png", "text": c} for i, c in enumerate(CAPTIONS)]
+        files.write_json_lines(generation.folder / "images" / "metadata.jsonl", rows)
+        families = np.repeat(np.arange(4.0), 50)[:, None]
+        values = 5 + families + rng.normal(size=(200, 1)) if z is None else z(number, families)
+        traits = {
+            "t": np.concatenate([values, np.ones((200, 1))], axis=1),
+            "still": np.ones((200, 1)),
+            "latent_pc": families * [1, 0.5, 0.1] + rng.normal(size=(200, 3)),
+        }
+        for name, value in traits.items():
+            files.write_array(generation.folder / "features" / f"{name}.npy", value)
+        files.write_json(generation.folder / "done.json", {})
+        tables.append(moments.table(number, traits, CAPTIONS))
+    files.write_text(folder / "moments.csv", pd.concat(tables).to_csv(index=False))
+    return Run(folder)
+
+
+def test_an_arm_is_in_units_of_generation_0(tmp_path):
+    run = make(tmp_path)
+    one = arm(run, "t")
+    assert (one.generations, one.images, one.families) == (G, 200, 4)
+    assert one.measured.shape == (G + 1, 3, 1)  # the second component does not vary
+    table = run.moments().query("feature == 't' and component == 0")
+    V = table["within"].iloc[0] + table["between"].iloc[0]
+    np.testing.assert_allclose(np.exp(one.measured[:, 1, 0]), table["within"] / V)
+    np.testing.assert_allclose(np.exp(one.measured[:, 2, 0]), table["between"] / V)
+    np.testing.assert_allclose(one.centre + np.sqrt(V) * one.measured[:, 0, 0], table["mean"])
+    assert one.unit == pytest.approx(V)
+
+
+@pytest.mark.parametrize(("kind", "spread"), [("normal", 2.0), ("laplace", 5.0), ("uniform", 0.8)])
+def test_tails_say_how_surely_a_variance_is_known(tmp_path, kind, spread):
+    """Var(ln s^2) = (kurtosis - 1)/N: 2, 5 and 4/5 for a normal, a Laplace and a uniform trait."""
+    rng = np.random.default_rng(1)
+    run = make(tmp_path, z=lambda number, families: getattr(rng, kind)(size=(200, 1)) + families)
+    found = arm(run, "t").sampling[:, 1, 0] * (200 - 4)
+    # The kurtosis of 800 Laplace numbers is itself known to a fifth.
+    assert found.mean() == pytest.approx(spread, rel=0.35)
+
+
+def test_sampling_errors_are_those_of_new_samples():
+    """Variances of the measured mean, ln V_W and ln V_B over 400 samples of the same families."""
+    from analysis.arms import _sampling
+
+    rng = np.random.default_rng(2)
+    families, n, D = np.array([-1.5, -0.5, 0.5, 1.5]), 50, 3
+    along = np.array([1.0, 0.6, 0.2])
+    z = rng.normal(size=(400, 4, n, D)) * along + families[:, None, None] * along
+    V_W = z.var(axis=2, ddof=1).mean(axis=1)
+    V_B = z.mean(axis=2).var(axis=1, ddof=1)
+    pooled = np.stack([np.log(V_W.mean(axis=1)), np.log(V_B.mean(axis=1))])
+    true_W, true_B = np.square(along), np.square(along) * families.var(ddof=1)
+    expected = _sampling(true_W[None], true_B[None], 4 * n, 4, True, None)[0, 1:, 0]
+    # A variance of 400 samples is known to sqrt(2/400).
+    np.testing.assert_allclose(pooled.var(axis=1, ddof=1), expected, rtol=4 * np.sqrt(2 / 400))
+
+
+def test_the_second_component_alone_is_refused(tmp_path):
+    run = make(tmp_path)
+    with pytest.raises(UserError, match="does not vary within and between prompts"):
+        arm(run, "t", [1])
+    with pytest.raises(UserError, match="no component 2, allowed are 0 to 1"):
+        arm(run, "t", [2])
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        ({"finetune": {"start_from": "previous"}}, "goes on from the previous model"),
+        ({"finetune": {"training_set": "accumulate"}}, "learns from 'accumulate'"),
+        ({"generate": {"guidance": {"rule": "cads", "scale": 2.5}}}, "is guided by 'cads'"),
+    ],
+)
+def test_what_no_model_describes_is_said(tmp_path, table, words):
+    with pytest.raises(UserError, match=words):
+        arm(make(tmp_path, table), "t")
+
+
+def test_degenerate_runs_are_said(tmp_path):
+    with pytest.raises(UserError, match="no generation after generation 0"):
+        arm(make(tmp_path / "short", done=0), "t")
+    run = make(tmp_path / "still")
+    with pytest.raises(UserError, match="does not vary"):
+        arm(run, "still")
+    with pytest.raises(UserError, match="no trait 'u', it has latent_pc, still, t"):
+        arm(run, "u")
+    table = run.moments()
+    table.loc[(table["generation"] == 2) & (table["feature"] == "t"), "within"] = np.nan
+    files.write_text(run.folder / "moments.csv", table.to_csv(index=False))
+    with pytest.raises(UserError, match="of 't' in generation 2 of 'still' are not finite"):
+        arm(run, "t")
+
+
+def test_a_collapsed_trait_keeps_a_finite_logarithm(tmp_path):
+    run = make(tmp_path, z=lambda number, families: (number < 2) * (
+        np.random.default_rng(number).normal(size=(200, 1)) + families))  # fmt: skip
+    one = arm(run, "t")
+    assert np.isfinite(one.measured).all()
+    assert np.isfinite(one.sampling).all()
+    assert one.measured[2, 1, 0] < -20
+
+
+def test_runs_that_learn_in_another_way_are_left_out(tmp_path):
+    runs = [make(tmp_path / name) for name in "ab"]
+    runs.append(make(tmp_path / "c", {"finetune": {"rank": 4}}))
+    kept, left_out = arms(runs, "t")
+    assert [one.name for one in kept] == ["a", "b"]
+    assert left_out == ["the run 'c' learns or samples in another way than most"]
+    with pytest.raises(UserError, match="goes on from the previous model"):
+        arms([make(tmp_path / "d", {"finetune": {"start_from": "previous"}})], "t")
+
+
+def test_runs_of_unequal_length_and_size_are_read(tmp_path):
+    """An unfinished run is an arm as far as it goes."""
+    kept, _ = arms([make(tmp_path / "a"), make(tmp_path / "b", done=1)], "t")
+    assert [one.generations for one in kept] == [G, 1]

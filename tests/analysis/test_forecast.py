@@ -1,0 +1,151 @@
+"""Forecasts, posteriors, and the parts of a remedy."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from analysis.design import design
+from analysis.forecast import forecast, quantiles
+from analysis.maximum import maximize
+from analysis.mechanism import measured_parts, parts_of
+from analysis.models import every_model
+from analysis.posterior import diagnostics, loo, posterior, write
+from analysis.prediction import trajectory
+from analysis.synthetic import draw_arms
+from empirical.errors import UserError
+
+MODEL = every_model()["bounded family, saturating"]
+PROCESS = {"process_mean": 0.02, "process_within": 0.05, "process_between": 0.04}
+TRUTH = {**PROCESS, "heritability": 0.9, "within_heritability": 0.9, "strength": 0.6}
+
+
+def cut(arm, generations):
+    return replace(
+        arm,
+        measured=arm.measured[: generations + 1],
+        sampling=arm.sampling[: generations + 1],
+        scales=arm.scales[:generations],
+    )
+
+
+@pytest.fixture(scope="module")
+def ahead():
+    (arm,) = draw_arms(MODEL, TRUTH, scales=[5.0], generations=8, seed=1)
+    return arm, forecast([cut(arm, 2)], 6, draws=128)
+
+
+def test_two_generations_are_enough_for_a_forecast(ahead):
+    """What comes lies in the 90 % interval most of the time, and the interval widens."""
+    arm, said = ahead
+    assert said.paths.shape == (128, 9, 3, 1)
+    np.testing.assert_allclose(said.paths[:, :3], np.broadcast_to(arm.measured[:3], (128, 3, 3, 1)))
+    low, high = np.quantile(said.paths, [0.05, 0.95], axis=0)
+    inside = (low[3:, 1:] <= arm.measured[3:, 1:]) & (arm.measured[3:, 1:] <= high[3:, 1:])
+    assert inside.mean() >= 0.7
+    width = (high - low)[:, 1, 0]
+    assert width[8] > width[3] > 0
+
+
+def test_the_table_is_in_feature_units(ahead):
+    arm, said = ahead
+    table = said.table()
+    assert set(table["quantity"]) == {"mean", "within", "between"}
+    row = table[(table["generation"] == 1) & (table["quantity"] == "within")].iloc[0]
+    assert row["median"] == pytest.approx(float(arm.unit[0] * np.exp(arm.measured[1, 1, 0])))
+    assert bool(row["measured"])
+    assert not bool(table["measured"].iloc[-1])
+
+
+def test_half_of_the_variance_is_lost_where_the_paths_say(ahead):
+    _, said = ahead
+    ratio = np.exp(said.paths[:, :, 1, 0] - said.paths[:, :1, 1, 0])
+    by_hand = [next((t for t in range(9) if row[t] < 0.5), np.inf) for row in ratio]
+    assert said.half_lives()["within"] == quantiles(np.array(by_hand))
+
+
+def test_more_guidance_narrows_prompts_and_real_data_holds_them(ahead):
+    arm, said = ahead
+    weak = forecast([cut(arm, 2)], 6, guidance=1.0, draws=128)
+    assert np.median(weak.paths[:, -1, 1]) > np.median(said.paths[:, -1, 1])
+    assert np.mean(weak.real) <= np.mean(said.real)
+    # The neutral scale is a property of the model, not of what is asked.
+    np.testing.assert_allclose(weak.neutral, said.neutral)
+    assert (said.neutral > 0.5).all()
+
+
+def test_a_chain_at_its_neutral_scale_keeps_its_families_apart():
+    """The expected V_B of the first generation at w* is that of generation 0."""
+    arms = draw_arms(MODEL, TRUTH, seed=2)
+    said = forecast([*arms], 1, draws=8)
+    scale = float(np.median(said.neutral))
+    (at,) = draw_arms(MODEL, TRUTH, scales=[scale], generations=1)
+    path = trajectory(said.fitted, design([at]), np.array([0]))
+    assert abs(path[0, 1, 2, 0] - path[0, 0, 2, 0]) < 0.1
+
+
+def test_a_wrong_forecast_is_refused(ahead):
+    arm, _ = ahead
+    with pytest.raises(UserError, match="1 generation or more, got 0"):
+        forecast([arm], 0)
+    with pytest.raises(UserError, match="no model 'magic'"):
+        forecast([arm], 1, model="magic")
+    with pytest.raises(UserError, match="finite number, got nan"):
+        forecast([arm], 1, guidance=float("nan"))
+
+
+def test_a_posterior_is_whole_and_says_what_it_does_not_know(tmp_path):
+    import arviz
+
+    model = every_model()["Ornstein-Uhlenbeck, log"]
+    arms = draw_arms(model, {**PROCESS, "within_push": -0.8}, scales=(1.0, 5.0), seed=4)
+    of = design(arms)
+    fitted = maximize(model, of, 2)
+    data = posterior(model, of, fitted, draws=150)
+    estimate, (low, high) = fitted.values["within_push"], fitted.interval()["within_push"]
+    draws = data.posterior["within_push"].to_numpy()
+    assert abs(draws.mean() - estimate) < 2 * (high - low)
+    assert data.log_likelihood["y"].shape == (2, 150, 12, 3)
+    assert np.isfinite(loo(data).elpd_loo)
+    said = diagnostics(data, model, 1)
+    assert any("draw more" in sentence for sentence in said)  # 150 draws are few
+    write(data, tmp_path / "deep" / "posterior.nc")
+    again = arviz.from_netcdf(tmp_path / "deep" / "posterior.nc")
+    np.testing.assert_allclose(again.posterior["within_push"], draws)
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["posterior.nc"]
+
+
+def test_parts_of_a_remedy_add_up():
+    plain, weak = draw_arms(MODEL, TRUTH, scales=(5.0, 1.5), seed=5)
+    treated = replace(weak, dropped=0.2)
+    fitted = maximize(MODEL, design([plain, treated]), 2)
+    modelled = parts_of(fitted, plain, treated, draws=16)
+    assert set(modelled["part"]) == {"selection", "unconditional", "mutation", "all"}
+    counted = measured_parts([plain], [weak], [plain], [treated])
+    for table in (modelled, counted):
+        for _, of in table.groupby("quantity"):
+            effect = of.set_index("part")["effect"]
+            assert effect.drop("all").sum() == pytest.approx(effect["all"])
+    found = counted.set_index(["quantity", "part"])
+    assert found.loc[("within", "condition drop"), "effect"] == pytest.approx(0)
+    with pytest.raises(UserError, match="the factorial needs"):
+        measured_parts([plain], [], [plain], [treated])
+    nothing = maximize(every_model()["no change"], design([plain]), 1)
+    with pytest.raises(UserError, match="'no change' knows no condition drop"):
+        parts_of(nothing, plain, treated)
+
+
+def test_what_condition_drop_adds_is_mutation_in_a_model_where_it_does_no_more():
+    """With the unconditional branch at rest, all that condition drop changes is the variance."""
+    plain, treated = (
+        replace(arm, dropped=d)
+        for arm, d in zip(draw_arms(MODEL, TRUTH, scales=(2.5, 2.5), seed=6), (0, 0.5), strict=True)
+    )
+    fitted = maximize(MODEL, design([plain, treated]), 1)
+    names = [p.name for p in fitted.parameters]
+    x = fitted.x.copy()
+    x[names.index("drop_uptake")], x[names.index("drop_mutation")] = np.log([1e-3, 0.1])
+    table = parts_of(replace(fitted, x=x), plain, treated, draws=4).set_index(["quantity", "part"])
+    assert table.loc[("within", "mutation"), "effect"] > 0.1
+    for part in ("selection", "unconditional"):
+        assert table.loc[("within", part), "effect"] == pytest.approx(0, abs=1e-9)

@@ -1,8 +1,8 @@
 """Kept runs: what figures and fits need of a chain, small enough for a repository.
 
-A kept run is a run folder in a zip file, thinned: images and the features of single images are
-left out but for the leading principal scores of the latents, and moments of many components are
-averaged. It opens as a `Run`, so that whatever reads a run reads a kept one.
+A kept run is a run folder in a zip file, thinned: features of single images are left out but for
+the leading principal scores of the latents, images but for the first few or all of them, and moments
+of many components are averaged. It opens as a `Run`, so that whatever reads a run reads a kept one.
 """
 
 import io
@@ -58,8 +58,11 @@ def runs(experiment: str = "embedded") -> list[Run]:
     return [Run(place / path.stem) for path in sorted(folder.glob("*.zip"))]
 
 
-def keep(run: Run, out: Path) -> Path:
-    """Write a finished run as ``out/NAME.zip``; raise `UserError` where it is not finished."""
+def keep(run: Run, out: Path, images: int = 0) -> Path:
+    """Write a finished run as ``out/NAME.zip``, with the first `images` images of each generation.
+
+    Raises `UserError` where the run is not finished.
+    """
     generations = run.generations()
     if len(generations) <= run.recipe.generations:
         raise UserError(
@@ -81,6 +84,9 @@ def keep(run: Run, out: Path) -> Path:
             rows = ({"file_name": r["file_name"], "text": r["text"]} for r in generation.metadata())
             captions = "".join(json.dumps(row) + "\n" for row in rows)
             add(f"{place}/images/metadata.jsonl", captions.encode())
+            for row in generation.metadata()[:images]:
+                image = there / "images" / row["file_name"]
+                add(f"{place}/images/{image.name}", image.read_bytes())
             add(f"{place}/features/{_SCORES}.npy", _half(generation.trait(_SCORES)))
             for probe in sorted((there / "probes").glob("*.png"))[:_PROBES]:
                 add(f"{place}/probes/{probe.name}", probe.read_bytes())

@@ -153,13 +153,16 @@ def chain_export_kohya(
 def chain_keep(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the kept runs.")],
+    images: Annotated[
+        int, typer.Option(help="How many images of each generation to keep.", min=0)
+    ] = 0,
 ) -> None:
-    """Write finished runs as DIR/NAME.zip, thinned: what figures and fits need, without images."""
+    """Write finished runs as DIR/NAME.zip, thinned: what figures and fits need."""
     from empirical import kept
     from empirical.records import open_run
 
     for folder in runs:
-        print(kept.keep(open_run(folder), out))
+        print(kept.keep(open_run(folder), out, images))
 
 
 @app.command("moments")

@@ -42,8 +42,8 @@ def test_they_fit_into_a_repository():
 
 
 def test_keeping_a_run_keeps_its_numbers(tiny_run, tmp_path, monkeypatch):
-    first = kept.keep(tiny_run, tmp_path / "kept" / "mine")
-    assert first.read_bytes() == kept.keep(tiny_run, tmp_path / "again").read_bytes()
+    first = kept.keep(tiny_run, tmp_path / "kept" / "mine", images=3)
+    assert first.read_bytes() == kept.keep(tiny_run, tmp_path / "again", images=3).read_bytes()
     monkeypatch.setattr(kept, "FOLDER", tmp_path / "kept")
     (run,) = kept.runs("mine")
     assert (run.name, run.recipe) == (tiny_run.name, tiny_run.recipe)
@@ -59,6 +59,8 @@ def test_keeping_a_run_keeps_its_numbers(tiny_run, tmp_path, monkeypatch):
     np.testing.assert_allclose(
         run.generation(1).trait("latent_pc"), tiny_run.generation(1).trait("latent_pc"), rtol=1e-3
     )
+    seen = run.generation(2).images(range(3))
+    assert (seen == tiny_run.generation(2).images(range(3))).all()
     assert (run.generation(1).probes() == tiny_run.generation(1).probes()[:10]).all()
 
 

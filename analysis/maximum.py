@@ -7,7 +7,7 @@ from scipy.optimize import OptimizeResult, minimize
 from scipy.stats import norm, qmc
 
 from analysis.design import Design
-from analysis.likelihood import all_parameters, linked, loss_and_gradient
+from analysis.likelihood import PROCESS, all_parameters, linked, loss_and_gradient
 from analysis.models import Model, Parameter
 from empirical.errors import UserError
 
@@ -17,6 +17,7 @@ _NOWHERE = 1e12
 # So much of the prior's log density enters the search: next to nothing where the data say
 # something, and an end to wandering where they do not.
 RIDGE = 0.02
+_NOISES = {p.name for p in PROCESS}
 _STEP = 1e-4
 
 
@@ -63,6 +64,19 @@ class Maximum:
         k, n = self.count, self.observations
         return -2 * self.log_likelihood + 2 * k * n / (n - k - 1) if n > k + 1 else float("inf")
 
+    @property
+    def inflation(self) -> float:
+        """n/(n - k): by how much maximum likelihood takes variances for too small, having fitted k
+        parameters to n quantities."""
+        n, k = self.observations, int((~self.silent & ~self.stuck).sum())
+        return n / max(n - k, 1)
+
+    @property
+    def centre(self) -> np.ndarray:
+        """Where intervals are centred [k]: the maximum, process deviations freed of their bias."""
+        noises = np.array([p.name in _NOISES for p in self.parameters])
+        return self.x + np.where(noises & ~self.stuck & ~self.silent, np.log(self.inflation) / 2, 0)
+
     def interval(self, level: float = LEVEL) -> dict[str, tuple[float, float]]:
         """Return an interval for each parameter, nan where it has none: at a bound, or silent."""
         z = norm.ppf((1 + level) / 2)
@@ -71,8 +85,8 @@ class Maximum:
             if self.stuck[i] or self.silent[i] or self.vague[i]:
                 found[p.name] = (float("nan"), float("nan"))
                 continue
-            reach = z * np.sqrt(self.covariance[i, i])
-            low, high = self.x[i] - reach, self.x[i] + reach
+            reach = z * np.sqrt(self.inflation * self.covariance[i, i])
+            low, high = self.centre[i] - reach, self.centre[i] + reach
             found[p.name] = (float(p.from_real(low)), float(p.from_real(high)))
         return found
 

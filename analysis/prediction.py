@@ -33,13 +33,13 @@ def draw_parameters(fitted: Maximum, count: int = DRAWS, seed: int = 0) -> np.nd
     Parameters at a bound stay there; those without influence on the fit come from their prior.
     """
     rng = np.random.default_rng(seed)
-    covariance = fitted.covariance + np.diag(
+    covariance = fitted.inflation * fitted.covariance + np.diag(
         np.where(fitted.silent, [np.square(p.spread) for p in fitted.parameters], 0.0)
     )
     scales, axes = np.linalg.eigh(covariance)
     noise = rng.normal(size=(count, len(fitted.x))) * np.sqrt(np.maximum(scales, 0))
     limits = np.transpose([(p.to_real(p.low), p.to_real(p.high)) for p in fitted.parameters])
-    return np.clip(fitted.x + noise @ axes.T, *limits)
+    return np.clip(fitted.centre + noise @ axes.T, *limits)
 
 
 def simulate(

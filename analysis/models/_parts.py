@@ -45,11 +45,6 @@ BOUND = Parameter(
     "bound", "largest V_B that images can have, in V of generation 0",
     "positive", 0.2, 500.0, 4.0, 1.0, "arms with CFG scales of 5 and more until V_B settles",
 )  # fmt: skip
-ESTRANGEMENT = Parameter(
-    "estrangement", "variance added to V_W each generation, a unit of V_W + V_B beyond that of "
-    "generation 0: what is strange to the base model is learnt and drawn badly",
-    "positive", 1e-5, 2.0, 0.01, 1.5, "arms with CFG scales of 5 and more until V_B settles",
-)  # fmt: skip
 # How sharply V_B meets its bound: the fourth power behaves as a clamp with a rounded corner.
 _CORNER = 4
 
@@ -99,7 +94,4 @@ def measured(values: Values, after: Families, setting: Setting) -> Families:
         kept = jnp.square(1 - values["confusion"])
         V_W, V_B = V_W + (1 - kept) * V_B, kept * V_B
     V_W = V_W + values["mutation_variance"] + values.get("drop_mutation", 0.0) * setting.dropped
-    if "estrangement" in values:
-        beyond = after.within + after.between - setting.base.within - setting.base.between
-        V_W = V_W + values["estrangement"] * jnp.maximum(beyond, 0)
     return Families(after.mean, V_W, V_B + V_W * setting.families / setting.images)

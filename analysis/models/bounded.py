@@ -6,19 +6,11 @@ from typing import ClassVar
 import jax.numpy as jnp
 
 from analysis.models._base import LINKS, Link, Model, Parameter, Setting, Values
-from analysis.models._parts import (
-    BOUND,
-    COHERENCE,
-    CONFUSION,
-    ESTRANGEMENT,
-    inherited,
-    measured,
-    unconditional,
-)
+from analysis.models._parts import BOUND, COHERENCE, CONFUSION, inherited, measured, unconditional
 from analysis.models.family import GUIDED, guided
 from qtm import Families
 
-_BOUNDED = (*GUIDED, CONFUSION, BOUND, ESTRANGEMENT)
+_BOUNDED = (*GUIDED, CONFUSION, BOUND)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The posterior of a model by NUTS, as ArviZ InferenceData, with diagnostics that speak."""
 
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def posterior(
     `posterior` with parameters by name in their units, `sample_stats`, `log_likelihood` with a
     value for each seen quantity of each transition (``az.loo`` gives PSIS-LOO), `observed_data`.
     """
-    import arviz
+    arviz = _arviz()
     import numpyro
     from numpyro.distributions import Normal
     from numpyro.infer import MCMC, NUTS, init_to_value
@@ -53,13 +54,14 @@ def posterior(
     sampler.run(jr.key(seed), extra_fields=("diverging", "num_steps", "potential_energy"))
     x = typical + spread * np.asarray(sampler.get_samples(group_by_chain=True)["z"])
     values = values_of(parameters, jnp.moveaxis(jnp.asarray(x), -1, 0))
+    own = {p.name for _, p in mode.own()}
     extra = sampler.get_extra_fields(group_by_chain=True)
     seen = np.asarray(design.seen) > 0
     of_draw = jax.jit(lambda one: pointwise(model, values_of(parameters, one), design))
     density = np.asarray(jax.lax.map(of_draw, jnp.asarray(x.reshape(-1, x.shape[-1]))))
     density = density[:, seen].reshape(*x.shape[:2], -1, 3)
     return arviz.from_dict(
-        posterior={name: np.asarray(v) for name, v in values.items()},
+        posterior={name: np.asarray(v) for name, v in values.items() if name in own},
         sample_stats={
             "diverging": np.asarray(extra["diverging"]),
             "n_steps": np.asarray(extra["num_steps"]),
@@ -73,6 +75,14 @@ def posterior(
     )
 
 
+def _arviz() -> Any:
+    """ArviZ, without what it says of its own future."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import arviz
+    return arviz
+
+
 def diagnostics(data: Any, model: Model, components: int) -> list[str]:
     """Return sentences on what is wrong with a posterior; none where nothing is.
 
@@ -80,19 +90,19 @@ def diagnostics(data: Any, model: Model, components: int) -> list[str]:
     PSIS-LOO, and parameters of which the posterior is as wide as the prior, with the data that
     would say more.
     """
-    import arviz
-
     said = []
-    summary = arviz.summary(data, round_to="none", kind="diagnostics")
+    summary = _arviz().summary(data, round_to="none", kind="diagnostics")
     for name, row in summary.iterrows():
         if row["r_hat"] > 1.01:
-            said.append(f"{name} has R-hat {row['r_hat']:.3f}: chains disagree, draw more")
+            said.append(f"{name} has R-hat {row['r_hat']:.4f}: chains disagree, draw more")
         if row["ess_bulk"] < 100 * data.posterior.sizes["chain"]:
             said.append(f"{name} has an effective sample of {row['ess_bulk']:.0f}: draw more")
     diverging = int(data.sample_stats["diverging"].sum())
     if diverging:
         said.append(f"{diverging} draws diverged: the posterior has corners that were not entered")
     for p in all_parameters(model, components):
+        if p.name not in data.posterior:
+            continue  # of another link
         draws = np.asarray([p.to_real(v) for v in data.posterior[p.name].to_numpy().ravel()])
         if draws.std() > 0.8 * p.spread:
             said.append(f"{p.name} is hardly better known than before: it would take {p.from_data}")
@@ -112,10 +122,7 @@ def write(data: Any, path: Path, groups: list[str] | None = None) -> None:
 
 def loo(data: Any) -> Any:
     """Return PSIS-LOO of a posterior (`arviz.loo` with pointwise values)."""
-    import warnings
-
-    import arviz
-
+    arviz = _arviz()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # said by `diagnostics`
         return arviz.loo(data, pointwise=True)

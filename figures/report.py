@@ -33,15 +33,11 @@ TRAITS: Mapping[str, tuple[str, Sequence[int] | None]] = {
 }
 # One link a theory: a few runs seldom tell links apart.
 MODELS = (
-    "general random walk, saturating",
-    "Ornstein-Uhlenbeck, saturating",
     "truncation, saturating",
     "stabilizing, saturating",
-    "directional, saturating",
     "refit drift",
     "family DDIM, saturating",
     "bounded family, saturating",
-    "log-linear, saturating",
 )
 
 

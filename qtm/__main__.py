@@ -12,7 +12,7 @@ import warnings
 import typer
 
 from empirical.errors import UserError
-from qtm.commands import chain, derive, figures, fits, measure, pretrain, study, theory
+from qtm.commands import chain, derive, figures, fits, forecast, measure, pretrain, study, theory
 
 app = typer.Typer(
     help="Quantitative-trait models of diffusion models that are finetuned on their own images.",
@@ -24,6 +24,7 @@ app = typer.Typer(
 app.add_typer(chain.app, name="chain")
 app.add_typer(study.app)
 app.add_typer(fits.app)
+app.add_typer(forecast.app)
 app.add_typer(figures.app)
 app.add_typer(measure.app)
 app.add_typer(theory.app)

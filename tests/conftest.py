@@ -1,7 +1,10 @@
-"""Shared by all tests: where the packages are, and which device JAX may use."""
+"""Shared by all tests: where the packages are, and how JAX and its compiler are set up."""
 
+import atexit
 import os
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,17 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Tests compile many small programs and run each once: compiling is what takes the time.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# Fusions by LLVM alone, without a detour over MLIR, halve it. What the caller has set comes last,
+# and so wins.
+os.environ["XLA_FLAGS"] = " ".join(
+    ["--xla_cpu_use_fusion_emitters=false", os.environ.get("XLA_FLAGS", "")]
+).strip()
+# What one process has compiled, no other compiles again: the first process of a session makes a
+# folder, which those that it starts inherit. The next session begins with an empty one.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="qtm-compiled-")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
 @pytest.fixture(scope="session")

@@ -41,18 +41,23 @@ def test_the_folder_is_as_promised(tiny_run):
     assert not list(folder.rglob("*.part"))
 
 
-def test_the_bar_knows_the_whole_job(tmp_path):
+@pytest.fixture(scope="module")
+def again(tmp_path_factory):
+    """The tiny chain a second time, and the work that it told, call by call."""
     told = []
-    chain.run(tiny(), tmp_path / "run", told.append)
-    assert sum(told) == chain.work(tiny())
-    told.clear()
-    chain.run(tiny(), tmp_path / "run", told.append)
-    assert sum(told) == chain.work(tiny())
+    return chain.run(tiny(), tmp_path_factory.mktemp("again") / "run", told.append), told
 
 
-def test_the_same_recipe_gives_the_same_files_and_another_seed_others(tiny_run, tmp_path):
-    again = chain.run(tiny(), tmp_path / "again")
-    assert contents(again.folder) == contents(tiny_run.folder)
+def test_the_bar_knows_the_whole_job(again):
+    run, told = again
+    assert sum(told) == chain.work(tiny())
+    finished = []
+    chain.run(tiny(), run.folder, finished.append)
+    assert sum(finished) == chain.work(tiny())
+
+
+def test_the_same_recipe_gives_the_same_files_and_another_seed_others(tiny_run, again, tmp_path):
+    assert contents(again[0].folder) == contents(tiny_run.folder)
     other = chain.run(tiny(seed=1), tmp_path / "other")
     ours, theirs = contents(tiny_run.folder), contents(other.folder)
     for name in ours:
@@ -60,21 +65,27 @@ def test_the_same_recipe_gives_the_same_files_and_another_seed_others(tiny_run, 
             assert ours[name] != theirs[name]
 
 
-@pytest.mark.parametrize("stop", [1, 2, 4, 6, 8, 9, 11, 15])
-def test_a_run_killed_anywhere_ends_with_the_same_files(tiny_run, tmp_path, stop):
-    calls = 0
+def test_a_run_killed_anywhere_ends_with_the_same_files(tiny_run, again, tmp_path):
+    """Killed at one place, gone on with, killed at the next: each leaves its mark on what ends."""
+    work, folder = np.cumsum(again[1]), tmp_path / "run"
+    stops = sorted({int(work[call - 1]) for call in (1, 2, 4, 6, 8, 9, 11, 15)})
+    assert len(stops) >= 7
+    for until in stops:
+        done = 0
 
-    def kill(count):
-        nonlocal calls
-        calls += 1
-        if calls == stop:
-            raise KeyboardInterrupt
+        def kill(count, until=until):
+            nonlocal done
+            done += count
+            if done >= until:
+                raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        chain.run(tiny(), tmp_path / "run", kill)
-    chain.run(tiny(), tmp_path / "run")
-    assert contents(tmp_path / "run") == contents(tiny_run.folder)
-    assert len(json.loads((tmp_path / "run" / "provenance.json").read_text())["sessions"]) == 2
+        with pytest.raises(KeyboardInterrupt):
+            chain.run(tiny(), folder, kill)
+        assert not (folder / "moments.csv").exists()
+    chain.run(tiny(), folder)
+    assert contents(folder) == contents(tiny_run.folder)
+    sessions = json.loads((folder / "provenance.json").read_text())["sessions"]
+    assert len(sessions) == len(stops) + 1
 
 
 @pytest.mark.parametrize("lost", ["gen_002/done.json", "moments.csv", "gen_001/images/00009.png"])

@@ -106,7 +106,8 @@ np.save(sys.argv[1], np.stack([path.mean, path.variance]))
 def test_numbers_do_not_depend_on_the_devices(tmp_path):
     found = []
     for devices in (1, 2):
-        flags = f"--xla_force_host_platform_device_count={devices}"
+        own = f"--xla_force_host_platform_device_count={devices}"
+        flags = f"{os.environ.get('XLA_FLAGS', '')} {own}"
         path = tmp_path / f"{devices}.npy"
         subprocess.run(
             [sys.executable, "-c", textwrap.dedent(ELSEWHERE), path, str(devices)],

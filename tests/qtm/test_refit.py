@@ -103,7 +103,7 @@ def test_selection_and_mutation_balance_the_refit(individuals):
     N, V_m, p = 12, 0.3, 0.4
     k = 1 - qtm.Truncation(p).moments(REAL).variance
     parts = {"selection": qtm.Truncation(p), "mutation": qtm.GaussianMutation(V_m)}
-    _, variance = replicates(qtm.Refit(), N, 12, 300 if individuals else 4000, individuals, **parts)
+    _, variance = replicates(qtm.Refit(), N, 6, 300 if individuals else 4000, individuals, **parts)
     within(variance[:, -1], (1 - 1 / N) * V_m / (1 - (1 - k) * (1 - 1 / N)))
 
 

@@ -28,7 +28,7 @@ CAPTION = (
     "How it depends on the scale that a slow decay starts from. (e) The price: Fréchet distance "
     "at generation 1, before anything could accumulate, against that at the end; left and down "
     "is better, marks as in a and b, numbers are rates of decay of ReDiFine. A slow decay delays "
-    "the loss and does not stop it; a fast one saves most, and dropping the condition, nothing "
+    "the loss and does not stop it; a fast one saves most, and dropping the condition, little "
     "by itself, then saves some more. Much of this is weaker guidance: a constant scale of 1.25 "
     "costs less and ends lower than every rate tried."
 )

@@ -18,7 +18,10 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-PROCESS = {"process_mean": 0.02, "process_within": 0.05, "process_between": 0.04}
+PROCESS = {
+    "process_mean": 0.02, "process_within": 0.05, "process_between": 0.04,
+    "process_persistence": 0.3,
+}  # fmt: skip
 # Where typical values say little, values that leave traces in six generations.
 TRUTHS = {
     "Ornstein-Uhlenbeck": {"within_push": -0.8, "between_push": 1.0},
@@ -28,9 +31,10 @@ TRUTHS = {
 
 def truth(model) -> dict[str, float]:
     """Values of all parameters but those that only other links have."""
-    from analysis.likelihood import PROCESS as NOISES
+    from analysis.likelihood import all_parameters
 
-    own = {p.name: p.typical for p in (*model.parameters, *NOISES)}
+    others = {p.name for p in model.general.parameters} - {p.name for p in model.parameters}
+    own = {p.name: p.typical for p in all_parameters(model, 1) if p.name not in others}
     return {**own, **PROCESS, **TRUTHS.get(model.theory, {})}
 
 
@@ -47,8 +51,8 @@ def candidates() -> dict[str, str]:
 
 def one_set(theory: str, seed: int, contest: bool) -> tuple[list[tuple], list[tuple]]:
     """Draw one experiment and fit it: rows of parameters, rows of rivals."""
+    from analysis.contest import against
     from analysis.design import design
-    from analysis.fitting import against
     from analysis.maximum import maximize
     from analysis.models import every_model
     from analysis.synthetic import draw_arms, vector

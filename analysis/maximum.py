@@ -54,6 +54,12 @@ class Maximum:
         return [(i, p) for i, p in enumerate(self.parameters) if p.name not in others]
 
     @property
+    def unidentified(self) -> list[str]:
+        """Names of parameters of which the data say less than the prior, or nothing."""
+        unknown = self.vague | self.silent
+        return [p.name for i, p in self.own() if unknown[i]]
+
+    @property
     def count(self) -> int:
         """Number of fitted parameters, and of numbers that the model takes from the data."""
         return int((~self.silent).sum()) + self.taken

@@ -129,12 +129,26 @@ def warnings_of(
     for label, result in evidence.fits.items():
         if result.best in NAIVE:
             said.append(("all runs", f"{label}: no theory predicts better than {result.best}"))
-        theory = result.best_theory
-        said += [("all runs", f"{label}, {theory}: {t}") for t in result.of(theory).warnings]
-    for run, told in evidence.forecasts.items():
-        said += [(run, f"forecast: {text}") for text in told.fitted.warnings]
+        said += [("all runs", f"{label}, {text}") for text in _cautions(result)]
+    told = next(iter(evidence.forecasts.values()), None)
+    if told is not None and told.fitted.unidentified:
+        names = ", ".join(told.fitted.unidentified)
+        said.append(("all runs", f"forecast: of {names} it knows little but what is typical"))
     said += list(refused)
     return [{"run": run, "text": text} for run, text in said]
+
+
+def _cautions(result: Result) -> list[str]:
+    """What to know of the best theory: its unidentified parameters in one sentence, then the rest.
+    Which data would identify them says the table of theories."""
+    theory = result.best_theory
+    fitted = result.of(theory)
+    rest = [
+        t for t in fitted.warnings if not t.startswith(("not identified", *fitted.unidentified))
+    ]
+    names = ", ".join(fitted.unidentified)
+    unknown = [f"the data do not identify {names}"] if names else []
+    return [f"{theory}: {text}" for text in (*unknown, *rest)]
 
 
 def _forecasts(evidence: Evidence) -> list[dict[str, str]]:

@@ -98,16 +98,19 @@ def _opened(folders: list[Path], experiment: str | None) -> "list[Run]":
 
 def _show(result: "Result") -> None:
     table = result.comparison()
-    scores = [c for c in table.columns if c.endswith(("log_score", "_error", "coverage"))]
-    shown = table[["model", "verdict", "aicc", "weight", *scores]]
-    print(
-        shown.drop(columns=[c for c in scores if "mean_error" in c]).round(3).to_string(index=False)
-    )
+    kinds = [c.removesuffix("_log_score") for c in table.columns if c.endswith("_log_score")]
+    names = {f"{kind}_log_score": kind for kind in kinds}
+    names |= {f"{kind}_coverage": f"in 90 % ({kind})" for kind in kinds}
+    shown = table[["model", "verdict", "aicc", "weight", *names]].rename(columns=names)
+    if kinds:
+        print(f"log score of what was held out ({', '.join(kinds)}), the best model first:")
+    print(shown.round(2).to_string(index=False))
     print()
     own = result.parameters()
-    own = own[own["model"] == result.best_theory].drop(columns="model")
-    print(f"{result.best_theory}:")
-    print(own.to_string(index=False, float_format=lambda x: f"{x:.3g}"))
+    print(f"{result.best_theory}, with 90 % intervals:")
+    for row in own[own["model"] == result.best_theory].to_dict("records"):
+        interval = f"({row['low']:.3g} to {row['high']:.3g})" if row["low"] == row["low"] else ""
+        print(f"{row['parameter']:20s} {row['estimate']:8.3g} {interval:20s} {row['meaning']}")
     for sentence in (*result.of(result.best_theory).warnings, *result.left_out):
         print(f"qtm: {sentence}")
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from analysis.contest import against
 from analysis.design import design
 from analysis.fitting import fit
 from analysis.holdout import predictions, score, splits
@@ -82,12 +83,29 @@ def test_tables_have_their_columns(result):
     assert (held["low"] <= held["predicted"]).all()
 
 
-def test_a_model_against_itself_is_a_tie(arms):
-    """The same model under two links that these arms cannot tell apart (scales 1 alone)."""
+def test_links_that_arms_cannot_tell_apart_are_a_tie(arms):
+    """At CFG 1 alone all links of a theory are one: no verdict sets them apart."""
     plain = [arm for arm in arms if arm.label == 1.0]
-    found = fit(plain, ["bounded family, saturating", "bounded family, log"]).comparison()
-    of_theory = found[found["model"].str.startswith("bounded family")]
-    assert set(of_theory["verdict"]) <= {"best", "tie"}
+    names = ["bounded family, saturating", "bounded family, log"]
+    result = fit(plain, names)
+    table = result.comparison().set_index("model").loc[names]
+    assert table["verdict"].nunique() == 1
+    assert table["generations_log_score"].nunique() == 1
+    gap, error = against(*(result.of(name) for name in names), design(plain))
+    assert abs(gap) <= 2 * error + 1e-9
+
+
+def test_a_better_model_wins_by_more_than_sampling_error(arms):
+    whole = design(arms)
+    true, other = (
+        maximize(MODELS[name], whole, 3)
+        for name in ("bounded family, saturating", "Ornstein-Uhlenbeck, log")
+    )
+    gap, error = against(true, other, whole)
+    assert gap > 2 * error > 0
+    assert against(other, true, whole) == pytest.approx((-gap, error))
+    # Twice half the difference of the criterion.
+    assert 2 * gap == pytest.approx(other.aicc - true.aicc)
 
 
 def test_what_is_held_out_is_not_seen(arms):

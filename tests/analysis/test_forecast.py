@@ -71,7 +71,7 @@ def test_more_guidance_narrows_prompts_and_real_data_holds_them(ahead):
     assert np.mean(weak.real) <= np.mean(said.real)
     # The neutral scale is a property of the model, not of what is asked.
     np.testing.assert_allclose(weak.neutral, said.neutral)
-    assert (said.neutral > 0.5).all()
+    assert (said.neutral >= 0.5).all()
 
 
 def test_a_chain_at_its_neutral_scale_keeps_its_families_apart():

@@ -28,7 +28,7 @@ from qtm import Families
 PROCESS = tuple(
     Parameter(
         f"process_{quantity}", f"process standard deviation of {what}, a generation", "positive",
-        1e-3, 5.0, 0.1, 1.0,
+        1e-3, 5.0, 0.04, 0.7,
     )
     for quantity, what in (
         ("mean", "the mean, in sd of generation 0"), ("within", "ln V_W"), ("between", "ln V_B")
@@ -36,11 +36,11 @@ PROCESS = tuple(
 )  # fmt: skip
 GROWTH = Parameter(
     "process_growth", "power of V_B/V_B0 by which the process standard deviations grow",
-    "real", -1.0, 2.0, 0.0, 0.5, "arms in which V_B moves far from generation 0",
+    "real", -1.0, 2.0, 0.2, 0.3, "arms in which V_B moves far from generation 0",
 )  # fmt: skip
 PERSISTENCE = Parameter(
     "process_persistence", "share of a deviation from the model that comes again next generation",
-    "real", -0.5, 0.95, 0.0, 0.3,
+    "real", -0.5, 0.95, 0.5, 0.3,
 )  # fmt: skip
 CORRELATION = Parameter(
     "process_correlation", "correlation of components in the process variance",

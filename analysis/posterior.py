@@ -15,7 +15,7 @@ from analysis.likelihood import all_parameters, linked, log_likelihood, pointwis
 from analysis.maximum import Maximum, maximize
 from analysis.models import Model
 
-CHAINS, WARMUP, DRAWS = 2, 400, 500
+CHAINS, WARMUP, DRAWS = 2, 300, 500
 
 
 def posterior(
@@ -44,7 +44,7 @@ def posterior(
 
     begin = init_to_value(values={"z": jnp.asarray((mode.x - typical) / spread)})
     sampler = MCMC(
-        NUTS(joint, init_strategy=begin, dense_mass=True, target_accept_prob=0.9, max_tree_depth=7),
+        NUTS(joint, init_strategy=begin, dense_mass=True, target_accept_prob=0.8, max_tree_depth=7),
         num_warmup=WARMUP,
         num_samples=draws,
         num_chains=CHAINS,

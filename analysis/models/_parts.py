@@ -8,19 +8,19 @@ from qtm import Families
 
 HERITABILITY = Parameter(
     "heritability", "share of a prompt's deviation from the mean that finetuning takes up",
-    "share", 0.01, 0.9999, 0.9, 1.5, "an arm near the neutral scale, and more generations",
+    "share", 0.01, 0.9999, 0.9, 1.0, "an arm near the neutral scale, and more generations",
 )  # fmt: skip
 WITHIN_HERITABILITY = Parameter(
     "within_heritability", "share of the change of V_W that finetuning takes up",
-    "share", 0.01, 0.9999, 0.8, 1.5, "an arm in which V_W moves far from generation 0",
+    "share", 0.01, 0.9999, 0.85, 1.0, "an arm in which V_W moves far from generation 0",
 )  # fmt: skip
 MUTATION = Parameter(
     "mutation_variance", "variance added to V_W each generation, in V of generation 0",
-    "positive", 1e-5, 2.0, 0.02, 1.5, "an arm without guidance (CFG scale 1)",
+    "positive", 1e-5, 2.0, 0.002, 1.5, "an arm without guidance (CFG scale 1)",
 )  # fmt: skip
 UPTAKE = Parameter(
     "uptake", "how far the unconditional branch follows the data by itself",
-    "share", 1e-3, 0.999, 0.5, 1.5, "arms in which V_W + V_B moves far from generation 0",
+    "share", 1e-3, 0.999, 0.2, 1.0, "arms in which V_W + V_B moves far from generation 0",
 )  # fmt: skip
 DROP_UPTAKE = Parameter(
     "drop_uptake", "rate at which condition drop makes the unconditional branch follow: it stays "
@@ -30,11 +30,11 @@ DROP_UPTAKE = Parameter(
 DROP_MUTATION = Parameter(
     "drop_mutation", "variance that condition drop adds to V_W each generation, a unit of "
     "probability, in V of generation 0",
-    "positive", 1e-5, 5.0, 0.02, 1.5, "an arm with condition drop",
+    "positive", 1e-5, 5.0, 0.002, 1.5, "an arm with condition drop",
 )  # fmt: skip
 CONFUSION = Parameter(
     "confusion", "share of images that come out as of another prompt",
-    "share", 1e-4, 0.9, 0.03, 1.5, "an arm without guidance (CFG scale 1)",
+    "share", 1e-4, 0.9, 0.02, 1.0, "an arm without guidance (CFG scale 1)",
 )  # fmt: skip
 COHERENCE = Parameter(
     "coherence", "variance of the axes along which images vary, beside that of the leading ones: "
@@ -43,7 +43,7 @@ COHERENCE = Parameter(
 )  # fmt: skip
 BOUND = Parameter(
     "bound", "largest V_B that images can have, in V of generation 0",
-    "positive", 0.2, 500.0, 4.0, 1.0, "arms with CFG scales of 5 and more until V_B settles",
+    "positive", 0.2, 500.0, 3.0, 0.7, "arms with CFG scales of 5 and more until V_B settles",
 )  # fmt: skip
 # How sharply V_B meets its bound: the fourth power behaves as a clamp with a rounded corner.
 _CORNER = 4

@@ -26,7 +26,8 @@ class Parameter:
     "real"; `low` and `high` bound the search, in the parameter's own units. The prior is normal on
     the scale of the search, with median `typical` and standard deviation `spread`, cut off at the
     bounds; maximum likelihood does almost without. Medians are near what the kept chains of the
-    embedded model say, spreads are factors of 2 to 4 around them. `from_data` says which data would identify it.
+    embedded model say, spreads are factors of 2 to 4 around them. `from_data` says which data would
+    identify it.
     """
 
     name: str

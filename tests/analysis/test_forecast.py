@@ -11,7 +11,7 @@ from analysis.maximum import maximize
 from analysis.mechanism import measured_parts, parts_of
 from analysis.models import every_model
 from analysis.posterior import diagnostics, loo, posterior, write
-from analysis.prediction import trajectory
+from analysis.prediction import draw_posterior, trajectory
 from analysis.synthetic import draw_arms
 from empirical.errors import UserError
 
@@ -45,6 +45,23 @@ def test_two_generations_are_enough_for_a_forecast(ahead):
     assert inside.mean() >= 0.7
     width = (high - low)[:, 1, 0]
     assert width[8] > width[3] > 0
+
+
+def test_draws_of_few_data_are_those_of_the_posterior():
+    """Moments of a parameter agree with NUTS where a normal around the mode is not good enough."""
+    (arm,) = draw_arms(MODEL, TRUTH, scales=[5.0], generations=2, seed=1)
+    of = design([arm])
+    mode = maximize(MODEL, of, prior=1.0)
+    x = draw_posterior(mode, of, 400)
+    names = [p.name for p in mode.parameters]
+    data = posterior(MODEL, of, mode, draws=300)
+    for name in ("strength", "process_within", "heritability"):
+        p = mode.parameters[names.index(name)]
+        drawn = np.array([p.to_real(v) for v in data.posterior[name].to_numpy().ravel()])
+        ours = x[:, names.index(name)]
+        # Truncated weights leave some of the normal's width.
+        assert abs(ours.mean() - drawn.mean()) < 0.5 * drawn.std()
+        assert 0.6 < ours.std() / drawn.std() < 1.6
 
 
 def test_the_table_is_in_feature_units(ahead):

@@ -30,6 +30,8 @@ bench: install
 trials: install
 	$(RUN)/python tests/trials/kill_nine.py
 	$(RUN)/python tests/trials/stable_diffusion.py --batch 1 --checkpointing
+	$(RUN)/python tests/trials/forecasts.py
+	$(RUN)/python tests/trials/recovery.py --out runs/recovery
 
 lint: install
 	$(RUN)/ruff check --fix .

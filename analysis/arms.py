@@ -83,7 +83,7 @@ def arm(run: Run, trait: str = "latent", components: Sequence[int] | None = None
             f"two prompts or more, and more images than prompts"
         )
     parts = _parts(run, trait, V_W, V_B) if pooled else (V_W, V_B)
-    spread = _spread(run, trait, captions, table["component"].unique(), pooled, G)
+    spread = _spread(run, trait, captions, np.unique(table["component"]), pooled, G)
     sampling = _sampling(*parts, images, families, pooled, spread)
     axes = parts[0][0] + parts[1][0]
     if pooled:
@@ -155,7 +155,7 @@ def _way(run: Run) -> str:
 
 
 def _refuse(run: Run, table: pd.DataFrame, trait: str) -> None:
-    if len(run.generations()) < 2 or table["generation"].max() < 1:
+    if len(run.generations()) < 2 or table["generation"].to_numpy().max() < 1:
         raise UserError(f"the run '{run.name}' has no generation after generation 0 to fit yet")
     wrong = table[~np.isfinite(table[["mean", "within", "between"]]).all(axis=1)]
     if len(wrong):
@@ -164,8 +164,9 @@ def _refuse(run: Run, table: pd.DataFrame, trait: str) -> None:
             f"the moments of '{trait}' in generation {row['generation']:.0f} of '{run.name}' are "
             f"not finite: mean {row['mean']}, within {row['within']}, between {row['between']}"
         )
-    first = table[table["generation"] == 0]
-    if not (first["within"] > 0).any() or not (first["between"] > 0).any():
+    first = pd.DataFrame(table[table["generation"] == 0])
+    V_W, V_B = (first[name].to_numpy(float) for name in ("within", "between"))
+    if not (V_W > 0).any() or not (V_B > 0).any():
         raise UserError(
             f"trait '{trait}' of '{run.name}' does not vary within and between prompts in "
             f"generation 0"
@@ -189,7 +190,8 @@ def _table(run: Run, trait: str, components: Sequence[int] | None) -> tuple[pd.D
     """The rows of a trait's varying components, and whether they are to be averaged."""
     moments = run.moments()
     complete = len(run.generations())
-    table = moments[(moments["feature"] == trait) & (moments["generation"] < complete)]
+    chosen = (moments["feature"] == trait) & (moments["generation"] < complete)
+    table = pd.DataFrame(moments[chosen])
     if table.empty:
         known = ", ".join(sorted(moments["feature"].unique()))
         raise UserError(f"'{run.folder}' holds no trait '{trait}', it has {known}")
@@ -200,15 +202,15 @@ def _table(run: Run, trait: str, components: Sequence[int] | None) -> tuple[pd.D
             raise UserError(
                 f"trait '{trait}' has no component {missing[0]}, allowed are 0 to {there[-1]}"
             )
-        table = table[table["component"].isin(components)]
+        table = pd.DataFrame(table[table["component"].isin(components)])
     pooled = components is None and (len(there) > _SEPARATE or trait in ("latent", "classifier"))
     if not pooled:
         # A millionth of the typical variance is rounding, not a trait.
-        first = table[table["generation"] == 0]
-        varies = first["within"] > 1e-6 * first["within"].median()
-        varies &= first["between"] > 0
-        if varies.any():
-            table = table[table["component"].isin(first["component"][varies])]
+        first = pd.DataFrame(table[table["generation"] == 0])
+        V_W, V_B = (first[name].to_numpy(float) for name in ("within", "between"))
+        varies = first["component"].to_numpy()[(1e-6 * np.median(V_W) < V_W) & (V_B > 0)]
+        if len(varies):
+            table = pd.DataFrame(table[table["component"].isin(list(varies))])
     return table, pooled
 
 
@@ -219,10 +221,10 @@ def _pivot(table: pd.DataFrame, quantity: str) -> np.ndarray:
 def _parts(run: Run, trait: str, V_W: np.ndarray, V_B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """V_W and V_B of uncorrelated components, which say how surely their average is known."""
     moments = run.moments()
-    scores = moments[moments["feature"] == "latent_pc"]
+    scores = pd.DataFrame(moments[moments["feature"] == "latent_pc"])
     if trait != "latent" or scores.empty:
         return V_W, V_B
-    scores = scores[scores["generation"] < len(V_W)]
+    scores = pd.DataFrame(scores[scores["generation"] < len(V_W)])
     return _pivot(scores, "within"), _pivot(scores, "between")
 
 

@@ -1,5 +1,6 @@
 """Which of two fits explains the same data better, and whether by more than sampling error."""
 
+import jax.numpy as jnp
 import numpy as np
 
 from analysis.design import Design
@@ -10,7 +11,7 @@ from analysis.maximum import Maximum
 def densities(fitted: Maximum, design: Design) -> np.ndarray:
     """Return the log density of each seen transition [T], its three quantities together."""
     model = fitted.model
-    values = values_of(all_parameters(model, design.components), fitted.x)
+    values = values_of(all_parameters(model, design.components), jnp.asarray(fitted.x))
     each = np.asarray(pointwise(model.general, values, linked(model, design))).sum(axis=2)
     return each[np.asarray(design.seen) > 0]
 

@@ -81,8 +81,8 @@ class Result:
         weight = np.exp(-delta.fillna(0.0) / 2)
         table.insert(4, "weight", weight / weight.sum())
         kinds = [c for c in table.columns if c.endswith("log_score")]
-        order = table[kinds].mean(axis=1) if kinds else -table["aicc"]
-        table = table.loc[order.sort_values(ascending=False).index].reset_index(drop=True)
+        order = table[kinds].to_numpy().mean(axis=1) if kinds else -table["aicc"].to_numpy()
+        table = table.iloc[np.argsort(-order, kind="stable")].reset_index(drop=True)
         table.insert(1, "verdict", self._verdicts(table))
         return table
 
@@ -107,7 +107,9 @@ class Result:
         if self.held_out.empty:
             return []
         own = self.held_out[self.held_out["model"] == model]
-        return [(str(kind), table) for kind, table in own.groupby("kind", sort=False)]
+        return [
+            (str(kind), pd.DataFrame(own[own["kind"] == kind])) for kind in own["kind"].unique()
+        ]
 
     def _verdicts(self, table: pd.DataFrame) -> list[str]:
         best = str(table["model"].iloc[0])
@@ -123,7 +125,7 @@ class Result:
         density = variances.pivot_table(index="run", columns="model", values="log_density")
         said = []
         for model in table["model"]:
-            gap = density[best] - density[model]
+            gap = density[best].to_numpy() - density[model].to_numpy()
             error = gap.std(ddof=1) / np.sqrt(len(gap)) if len(gap) > 1 else 0.0
             said.append("best" if model == best else "tie" if gap.mean() < 2 * error else "")
         return said

@@ -117,16 +117,18 @@ COLUMNS = (
 
 def score(table: pd.DataFrame) -> Score:
     """Score a table of predictions, of one or several splits."""
-    error = (table["predicted"] - table["measured"]).abs()
-    of = {q: table["quantity"] == q for q in ("mean", "within", "between")}
-    both = of["within"] | of["between"]
-    inside = (table["low"] <= table["measured"]) & (table["measured"] <= table["high"])
+    columns = ("predicted", "measured", "low", "high", "log_density")
+    predicted, measured, low, high, density = (table[c].to_numpy(float) for c in columns)
+    error, quantity = np.abs(predicted - measured), table["quantity"].to_numpy()
+    inside = (low <= measured) & (measured <= high)
+    mean = lambda x, of: float(x[of].mean())
+    variances = quantity != "mean"
     return Score(
-        float(table["log_density"][both].mean()),
-        float(error[of["within"]].mean()),
-        float(error[of["between"]].mean()),
-        float(error[of["mean"]].mean()),
-        float(inside[both].mean()),
+        mean(density, variances),
+        mean(error, quantity == "within"),
+        mean(error, quantity == "between"),
+        mean(error, ~variances),
+        mean(inside, variances),
     )
 
 

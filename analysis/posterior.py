@@ -40,7 +40,9 @@ def posterior(
     def joint() -> None:
         # In units of the prior the sampler starts with steps of the right size.
         z = numpyro.sample("z", Normal(jnp.zeros(len(parameters)), 1.0).to_event(1))
-        numpyro.factor("data", log_likelihood(model, typical + spread * z, design))
+        numpyro.factor(
+            "data", log_likelihood(model, jnp.asarray(typical) + jnp.asarray(spread) * z, design)
+        )
 
     begin = init_to_value(values={"z": jnp.asarray((mode.x - typical) / spread)})
     sampler = MCMC(

@@ -57,7 +57,7 @@ def fit(
 
     With --out: comparison.csv, parameters.csv, predictions.csv, posterior.nc.
     """
-    if kept is None and len(runs or ()) == 1 and runs[0].is_file():
+    if runs and kept is None and len(runs) == 1 and runs[0].is_file():
         return _fit_series(runs[0], out)
 
     from analysis.fitting import NAIVE
@@ -97,18 +97,21 @@ def _opened(folders: list[Path], experiment: str | None) -> "list[Run]":
 
 
 def _show(result: "Result") -> None:
+    import pandas as pd
+
     table = result.comparison()
     kinds = [c.removesuffix("_log_score") for c in table.columns if c.endswith("_log_score")]
     names = {f"{kind}_log_score": kind for kind in kinds}
     names |= {f"{kind}_coverage": f"in 90 % ({kind})" for kind in kinds}
-    shown = table[["model", "verdict", "aicc", "weight", *names]].rename(columns=names)
+    shown = pd.DataFrame(table[["model", "verdict", "aicc", "weight", *names]])
+    shown = shown.rename(columns=names)
     if kinds:
         print(f"log score of what was held out ({', '.join(kinds)}), the best model first:")
     print(shown.round(2).to_string(index=False))
     print()
     own = result.parameters()
     print(f"{result.best_theory}, with 90 % intervals:")
-    for row in own[own["model"] == result.best_theory].to_dict("records"):
+    for row in pd.DataFrame(own[own["model"] == result.best_theory]).to_dict("records"):
         interval = f"({row['low']:.3g} to {row['high']:.3g})" if row["low"] == row["low"] else ""
         print(f"{row['parameter']:20s} {row['estimate']:8.3g} {interval:20s} {row['meaning']}")
     for sentence in (*result.of(result.best_theory).warnings, *result.left_out):

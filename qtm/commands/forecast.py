@@ -40,9 +40,11 @@ def forecast(
     table = said.table()
     if csv is not None:
         files.write_text(csv, table.to_csv(index=False))
-    whole = table.groupby(["generation", "quantity"], sort=False)[["low", "median", "high"]].mean()
-    shown = whole.unstack("quantity").swaplevel(axis=1)
-    print(shown[["mean", "within", "between"]].to_string(float_format=lambda x: f"{x:.4g}"))
+    levels = ["low", "median", "high"]
+    whole = table.pivot_table(values=levels, index="generation", columns="quantity")
+    order = [(level, quantity) for quantity in ("mean", "within", "between") for level in levels]
+    shown = whole[order].T.swaplevel().T
+    print(shown.to_string(float_format="{:.4g}".format))
     print()
     names = {
         "within": "V_W, within prompts,",

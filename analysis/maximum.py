@@ -84,7 +84,8 @@ class Maximum:
         return self.x + np.where(noises & ~self.stuck & ~self.silent, np.log(self.inflation) / 2, 0)
 
     def interval(self, level: float = LEVEL) -> dict[str, tuple[float, float]]:
-        """Return an interval for each parameter, nan where it has none: at a bound, or silent."""
+        """Return an interval for each parameter, within its bounds; nan where it has none: at a
+        bound, silent or vague."""
         z = norm.ppf((1 + level) / 2)
         found = {}
         for i, p in self.own():
@@ -93,6 +94,8 @@ class Maximum:
                 continue
             reach = z * np.sqrt(self.inflation * self.covariance[i, i])
             low, high = self.centre[i] - reach, self.centre[i] + reach
+            bounds = p.to_real(p.low), p.to_real(p.high)
+            low, high = np.clip([low, high], *bounds)
             found[p.name] = (float(p.from_real(low)), float(p.from_real(high)))
         return found
 

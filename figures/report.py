@@ -104,6 +104,7 @@ def write(runs: Sequence[Run], path: Path, title: str, results: Mapping[str, Res
         ahead=AHEAD,
         plots=plots,
         fits=_rows(evidence),
+        unknown=_unknown(evidence),
         recipes=[_made(run) for run in runs],
     )
     files.write_text(path, html)
@@ -140,7 +141,7 @@ def warnings_of(
 
 def _cautions(result: Result) -> list[str]:
     """What to know of the best theory: its unidentified parameters in one sentence, then the rest.
-    Which data would identify them says the table of theories."""
+    Which data would identify them is said below the table of theories."""
     theory = result.best_theory
     fitted = result.of(theory)
     rest = [
@@ -216,7 +217,8 @@ def _from_to(column: pd.Series, how: str) -> str:
 def _rows(evidence: Evidence) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for label, result in evidence.fits.items():
-        own = result.parameters().dropna(subset=["estimate"])
+        own = result.parameters().dropna(subset=["low"])
+        own = own[~own["parameter"].str.startswith("process_")]
         for place, row in enumerate(result.comparison().to_dict("records")):
             estimates = own[own["model"] == row["model"]].to_dict("records")
             numbers = {
@@ -231,16 +233,23 @@ def _rows(evidence: Evidence) -> list[dict[str, object]]:
                     "aicc": f"{row['aicc']:.1f}",
                     **numbers,
                     "parameters": ", ".join(_estimate(e) for e in estimates),
-                    "warnings": row["warnings"],
                     "first": place == 0,
                 }
             )
     return rows
 
 
+def _unknown(evidence: Evidence) -> list[dict[str, str]]:
+    """What the best theory of each trait could not learn, and which data would tell."""
+    return [
+        {"theory": f"{label}, {result.best_theory}", "text": text}
+        for label, result in evidence.fits.items()
+        for text in result.of(result.best_theory).warnings
+    ]
+
+
 def _estimate(row: dict) -> str:
-    known = f" ({row['low']:.2g} to {row['high']:.2g})" if math.isfinite(row["low"]) else ""
-    return f"{row['parameter']} {row['estimate']:.3g}{known}"
+    return f"{row['parameter']} {row['estimate']:.3g} ({row['low']:.2g} to {row['high']:.2g})"
 
 
 def _made(run: Run) -> dict[str, str]:

@@ -115,20 +115,20 @@ class Result:
         best = str(table["model"].iloc[0])
         if self.held_out.empty:
             whole = design(self.arms)
-            said = []
-            for model in table["model"]:
-                gap, error = against(self.maxima[best], self.maxima[model], whole)
-                said.append("best" if model == best else "tie" if gap < 2 * error else "")
-            return said
-        variances = self.held_out[self.held_out["quantity"] != "mean"]
-        # Runs are what is independent: their mean densities, model by model.
-        density = variances.pivot_table(index="run", columns="model", values="log_density")
-        said = []
-        for model in table["model"]:
-            gap = density[best].to_numpy() - density[model].to_numpy()
-            error = gap.std(ddof=1) / np.sqrt(len(gap)) if len(gap) > 1 else 0.0
-            said.append("best" if model == best else "tie" if gap.mean() < 2 * error else "")
-        return said
+            gaps = [against(self.maxima[best], self.of(model), whole) for model in table["model"]]
+        else:
+            variances = self.held_out[self.held_out["quantity"] != "mean"]
+            # Runs are what is independent: their mean densities, model by model.
+            density = variances.pivot_table(index="run", columns="model", values="log_density")
+            each = [
+                density[best].to_numpy() - density[model].to_numpy() for model in table["model"]
+            ]
+            root = np.sqrt(len(density))
+            gaps = [(g.mean(), g.std(ddof=1) / root if len(g) > 1 else 0.0) for g in each]
+        return [
+            "best" if model == best else "tie" if gap < 2 * error else ""
+            for model, (gap, error) in zip(table["model"], gaps, strict=True)
+        ]
 
 
 def fit(

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from analysis.arms import Arm
+from analysis.arms import QUANTITIES, Arm
 from analysis.design import Design, design, extended
 from analysis.likelihood import all_parameters, expected, linked, values_of
 from analysis.maximum import Maximum, maximize
@@ -55,7 +55,7 @@ class Forecast:
         )
         low, median, high = np.quantile(z, _LEVELS, axis=0)
         for t, q, d in np.ndindex(*median.shape):
-            name = ("mean", "within", "between")[q]
+            name = QUANTITIES[q]
             rows.append((t, d, name, low[t, q, d], median[t, q, d], high[t, q, d], t <= self.last))
         return pd.DataFrame(
             rows,

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from analysis.arms import Arm
+from analysis.arms import QUANTITIES, Arm
 from analysis.design import design
 from analysis.maximum import Maximum, maximize
 from analysis.models import Model
@@ -16,7 +16,6 @@ from empirical.errors import UserError
 
 HOLDOUTS = ("generations", "scale", "seed")
 LEVEL = 0.9
-_WITHIN, _BETWEEN = 1, 2
 
 
 @dataclass(frozen=True)
@@ -89,8 +88,8 @@ def predictions(
     predicted (median), low, high (90 %), log_density. V_W and V_B are logarithms in units of
     generation 0's V. `near` is a fit to begin the search from.
     """
-    fitted = maximize(model, design(arms, split.seen), starts, None if near is None else near.x)
     of = design(arms, split.seen)
+    fitted = maximize(model, of, starts, None if near is None else near.x)
     paths = simulate(model, draw_parameters(fitted), of, split.start)
     low, median, high = np.quantile(paths, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2], axis=0)
     # The median and the central part say where a prediction is; a few runs to nowhere do not.
@@ -99,7 +98,7 @@ def predictions(
     density = norm.logpdf(measured, median, reach)
     rows = []
     for r, t in np.argwhere(split.wanted):
-        for q, quantity in enumerate(("mean", "within", "between")):
+        for q, quantity in enumerate(QUANTITIES):
             for d in range(of.components):
                 at = r, t + 1, q, d
                 rows.append(

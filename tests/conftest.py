@@ -47,3 +47,11 @@ def digits():
     from empirical import model
 
     return model.load("digits")
+
+
+@pytest.fixture
+def qtm(monkeypatch, capsys):
+    """Call the command line with words."""
+    from commands import call
+
+    return lambda *words: call(monkeypatch, capsys, *words)

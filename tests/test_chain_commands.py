@@ -12,23 +12,7 @@ import tomli_w
 from sweep_crews import Here
 from tiny_chain import TINY
 
-from qtm.__main__ import main
 from qtm.commands.tables import amount, duration
-
-
-@pytest.fixture
-def qtm(monkeypatch, capsys):
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["qtm", *map(str, words)])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        streams = capsys.readouterr()
-        return code, streams.out, streams.err
-
-    return call
 
 
 @pytest.fixture

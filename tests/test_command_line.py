@@ -1,27 +1,8 @@
 """The command line: one sentence and exit code 2 for a mistake, and nothing half-written."""
 
 import errno
-import sys
 
 import pytest
-
-from qtm.__main__ import main
-
-
-def call(monkeypatch, capsys, *words):
-    monkeypatch.setattr(sys, "argv", ["qtm", *map(str, words)])
-    try:
-        main()
-        code = 0
-    except SystemExit as end:
-        code = end.code or 0
-    streams = capsys.readouterr()
-    return code, streams.out, streams.err
-
-
-@pytest.fixture
-def qtm(monkeypatch, capsys):
-    return lambda *words: call(monkeypatch, capsys, *words)
 
 
 @pytest.mark.parametrize(

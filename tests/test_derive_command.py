@@ -7,22 +7,6 @@ import sys
 import pytest
 
 from analysis import derivations
-from qtm.__main__ import main
-
-
-@pytest.fixture
-def qtm(monkeypatch, capsys):
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["qtm", *map(str, words)])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        streams = capsys.readouterr()
-        return code, streams.out, streams.err
-
-    return call
 
 
 def test_without_names_every_derivation_is_listed(qtm):

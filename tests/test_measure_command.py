@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from commands import call
 from test_architecture import BARE, ROOT
-from test_command_line import call
 
 from empirical import files, moments, remeasuring
 from empirical.digits import dataset

@@ -1,7 +1,5 @@
 """`qtm simulate`, `qtm sweep`, `qtm forms`: what the library says; one sentence for a mistake."""
 
-import sys
-
 import jax.random as jr
 import numpy as np
 import pandas as pd
@@ -9,22 +7,6 @@ import pytest
 import xarray as xr
 
 import qtm as theory
-from qtm.__main__ import main
-
-
-@pytest.fixture
-def qtm(monkeypatch, capsys):
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["qtm", *map(str, words)])
-        try:
-            main()
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        streams = capsys.readouterr()
-        return code, streams.out, streams.err
-
-    return call
 
 
 def test_simulate_is_evolve(qtm, tmp_path):

@@ -8,10 +8,9 @@ evolves it.
 """
 
 import math
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import lru_cache
 from threading import Lock
 from typing import Any, Literal
 
@@ -23,16 +22,11 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, PRNGKeyArray
 
+from qtm._sizes import chunk_of, chunks_of_a_block, cores
 from qtm.evolution import Cycle, evolve, recorded
 from qtm.states import Population
 
 Keep = Literal["last", "all"]
-
-# Bytes of parameters and populations in a chunk. A core has 1 or 2 MB of second-level cache and a
-# step reads and writes its populations a few times; a graphics card wants to be filled instead.
-_CHUNK_BYTES = {"cpu": 2**15}
-_CHUNK_BYTES_ELSEWHERE = 2**28
-_CHUNKS_OF_A_BLOCK = 64
 
 # Each thread computes alone. The new emitters (jaxlib 0.10) turn a pass of plain arithmetic into
 # code that goes through the stack, four times slower than that of the emitters before them.
@@ -54,17 +48,19 @@ class Job(eqx.Module):
             raise ValueError(f"keep must be one of last, all, got {self.keep!r}.")
 
     def __call__(
-        self, parameters: Any, index: Array, key: PRNGKeyArray | None
+        self, parameters: Any, index: Array | None, key: PRNGKeyArray | None
     ) -> tuple[Array, ...]:
         """What `evolve` records of one set, `[...]` or `[generations + 1, ...]`.
 
-        `index` is the number of the set, or several, the key folded in with one after the other.
+        `index` is the number of the set, or several, the key folded in with one after the other;
+        None where there is no key.
         """
         cycle = self.cycle_of(parameters)
         state = self.state(parameters) if callable(self.state) else self.state
         own = key
-        for number in jnp.atleast_1d(index):
-            own = None if own is None else jr.fold_in(own, number)
+        if own is not None:
+            for number in jnp.atleast_1d(index):
+                own = jr.fold_in(own, number)
         if self.keep == "all":
             path = evolve(cycle, state, self.generations, own)
             parts = (path.mean, path.variance, path.within, path.between)
@@ -91,31 +87,34 @@ def _final(
 def run(
     job: Job,
     parameters: Any,
-    indices: np.ndarray,
+    indices: np.ndarray | None,
     key: PRNGKeyArray | None,
     chunk: int | None = None,
 ) -> tuple[np.ndarray, ...]:
-    """What is recorded of the sets; `indices` are the numbers that their keys are made with."""
-    sets = len(indices)
+    """What is recorded of the sets; `indices` are the numbers that their keys are made with, None
+    where there is no key."""
+    sets = _sets(parameters, indices)
     devices = jax.local_devices()
     platform = devices[0].platform
-    chunk = min(chunk or chunk_of(job, parameters, platform), max(sets, 1))
-    workers = max(1, len(devices) if platform != "cpu" else _cores())
-    block = chunk * _chunks(sets, chunk, workers)
+    chunk = min(chunk or chunk_of(job.state, parameters, platform), max(sets, 1))
+    workers = max(1, len(devices) if platform != "cpu" else cores())
+    block = chunk * chunks_of_a_block(sets, chunk, workers)
     results: list[np.ndarray] = []
     first = Lock()
     starts = iter(range(0, sets, block))  # threads share it: each start is given out once
+    arrays, rest = eqx.partition((job, key), eqx.is_array)
+    program = _compiled(rest, chunk, platform)
 
     def work(device: Any) -> None:
-        arrays, rest = eqx.partition((job, key), eqx.is_array)
-        shared = eqx.combine(jax.device_put(arrays, device), rest)
+        shared = jax.device_put(arrays, device)
         for start in starts:
             own = slice(start, min(start + block, sets))
             inputs = jax.tree.map(lambda x: x[own], (parameters, indices))  # noqa: B023
             # The last block is filled up with its last set: one program does for all blocks.
             inputs = jax.tree.map(lambda x: _fill(x, block, np), inputs)
-            inputs = jax.device_put(inputs, device)
-            found = _compiled(platform)(shared[0], *inputs, shared[1], chunk)
+            if len(devices) > 1:
+                inputs = jax.device_put(inputs, device)
+            found = program(shared, inputs)
             with first:
                 if not results:
                     results.extend(_aligned((sets, *x.shape[1:]), x.dtype) for x in found)
@@ -135,7 +134,7 @@ def in_chunks(
     job: Job, parameters: Any, indices: Any, key: PRNGKeyArray | None, width: int
 ) -> tuple[Array, ...]:
     """All sets, `width` of them at a time."""
-    sets = len(indices)
+    sets = _sets(parameters, indices)
     count = -(-sets // width)
 
     def split(x: Any) -> Array:
@@ -146,7 +145,7 @@ def in_chunks(
     def together(chunk: Any) -> tuple[Array, ...]:
         own, index = chunk
         if width == 1:  # a batch of one would take the long way round
-            one = job(jax.tree.map(lambda x: x[0], own), index[0], key)
+            one = job(*jax.tree.map(lambda x: x[0], (own, index)), key)
             return jax.tree.map(lambda x: x[None], one)
         return jax.vmap(job, (0, 0, None))(own, index, key)
 
@@ -167,33 +166,20 @@ def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
-@cache
-def _compiled(platform: str) -> Callable[..., tuple[Array, ...]]:
-    return eqx.filter_jit(compiler_options=_COMPILER.get(platform))(in_chunks)  # pyright: ignore
+@lru_cache(maxsize=256)
+def _compiled(rest: Any, chunk: int, platform: str) -> Callable[[Any, Any], tuple[Array, ...]]:
+    """The program of a block, of what is no array in (job, key).
+
+    Not `equinox.filter_jit`, which takes half a millisecond of each call under Python's lock.
+    """
+
+    def block(arrays: Any, inputs: Any) -> tuple[Array, ...]:
+        job, key = eqx.combine(arrays, rest)
+        return in_chunks(job, *inputs, key, chunk)
+
+    return jax.jit(block, compiler_options=_COMPILER.get(platform))
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _chunks(sets: int, chunk: int, workers: int) -> int:
-    """Chunks of one block: enough to hide what a call costs, few enough for all threads to help."""
-    share = max(sets // (chunk * workers * 4), 1)
-    return min(2 ** int(math.log2(share)), _CHUNKS_OF_A_BLOCK)
-
-
-def chunk_of(job: Job, parameters: Any, platform: str) -> int:
-    """How many sets keep the cache filled and no more."""
-    state = job.state
-    if callable(state):
-        state = eqx.filter_eval_shape(state, _one_of(parameters))
-    leaves = jax.tree.leaves((_one_of(parameters), state, state))  # of two generations
-    size = sum(math.prod(x.shape) * x.dtype.itemsize for x in leaves if hasattr(x, "dtype"))
-    fits = _CHUNK_BYTES.get(platform, _CHUNK_BYTES_ELSEWHERE) // max(size, 1)
-    # An odd multiple of 64 sets: arrays a power of two long would compete for the same cache lines.
-    return fits // 128 * 128 + 64 if fits >= 64 else max(fits, 1)
-
-
-def _one_of(parameters: Any) -> Any:
-    """The shapes of one set."""
-    return jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x)[1:], x.dtype), parameters)
+def _sets(parameters: Any, indices: Any) -> int:
+    """How many: of parameters there may be none, and of indices."""
+    return len(jax.tree.leaves((parameters, indices))[0])

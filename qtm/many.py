@@ -9,8 +9,9 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, PRNGKeyArray
 
-from qtm._blocks import Job, Keep, chunk_of, in_chunks, run
+from qtm._blocks import Job, Keep, in_chunks, run
 from qtm._numerics import whole
+from qtm._sizes import chunk_of
 from qtm.evolution import Cycle, Trajectory
 from qtm.states import Families, Moments, Population
 
@@ -55,10 +56,10 @@ def evolve_many(
     if chunk is not None:
         chunk = whole("chunk", chunk, least=1)
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((parameters, state, key))):
-        width = min(sets, chunk or chunk_of(job, parameters, "cpu"))
-        found = in_chunks(job, parameters, jnp.arange(sets), key, width)
+        width = min(sets, chunk or chunk_of(state, parameters, "cpu"))
+        found = in_chunks(job, parameters, None if key is None else jnp.arange(sets), key, width)
     else:
-        found = run(job, parameters, np.arange(sets), key, chunk)
+        found = run(job, parameters, None if key is None else np.arange(sets), key, chunk)
         found = tuple(map(jax.device_put, found))
     last = found if keep == "last" else tuple(x[:, -1] for x in found)
     return Trajectory(found[0], found[1], _population(*last), *found[2:])
@@ -87,4 +88,5 @@ def _array(leaf: Any) -> Any:
     if isinstance(leaf, Tracer):
         return leaf
     values = np.asarray(leaf)
-    return values.astype(np.float64) if np.issubdtype(values.dtype, np.floating) else values
+    floating = np.issubdtype(values.dtype, np.floating)
+    return values.astype(np.float64, copy=False) if floating else values

@@ -43,9 +43,8 @@ class Stabilizing(FitnessSelection):
         m, V, theta = state.mean, state.variance, self.optimum
         # V/omega^2 and not omega^2/V, so that an infinite width is no special case; and only one
         # division a generation, because a sweep does little else (1/width is not repeated)
-        x = V * (1 / self.width2)
-        kept = 1 / (1 + x)
-        return Moments(m + x * kept * (theta - m), V * kept)
+        kept = 1 / (1 + V * (1 / self.width2))
+        return Moments(m + (1 - kept) * (theta - m), V * kept)
 
     def joint(self, state: JointMoments) -> JointMoments:
         m, P = state.mean, state.covariance

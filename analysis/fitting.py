@@ -7,22 +7,25 @@ result.comparison()     # best model first
 import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 
 from analysis.arms import Arm
 from analysis.arms import arms as read_arms
-from analysis.contest import against
+from analysis.contest import contest
 from analysis.design import design
 from analysis.holdout import HOLDOUTS, possible, predictions, score
+from analysis.importance import Draws, draw_posterior
 from analysis.maximum import Maximum, maximize
 from analysis.models import Model, every_model
 from empirical.errors import UserError
 from empirical.records import Run
 
+T = TypeVar("T")
 # What every theory has to beat.
 NAIVE = ("no change", "linear extrapolation")
 
@@ -39,6 +42,7 @@ class Result:
     left_out: tuple[str, ...]
     maxima: dict[str, Maximum]
     held_out: pd.DataFrame
+    _posteriors: dict[str, Draws] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def best(self) -> str:
@@ -86,16 +90,34 @@ class Result:
         table.insert(1, "verdict", self._verdicts(table))
         return table
 
-    def parameters(self) -> pd.DataFrame:
-        """Return model, parameter, estimate, low, high (90 %), meaning: a row a parameter."""
+    def parameters(
+        self, models: Iterable[str] | None = None, advance: Callable[[], None] = lambda: None
+    ) -> pd.DataFrame:
+        """Return model, parameter, estimate, low, high, meaning: a row a parameter.
+
+        The estimate is that of maximum likelihood, nan where the parameter does not enter; from low
+        to high reach 90 % of the posterior, nan where the data say less than the prior. Of all
+        models, or of those named; posteriors are drawn when they are first asked for, and `advance`
+        is called after each.
+        """
+        wanted = [self.of(name).model for name in (self.maxima if models is None else models)]
+        new = [model for model in wanted if model.name not in self._posteriors]
+        self._posteriors.update(_in_threads(lambda model: self._draws(model, advance), new))
         rows = []
-        for name, fitted in self.maxima.items():
-            intervals = fitted.interval()
+        for model in wanted:
+            name, fitted = model.name, self.maxima[model.name]
+            intervals = self._posteriors[name].interval()
             for i, p in fitted.own():
                 estimate = float("nan") if fitted.silent[i] else fitted.values[p.name]
                 rows.append((name, p.name, estimate, *intervals[p.name], p.meaning))
         columns = ["model", "parameter", "estimate", "low", "high", "meaning"]
         return pd.DataFrame(rows, columns=columns)
+
+    def _draws(self, model: Model, advance: Callable[[], None]) -> Draws:
+        whole, near = design(self.arms), self.maxima[model.name].x
+        draws = draw_posterior(maximize(model, whole, 2, near, prior=1.0), whole)
+        advance()
+        return draws
 
     def of(self, model: str) -> Maximum:
         """Return a fitted model by name; `UserError` for one that was not fitted."""
@@ -115,7 +137,7 @@ class Result:
         best = str(table["model"].iloc[0])
         if self.held_out.empty:
             whole = design(self.arms)
-            gaps = [against(self.maxima[best], self.of(model), whole) for model in table["model"]]
+            tied = [contest(self.maxima[best], self.of(m), whole).tie for m in table["model"]]
         else:
             variances = self.held_out[self.held_out["quantity"] != "mean"]
             # Runs are what is independent: their mean densities, model by model.
@@ -124,10 +146,10 @@ class Result:
                 density[best].to_numpy() - density[model].to_numpy() for model in table["model"]
             ]
             root = np.sqrt(len(density))
-            gaps = [(g.mean(), g.std(ddof=1) / root if len(g) > 1 else 0.0) for g in each]
+            tied = [len(g) > 1 and g.mean() < 2 * g.std(ddof=1) / root for g in each]
         return [
-            "best" if model == best else "tie" if gap < 2 * error else ""
-            for model, (gap, error) in zip(table["model"], gaps, strict=True)
+            "best" if model == best else "tie" if tie else ""
+            for model, tie in zip(table["model"], tied, strict=True)
         ]
 
 
@@ -168,21 +190,26 @@ def fit(
         advance()
         return fitted, tables
 
-    # Compiling is most of the first time, and XLA releases the interpreter while it does. Links of
-    # a theory share what is compiled, so a theory stays in one thread.
-    theories = list(dict.fromkeys(model.theory for model in chosen))
-    groups = [[model for model in chosen if model.theory == theory] for theory in theories]
-    with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
-        ends = pool.map(lambda group: [one(model) for model in group], groups)
-        done = [end for group in ends for end in group]
-    chosen = [model for group in groups for model in group]
-    tables = [table for _, found in done for table in found]
+    done = _in_threads(one, chosen)
+    tables = [table for _, found in done.values() for table in found]
     return Result(
         tuple(arms),
         tuple(left_out),
-        {model.name: fitted for model, (fitted, _) in zip(chosen, done, strict=True)},
+        {name: fitted for name, (fitted, _) in done.items()},
         pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(),
     )
+
+
+def _in_threads(work: Callable[[Model], T], models: Iterable[Model]) -> dict[str, T]:
+    """Do the work of every model: results by name, theory by theory."""
+    # Compiling is most of the first time, and XLA releases the interpreter while it does. Links of
+    # a theory share what is compiled, so a theory stays in one thread.
+    groups: dict[str, list[Model]] = {}
+    for model in models:
+        groups.setdefault(model.theory, []).append(model)
+    with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
+        ends = pool.map(lambda group: {m.name: work(m) for m in group}, groups.values())
+        return {name: end for group in ends for name, end in group.items()}
 
 
 def _chosen(models: Iterable[str | Model] | None) -> list[Model]:

@@ -11,10 +11,11 @@ import pandas as pd
 
 from analysis.arms import QUANTITIES, Arm
 from analysis.design import Design, design, extended
+from analysis.importance import draw_posterior
 from analysis.likelihood import all_parameters, expected, linked, values_of
 from analysis.maximum import Maximum, maximize
 from analysis.models import Model, every_model
-from analysis.prediction import DRAWS, draw_posterior, simulate
+from analysis.prediction import DRAWS, simulate
 from empirical.errors import UserError
 
 MODEL = "bounded family, saturating"
@@ -106,7 +107,7 @@ def forecast(
     if guidance is not None and not np.isfinite(guidance):
         raise UserError(f"the guidance scale must be a finite number, got {guidance}")
     fitted = fitted or maximize(known[model], design(arms), prior=1.0)
-    x = draw_posterior(fitted, design(arms), draws)
+    x = draw_posterior(fitted, design(arms), draws).x
     arm = arms[0]
     ahead = extended(arms[:1], generations, guidance)
     start = np.array([arm.generations])

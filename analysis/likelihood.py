@@ -4,14 +4,14 @@ The images that are measured are those that the next generation learns from, so 
 an exact starting point, and the likelihood is a product over transitions. Of the measured mean,
 ln V_W and ln V_B of D components, y = (y_1, ..., y_D) each,
 
-    y' ~ N(f(y) + p e, S + tau^2 [(1 - r) I + r 1 1^T]),   tau = process (V_B/V_B0)^growth,
+    y' ~ N(f(y) + p e, S + tau^2 [(1 - r) I + r 1 1^T]),
 
 f(y) what the model expects; e = y - f(y_before), by how much y itself was off (0 in generation 0),
 and p its persistence: what a model misses of an arm it misses again; S the variances of sampling
 (diagonal); tau^2 a process variance for each of the three quantities, by which seeds differ beyond
 sampling, and r the correlation of components in it (left out for D = 1): a chain moves all its
-traits at once. The further families have come apart from those of generation 0 (V_B, averaged over
-components), the less alike are seeds: that is the growth.
+traits at once. The less variance is left within families, the less alike are seeds in it: the tau
+of ln V_W is process (V_W/V_W0)^-growth, V_W averaged over components on the log scale.
 """
 
 from dataclasses import replace
@@ -35,8 +35,8 @@ PROCESS = tuple(
     )
 )  # fmt: skip
 GROWTH = Parameter(
-    "process_growth", "power of V_B/V_B0 by which the process standard deviations grow",
-    "real", -1.0, 2.0, 0.2, 0.3, "arms in which V_B moves far from generation 0",
+    "process_growth", "power of V_W0/V_W by which the process standard deviation of ln V_W grows",
+    "real", -1.0, 3.0, 1.0, 0.5, "arms in which V_W moves far from generation 0",
 )  # fmt: skip
 PERSISTENCE = Parameter(
     "process_persistence", "share of a deviation from the model that comes again next generation",
@@ -84,9 +84,11 @@ def pointwise(model: Model, values: Values, design: Design) -> Array:
 def deviations(values: Values, y: Array, first: Array) -> Array:
     """Return the process standard deviations [..., 3, 1] after y [..., 3, D]; `first` is that of
     generation 0."""
-    apart = jnp.mean(y[..., 2, :] - first[..., 2, :], axis=-1)[..., None, None]
-    tau = jnp.stack([values[p.name] for p in PROCESS])[:, None]
-    return tau * jnp.exp(values[GROWTH.name] * jnp.clip(apart, -5.0, 5.0))
+    lost = jnp.mean(first[..., 1, :] - y[..., 1, :], axis=-1)
+    growth = jnp.exp(values[GROWTH.name] * jnp.clip(lost, -5.0, 5.0))
+    same = jnp.ones_like(growth)
+    tau = jnp.stack([values[p.name] for p in PROCESS])
+    return (tau * jnp.stack([same, growth, same], axis=-1))[..., None]
 
 
 def log_density(rest: Array, sampling: Array, tau: Array, r: Array | float) -> Array:
@@ -110,10 +112,14 @@ def log_likelihood(model: Model, x: Array, design: Design) -> Array:
 
 
 def log_prior(parameters: tuple[Parameter, ...], x: Array) -> Array:
-    """Log density of the priors, normal on the scale of the search, up to a constant."""
+    """Log density of the priors, normal on the scale of the search within the bounds, up to a
+    constant."""
     typical = jnp.asarray([p.to_real(p.typical) for p in parameters])
     spread = jnp.asarray([p.spread for p in parameters])
-    return -0.5 * jnp.sum(jnp.square((x - typical) / spread))
+    low = jnp.asarray([p.to_real(p.low) for p in parameters])
+    high = jnp.asarray([p.to_real(p.high) for p in parameters])
+    density = -0.5 * jnp.sum(jnp.square((x - typical) / spread))
+    return jnp.where(jnp.all((low <= x) & (x <= high)), density, -jnp.inf)
 
 
 def linked(model: Model, design: Design) -> Design:

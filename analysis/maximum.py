@@ -1,10 +1,10 @@
-"""Maximum likelihood: multi-start with exact gradients, intervals by the curvature, warnings."""
+"""Maximum likelihood: multi-start with exact gradients, the curvature there, warnings."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize
-from scipy.stats import norm, qmc
+from scipy.stats import qmc
 
 from analysis.design import Design
 from analysis.likelihood import PROCESS, all_parameters, linked, loss_and_gradient
@@ -82,22 +82,6 @@ class Maximum:
         """Where intervals are centred [k]: the maximum, process deviations freed of their bias."""
         noises = np.array([p.name in _NOISES for p in self.parameters])
         return self.x + np.where(noises & ~self.stuck & ~self.silent, np.log(self.inflation) / 2, 0)
-
-    def interval(self, level: float = LEVEL) -> dict[str, tuple[float, float]]:
-        """Return an interval for each parameter, within its bounds; nan where it has none: at a
-        bound, silent or vague."""
-        z = norm.ppf((1 + level) / 2)
-        found = {}
-        for i, p in self.own():
-            if self.stuck[i] or self.silent[i] or self.vague[i]:
-                found[p.name] = (float("nan"), float("nan"))
-                continue
-            reach = z * np.sqrt(self.inflation * self.covariance[i, i])
-            low, high = self.centre[i] - reach, self.centre[i] + reach
-            bounds = p.to_real(p.low), p.to_real(p.high)
-            low, high = np.clip([low, high], *bounds)
-            found[p.name] = (float(p.from_real(low)), float(p.from_real(high)))
-        return found
 
 
 def maximize(

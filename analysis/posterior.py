@@ -23,13 +23,13 @@ def posterior(
 ) -> Any:
     """Draw from the posterior of a model: an `arviz.InferenceData`.
 
-    Priors are those of the parameters, normal on the scale of the search (`Parameter`). Groups:
+    Priors are those of the parameters, normal on the scale of the search within the bounds
+    (`Parameter`). Groups:
     `posterior` with parameters by name in their units, `sample_stats`, `log_likelihood` with a
     value for each seen quantity of each transition (``az.loo`` gives PSIS-LOO), `observed_data`.
     """
-    arviz = _arviz()
     import numpyro
-    from numpyro.distributions import Normal
+    from numpyro.distributions import TruncatedNormal
     from numpyro.infer import MCMC, NUTS, init_to_value
 
     parameters, design = all_parameters(model, design.components), linked(model, design)
@@ -37,14 +37,18 @@ def posterior(
     typical = np.asarray([p.to_real(p.typical) for p in parameters])
     spread = np.asarray([p.spread for p in parameters])
 
+    bounds = np.transpose([(p.to_real(p.low), p.to_real(p.high)) for p in parameters])
+    low, high = jnp.asarray((bounds - typical) / spread)
+
     def joint() -> None:
         # In units of the prior the sampler starts with steps of the right size.
-        z = numpyro.sample("z", Normal(jnp.zeros(len(parameters)), 1.0).to_event(1))
+        z = numpyro.sample("z", TruncatedNormal(0.0, 1.0, low=low, high=high).to_event(1))
         numpyro.factor(
             "data", log_likelihood(model, jnp.asarray(typical) + jnp.asarray(spread) * z, design)
         )
 
-    begin = init_to_value(values={"z": jnp.asarray((mode.x - typical) / spread)})
+    inside = np.clip(mode.x, *(bounds + 1e-3 * np.diff(bounds, axis=0) * [[1], [-1]]))
+    begin = init_to_value(values={"z": jnp.asarray((inside - typical) / spread)})
     sampler = MCMC(
         NUTS(joint, init_strategy=begin, dense_mass=True, target_accept_prob=0.8, max_tree_depth=7),
         num_warmup=WARMUP,
@@ -62,7 +66,7 @@ def posterior(
     of_draw = jax.jit(lambda one: pointwise(model, values_of(parameters, one), design))
     density = np.asarray(jax.lax.map(of_draw, jnp.asarray(x.reshape(-1, x.shape[-1]))))
     density = density[:, seen].reshape(*x.shape[:2], -1, 3)
-    return arviz.from_dict(
+    return arviz().from_dict(
         posterior={name: np.asarray(v) for name, v in values.items() if name in own},
         sample_stats={
             "diverging": np.asarray(extra["diverging"]),
@@ -77,8 +81,8 @@ def posterior(
     )
 
 
-def _arviz() -> Any:
-    """ArviZ, without what it says of its own future."""
+def arviz() -> Any:
+    """Import ArviZ without what it says of its own future."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import arviz
@@ -93,7 +97,7 @@ def diagnostics(data: Any, model: Model, components: int) -> list[str]:
     would say more.
     """
     said = []
-    summary = _arviz().summary(data, round_to="none", kind="diagnostics")
+    summary = arviz().summary(data, round_to="none", kind="diagnostics")
     for name, row in summary.iterrows():
         if row["r_hat"] > 1.01:
             said.append(f"{name} has R-hat {row['r_hat']:.4f}: chains disagree, draw more")
@@ -124,7 +128,6 @@ def write(data: Any, path: Path, groups: list[str] | None = None) -> None:
 
 def loo(data: Any) -> Any:
     """Return PSIS-LOO of a posterior (`arviz.loo` with pointwise values)."""
-    arviz = _arviz()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # said by `diagnostics`
-        return arviz.loo(data, pointwise=True)
+        return arviz().loo(data, pointwise=True)

@@ -17,8 +17,6 @@ from analysis.likelihood import (
     deviations,
     expected,
     linked,
-    log_likelihood,
-    log_prior,
     values_of,
 )
 from analysis.maximum import Maximum
@@ -34,48 +32,14 @@ def draw_parameters(fitted: Maximum, count: int = DRAWS, seed: int = 0) -> np.nd
 
     Parameters at a bound stay there; those without influence on the fit come from their prior.
     """
-    return _laplace(fitted, count, seed)[0]
-
-
-def draw_posterior(
-    fitted: Maximum, design: Design, count: int = DRAWS, seed: int = 0
-) -> np.ndarray:
-    """Draw parameters [count, k] from the posterior, for data too few for a normal to hold.
-
-    Draws around the posterior mode `fitted` are drawn again with weights posterior/normal
-    (sampling importance resampling, Rubin 1987), the weights truncated at sqrt(n) times their mean
-    (Ionides 2008).
-    """
-    x, log_normal = _laplace(fitted, 16 * count, seed)
-    log_posterior = np.asarray(_density(fitted.model.general)(x, linked(fitted.model, design)))
-    log_weight = np.nan_to_num(log_posterior - log_normal, nan=-np.inf)
-    weight = np.exp(log_weight - log_weight.max())
-    weight = np.minimum(weight, weight.mean() * np.sqrt(len(weight)))
-    rng = np.random.default_rng([seed, 1])
-    return x[rng.choice(len(x), count, p=weight / weight.sum())]
-
-
-@cache
-def _density(model: Model):
-    def one(x: Array, design: Design) -> Array:
-        parameters = all_parameters(model, design.components)
-        return log_likelihood(model, x, design) + log_prior(parameters, x)
-
-    return jax.jit(lambda x, design: lax.map(lambda one_x: one(one_x, design), x, batch_size=64))
-
-
-def _laplace(fitted: Maximum, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draws [count, k], and their log densities [count] up to a constant."""
     rng = np.random.default_rng(seed)
     covariance = fitted.inflation * fitted.covariance + np.diag(
         np.where(fitted.silent, [np.square(p.spread) for p in fitted.parameters], 0.0)
     )
     scales, axes = np.linalg.eigh(covariance)
-    z = rng.normal(size=(count, len(fitted.x)))
-    noise = z * np.sqrt(np.maximum(scales, 0))
+    noise = rng.normal(size=(count, len(fitted.x))) * np.sqrt(np.maximum(scales, 0))
     limits = np.transpose([(p.to_real(p.low), p.to_real(p.high)) for p in fitted.parameters])
-    x = np.clip(fitted.centre + noise @ axes.T, *limits)
-    return x, -0.5 * np.square(z[:, scales > 1e-12]).sum(axis=1)
+    return np.clip(fitted.centre + noise @ axes.T, *limits)
 
 
 def simulate(

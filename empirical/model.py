@@ -7,7 +7,7 @@ The embedded model and Stable Diffusion 1 and 2 are the same class of diffusers,
 import os
 import platform
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +24,7 @@ from diffusers.utils import logging as diffusers_logging
 from torch import Tensor, nn
 from transformers.utils import logging as transformers_logging
 
+from empirical.compiled import CompiledDenoiser
 from empirical.conditioning import Conditioning
 from empirical.errors import UserError
 
@@ -95,15 +96,8 @@ def load(
     device = device or device_of_choice()
     if device.type == "cuda":
         _compute_reproducibly()
-    model = Model(
-        pipeline,
-        device,
-        embedded if embedded.is_dir() else folder,
-        getattr(torch, precision),
-    )
-    if compiled:
-        pipeline.unet.compile()
-    return model
+    where = embedded if embedded.is_dir() else folder
+    return Model(pipeline, device, where, getattr(torch, precision), compiled)
 
 
 def _compute_reproducibly() -> None:
@@ -142,7 +136,8 @@ def embedded_names() -> list[str]:
 
 @dataclass(frozen=True)
 class Model:
-    """A frozen pipeline on a device, the folder it came from, and the precision it computes in.
+    """A frozen pipeline on a device, the folder it came from, the precision it computes in, and
+    whether the denoiser's arithmetic is compiled.
 
     `denoiser`, where given, takes the place of the pipeline's.
     """
@@ -151,6 +146,7 @@ class Model:
     device: torch.device
     folder: Path
     precision: torch.dtype = torch.float32
+    compiled: bool = False
     denoiser: nn.Module | None = None
 
     def __post_init__(self) -> None:
@@ -252,9 +248,15 @@ class Model:
             sizes = sizes.to(latents).expand(len(latents), -1)
             added = {"text_embeds": told.pooled, "time_ids": sizes}
         with self.arithmetic():
-            return self.unet(
+            return self._denoiser(
                 latents, times, encoder_hidden_states=told.hidden, added_cond_kwargs=added
-            ).sample.float()
+            ).float()
+
+    @cached_property
+    def _denoiser(self) -> Callable[..., Tensor]:
+        if self.compiled:
+            return CompiledDenoiser(self.unet)
+        return lambda *inputs, **options: self.unet(*inputs, **options).sample
 
     def arithmetic(self) -> AbstractContextManager:
         """Return the context in which the denoiser and the text encoder compute."""

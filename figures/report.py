@@ -217,9 +217,11 @@ def _from_to(column: pd.Series, how: str) -> str:
 def _rows(evidence: Evidence) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for label, result in evidence.fits.items():
-        own = result.parameters().dropna(subset=["low"])
+        table = result.comparison()
+        theories = [name for name in table["model"] if name not in NAIVE]
+        own = result.parameters(theories).dropna(subset=["low"])
         own = own[~own["parameter"].str.startswith("process_")]
-        for place, row in enumerate(result.comparison().to_dict("records")):
+        for place, row in enumerate(table.to_dict("records")):
             estimates = own[own["model"] == row["model"]].to_dict("records")
             numbers = {
                 name: _or_dash(row.get(f"generations_{name}", math.nan))

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from scipy.stats import truncnorm
 
 from qtm import Families
 
@@ -48,6 +49,15 @@ class Parameter:
                 return float(np.log(value) - np.log1p(-value))
             case _:
                 return value
+
+    @property
+    def prior_deviation(self) -> float:
+        """Standard deviation of the prior on the scale of the search, cut off at the bounds."""
+        low, high = (
+            (self.to_real(bound) - self.to_real(self.typical)) / self.spread
+            for bound in (self.low, self.high)
+        )
+        return float(truncnorm(low, high).std() * self.spread)
 
     def from_real(self, x):
         """Map from the scale of the search to the parameter's units."""

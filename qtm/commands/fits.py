@@ -79,8 +79,9 @@ def fit(
     told = result.held_out
     if thin and len(told):
         told = told[told["model"].isin((result.best_theory, *NAIVE))]
-    tables = {"comparison": result.comparison(), "parameters": result.parameters(),
-              "predictions": told}  # fmt: skip
+    with progress("intervals", len(result.maxima) - 1) as advance:
+        parameters = result.parameters(advance=lambda: advance(1))
+    tables = {"comparison": result.comparison(), "parameters": parameters, "predictions": told}
     for name, table in tables.items():
         files.write_text(out / f"{name}.csv", table.to_csv(index=False, float_format="%.5g"))
     if posterior != _NONE:
@@ -109,9 +110,8 @@ def _show(result: "Result") -> None:
         print(f"log score of what was held out ({', '.join(kinds)}), the best model first:")
     print(shown.round(2).to_string(index=False))
     print()
-    own = result.parameters()
     print(f"{result.best_theory}, with 90 % intervals:")
-    for row in pd.DataFrame(own[own["model"] == result.best_theory]).to_dict("records"):
+    for row in result.parameters([result.best_theory]).to_dict("records"):
         interval = f"({row['low']:.3g} to {row['high']:.3g})" if row["low"] == row["low"] else ""
         print(f"{row['parameter']:20s} {row['estimate']:8.3g} {interval:20s} {row['meaning']}")
     for sentence in (*result.of(result.best_theory).warnings, *result.left_out):

@@ -1,0 +1,66 @@
+"""A compiled denoiser: the same numbers, and one compilation for all generations."""
+
+from functools import partial
+
+import pytest
+import torch
+from torch._dynamo.testing import CompileCounter
+
+from empirical import adapters, learning, model
+from empirical.recipe import FinetuneTable
+
+TABLE = FinetuneTable(rank=2)
+
+
+@pytest.fixture
+def counter(monkeypatch):
+    """Compiles up to the last step, which takes a minute, and counts how often."""
+    counting = CompileCounter()
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=counting))
+    torch._dynamo.reset()
+    return counting
+
+
+@pytest.fixture(scope="module")
+def both():
+    return model.load("digits"), model.load("digits", compiled=True)
+
+
+def asked(which, told):
+    noisy = torch.randn((3, *which.latent_shape), generator=torch.Generator().manual_seed(0))
+    return which.denoise(noisy, torch.tensor([10, 400, 900]), told)
+
+
+def test_adapters_come_and_go_without_a_new_compilation(counter, both):
+    """Of two adapters in turn, and of the base, predictions and gradients are those of the plain
+    denoiser."""
+    told = both[0].embed(["a handwritten digit two"] * 3)
+    compilations = []
+    for seed in (1, 2):
+        found = []
+        for which in both:
+            learnt = learning.begin(which, TABLE, seed, ())
+            with torch.no_grad():
+                for name, weight in learnt.weights.items():
+                    if name.endswith("up"):
+                        weight.fill_(0.02)
+            learning.mode(which, TABLE, training=True)
+            loss = asked(which, told).square().mean()
+            loss.backward()
+            learning.mode(which, TABLE, training=False)
+            with torch.no_grad(), adapters.merged():
+                drawn = asked(which, told)
+            found.append((loss.detach(), drawn, [w.grad for w in learnt.weights.values()]))
+        (loss, drawn, grads), (loss_c, drawn_c, grads_c) = found
+        torch.testing.assert_close(loss_c, loss)
+        torch.testing.assert_close(drawn_c, drawn, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(grads_c, grads, rtol=1e-3, atol=1e-6)
+        compilations.append(counter.frame_count)
+    assert compilations[0] > 0
+    assert compilations[1] == compilations[0]
+    for which in both:
+        learning.forget(which)
+    with torch.no_grad():
+        plain, compiled = (asked(which, told) for which in both)
+    torch.testing.assert_close(compiled, plain, rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(plain, drawn, atol=1e-3)

@@ -28,6 +28,8 @@ _ENOUGH, _TRUSTED = 1000.0, 0.6
 # Heavier tails than the posterior's, so that no weight can be without bound; and every second point
 # goes so many times further along one axis, because posteriors bend and ridges are long.
 _FREEDOM, _STRETCH = 5, 3.0
+# Points that stand for a normal, or for the proposal before.
+_CLOUD = 1000
 # A parameter is known where the data say as much of it as the prior does: they halve its variance.
 _KNOWN = 1 - np.sqrt(0.5)
 
@@ -76,10 +78,15 @@ def draw_posterior(
     prior = np.square([p.prior_deviation for p in mode.parameters])
     # Where the curvature says nothing, at a bound or without influence, the prior's width does.
     unseen = np.diag(mode.covariance) <= 0
-    centre, covariance = mode.x, mode.covariance + np.diag(np.where(unseen, prior, 0.0))
-    proposals, x, log_posterior = [], np.empty((0, len(centre))), np.empty(0)
+    covariance = mode.covariance + np.diag(np.where(unseen, prior, 0.0))
+    # What is known least comes first: ridges run along it.
+    order = np.argsort(-np.diag(covariance) / prior, kind="stable")
+    scales, axes = np.linalg.eigh(covariance)
+    cloud = rng.normal(size=(_CLOUD, len(prior))) * np.sqrt(np.maximum(scales, 1e-12))
+    cloud = np.concatenate([cloud, -cloud]) @ axes.T + mode.x
+    proposals = [_Proposal.of(cloud, np.ones(len(cloud)), order)]
+    x, log_posterior = np.empty((0, len(prior))), np.empty(0)
     while True:
-        proposals.append(_Proposal.around(centre, covariance))
         drawn = proposals[-1].draw(points, rng)
         x = np.concatenate([x, drawn])
         log_posterior = np.concatenate([log_posterior, np.asarray(density(drawn, of))])
@@ -89,45 +96,80 @@ def draw_posterior(
         good = effective >= _ENOUGH and k_hat <= _TRUSTED
         if len(proposals) >= (ROUNDS if good else MOST_ROUNDS):
             break
-        centre = weight @ x
-        seen = (weight[:, None] * (x - centre)).T @ (x - centre)
         # A few draws cannot say how many dimensions lie: what was proposed before stays a part.
-        trust = 1 / (1 + 10 * len(centre) / effective)
-        covariance = trust * seen + (1 - trust) * covariance
+        trust = 1 / (1 + 10 * len(prior) / effective)
+        before = proposals[-1].draw(_CLOUD, rng)
+        parts = trust * weight, np.full(len(before), (1 - trust) / len(before))
+        proposals.append(_Proposal.of(np.concatenate([x, before]), np.concatenate(parts), order))
     return Draws(mode, x[rng.choice(len(x), count, p=weight)], k_hat, effective)
 
 
 @dataclass(frozen=True)
 class _Proposal:
-    """A multivariate t in all directions, mixed in equal parts with its stretches along each of its
-    principal axes; `axes` [k, k] map standard coordinates to those of the search."""
+    """A multivariate t in conditional coordinates z, so that it can bend as ridges do.
 
+    Parameters come in an order, x_j = g_j(x_before) + r_j z_j with g_j quadratic in each of those
+    before it (a triangular map: its volume is the product of the r_j). z is a t in all directions,
+    mixed in equal parts with its stretches along each of its axes.
+    """
+
+    order: np.ndarray
     centre: np.ndarray
-    axes: np.ndarray
+    unit: np.ndarray
+    bends: tuple[np.ndarray, ...]
+    rest: np.ndarray
 
     @classmethod
-    def around(cls, centre: np.ndarray, covariance: np.ndarray) -> "_Proposal":
-        scales, axes = np.linalg.eigh(covariance)
-        return cls(centre, axes * np.sqrt(np.maximum(scales, 1e-12)))
+    def of(cls, x: np.ndarray, weight: np.ndarray, order: np.ndarray) -> "_Proposal":
+        """Fit to weighted points by least squares, parameter by parameter."""
+        x, weight = x[:, order], weight / weight.sum()
+        centre = weight @ x
+        unit = np.sqrt(np.maximum(weight @ np.square(x - centre), 1e-12))
+        u, bends, rest, root = (x - centre) / unit, [], [], np.sqrt(weight)[:, None]
+        for j in range(len(order)):
+            features = _features(u[:, :j])
+            # As if a tenth of a point more had shown no dependence: many terms, few points.
+            prior = np.eye(features.shape[1]) * 1e-3
+            prior[0, 0] = 0.0
+            weighted = root * features
+            bend = np.linalg.solve(
+                weighted.T @ weighted + prior, weighted.T @ (root[:, 0] * u[:, j])
+            )
+            bends.append(bend)
+            rest.append(np.sqrt(max(weight @ np.square(u[:, j] - features @ bend), 1e-12)))
+        return cls(order, centre, unit, tuple(bends), np.array(rest))
 
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        k = len(self.centre)
-        u = rng.normal(size=(count, k))
-        u /= np.sqrt(rng.chisquare(_FREEDOM, (count, 1)) / _FREEDOM)
+        """Draw points [count, k]."""
+        k = len(self.order)
+        z = rng.normal(size=(count, k))
+        z /= np.sqrt(rng.chisquare(_FREEDOM, (count, 1)) / _FREEDOM)
         rows = np.flatnonzero(rng.random(count) < 0.5)
-        u[rows, rng.integers(k, size=len(rows))] *= _STRETCH
-        return self.centre + u @ self.axes.T
+        z[rows, rng.integers(k, size=len(rows))] *= _STRETCH
+        u = np.empty((count, k))
+        for j in range(k):
+            u[:, j] = _features(u[:, :j]) @ self.bends[j] + self.rest[j] * z[:, j]
+        x = np.empty_like(u)
+        x[:, self.order] = self.centre + self.unit * u
+        return x
 
     def log_density(self, x: np.ndarray) -> np.ndarray:
         """At points [n, k], up to a constant that all proposals share."""
-        k = len(self.centre)
-        square = np.square(np.linalg.solve(self.axes, (x - self.centre).T).T)
+        k = len(self.order)
+        u = (x[:, self.order] - self.centre) / self.unit
+        means = np.stack([_features(u[:, :j]) @ self.bends[j] for j in range(k)], axis=1)
+        square = np.square((u - means) / self.rest)
         whole = square.sum(axis=1, keepdims=True)
         near = -(_FREEDOM + k) / 2 * np.log1p(whole / _FREEDOM)
         less = np.maximum(whole - square * (1 - _STRETCH**-2), 0)
         far = -(_FREEDOM + k) / 2 * np.log1p(less / _FREEDOM) - np.log(_STRETCH * k)
-        log_volume = np.linalg.slogdet(self.axes)[1]
-        return logsumexp(np.concatenate([near, far], axis=1), axis=1) - log_volume
+        volume = np.log(self.unit).sum() + np.log(self.rest).sum()
+        return logsumexp(np.concatenate([near, far], axis=1), axis=1) - volume
+
+
+def _features(u: np.ndarray) -> np.ndarray:
+    """1, u and u^2, level beyond three standard deviations: what bends is not extrapolated."""
+    return np.concatenate([np.ones((len(u), 1)), u, np.square(np.clip(u, -3, 3))], axis=1)
 
 
 def _smoothed(log_weight: np.ndarray) -> tuple[np.ndarray, float]:

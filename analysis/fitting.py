@@ -113,6 +113,12 @@ class Result:
         columns = ["model", "parameter", "estimate", "low", "high", "meaning"]
         return pd.DataFrame(rows, columns=columns)
 
+    def rough(self, models: Iterable[str]) -> list[str]:
+        """Return the names of the models whose intervals are rough: importance sampling did not
+        settle on their posterior, and NUTS should (`analysis.posterior`)."""
+        self.parameters(wanted := list(models))
+        return [name for name in wanted if not self._posteriors[name].trusted]
+
     def _draws(self, model: Model, advance: Callable[[], None]) -> Draws:
         whole, near = design(self.arms), self.maxima[model.name].x
         draws = draw_posterior(maximize(model, whole, 2, near, prior=1.0), whole)

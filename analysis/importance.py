@@ -54,6 +54,11 @@ class Draws:
         prior = np.asarray([p.prior_deviation for p in self.mode.parameters])
         return 1 - self.x.std(axis=0) / prior
 
+    @property
+    def trusted(self) -> bool:
+        """Whether the tail of the weights lets the draws stand for the posterior."""
+        return self.k_hat <= 0.7
+
     def interval(self, level: float = LEVEL) -> dict[str, tuple[float, float]]:
         """Return an interval of equal tails for each parameter in its units; nan for those of which
         the data say less than the prior."""

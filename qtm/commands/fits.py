@@ -114,7 +114,11 @@ def _show(result: "Result") -> None:
     for row in result.parameters([result.best_theory]).to_dict("records"):
         interval = f"({row['low']:.3g} to {row['high']:.3g})" if row["low"] == row["low"] else ""
         print(f"{row['parameter']:20s} {row['estimate']:8.3g} {interval:20s} {row['meaning']}")
-    for sentence in (*result.of(result.best_theory).warnings, *result.left_out):
+    rough = [
+        f"the intervals of '{name}' are rough: posterior.nc has better ones"
+        for name in result.rough([result.best_theory])
+    ]
+    for sentence in (*rough, *result.of(result.best_theory).warnings, *result.left_out):
         print(f"qtm: {sentence}")
 
 

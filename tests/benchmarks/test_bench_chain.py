@@ -81,24 +81,26 @@ def our_sampling(generator, captions):
         generator.sample(captions[start : start + SAMPLED], seeds, lambda count: None)
 
 
-def ours(base):
+def ours(base, steps=STEPS):
     guidance = {"rule": "constant", "scale": SCALE}
-    return DiffusionGenerator(
-        base, parse({"generate": {"guidance": guidance, "steps": DDIM, "batch_size": SAMPLED}})
-    )
+    generate = {"guidance": guidance, "steps": DDIM, "batch_size": SAMPLED}
+    return DiffusionGenerator(base, parse({"generate": generate, "finetune": {"steps": steps}}))
 
 
 @pytest.mark.benchmark(group="one generation: 200 steps of 64, then 500 images in 20 steps of CFG")
 class TestGeneration:
-    def test_ours(self, base, population, benchmark, tmp_path):
+    @pytest.mark.parametrize("compiled", [False, True], ids=["as it is", "compiled before"])
+    def test_ours(self, compiled, population, benchmark, tmp_path):
+        base = model.load("digits", compiled=compiled)
         rounds = iter(range(100))
 
-        def generation():
-            generator, folder = ours(base), tmp_path / str(next(rounds)) / "gen_001"
+        def generation(steps=STEPS, images=IMAGES):
+            generator, folder = ours(base, steps), tmp_path / str(next(rounds)) / "gen_001"
             generator.fit(population, 1, folder, lambda count: None)
-            our_sampling(generator, population.captions)
+            our_sampling(generator, population.captions[:images])
             assert (folder / "lora").is_dir()
 
+        generation(2, SAMPLED)
         benchmark.pedantic(generation, rounds=3)
 
     def test_stock(self, base, population, benchmark):

@@ -3,19 +3,22 @@
 python tests/trials/recovery.py --out FOLDER [--sets 200] [--contests 12] [THEORY ...]
 
 The design is that of a real grid: one seed of five CFG scales, six generations, 500 images of ten
-prompts. Every experiment has parameters of its own, drawn from the priors; without noise its chains
-would move V_W and V_B by less than a factor of e^5. Of every theory: how often 90 % intervals hold
-the truth, and how often the theory wins against the others where that is no tie. Results are
-appended to FOLDER as they come, and what is there is not done again.
+prompts. Every experiment has parameters of its own, drawn from the priors, and is passed over where
+V_W or V_B moves by more than a factor of e^5, as no images do; as the drawn data alone decide that,
+intervals stay what they are. Of every theory: how often 90 % intervals hold the truth, and how
+often the theory wins against the others where that is no tie. Results are appended to FOLDER as
+they come, and what is there is not done again.
 """
 
 import argparse
 import csv
+import itertools
 import os
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+FURTHEST = 5.0
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
@@ -32,7 +35,10 @@ def candidates() -> dict[str, str]:
 
 
 def one_set(theory: str, seed: int, compared: bool) -> tuple[list[tuple], list[tuple]]:
-    """Draw one experiment and fit it: rows of parameters, rows of rivals."""
+    """Draw one experiment and fit it: rows of parameters, rows of rivals; none where it is passed
+    over."""
+    import numpy as np
+
     from analysis.contest import contest
     from analysis.design import design
     from analysis.importance import draw_posterior
@@ -44,6 +50,8 @@ def one_set(theory: str, seed: int, compared: bool) -> tuple[list[tuple], list[t
     model = models[names[theory]]
     values = draw_values(model, seed)
     of = design(draw_arms(model, values, seed=seed))
+    if np.abs(of.measured - of.measured[:, :1])[:, :, 1:].max() > FURTHEST:
+        return [], []
     draws = draw_posterior(maximize(model, of, 3, prior=1.0), of)
     learnt = dict(zip((p.name for p in draws.mode.parameters), draws.learnt, strict=True))
     rows = [
@@ -94,20 +102,31 @@ def main() -> None:
     theories = asked.theories or [t for t in candidates() if t != "linear extrapolation"]
     with ProcessPoolExecutor(os.cpu_count()) as pool:
         # A theory stays in one process, which has compiled it.
-        jobs = {t: [s for s in range(asked.sets) if (t, s) not in done] for t in theories}
-        ends = [pool.submit(_theory, t, seeds, asked.contests, heads) for t, seeds in jobs.items()]
+        jobs = {t: {s for theory, s in done if theory == t} for t in theories}
+        ends = [
+            pool.submit(_theory, t, own, asked.sets, asked.contests, heads)
+            for t, own in jobs.items()
+        ]
         for end in ends:
             end.result()
     report(asked.out)
 
 
-def _theory(theory: str, seeds: list[int], contests: int, heads: dict[Path, list[str]]) -> None:
-    for seed in seeds:
+def _theory(
+    theory: str, done: set[int], sets: int, contests: int, heads: dict[Path, list[str]]
+) -> None:
+    count = len(done)
+    for seed in itertools.count():
+        if count >= sets:
+            return
+        if seed in done:
+            continue
         # Contests first: a set counts as done once its intervals are there.
         tables = one_set(theory, seed, seed < contests)
         for path, rows in zip(reversed(heads), reversed(tables), strict=True):
             with path.open("a", newline="") as file:
                 csv.writer(file).writerows(rows)
+        count += bool(tables[0])
 
 
 def report(folder: Path) -> None:

@@ -10,7 +10,7 @@ from analysis.design import design
 from analysis.levels import COUNT, SIGMA
 from analysis.likelihood import all_parameters
 from analysis.models import Model
-from analysis.prediction import simulate, trajectory_of
+from analysis.prediction import simulate
 from empirical.errors import UserError
 
 SCALES = (1.0, 1.5, 2.5, 5.0, 7.5)
@@ -28,25 +28,15 @@ def vector(model: Model, values: Mapping[str, float], components: int = 1) -> np
     return np.array([p.to_real(values.get(p.name, p.typical)) for p in parameters])
 
 
-def draw_values(model: Model, seed: int, furthest: float = 5.0) -> dict[str, float]:
-    """Draw the parameters of a model, those of the process too, from their priors, for one trait.
-
-    Drawn again where an arm of `draw_arms` would leave the world without any noise: a logarithm of
-    V_W or V_B that moves further than `furthest`.
-    """
+def draw_values(model: Model, seed: int) -> dict[str, float]:
+    """Draw the parameters of a model and of the process from their priors, for one component."""
     parameters, rng = all_parameters(model, 1), np.random.default_rng([seed, 2])
-    low, high = np.transpose([(p.to_real(p.low), p.to_real(p.high)) for p in parameters])
+    bounds = np.transpose([(p.to_real(p.low), p.to_real(p.high)) for p in parameters])
     typical = np.array([p.to_real(p.typical) for p in parameters])
     spread = np.array([p.spread for p in parameters])
-    blank = design(_blank())
-    start = np.zeros(len(SCALES), int)
-    while True:
-        x = truncnorm.rvs(
-            (low - typical) / spread, (high - typical) / spread, typical, spread, random_state=rng
-        )
-        paths = trajectory_of(model, x[None], blank, start)[0, :, :, 1:]
-        if np.abs(paths - paths[:, :1]).max() < furthest:
-            return {p.name: float(p.from_real(v)) for p, v in zip(parameters, x, strict=True)}
+    low, high = (bounds - typical) / spread
+    x = truncnorm.rvs(low, high, typical, spread, random_state=rng)
+    return {p.name: float(p.from_real(v)) for p, v in zip(parameters, x, strict=True)}
 
 
 def draw_arms(
@@ -65,21 +55,6 @@ def draw_arms(
     Generation 0 has the share `within` of its variance within families, one component. The sampling
     error is that of generation 0 throughout.
     """
-    blank = _blank(scales, seeds, generations, images, families, within)
-    start = np.zeros(len(blank), int)
-    paths = simulate(model, vector(model, values)[None], design(blank), start, seed)[0]
-    return [Arm(**{**vars(arm), "measured": path}) for arm, path in zip(blank, paths, strict=True)]
-
-
-def _blank(
-    scales: Sequence[float] = SCALES,
-    seeds: Sequence[int] = (0,),
-    generations: int = 6,
-    images: int = 500,
-    families: int = 10,
-    within: float = 0.68,
-) -> list[Arm]:
-    """Arms that stay at generation 0."""
     first = np.array([0.0, np.log(within), np.log(1 - within)])[:, None]
     errors = np.array(
         [
@@ -88,7 +63,7 @@ def _blank(
             4 * within * families / (images * (families - 1) * (1 - within)),
         ]
     )[:, None]
-    return [
+    blank = [
         Arm(
             f"scale {w:g}, seed {s}", s, "z",
             np.broadcast_to(first, (generations + 1, 3, 1)),
@@ -98,3 +73,6 @@ def _blank(
         )
         for s in seeds for w in scales
     ]  # fmt: skip
+    start = np.zeros(len(blank), int)
+    paths = simulate(model, vector(model, values)[None], design(blank), start, seed)[0]
+    return [Arm(**{**vars(arm), "measured": path}) for arm, path in zip(blank, paths, strict=True)]

@@ -16,11 +16,11 @@ import numpy as np
 from jax import Array, lax
 from scipy.special import logsumexp
 
+from analysis._arviz import arviz
 from analysis.design import Design
 from analysis.likelihood import all_parameters, linked, log_likelihood, log_prior
 from analysis.maximum import LEVEL, Maximum
 from analysis.models import Model
-from analysis.posterior import arviz
 
 POINTS, ROUNDS, MOST_ROUNDS = 2048, 3, 8
 # What the last round must have reached: draws that are worth so many, and the bound of k-hat.

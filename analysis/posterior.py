@@ -10,12 +10,14 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 
+from analysis._arviz import arviz
 from analysis.design import Design
+from analysis.importance import draw_posterior
 from analysis.likelihood import all_parameters, linked, log_likelihood, pointwise, values_of
 from analysis.maximum import Maximum, maximize
 from analysis.models import Model
 
-CHAINS, WARMUP, DRAWS = 2, 300, 500
+CHAINS, WARMUP, DRAWS = 2, 100, 500
 
 
 def posterior(
@@ -29,7 +31,7 @@ def posterior(
     value for each seen quantity of each transition (``az.loo`` gives PSIS-LOO), `observed_data`.
     """
     import numpyro
-    from numpyro.distributions import TruncatedNormal
+    from numpyro.distributions import TruncatedNormal, biject_to
     from numpyro.infer import MCMC, NUTS, init_to_value
 
     parameters, design = all_parameters(model, design.components), linked(model, design)
@@ -40,9 +42,13 @@ def posterior(
     bounds = np.transpose([(p.to_real(p.low), p.to_real(p.high)) for p in parameters])
     low, high = jnp.asarray((bounds - typical) / spread)
 
+    prior = TruncatedNormal(jnp.zeros(len(parameters)), 1.0, low=low, high=high)
+    # Where importance sampling has been, NUTS need not learn the shape of the posterior again.
+    known = (draw_posterior(mode, design, seed=seed).x - typical) / spread
+    shape = jnp.cov(biject_to(prior.support).inv(jnp.asarray(known)), rowvar=False)
+
     def joint() -> None:
-        # In units of the prior the sampler starts with steps of the right size.
-        z = numpyro.sample("z", TruncatedNormal(0.0, 1.0, low=low, high=high).to_event(1))
+        z = numpyro.sample("z", prior.to_event(1))
         numpyro.factor(
             "data", log_likelihood(model, jnp.asarray(typical) + jnp.asarray(spread) * z, design)
         )
@@ -50,7 +56,14 @@ def posterior(
     inside = np.clip(mode.x, *(bounds + 1e-3 * np.diff(bounds, axis=0) * [[1], [-1]]))
     begin = init_to_value(values={"z": jnp.asarray((inside - typical) / spread)})
     sampler = MCMC(
-        NUTS(joint, init_strategy=begin, dense_mass=True, target_accept_prob=0.8, max_tree_depth=7),
+        NUTS(
+            joint,
+            init_strategy=begin,
+            inverse_mass_matrix=shape,
+            dense_mass=True,
+            adapt_mass_matrix=False,
+            max_tree_depth=7,
+        ),
         num_warmup=WARMUP,
         num_samples=draws,
         num_chains=CHAINS,
@@ -79,14 +92,6 @@ def posterior(
         coords={"quantity": ["mean", "within", "between"]},
         attrs={"model": model.name},
     )
-
-
-def arviz() -> Any:
-    """Import ArviZ without what it says of its own future."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import arviz
-    return arviz
 
 
 def diagnostics(data: Any, model: Model, components: int) -> list[str]:

@@ -17,7 +17,7 @@ import pandas as pd
 from analysis.arms import Arm
 from analysis.arms import arms as read_arms
 from analysis.contest import contest
-from analysis.design import design
+from analysis.design import Design, design
 from analysis.holdout import HOLDOUTS, possible, predictions, score
 from analysis.importance import Draws, draw_posterior
 from analysis.maximum import Maximum, maximize
@@ -97,33 +97,38 @@ class Result:
 
         The estimate is that of maximum likelihood, nan where the parameter does not enter; from low
         to high reach 90 % of the posterior, nan where the data say less than the prior. Of all
-        models, or of those named; posteriors are drawn when they are first asked for, and `advance`
-        is called after each.
+        models, or of those named; `advance` is called after each.
         """
         wanted = [self.of(name).model for name in (self.maxima if models is None else models)]
-        new = [model for model in wanted if model.name not in self._posteriors]
-        self._posteriors.update(_in_threads(lambda model: self._draws(model, advance), new))
+
+        def one(model: Model) -> Draws:
+            draws = self.posterior(model.name)
+            advance()
+            return draws
+
+        posteriors = _in_threads(one, wanted)
         rows = []
         for model in wanted:
             name, fitted = model.name, self.maxima[model.name]
-            intervals = self._posteriors[name].interval()
+            intervals = posteriors[name].interval()
             for i, p in fitted.own():
                 estimate = float("nan") if fitted.silent[i] else fitted.values[p.name]
                 rows.append((name, p.name, estimate, *intervals[p.name], p.meaning))
         columns = ["model", "parameter", "estimate", "low", "high", "meaning"]
         return pd.DataFrame(rows, columns=columns)
 
-    def rough(self, models: Iterable[str]) -> list[str]:
-        """Return the names of the models whose intervals are rough: importance sampling did not
-        settle on their posterior, and NUTS should (`analysis.posterior`)."""
-        self.parameters(wanted := list(models))
-        return [name for name in wanted if not self._posteriors[name].trusted]
+    def posterior(self, model: str) -> Draws:
+        """Return draws from the posterior of a model by name, made when they are first asked for;
+        `UserError` for one that was not fitted."""
+        if model not in self._posteriors:
+            fitted = self.of(model)
+            mode = maximize(fitted.model, self._whole, 2, fitted.x, prior=1.0)
+            self._posteriors[model] = draw_posterior(mode, self._whole)
+        return self._posteriors[model]
 
-    def _draws(self, model: Model, advance: Callable[[], None]) -> Draws:
-        whole, near = design(self.arms), self.maxima[model.name].x
-        draws = draw_posterior(maximize(model, whole, 2, near, prior=1.0), whole)
-        advance()
-        return draws
+    @cached_property
+    def _whole(self) -> Design:
+        return design(self.arms)
 
     def of(self, model: str) -> Maximum:
         """Return a fitted model by name; `UserError` for one that was not fitted."""
@@ -142,8 +147,8 @@ class Result:
     def _verdicts(self, table: pd.DataFrame) -> list[str]:
         best = str(table["model"].iloc[0])
         if self.held_out.empty:
-            whole = design(self.arms)
-            tied = [contest(self.maxima[best], self.of(m), whole).tie for m in table["model"]]
+            first = self.maxima[best]
+            tied = [contest(first, self.of(m), self._whole).tie for m in table["model"]]
         else:
             variances = self.held_out[self.held_out["quantity"] != "mean"]
             # Runs are what is independent: their mean densities, model by model.

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from analysis.design import Design
-from analysis.models import EVERY_LINK, Model, Parameter, Setting, Values
+from analysis.models import EVERY_LINK, Model, Parameter, Setting, Values, priors
 from qtm import Families
 
 PROCESS = tuple(
@@ -114,10 +114,7 @@ def log_likelihood(model: Model, x: Array, design: Design) -> Array:
 def log_prior(parameters: tuple[Parameter, ...], x: Array) -> Array:
     """Log density of the priors, normal on the scale of the search within the bounds, up to a
     constant."""
-    typical = jnp.asarray([p.to_real(p.typical) for p in parameters])
-    spread = jnp.asarray([p.spread for p in parameters])
-    low = jnp.asarray([p.to_real(p.low) for p in parameters])
-    high = jnp.asarray([p.to_real(p.high) for p in parameters])
+    low, high, typical, spread = priors(parameters)
     density = -0.5 * jnp.sum(jnp.square((x - typical) / spread))
     return jnp.where(jnp.all((low <= x) & (x <= high)), density, -jnp.inf)
 

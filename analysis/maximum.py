@@ -8,7 +8,7 @@ from scipy.stats import qmc
 
 from analysis.design import Design
 from analysis.likelihood import PROCESS, all_parameters, linked, loss_and_gradient
-from analysis.models import Model, Parameter
+from analysis.models import Model, Parameter, priors
 from empirical.errors import UserError
 
 STARTS = 6
@@ -103,9 +103,7 @@ def maximize(
     if not design.observations:
         raise UserError(f"the model '{model.name}' was given no transition to fit")
     parameters = all_parameters(model, design.components)
-    low, high = np.transpose([(p.to_real(p.low), p.to_real(p.high)) for p in parameters])
-    typical = np.asarray([p.to_real(p.typical) for p in parameters])
-    spread = np.asarray([p.spread for p in parameters])
+    low, high, typical, spread = priors(parameters)
     compiled, design = loss_and_gradient(model.general), linked(model, design)
 
     def loss(x: np.ndarray) -> tuple[float, np.ndarray]:

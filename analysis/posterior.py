@@ -15,7 +15,7 @@ from analysis.design import Design
 from analysis.importance import draw_posterior
 from analysis.likelihood import all_parameters, linked, log_likelihood, pointwise, values_of
 from analysis.maximum import Maximum, maximize
-from analysis.models import Model
+from analysis.models import Model, priors
 
 CHAINS, WARMUP, DRAWS = 2, 100, 500
 
@@ -36,11 +36,9 @@ def posterior(
 
     parameters, design = all_parameters(model, design.components), linked(model, design)
     mode = maximize(model, design, near=None if start is None else start.x, prior=1.0)
-    typical = np.asarray([p.to_real(p.typical) for p in parameters])
-    spread = np.asarray([p.spread for p in parameters])
+    least, most, typical, spread = priors(parameters)
 
-    bounds = np.transpose([(p.to_real(p.low), p.to_real(p.high)) for p in parameters])
-    low, high = jnp.asarray((bounds - typical) / spread)
+    low, high = jnp.asarray(((least - typical) / spread, (most - typical) / spread))
 
     prior = TruncatedNormal(jnp.zeros(len(parameters)), 1.0, low=low, high=high)
     # Where importance sampling has been, NUTS need not learn the shape of the posterior again.
@@ -53,7 +51,8 @@ def posterior(
             "data", log_likelihood(model, jnp.asarray(typical) + jnp.asarray(spread) * z, design)
         )
 
-    inside = np.clip(mode.x, *(bounds + 1e-3 * np.diff(bounds, axis=0) * [[1], [-1]]))
+    margin = 1e-3 * (most - least)
+    inside = np.clip(mode.x, least + margin, most - margin)
     begin = init_to_value(values={"z": jnp.asarray((inside - typical) / spread)})
     sampler = MCMC(
         NUTS(

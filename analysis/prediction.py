@@ -20,7 +20,7 @@ from analysis.likelihood import (
     values_of,
 )
 from analysis.maximum import Maximum
-from analysis.models import Model
+from analysis.models import Model, priors
 
 DRAWS = 256
 # A run that has left this range of logarithms has left the world.
@@ -33,13 +33,12 @@ def draw_parameters(fitted: Maximum, count: int = DRAWS, seed: int = 0) -> np.nd
     Parameters at a bound stay there; those without influence on the fit come from their prior.
     """
     rng = np.random.default_rng(seed)
-    covariance = fitted.inflation * fitted.covariance + np.diag(
-        np.where(fitted.silent, [np.square(p.spread) for p in fitted.parameters], 0.0)
-    )
+    low, high, _, spread = priors(fitted.parameters)
+    unseen = np.diag(np.where(fitted.silent, np.square(spread), 0.0))
+    covariance = fitted.inflation * fitted.covariance + unseen
     scales, axes = np.linalg.eigh(covariance)
     noise = rng.normal(size=(count, len(fitted.x))) * np.sqrt(np.maximum(scales, 0))
-    limits = np.transpose([(p.to_real(p.low), p.to_real(p.high)) for p in fitted.parameters])
-    return np.clip(fitted.centre + noise @ axes.T, *limits)
+    return np.clip(fitted.centre + noise @ axes.T, low, high)
 
 
 def simulate(

@@ -9,7 +9,7 @@ from analysis.arms import Arm
 from analysis.design import design
 from analysis.levels import COUNT, SIGMA
 from analysis.likelihood import all_parameters
-from analysis.models import Model
+from analysis.models import Model, priors
 from analysis.prediction import simulate
 from empirical.errors import UserError
 
@@ -31,11 +31,9 @@ def vector(model: Model, values: Mapping[str, float], components: int = 1) -> np
 def draw_values(model: Model, seed: int) -> dict[str, float]:
     """Draw the parameters of a model and of the process from their priors, for one component."""
     parameters, rng = all_parameters(model, 1), np.random.default_rng([seed, 2])
-    bounds = np.transpose([(p.to_real(p.low), p.to_real(p.high)) for p in parameters])
-    typical = np.array([p.to_real(p.typical) for p in parameters])
-    spread = np.array([p.spread for p in parameters])
-    low, high = (bounds - typical) / spread
-    x = truncnorm.rvs(low, high, typical, spread, random_state=rng)
+    low, high, typical, spread = priors(parameters)
+    cut = (low - typical) / spread, (high - typical) / spread
+    x = truncnorm.rvs(*cut, typical, spread, random_state=rng)
     return {p.name: float(p.from_real(v)) for p, v in zip(parameters, x, strict=True)}
 
 

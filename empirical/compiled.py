@@ -18,10 +18,11 @@ class CompiledDenoiser:
         self._denoiser = denoiser
         with torch.device("meta"):
             self._bare = type(denoiser).from_config(denoiser.config)
-        self._places = [
-            (name, *name.rpartition(".")[::2])
-            for name, _ in (*self._bare.named_parameters(), *self._bare.named_buffers())
-        ]
+        # What is laid over a weight changes its layer in place: the layers stay the same objects.
+        self._places = []
+        for name, _ in (*self._bare.named_parameters(), *self._bare.named_buffers()):
+            owner, _, last = name.rpartition(".")
+            self._places.append((name, denoiser.get_submodule(owner), last))
         self._run = torch.compile(self._computed)
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
@@ -32,8 +33,7 @@ class CompiledDenoiser:
         if bare.is_gradient_checkpointing != own.is_gradient_checkpointing:
             act = "enable" if own.is_gradient_checkpointing else "disable"
             getattr(bare, f"{act}_gradient_checkpointing")()
-        layers = dict(own.named_modules())
-        weights = {name: getattr(layers[owner], last) for name, owner, last in self._places}
+        weights = {name: getattr(layer, last) for name, layer, last in self._places}
         return self._run(weights, inputs, options)
 
     def _computed(self, weights: dict[str, Tensor], inputs: Any, options: Any) -> Tensor:

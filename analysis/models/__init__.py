@@ -9,10 +9,20 @@ of the model that fits compare.
 import importlib
 import pkgutil
 
-from analysis.models._base import EVERY_LINK, LINKS, Link, Model, Parameter, Setting, Values
+from analysis.models._base import (
+    EVERY_LINK,
+    LINKS,
+    Link,
+    Model,
+    Parameter,
+    Setting,
+    Values,
+    priors,
+)
 
 __all__ = [
     "EVERY_LINK", "LINKS", "Link", "Model", "Parameter", "Setting", "Values", "every_model",
+    "priors",
 ]  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """What all models share: parameters, the setting of one generation, the verbs."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -68,6 +68,18 @@ class Parameter:
                 return 1 / (1 + jnp.exp(-x))
             case _:
                 return x
+
+
+def priors(
+    parameters: Sequence[Parameter],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return bounds below and above, medians and standard deviations of priors [k] each, all on
+    the scale of the search."""
+    rows = [
+        (p.to_real(p.low), p.to_real(p.high), p.to_real(p.typical), p.spread) for p in parameters
+    ]
+    low, high, typical, spread = np.transpose(rows)
+    return low, high, typical, spread
 
 
 @jax.tree_util.register_dataclass

@@ -79,7 +79,7 @@ def fit(
     told = result.held_out
     if thin and len(told):
         told = told[told["model"].isin((result.best_theory, *NAIVE))]
-    with progress("intervals", len(result.maxima) - 1) as advance:
+    with progress("intervals", len(result.maxima)) as advance:
         parameters = result.parameters(advance=lambda: advance(1))
     tables = {"comparison": result.comparison(), "parameters": parameters, "predictions": told}
     for name, table in tables.items():
@@ -114,11 +114,11 @@ def _show(result: "Result") -> None:
     for row in result.parameters([result.best_theory]).to_dict("records"):
         interval = f"({row['low']:.3g} to {row['high']:.3g})" if row["low"] == row["low"] else ""
         print(f"{row['parameter']:20s} {row['estimate']:8.3g} {interval:20s} {row['meaning']}")
-    rough = [
-        f"the intervals of '{name}' are rough: posterior.nc has better ones"
-        for name in result.rough([result.best_theory])
-    ]
-    for sentence in (*rough, *result.of(result.best_theory).warnings, *result.left_out):
+    if not result.posterior(result.best_theory).trusted:
+        print(
+            f"qtm: the intervals of '{result.best_theory}' are rough: posterior.nc has better ones"
+        )
+    for sentence in (*result.of(result.best_theory).warnings, *result.left_out):
         print(f"qtm: {sentence}")
 
 

@@ -18,6 +18,7 @@ class CompiledDenoiser:
         self._denoiser = denoiser
         with torch.device("meta"):
             self._bare = type(denoiser).from_config(denoiser.config)
+        self._bare.set_attn_processor(dict(denoiser.attn_processors))
         # What is laid over a weight changes its layer in place: the layers stay the same objects.
         self._places = []
         for name, _ in (*self._bare.named_parameters(), *self._bare.named_buffers()):

@@ -118,7 +118,7 @@ def finetune(
         return
     learnt = learning.begin(model, table, seed_of("lora", seed, generation), previous)
     weights = list(learnt.weights.values())
-    optimizer = torch.optim.AdamW(weights, lr=table.learning_rate, weight_decay=1e-2)
+    optimizer = torch.optim.AdamW(weights, lr=table.learning_rate, weight_decay=1e-2, fused=True)
     losses = _restore(checkpoint, learnt.weights, optimizer, model)
     advance(3 * len(losses) * table.batch_size)
 

@@ -22,9 +22,10 @@ from analysis.likelihood import all_parameters, linked, log_likelihood, log_prio
 from analysis.maximum import LEVEL, Maximum
 from analysis.models import Model
 
-POINTS, ROUNDS, MOST_ROUNDS = 2048, 3, 8
+# Rounds that are always made and those that ridges may need, in blocks of so many points.
+POINTS, ROUNDS, MORE_ROUNDS = 2048, (1, 1, 1), (2, 4, 4, 4, 4)
 # What the last round must have reached: draws that are worth so many, and the bound of k-hat.
-_ENOUGH, _TRUSTED = 1000.0, 0.6
+_ENOUGH, _TRUSTED = 2000.0, 0.5
 # Heavier tails than the posterior's, so that no weight can be without bound; and every second point
 # goes so many times further along one axis, because posteriors bend and ridges are long.
 _FREEDOM, _STRETCH = 5, 3.0
@@ -72,11 +73,12 @@ class Draws:
 
 
 def draw_posterior(
-    mode: Maximum, design: Design, count: int = 1000, seed: int = 0, points: int = POINTS
+    mode: Maximum, design: Design, count: int = 4000, seed: int = 0, points: int = POINTS
 ) -> Draws:
     """Draw from the posterior of a model around its mode (`maximize` with ``prior=1``).
 
-    `points` are drawn in each of three rounds, or of up to eight until the draws are good.
+    `points` are drawn in each of three rounds. While the draws are not good yet there are up to
+    five more, of two and four times as many: the ends of long ridges are rare.
     """
     of, density = linked(mode.model, design), _density(mode.model.general)
     rng = np.random.default_rng(seed)
@@ -91,15 +93,22 @@ def draw_posterior(
     cloud = np.concatenate([cloud, -cloud]) @ axes.T + mode.x
     proposals = [_Proposal.of(cloud, np.ones(len(cloud)), order)]
     x, log_posterior = np.empty((0, len(prior))), np.empty(0)
+    blocks, of_proposals = (*ROUNDS, *MORE_ROUNDS), []
     while True:
-        drawn = proposals[-1].draw(points, rng)
-        x = np.concatenate([x, drawn])
-        log_posterior = np.concatenate([log_posterior, np.asarray(density(drawn, of))])
-        mixture = logsumexp([q.log_density(x) for q in proposals], axis=0) - np.log(len(proposals))
+        drawn = [proposals[-1].draw(points, rng) for _ in range(blocks[len(proposals) - 1])]
+        found = [np.asarray(density(block, of)) for block in drawn]
+        new, of_proposals = np.concatenate(drawn), [*of_proposals, proposals[-1].log_density(x)]
+        of_proposals = [
+            np.concatenate([known, q.log_density(new)])
+            for q, known in zip(proposals, of_proposals, strict=True)
+        ]
+        x, log_posterior = np.concatenate([x, new]), np.concatenate([log_posterior, *found])
+        share = np.array(blocks[: len(proposals)])[:, None] / sum(blocks[: len(proposals)])
+        mixture = logsumexp(of_proposals, axis=0, b=share)
         weight, k_hat = _smoothed(np.nan_to_num(log_posterior - mixture, nan=-np.inf))
         effective = float(1 / np.square(weight).sum())
         good = effective >= _ENOUGH and k_hat <= _TRUSTED
-        if len(proposals) >= (ROUNDS if good else MOST_ROUNDS):
+        if len(proposals) >= len(ROUNDS if good else blocks):
             break
         # A few draws cannot say how many dimensions lie: what was proposed before stays a part.
         trust = 1 / (1 + 10 * len(prior) / effective)

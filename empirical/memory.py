@@ -1,6 +1,8 @@
-"""How much memory work takes at its peak."""
+"""How much memory work takes at its peak, and keeping what it frees."""
 
 import contextlib
+import ctypes
+import platform
 import resource
 import sys
 from pathlib import Path
@@ -8,6 +10,22 @@ from pathlib import Path
 import torch
 
 _RESET, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
+
+
+# The settings of mallopt(3).
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+
+
+def keep_freed() -> None:
+    """Have the C library of Linux keep for the next pass what one pass of a network frees.
+
+    Else it gives up to half a gigabyte a second back to the system and asks for it again, page by
+    page. The peak stays what it is. Elsewhere nothing is done.
+    """
+    if platform.libc_ver()[0] == "glibc":
+        library = ctypes.CDLL(None)
+        library.mallopt(_MMAP_THRESHOLD, 2**30)
+        library.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
 
 
 class Peak:

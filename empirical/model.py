@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.utils import logging as transformers_logging
 
+from empirical import memory
 from empirical.compiled import CompiledDenoiser
 from empirical.conditioning import Conditioning
 from empirical.errors import UserError
@@ -40,9 +41,9 @@ _PIPELINES = {
     "StableDiffusionPipeline": (StableDiffusionPipeline, _PLAIN),
     "StableDiffusionXLPipeline": (StableDiffusionXLPipeline, {"add_watermarker": False}),
 }
-# Of a processor: latent pixels that its caches hold well while a denoiser only predicts, numbers it
-# multiplies at once, and tokens for which attention is quick without being fused.
-_PIXELS_AT_ONCE, _VECTOR, _FEW_TOKENS = 2**14, 16, 256
+# Of a processor: numbers that it multiplies at once, and tokens for which attention is quick without
+# being fused.
+_VECTOR, _FEW_TOKENS = 16, 256
 _TOKENIZERS, _TEXT_ENCODERS = ("tokenizer", "tokenizer_2"), ("text_encoder", "text_encoder_2")
 PREDICTIONS = {"epsilon", "v_prediction", "sample"}
 
@@ -102,7 +103,10 @@ def load(
     if device.type == "cuda":
         _compute_reproducibly()
     where = embedded if embedded.is_dir() else folder
-    return Model(pipeline, device, where, getattr(torch, precision), compiled)
+    loaded = Model(pipeline, device, where, getattr(torch, precision), compiled)
+    if loaded.is_quick:
+        memory.keep_freed()
+    return loaded
 
 
 def _compute_reproducibly() -> None:
@@ -160,9 +164,14 @@ class Model:
             nn.Module.float(part.requires_grad_(False).eval().to(self.device))
         # Convolutions on two cores are a third faster with the channels last.
         self.unet.to(memory_format=torch.channels_last)
-        if self.device.type == "cpu" and self.unet.config.sample_size**2 <= _FEW_TOKENS:
+        if self.is_quick:
             # Fused attention is made for long sequences: of short ones, products learn faster.
             self.unet.set_attn_processor(AttnProcessor())
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether the denoiser has so little to do, on a processor, that its surroundings count."""
+        return self.device.type == "cpu" and self.unet.config.sample_size**2 <= _FEW_TOKENS
 
     @property
     def unet(self) -> nn.Module:
@@ -248,20 +257,7 @@ class Model:
         return self.unet.config.addition_embed_type == "text_time"
 
     def denoise(self, latents: Tensor, times: Tensor, told: Conditioning) -> Tensor:
-        """Return the denoiser's prediction for noisy latents [n, ...], in float32.
-
-        `times` is one time for all, or [n].
-        """
-        if self.device.type != "cpu" or torch.is_grad_enabled():
-            return self._denoise(latents, times, told)
-        # What layers hand on stays near the core: the same numbers, a fifth faster.
-        most = max(1, _PIXELS_AT_ONCE // latents[0, 0].numel())
-        parts = -(-len(latents) // most)
-        times = times.expand(len(latents))
-        rows = [slice(r.start, r.stop) for r in batches(len(latents), -(-len(latents) // parts))]
-        return torch.cat([self._denoise(latents[i], times[i], told[i]) for i in rows])
-
-    def _denoise(self, latents: Tensor, times: Tensor, told: Conditioning) -> Tensor:
+        """Return the denoiser's prediction for noisy latents [n, ...], in float32."""
         added = None
         hidden, read = told.hidden, None
         if self.device.type == "cpu" and (missing := -hidden.shape[1] % _VECTOR):

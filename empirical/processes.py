@@ -60,6 +60,9 @@ def add_up(tensors: Iterable[Tensor | None]) -> None:
     """Replace tensors by their sums over all processes, in place."""
     if _state() is None:
         return
-    for tensor in tensors:
-        if tensor is not None:
-            torch.distributed.all_reduce(tensor)
+    present = [tensor for tensor in tensors if tensor is not None]
+    # In one message: what it costs to wait is paid once.
+    whole = torch.cat([tensor.flatten() for tensor in present])
+    torch.distributed.all_reduce(whole)
+    for tensor, part in zip(present, whole.split([t.numel() for t in present]), strict=True):
+        tensor.copy_(part.view_as(tensor))

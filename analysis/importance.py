@@ -23,7 +23,7 @@ from analysis.maximum import LEVEL, Maximum
 from analysis.models import Model
 
 # Rounds that are always made and those that ridges may need, in blocks of so many points.
-POINTS, ROUNDS, MORE_ROUNDS = 2048, (1, 1, 1), (2, 4, 4, 4, 4)
+POINTS, ROUNDS, MORE_ROUNDS = 2048, (1, 1, 1), (2, 4, 8, 8, 8)
 # What the last round must have reached: draws that are worth so many, and the bound of k-hat.
 _ENOUGH, _TRUSTED = 2000.0, 0.5
 # Heavier tails than the posterior's, so that no weight can be without bound; and every second point
@@ -78,7 +78,7 @@ def draw_posterior(
     """Draw from the posterior of a model around its mode (`maximize` with ``prior=1``).
 
     `points` are drawn in each of three rounds. While the draws are not good yet there are up to
-    five more, of two and four times as many: the ends of long ridges are rare.
+    five more, of two to eight times as many: the ends of long ridges are rare.
     """
     of, density = linked(mode.model, design), _density(mode.model.general)
     rng = np.random.default_rng(seed)

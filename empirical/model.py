@@ -41,8 +41,7 @@ _PIPELINES = {
     "StableDiffusionPipeline": (StableDiffusionPipeline, _PLAIN),
     "StableDiffusionXLPipeline": (StableDiffusionXLPipeline, {"add_watermarker": False}),
 }
-# Of a processor: numbers that it multiplies at once, and tokens for which attention is quick without
-# being fused.
+# Of a processor: numbers it multiplies at once, and tokens for which attention need not be fused.
 _VECTOR, _FEW_TOKENS = 16, 256
 _TOKENIZERS, _TEXT_ENCODERS = ("tokenizer", "tokenizer_2"), ("text_encoder", "text_encoder_2")
 PREDICTIONS = {"epsilon", "v_prediction", "sample"}

@@ -1,0 +1,57 @@
+"""What is done for a small model on a processor changes its speed, not its numbers."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+
+from empirical import model
+
+FAULTS = """
+import resource, sys
+import torch
+from empirical import memory
+if sys.argv[1] == "kept":
+    memory.keep_freed()
+for turn in range(30):
+    if turn == 20:
+        start = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(2**24)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - start)
+"""
+
+
+def test_padded_text_and_plain_attention_are_those_of_diffusers():
+    """The text of 12 tokens is padded to 16 and the rest masked, attention is not fused."""
+    ours = model.load("digits")
+    stock = StableDiffusionPipeline.from_pretrained(
+        model.EMBEDDED / "digits", dtype=torch.float32
+    ).unet.eval()
+    draw = torch.Generator().manual_seed(0)
+    noisy = torch.randn((4, *ours.latent_shape), generator=draw)
+    told = ours.embed(["a handwritten digit two", "", "a handwritten digit nine", ""])
+    assert told.hidden.shape[1] % 16
+    times = torch.tensor([1, 300, 700, 999])
+    with torch.no_grad():
+        expected = stock(noisy, times, told.hidden).sample
+        found = ours.denoise(noisy, times, told)
+        # The mask hides zeros, which would count as text.
+        hidden = torch.nn.functional.pad(told.hidden, (0, 0, 0, 4))
+        unmasked = stock(noisy, times, hidden).sample
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert (unmasked - expected).abs().max() > 100 * (found - expected).abs().max()
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these settings")
+def test_freed_memory_is_not_asked_for_again():
+    """Ten times 64 MiB: 16,384 pages each where the system takes them back."""
+
+    def faults(how):
+        words = [sys.executable, "-c", FAULTS, how]
+        return int(subprocess.run(words, capture_output=True, text=True, check=True).stdout)
+
+    assert faults("given back") > 100_000
+    assert faults("kept") < 1000

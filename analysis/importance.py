@@ -82,22 +82,16 @@ def draw_posterior(
     """
     of, density = linked(mode.model, design), _density(mode.model.general)
     rng = np.random.default_rng(seed)
-    prior = np.square([p.prior_deviation for p in mode.parameters])
-    # Where the curvature says nothing, at a bound or without influence, the prior's width does.
-    unseen = np.diag(mode.covariance) <= 0
-    covariance = mode.covariance + np.diag(np.where(unseen, prior, 0.0))
-    # What is known least comes first: ridges run along it.
-    order = np.argsort(-np.diag(covariance) / prior, kind="stable")
-    scales, axes = np.linalg.eigh(covariance)
-    cloud = rng.normal(size=(_CLOUD, len(prior))) * np.sqrt(np.maximum(scales, 1e-12))
-    cloud = np.concatenate([cloud, -cloud]) @ axes.T + mode.x
-    proposals = [_Proposal.of(cloud, np.ones(len(cloud)), order)]
-    x, log_posterior = np.empty((0, len(prior))), np.empty(0)
+    k, proposals = len(mode.parameters), [_first(mode, rng)]
+    x, log_posterior = np.empty((0, k)), np.empty(0)
     blocks, of_proposals = (*ROUNDS, *MORE_ROUNDS), []
+    order = proposals[0].order
     while True:
         drawn = [proposals[-1].draw(points, rng) for _ in range(blocks[len(proposals) - 1])]
         found = [np.asarray(density(block, of)) for block in drawn]
-        new, of_proposals = np.concatenate(drawn), [*of_proposals, proposals[-1].log_density(x)]
+        new = np.concatenate(drawn)
+        # What every proposal says of every point, each asked once.
+        of_proposals.append(proposals[-1].log_density(x))
         of_proposals = [
             np.concatenate([known, q.log_density(new)])
             for q, known in zip(proposals, of_proposals, strict=True)
@@ -111,11 +105,25 @@ def draw_posterior(
         if len(proposals) >= len(ROUNDS if good else blocks):
             break
         # A few draws cannot say how many dimensions lie: what was proposed before stays a part.
-        trust = 1 / (1 + 10 * len(prior) / effective)
+        trust = 1 / (1 + 10 * k / effective)
         before = proposals[-1].draw(_CLOUD, rng)
         parts = trust * weight, np.full(len(before), (1 - trust) / len(before))
         proposals.append(_Proposal.of(np.concatenate([x, before]), np.concatenate(parts), order))
     return Draws(mode, x[rng.choice(len(x), count, p=weight)], k_hat, effective)
+
+
+def _first(mode: Maximum, rng: np.random.Generator) -> "_Proposal":
+    """Around the mode, by the curvature there."""
+    prior = np.square([p.prior_deviation for p in mode.parameters])
+    # Where the curvature says nothing, at a bound or without influence, the prior's width does.
+    unseen = np.diag(mode.covariance) <= 0
+    covariance = mode.covariance + np.diag(np.where(unseen, prior, 0.0))
+    # What is known least comes first: ridges run along it.
+    order = np.argsort(-np.diag(covariance) / prior, kind="stable")
+    scales, axes = np.linalg.eigh(covariance)
+    cloud = rng.normal(size=(_CLOUD, len(prior))) * np.sqrt(np.maximum(scales, 1e-12))
+    cloud = np.concatenate([cloud, -cloud]) @ axes.T + mode.x
+    return _Proposal.of(cloud, np.ones(len(cloud)), order)
 
 
 @dataclass(frozen=True)

@@ -196,7 +196,9 @@ def _features(u: np.ndarray) -> np.ndarray:
 
 def _smoothed(log_weight: np.ndarray) -> tuple[np.ndarray, float]:
     """Weights that add up to 1, the largest replaced by quantiles of a Pareto tail; and k-hat."""
-    smooth, k_hat = arviz().psislw(log_weight)
+    # ArviZ weighs shapes of the tail by 1/sum exp(...): what overflows there has no weight.
+    with np.errstate(over="ignore"):
+        smooth, k_hat = arviz().psislw(log_weight)
     weight = np.exp(smooth - smooth.max())
     return weight / weight.sum(), float(k_hat)
 

@@ -10,8 +10,6 @@ from pathlib import Path
 import torch
 
 _RESET, _STATUS = Path("/proc/self/clear_refs"), Path("/proc/self/status")
-
-
 # The settings of mallopt(3).
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 

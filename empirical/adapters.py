@@ -9,6 +9,7 @@ disk an adapter has the names of peft, which plain diffusers loads.
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,9 +22,6 @@ from torch.nn.utils import parametrize
 from empirical.errors import UserError
 
 WEIGHTS = "pytorch_lora_weights.safetensors"
-# While sampling nothing learns: each weight is put together once, not at every step.
-merged = parametrize.cached
-
 PathOf = Callable[["Part"], Path]
 
 
@@ -57,6 +55,67 @@ class Replacement(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         return self.value
+
+
+class _Rounded(nn.Module):
+    """W -> W in another precision."""
+
+    def __init__(self, precision: torch.dtype) -> None:
+        super().__init__()
+        self.precision = precision
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight.to(self.precision)
+
+
+@contextmanager
+def merged(module: nn.Module, precision: torch.dtype = torch.float32) -> Iterator[None]:
+    """While nothing learns: every weight of a module is put together once, not at every step.
+
+    Weights and biases of linear layers and convolutions are rounded to the precision in which they
+    are computed with, as autocast rounds them at every call: the numbers are the same.
+    """
+    if precision == torch.float32:
+        with parametrize.cached():
+            yield
+        return
+    with parametrize.cached(), rounded(module, precision):
+        changed = [
+            changes
+            for layer in _products(module)
+            if parametrize.is_parametrized(layer)
+            for changes in layer.parametrizations.values()
+        ]
+        for changes in changed:
+            changes.append(_Rounded(precision))
+        try:
+            yield
+        finally:
+            for changes in changed:
+                changes.pop(-1)
+
+
+@contextmanager
+def rounded(module: nn.Module, precision: torch.dtype) -> Iterator[None]:
+    """While inside, what does not learn in linear layers and convolutions is rounded, once."""
+    frozen = [
+        tensor
+        for layer in _products(module)
+        for tensor in layer.parameters(recurse=False)
+        if not tensor.requires_grad
+    ]
+    exact = [tensor.data for tensor in frozen]
+    try:
+        for tensor in frozen:
+            tensor.data = tensor.data.to(precision)
+        yield
+    finally:
+        for tensor, before in zip(frozen, exact, strict=True):
+            tensor.data = before
+
+
+def _products(module: nn.Module) -> Iterator[nn.Module]:
+    return (layer for layer in module.modules() if isinstance(layer, nn.Linear | nn.Conv2d))
 
 
 def layers(parts: Sequence[Part]) -> Iterator[tuple[str, nn.Module]]:

@@ -12,7 +12,7 @@ from diffusers import DDPMScheduler
 from torch import Tensor
 from torch.nn import functional as F
 
-from empirical import files, learning, processes
+from empirical import adapters, files, learning, processes
 from empirical.conditioning import Conditioning
 from empirical.data import Population
 from empirical.errors import UserError
@@ -131,30 +131,32 @@ def finetune(
     visits = _Visits(len(population), seed, generation)
     learning.mode(model, table, training=True)
     saved = time.monotonic()
-    for step in range(len(losses), table.steps):
-        optimizer.zero_grad()
-        batch = processes.mine(visits.batch(step, table.batch_size))
-        loss = torch.zeros((), device=model.device)
-        for part in _split(batch, table.micro_batches):
-            noisy, target, times, dropped = lesson.draw(part)
-            predicted = model.denoise(
-                noisy.to(model.device, memory_format=torch.channels_last),
-                times.to(model.device),
-                captions.of([image for image, _ in part], dropped),
-            )
-            # The mean over the whole batch, wherever its images are.
-            error = F.mse_loss(predicted, target.to(model.device)) * len(part) / table.batch_size
-            error.backward()
-            loss += error.detach()
-        processes.add_up([loss, *(weight.grad for weight in weights)])
-        norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        _must_be_finite(loss, norm, generation, step, table)
-        optimizer.step()
-        losses.append((loss.item(), norm.item()))
-        advance(3 * table.batch_size)
-        if processes.is_main() and time.monotonic() - saved > _CHECKPOINT_SECONDS:
-            _save_checkpoint(checkpoint, learnt.weights, optimizer, losses)
-            saved = time.monotonic()
+    with adapters.rounded(model.unet, model.precision):
+        for step in range(len(losses), table.steps):
+            optimizer.zero_grad()
+            batch = processes.mine(visits.batch(step, table.batch_size))
+            loss = torch.zeros((), device=model.device)
+            for part in _split(batch, table.micro_batches):
+                noisy, target, times, dropped = lesson.draw(part)
+                predicted = model.denoise(
+                    noisy.to(model.device, memory_format=model.layout),
+                    times.to(model.device),
+                    captions.of([image for image, _ in part], dropped),
+                )
+                # The mean over the whole batch, wherever its images are.
+                share = len(part) / table.batch_size
+                error = F.mse_loss(predicted, target.to(model.device)) * share
+                error.backward()
+                loss += error.detach()
+            processes.add_up([loss, *(weight.grad for weight in weights)])
+            norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
+            _must_be_finite(loss, norm, generation, step, table)
+            optimizer.step()
+            losses.append((loss.item(), norm.item()))
+            advance(3 * table.batch_size)
+            if processes.is_main() and time.monotonic() - saved > _CHECKPOINT_SECONDS:
+                _save_checkpoint(checkpoint, learnt.weights, optimizer, losses)
+                saved = time.monotonic()
     learning.mode(model, table, training=False)
     if processes.is_main():
         rows = "".join(f"{i},{loss!r},{norm!r}\n" for i, (loss, norm) in enumerate(losses))

@@ -95,7 +95,7 @@ class DiffusionGenerator:
     def sample(self, captions: Sequence[str], seeds: Sequence[int], advance: Advance) -> np.ndarray:
         """Draw one batch of images by guided sampling."""
         table = self.recipe.generate
-        with adapters.merged():
+        with adapters.merged(self.model.unet, self.model.precision):
             return sample(
                 self.model,
                 captions,

@@ -77,6 +77,9 @@ class Step:
 
     def spread(self, values: np.ndarray) -> Tensor:
         """Return numbers [n] as a tensor [n, 1, 1, 1] beside the latents."""
+        if len(values) and (values == values[0]).all():
+            # Filled where it is: copying to a GPU would wait for all that it has been told to do.
+            return self.seen.new_full((len(values), 1, 1, 1), float(values[0]))
         return self.seen.new_tensor(values).view(-1, 1, 1, 1)
 
     def clean(self, prediction: Tensor) -> Tensor:

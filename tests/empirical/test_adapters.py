@@ -68,10 +68,38 @@ def test_merged_weights_give_the_same_and_are_put_together_once(part, x, monkeyp
         monkeypatch.setattr(
             adapters.LowRank, "forward", lambda *words: calls.append(1) or forward(*words)
         )
-        with adapters.merged():
+        with adapters.merged(part.module):
             for _ in range(3):
                 assert torch.equal(part.module(x), plain)
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize("layers_that_learn", [True, False])
+def test_weights_rounded_once_give_what_autocast_gives(part, x, layers_that_learn):
+    if layers_that_learn:
+        trained(part)
+    exact = [weight.clone() for weight in part.module.state_dict().values()]
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        plain = part.module(x)
+        with adapters.merged(part.module, torch.bfloat16):
+            assert part.module.conv1.weight.dtype == torch.bfloat16
+            assert torch.equal(part.module(x), plain)
+    after = part.module.state_dict().values()
+    assert all(torch.equal(old, new) for old, new in zip(exact, after, strict=True))
+
+
+def test_what_learns_is_not_rounded(part, x):
+    adapter = adapters.attach([part], rank=2, seed=0)
+    with torch.autocast("cpu", torch.bfloat16):
+        part.module(x).square().sum().backward()
+        plain = [pair.up.grad.clone() for pair in adapter.values()]
+        for pair in adapter.values():
+            pair.up.grad = None
+        with adapters.rounded(part.module, torch.bfloat16):
+            part.module(x).square().sum().backward()
+    for pair, expected in zip(adapter.values(), plain, strict=True):
+        assert pair.up.dtype == torch.float32
+        assert torch.equal(pair.up.grad, expected)
 
 
 def test_detaching_brings_every_bit_back(part, x):

@@ -48,7 +48,7 @@ def test_adapters_come_and_go_without_a_new_compilation(counter, both):
             loss = asked(which, told).square().mean()
             loss.backward()
             learning.mode(which, TABLE, training=False)
-            with torch.no_grad(), adapters.merged():
+            with torch.no_grad(), adapters.merged(which.unet):
                 drawn = asked(which, told)
             found.append((loss.detach(), drawn, [w.grad for w in learnt.weights.values()]))
         (loss, drawn, grads), (loss_c, drawn_c, grads_c) = found

@@ -1,23 +1,18 @@
 """A generation beside the same work as the stock example of text-to-image LoRA does it.
 
-The stock way: images are opened when their turn comes, the autoencoder and the text encoder run in
-every step, the adapter is a branch beside each layer (peft), and images come from the stock
-pipeline, adapter unfused. Same sizes, same batches, same model, one after the other in one run.
+The stock way is `stock`. Same sizes, same batches, same model, one after the other in one run.
 
 The floor: a step of 64 images is one forward and one backward pass of the denoiser, three passes
 in all if weights had to be learnt in full, and 20 steps of guidance for 500 images are 20,000
 image passes forward. Everything else (encoding, adapters, noise, the optimiser) is overhead.
 """
 
-import itertools
-
 import numpy as np
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
-from peft import LoraConfig
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from stock import forget, load, train
+from stock import sample as draw_stock
 
 from empirical import data, learning, model
 from empirical.finetuning import finetune
@@ -37,11 +32,7 @@ def base():
 @pytest.fixture
 def stock():
     """The same pipeline, as diffusers loads it."""
-    loaded = StableDiffusionPipeline.from_pretrained(FOLDER, dtype=torch.float32)
-    loaded.set_progress_bar_config(disable=True)
-    for part in (loaded.unet, loaded.vae, loaded.text_encoder):
-        part.requires_grad_(False).eval()
-    return loaded
+    return load(FOLDER)
 
 
 @pytest.fixture(scope="module")
@@ -58,59 +49,8 @@ def folder(population, tmp_path_factory):
     return [(where / f"{i}.png", caption) for i, caption in enumerate(population.captions)]
 
 
-class Pictures(Dataset):
-    """Opened, resized and scaled at every visit, as the stock example does."""
-
-    def __init__(self, folder, tokens):
-        self.folder, self.tokens = folder, tokens
-
-    def __len__(self):
-        return len(self.folder)
-
-    def __getitem__(self, index):
-        image = Image.open(self.folder[index][0]).convert("L").resize((32, 32), Image.BILINEAR)
-        pixels = torch.from_numpy(np.array(image)).float().div(255).sub(0.5).div(0.5)
-        return pixels[None], self.tokens[index]
-
-
 def stock_training(pipeline, folder, steps):
-    unet, vae = pipeline.unet.train(), pipeline.vae
-    config = LoraConfig(
-        r=8, lora_alpha=8, init_lora_weights="gaussian", target_modules=list(TARGETS)
-    )
-    unet.add_adapter(config)
-    weights = [p for p in unet.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=5e-4)
-    captions = [caption for _, caption in folder]
-    tokens = pipeline.tokenizer(
-        captions, padding="max_length", truncation=True, return_tensors="pt"
-    ).input_ids
-    pictures = DataLoader(Pictures(folder, tokens), BATCH, shuffle=True, drop_last=True)
-    batches = itertools.chain.from_iterable(itertools.repeat(pictures))
-    for pixels, words in itertools.islice(batches, steps):
-        with torch.no_grad():
-            latents = vae.encode(pixels).latent_dist.sample() * vae.config.scaling_factor
-            told = pipeline.text_encoder(words)[0]
-        noise, times = torch.randn_like(latents), torch.randint(1000, (BATCH,))
-        noisy = pipeline.scheduler.add_noise(latents, noise, times)
-        loss = (unet(noisy, times, told).sample - noise).square().mean()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-    unet.eval()
-
-
-def stock_sampling(pipeline, captions):
-    for start in range(0, len(captions), SAMPLED):
-        generators = [torch.Generator().manual_seed(i) for i in range(SAMPLED)]
-        pipeline(
-            list(captions[start : start + SAMPLED]),
-            generator=generators,
-            num_inference_steps=DDIM,
-            guidance_scale=SCALE,
-            output_type="np",
-        )
+    train(pipeline, folder, steps, BATCH, TARGETS)
 
 
 def our_sampling(generator, captions):
@@ -131,8 +71,8 @@ class TestGeneration:
     def test_stock(self, stock, population, folder, benchmark):
         def generation():
             stock_training(stock, folder, STEPS)
-            stock_sampling(stock, population.captions)
-            stock.unet.delete_adapters("default")
+            draw_stock(stock, population.captions, SAMPLED, DDIM, SCALE)
+            forget(stock)
 
         benchmark.pedantic(generation, rounds=3)
 
@@ -165,7 +105,7 @@ class TestFinetuning:
     def test_stock(self, stock, folder, benchmark):
         def train():
             stock_training(stock, folder, 10)
-            stock.unet.delete_adapters("default")
+            forget(stock)
 
         benchmark.pedantic(train, rounds=3, warmup_rounds=1)
 
@@ -200,8 +140,6 @@ class TestSampling:
     def test_stock(self, stock, folder, captions, benchmark):
         stock_training(stock, folder, 1)
 
-        def draw():
-            generators = [torch.Generator().manual_seed(i) for i in range(SAMPLED)]
-            stock(list(captions), generator=generators, num_inference_steps=5, guidance_scale=SCALE)
-
-        benchmark.pedantic(draw, rounds=3, warmup_rounds=1)
+        benchmark.pedantic(
+            draw_stock, (stock, captions, SAMPLED, 5, SCALE), rounds=3, warmup_rounds=1
+        )

@@ -88,7 +88,8 @@ def keep(run: Run, out: Path, images: int = 0) -> Path:
             for row in generation.metadata()[:images]:
                 image = there / "images" / row["file_name"]
                 add(f"{place}/images/{image.name}", image.read_bytes())
-            add(f"{place}/features/{_SCORES}.npy", _half(generation.trait(_SCORES)))
+            if _SCORES in generation.traits():
+                add(f"{place}/features/{_SCORES}.npy", _half(generation.trait(_SCORES)))
             for probe in sorted((there / "probes").glob("*.png"))[:_PROBES]:
                 add(f"{place}/probes/{probe.name}", probe.read_bytes())
             if (there / "loss.csv").is_file():

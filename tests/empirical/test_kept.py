@@ -15,12 +15,22 @@ def runs():
     return kept.runs("embedded")
 
 
-def test_they_are_the_chains_of_the_grid(runs):
-    path = EMBEDDED.parent / "recipes" / "grid" / "embedded.toml"
-    chains = grid.read(path).chains
+@pytest.mark.parametrize("name", kept.names())
+def test_they_are_the_chains_of_the_grid_of_that_name(name):
+    path = EMBEDDED.parent / "recipes" / "grid" / f"{name}.toml"
+    chains, runs = grid.read(path).chains, kept.runs(name)
     assert {run.name for run in runs} == set(chains)
     for run in runs:
         assert run.recipe == chains[run.name]
+        assert len(run.generations()) == run.recipe.generations + 1
+
+
+def test_chains_that_fits_have_not_seen_begin_with_the_same_images(runs):
+    first = lambda run: run.moments().query("generation == 0 and feature == 'latent_pc'")
+    known = {run.recipe.seed: first(run) for run in runs if run.name.startswith("baseline")}
+    for run in kept.runs("neutral"):
+        expected = known[run.recipe.seed]["within"]
+        np.testing.assert_allclose(first(run)["within"], expected, rtol=1e-4)
 
 
 def test_every_one_is_read_as_a_run(runs):
@@ -37,7 +47,7 @@ def test_every_one_is_read_as_a_run(runs):
 
 
 def test_they_fit_into_a_repository():
-    size = sum(path.stat().st_size for path in (kept.FOLDER / "embedded").glob("*.zip"))
+    size = sum(path.stat().st_size for path in kept.FOLDER.glob("*/*.zip"))
     assert size < 8e6
 
 

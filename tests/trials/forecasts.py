@@ -1,6 +1,6 @@
 """Forecasts of the kept chains from their first two generations alone, beside naive ones.
 
-python tests/trials/forecasts.py
+python tests/trials/forecasts.py [EXPERIMENT]
 """
 
 import os
@@ -24,7 +24,7 @@ def main() -> None:
     from empirical import kept
 
     rows = []
-    for arm in arms(kept.runs())[0]:
+    for arm in arms(kept.runs(*sys.argv[1:]))[0]:
         ahead = arm.generations - SEEN
         short = replace(
             arm,

@@ -1,13 +1,15 @@
 """Do fits find the truth? Experiments drawn from each theory itself, fitted and compared.
 
-python tests/trials/recovery.py --out FOLDER [--sets 200] [--contests 12] [THEORY ...]
+python tests/trials/recovery.py --out FOLDER [--sets 200] [--contests 12] [--shares 1]
+                                [--workers CORES] [THEORY ...]
 
 The design is that of a real grid: one seed of five CFG scales, six generations, 500 images of ten
 prompts. Every experiment has parameters of its own, drawn from the priors, and is passed over where
 V_W or V_B moves by more than a factor of e^5, as no images do; as the drawn data alone decide that,
 intervals stay what they are. Of every theory: how often 90 % intervals hold the truth, and how
 often the theory wins against the others where that is no tie. Results are appended to FOLDER as
-they come, and what is there is not done again.
+they come, and what is there is not done again. A theory stays in one process, or in as many as it
+has shares.
 """
 
 import argparse
@@ -15,7 +17,6 @@ import csv
 import itertools
 import os
 import sys
-import zlib
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -46,11 +47,12 @@ def one_set(theory: str, seed: int, compared: bool) -> tuple[list[tuple], list[t
     from analysis.maximum import maximize
     from analysis.models import every_model
     from analysis.synthetic import draw_arms, draw_values
+    from empirical.seeds import seed_of
 
     models, names = every_model(), candidates()
     model = models[names[theory]]
     # Each theory has chance of its own: what is out of luck in one is not so in all.
-    own_seed = zlib.crc32(f"{theory} {seed}".encode()) % 2**31
+    own_seed = seed_of("recovery", theory, seed)
     values = draw_values(model, own_seed)
     of = design(draw_arms(model, values, seed=own_seed))
     if np.abs(of.measured - of.measured[:, :1])[:, :, 1:].max() > FURTHEST:
@@ -78,6 +80,8 @@ def main() -> None:
     words.add_argument("--out", type=Path, required=True)
     words.add_argument("--sets", type=int, default=200)
     words.add_argument("--contests", type=int, default=12)
+    words.add_argument("--shares", type=int, default=1)
+    words.add_argument("--workers", type=int, default=os.cpu_count())
     asked = words.parse_args()
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ.setdefault("JAX_PLATFORMS", "cpu")
@@ -103,23 +107,32 @@ def main() -> None:
     with intervals.open(newline="") as file:
         done = {(row["theory"], int(row["set"])) for row in csv.DictReader(file)}
     theories = asked.theories or [t for t in candidates() if t != "linear extrapolation"]
-    with ProcessPoolExecutor(os.cpu_count()) as pool:
-        # A theory stays in one process, which has compiled it.
-        jobs = {t: {s for theory, s in done if theory == t} for t in theories}
+    with ProcessPoolExecutor(asked.workers) as pool:
         ends = [
-            pool.submit(_theory, t, own, asked.sets, asked.contests, heads)
-            for t, own in jobs.items()
-        ]
+            pool.submit(
+                _share, theory, share, asked.shares, {s for t, s in done if t == theory},
+                asked.sets // asked.shares, asked.contests, heads,
+            )
+            for share in range(asked.shares)
+            for theory in theories
+        ]  # fmt: skip
         for end in ends:
             end.result()
     report(asked.out)
 
 
-def _theory(
-    theory: str, done: set[int], sets: int, contests: int, heads: dict[Path, list[str]]
+def _share(
+    theory: str,
+    share: int,
+    shares: int,
+    done: set[int],
+    sets: int,
+    contests: int,
+    heads: dict[Path, list[str]],
 ) -> None:
-    count = len(done)
-    for seed in itertools.count():
+    """Do those experiments of a theory whose seeds leave `share` when divided by `shares`."""
+    count = sum(seed % shares == share for seed in done)
+    for seed in itertools.count(share, shares):
         if count >= sets:
             return
         if seed in done:

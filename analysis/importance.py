@@ -3,9 +3,10 @@
 Points are drawn around the posterior mode and weighted by how much more the posterior says of them
 than what they were drawn from; the next points are drawn from what the weighted ones look like. All
 rounds count, each point weighted against the mixture of all proposals (Cornuet et al. 2012,
-doi:10.1111/j.1467-9469.2011.00756.x). The largest weights are smoothed by a generalised Pareto
-distribution, whose shape k-hat says whether the draws can be trusted: below 0.7 (Vehtari et al.
-2024, arXiv 1507.02646).
+doi:10.1111/j.1467-9469.2011.00756.x). While a few points have most of the weight, their shape is
+chance: proposals are then fitted to tempered weights w^b with b < 1, which go part of the way to
+the posterior. The largest weights are smoothed by a generalised Pareto distribution, whose shape
+k-hat says whether the draws can be trusted: below 0.7 (Vehtari et al. 2024, arXiv 1507.02646).
 """
 
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from functools import cache
 import jax
 import numpy as np
 from jax import Array, lax
+from scipy.optimize import bisect
 from scipy.special import logsumexp
 
 from analysis._arviz import arviz
@@ -31,6 +33,8 @@ _ENOUGH, _TRUSTED = 2000.0, 0.5
 _FREEDOM, _STRETCH = 5, 3.0
 # Points that stand for a normal, or for the proposal before.
 _CLOUD = 1000
+# So many points a parameter say what a proposal shall look like.
+_TOLD = 30
 # A parameter is known where the data say as much of it as the prior does: they halve its variance.
 _KNOWN = 1 - np.sqrt(0.5)
 
@@ -82,33 +86,30 @@ def draw_posterior(
     """
     of, density = linked(mode.model, design), _density(mode.model.general)
     rng = np.random.default_rng(seed)
-    k, proposals = len(mode.parameters), [_first(mode, rng)]
-    x, log_posterior = np.empty((0, k)), np.empty(0)
-    blocks, of_proposals = (*ROUNDS, *MORE_ROUNDS), []
-    order = proposals[0].order
-    while True:
-        drawn = [proposals[-1].draw(points, rng) for _ in range(blocks[len(proposals) - 1])]
+    x, log_posterior = np.empty((0, len(mode.parameters))), np.empty(0)
+    proposal, proposals, of_proposals = _first(mode, rng), [], []
+    rounds = np.array([*ROUNDS, *MORE_ROUNDS])
+    for done, blocks in enumerate(rounds, start=1):
+        proposals.append(proposal)
+        drawn = [proposal.draw(points, rng) for _ in range(blocks)]
         found = [np.asarray(density(block, of)) for block in drawn]
         new = np.concatenate(drawn)
         # What every proposal says of every point, each asked once.
-        of_proposals.append(proposals[-1].log_density(x))
+        of_proposals.append(proposal.log_density(x))
         of_proposals = [
             np.concatenate([known, q.log_density(new)])
             for q, known in zip(proposals, of_proposals, strict=True)
         ]
         x, log_posterior = np.concatenate([x, new]), np.concatenate([log_posterior, *found])
-        share = np.array(blocks[: len(proposals)])[:, None] / sum(blocks[: len(proposals)])
+        share = rounds[:done, None] / rounds[:done].sum()
         mixture = logsumexp(of_proposals, axis=0, b=share)
-        weight, k_hat = _smoothed(np.nan_to_num(log_posterior - mixture, nan=-np.inf))
-        effective = float(1 / np.square(weight).sum())
+        log_weight = np.nan_to_num(log_posterior - mixture, nan=-np.inf)
+        weight, k_hat = _smoothed(log_weight)
+        effective = _effective(weight)
         good = effective >= _ENOUGH and k_hat <= _TRUSTED
-        if len(proposals) >= len(ROUNDS if good else blocks):
+        if done == len(rounds) or (good and done >= len(ROUNDS)):
             break
-        # A few draws cannot say how many dimensions lie: what was proposed before stays a part.
-        trust = 1 / (1 + 10 * k / effective)
-        before = proposals[-1].draw(_CLOUD, rng)
-        parts = trust * weight, np.full(len(before), (1 - trust) / len(before))
-        proposals.append(_Proposal.of(np.concatenate([x, before]), np.concatenate(parts), order))
+        proposal = _next(proposal, x, log_weight, rng)
     return Draws(mode, x[rng.choice(len(x), count, p=weight)], k_hat, effective)
 
 
@@ -124,6 +125,41 @@ def _first(mode: Maximum, rng: np.random.Generator) -> "_Proposal":
     cloud = rng.normal(size=(_CLOUD, len(prior))) * np.sqrt(np.maximum(scales, 1e-12))
     cloud = np.concatenate([cloud, -cloud]) @ axes.T + mode.x
     return _Proposal.of(cloud, np.ones(len(cloud)), order)
+
+
+def _next(
+    before: "_Proposal", x: np.ndarray, log_weight: np.ndarray, rng: np.random.Generator
+) -> "_Proposal":
+    """What weighted points look like, with a part of what was proposed before."""
+    k = x.shape[1]
+    weight = _tempered(log_weight, min(_TOLD * k, len(x) / 4))
+    # A few draws cannot say how many dimensions lie: what was proposed before stays a part.
+    trust = 1 / (1 + 10 * k / _effective(weight))
+    cloud = before.draw(_CLOUD, rng)
+    parts = trust * weight, np.full(_CLOUD, (1 - trust) / _CLOUD)
+    return _Proposal.of(np.concatenate([x, cloud]), np.concatenate(parts), before.order)
+
+
+def _tempered(log_weight: np.ndarray, enough: float) -> np.ndarray:
+    """Weights w^b that add up to 1, with b <= 1 as large as leaves `enough` effective points."""
+    log_weight = log_weight - log_weight.max()
+
+    def weights(b: float) -> np.ndarray:
+        weight = np.exp(b * log_weight)
+        return weight / weight.sum()
+
+    def missing(b: float) -> float:
+        return _effective(weights(b)) - enough
+
+    # The number of effective points falls as b grows.
+    least = 1e-6
+    if missing(1.0) >= 0:
+        return weights(1.0)
+    return weights(bisect(missing, least, 1.0, xtol=1e-3) if missing(least) > 0 else least)
+
+
+def _effective(weight: np.ndarray) -> float:
+    return float(1 / np.square(weight).sum())
 
 
 @dataclass(frozen=True)

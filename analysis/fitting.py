@@ -93,11 +93,12 @@ class Result:
     def parameters(
         self, models: Iterable[str] | None = None, advance: Callable[[], None] = lambda: None
     ) -> pd.DataFrame:
-        """Return model, parameter, estimate, low, high, meaning: a row a parameter.
+        """Return model, parameter, estimate, low, high, meaning, k_hat: a row a parameter.
 
         The estimate is that of maximum likelihood, nan where the parameter does not enter; from low
-        to high reach 90 % of the posterior, nan where the data say less than the prior. Of all
-        models, or of those named; `advance` is called after each.
+        to high reach 90 % of the posterior, nan where the data say less than the prior; they are
+        rough where `k_hat` is above 0.7. Of all models, or of those named; `advance` is called
+        after each.
         """
         wanted = [self.of(name).model for name in (self.maxima if models is None else models)]
 
@@ -110,11 +111,11 @@ class Result:
         rows = []
         for model in wanted:
             name, fitted = model.name, self.maxima[model.name]
-            intervals = posteriors[name].interval()
+            intervals, k_hat = posteriors[name].interval(), posteriors[name].k_hat
             for i, p in fitted.own():
                 estimate = float("nan") if fitted.silent[i] else fitted.values[p.name]
-                rows.append((name, p.name, estimate, *intervals[p.name], p.meaning))
-        columns = ["model", "parameter", "estimate", "low", "high", "meaning"]
+                rows.append((name, p.name, estimate, *intervals[p.name], p.meaning, k_hat))
+        columns = ["model", "parameter", "estimate", "low", "high", "meaning", "k_hat"]
         return pd.DataFrame(rows, columns=columns)
 
     def posterior(self, model: str) -> Draws:

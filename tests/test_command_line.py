@@ -83,7 +83,7 @@ def test_a_fit_of_runs(qtm, tiny_run, tmp_path):
     assert set(head) == {"comparison.csv", "parameters.csv", "predictions.csv"}
     assert head["comparison.csv"].startswith("model,verdict,log_likelihood,parameters,aicc,weight")
     assert "generations_log_score" in head["comparison.csv"]
-    assert head["parameters.csv"] == "model,parameter,estimate,low,high,meaning"
+    assert head["parameters.csv"] == "model,parameter,estimate,low,high,meaning,k_hat"
     for words, mistake in (
         (("--trait", "charm"), "no trait 'charm', it has classifier, compressed_size"),
         (("--model", "magic"), "no model 'magic'"),

@@ -101,7 +101,8 @@ def test_tables_have_their_columns(result):
     first = ["model", "verdict", "log_likelihood", "parameters", "aicc", "weight"]
     assert list(result.comparison().columns[:6]) == first
     own = result.parameters()
-    assert list(own.columns) == ["model", "parameter", "estimate", "low", "high", "meaning"]
+    columns = ["model", "parameter", "estimate", "low", "high", "meaning", "k_hat"]
+    assert list(own.columns) == columns
     known = own.dropna(subset=["low"])
     assert len(known) > 10
     assert (known["low"] < known["high"]).all()

@@ -113,7 +113,7 @@ def _compute_reproducibly() -> None:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # Else every tensor is filled before it is written: a quarter of a denoiser's time.
+    # Else every tensor is filled before it is written: an eighth of a denoiser's time.
     torch.utils.deterministic.fill_uninitialized_memory = False
     # It says so of attention, whose sums came out the same in every trial.
     warnings.filterwarnings("ignore", "Memory Efficient attention defaults")

@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 Pairs = Sequence[tuple[Path, str]]
 
 
-def load(folder: Path, dtype: torch.dtype = torch.float32, device: str = "cpu"):
+def load(folder: Path, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"):
     """The pipeline as diffusers loads it, frozen."""
     pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=dtype).to(device)
     pipeline.set_progress_bar_config(disable=True)

@@ -73,9 +73,8 @@ def _photos(folder: Path, images: int) -> Path:
 
 
 def _stock(asked, photos: Path):
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    pipeline = stock.load(asked.folder, getattr(torch, asked.precision), device)
-    folder = [(path, text) for path, text in data.captioned(photos)]
+    pipeline = stock.load(asked.folder, getattr(torch, asked.precision), model.device_of_choice())
+    folder = data.captioned(photos)
     if asked.compile:
         pipeline.unet.compile()
     for _ in range(asked.rounds):

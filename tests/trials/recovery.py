@@ -14,9 +14,9 @@ has shares.
 
 import argparse
 import csv
-import itertools
 import os
 import sys
+from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -110,7 +110,8 @@ def main() -> None:
     with ProcessPoolExecutor(asked.workers) as pool:
         ends = [
             pool.submit(
-                _share, theory, share, asked.shares, {s for t, s in done if t == theory},
+                _share, theory, range(share, sys.maxsize, asked.shares),
+                {s for t, s in done if t == theory and s % asked.shares == share},
                 asked.sets // asked.shares, asked.contests, heads,
             )
             for share in range(asked.shares)
@@ -123,16 +124,15 @@ def main() -> None:
 
 def _share(
     theory: str,
-    share: int,
-    shares: int,
+    seeds: Iterable[int],
     done: set[int],
     sets: int,
     contests: int,
     heads: dict[Path, list[str]],
 ) -> None:
-    """Do those experiments of a theory whose seeds leave `share` when divided by `shares`."""
-    count = sum(seed % shares == share for seed in done)
-    for seed in itertools.count(share, shares):
+    """Do experiments of a theory, of which some are done, until there are so many `sets`."""
+    count = len(done)
+    for seed in seeds:
         if count >= sets:
             return
         if seed in done:

@@ -38,40 +38,36 @@ def main() -> None:
     G = seen[0].generations
     wanted = np.repeat(new[:, None], G, axis=1)
     split = Split("unseen", ~wanted, np.where(new, 0, G), wanted)
+    of_arms = pd.DataFrame(
+        [(arm.name, arm.seed, arm.label, arm.measured[0, 2].mean()) for arm in unseen],
+        columns=["run", "seed", "scale", "start"],
+    )
     rows = []
     for name in asked.models:
         table = predictions(every_model()[name], [*seen, *unseen], split)
-        start = {arm.name: arm.measured[0, 2].mean() for arm in unseen}
-        table["start"] = table["run"].map(start)
         rows.append({"model": name, **vars(score(table))})
-        crossing = _crossings(table, "predicted")
+        last = table[(table["generation"] == G) & (table["quantity"] == "between")].merge(of_arms)
+        crossing = _crossings(last, "predicted")
         print(f"{name}: V_B of generation {G} is that of generation 0 at {crossing}")
-        measured = _crossings(table, "measured")
-    print(f"measured: at {measured}")
+    print(f"measured: at {_crossings(last, 'measured')}")
     rows.append({"model": "interpolation", **_interpolated(seen, unseen)})
     print(pd.DataFrame(rows).round(3).to_string(index=False))
 
 
-def _crossings(table, column: str) -> str:
+def _crossings(last, column: str) -> str:
     """The CFG scale at which ln V_B of the last generation is that of generation 0, by seed."""
     import numpy as np
 
-    final = table["generation"] == table["generation"].max()
-    last = table[final & (table["quantity"] == "between")]
     found = []
-    for seed in ("seed=0", "seed=1"):
-        own = last[last["run"].str.contains(seed)]
-        scales = own["run"].str.extract(r"scale=([\d.]+)", expand=False).astype(float)
-        order = np.argsort(scales)
-        growth = (own[column] - own["start"]).to_numpy()
-        growth, scales = growth[order], scales.to_numpy()[order]
+    for seed, own in last.sort_values("scale").groupby("seed"):
+        scales, growth = own["scale"].to_numpy(), (own[column] - own["start"]).to_numpy()
         if growth[0] > 0:
             where = f"below {scales[0]:g}"
         elif growth[-1] < 0:
             where = f"above {scales[-1]:g}"
         else:
             where = f"{np.interp(0.0, growth, scales):.3f}"
-        found.append(f"{where} ({seed})")
+        found.append(f"{where} (seed {seed})")
     return ", ".join(found)
 
 
@@ -80,12 +76,10 @@ def _interpolated(seen, unseen) -> dict[str, float]:
     import numpy as np
 
     plain = [arm for arm in seen if arm.constant]
+    scales = np.unique([arm.label for arm in plain])
+    mean = [np.mean([a.measured for a in plain if a.label == w], axis=0) for w in scales]
     errors = []
     for arm in unseen:
-        scales = np.unique([other.label for other in plain])
-        mean = np.stack(
-            [np.mean([o.measured for o in plain if o.label == w], axis=0) for w in scales]
-        )
         place = np.clip(np.searchsorted(scales, arm.label), 1, len(scales) - 1)
         share = (arm.label - scales[place - 1]) / (scales[place] - scales[place - 1])
         between = (1 - share) * mean[place - 1] + share * mean[place]

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from empirical import winograd
+
 
 class CompiledDenoiser:
     """A denoiser of diffusers as it is at each call, weights and settings, compiled."""
@@ -19,6 +21,8 @@ class CompiledDenoiser:
         with torch.device("meta"):
             self._bare = type(denoiser).from_config(denoiser.config)
         self._bare.set_attn_processor(dict(denoiser.attn_processors))
+        if winograd.is_used(denoiser):
+            winograd.use(self._bare)
         # What is laid over a weight changes its layer in place: the layers stay the same objects.
         self._places = []
         for name, _ in (*self._bare.named_parameters(), *self._bare.named_buffers()):

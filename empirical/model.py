@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.utils import logging as transformers_logging
 
-from empirical import memory
+from empirical import memory, winograd
 from empirical.compiled import CompiledDenoiser
 from empirical.conditioning import Conditioning
 from empirical.errors import UserError
@@ -167,6 +167,8 @@ class Model:
         if self.is_quick:
             # Fused attention is made for long sequences: of short ones, products learn faster.
             self.unet.set_attn_processor(AttnProcessor())
+            if self.precision == torch.float32:
+                winograd.use(self.unet)
 
     @property
     def is_quick(self) -> bool:

@@ -1,0 +1,171 @@
+"""Convolutions of images of few pixels, with fewer products (Winograd).
+
+A 3 x 3 convolution is linear in its image x and in its kernel w, so it can be written as
+y = A [(G w) * (B x)] with constant matrices A, B, G and a product at each of P points. Along one
+axis, 4 outputs of 3 taps need 6 products instead of 12 (Lavin & Gray 2015, arXiv 1509.09308), so a
+4 x 4 image needs 36 instead of 144; the padding is zero and drops out of B. Doubling an image by
+repeating its pixels and convolving it is two convolutions of 2 taps an axis, one for even and one
+for odd outputs: 100 products instead of 576. With channels a product is one of matrices, and A, B
+and G cost little beside it as long as pixels are few and channels many.
+
+The numbers are those of the plain convolution up to rounding, whose error is about twice as large
+in float32; half precision would lose too much.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import torch
+from diffusers.models.upsampling import Upsample2D
+from torch import Tensor, nn
+
+# Points at which the polynomials behind are compared, besides infinity. Any will do; of those tried
+# these rounded least: 1.9 and 1.1 times the error of a plain convolution.
+_POINTS = {3: (0.0, -0.625, 0.625, -1.5, 1.5), 2: (-0.375, 0.375, -1.25, 1.25)}
+_TILE, _TAPS = 4, 3
+# The matrices of one axis: of inputs B [p, n], of taps G [p, 3], of outputs A [m, p].
+Axis = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+def use(denoiser: nn.Module) -> None:
+    """Have the convolutions of a denoiser of diffusers compute so where it is faster.
+
+    For float32 on a processor. Names and weights stay what they are.
+    """
+    for layer in denoiser.modules():
+        if type(layer) is nn.Conv2d and _is_plain(layer):
+            layer.__class__ = Convolution
+        elif type(layer) is Upsample2D and _doubles(layer):
+            layer.__class__ = Doubling
+
+
+def is_used(denoiser: nn.Module) -> bool:
+    """Return whether any layer of a denoiser computes so."""
+    return any(isinstance(layer, Convolution | Doubling) for layer in denoiser.modules())
+
+
+def _is_plain(layer: nn.Conv2d) -> bool:
+    """Whether a layer convolves 3 x 3 pixels of enough channels for matrix products."""
+    shape = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
+    return (
+        shape == ((3, 3), (1, 1), (1, 1), (1, 1))
+        and layer.groups == 1
+        and layer.padding_mode == "zeros"
+        and min(layer.in_channels, layer.out_channels) >= 32
+    )
+
+
+def _doubles(layer: Upsample2D) -> bool:
+    """Whether a layer repeats pixels and then convolves them, and does nothing else."""
+    convolved = isinstance(layer.conv, nn.Conv2d) and _is_plain(layer.conv)
+    return convolved and layer.interpolate and layer.norm is None
+
+
+class Convolution(nn.Conv2d):
+    """A 3 x 3 convolution that sees images of 4 x 4 pixels, and of 8 x 8 in learning, at points."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map [n, c, h, w] to [n, c', h, w]."""
+        weight = self.weight
+        # With 8 x 8 pixels A and B cost as much as is saved, but for gradients less than is saved.
+        if x.shape[-2:] == (4, 4) or (x.shape[-2:] == (8, 8) and torch.is_grad_enabled()):
+            return convolve(x, weight, self.bias)
+        return self._conv_forward(x, weight, self.bias)
+
+
+class Doubling(Upsample2D):
+    """Doubling of an image and a convolution, in one for images of 4 x 4 pixels."""
+
+    def forward(
+        self, hidden_states: Tensor, output_size: int | None = None, *args: object, **kwargs: object
+    ) -> Tensor:
+        """Map [n, c, h, w] to [n, c', 2 h, 2 w]."""
+        if hidden_states.shape[-2:] == (4, 4) and output_size is None:
+            return convolve(hidden_states, self.conv.weight, self.conv.bias, doubled=True)
+        return super().forward(hidden_states, output_size, *args, **kwargs)
+
+
+def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, doubled: bool = False) -> Tensor:
+    """Convolve images [n, c, h, h] of a side that 4 divides, padded with zeros, with a kernel
+    [c', c, 3, 3]; return [n, c', h, h], channels last. With `doubled`, every pixel is first
+    repeated twice along each axis: [n, c', 2 h, 2 h]. Float32 or float64."""
+    (count, channels, side, _), out = x.shape, len(weight)
+    inputs, taps, outputs = _matrices(side, doubled, x.dtype)
+    at_points = torch.matmul(inputs, x.permute(0, 2, 3, 1).reshape(count, -1, channels))
+    kernel = taps @ weight.permute(2, 3, 1, 0).reshape(_TAPS**2, -1)
+    products = torch.bmm(at_points.transpose(0, 1), kernel.view(-1, channels, out))
+    y = torch.matmul(outputs, products.transpose(0, 1))
+    if bias is not None:
+        y = y + bias
+    side = 2 * side if doubled else side
+    return y.view(count, side, side, out).permute(0, 3, 1, 2)
+
+
+@torch.compiler.assume_constant_result
+def _matrices(side: int, doubled: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Return B [P, h h], G [P, 9] and A [h' h', P] for both axes at once."""
+    return _both_axes(side, doubled, dtype)
+
+
+@cache
+def _both_axes(side: int, doubled: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    axis = _doubled(side) if doubled else _same(side)
+    both = (torch.from_numpy(np.kron(matrix, matrix)).to(dtype) for matrix in axis)
+    return tuple(matrix.contiguous() for matrix in both)
+
+
+def _same(side: int) -> Axis:
+    """Return the matrices of an axis along which as many pixels come out as go in."""
+    starts = range(0, side, _TILE)
+    tiles = [(start - 1, np.eye(_TAPS), range(start, start + _TILE)) for start in starts]
+    return _axis(side, side, tiles)
+
+
+def _doubled(side: int) -> Axis:
+    """Return the matrices of an axis along which pixels are doubled before they are convolved."""
+    # Two of the three taps of an output see the same pixel.
+    even, odd = np.array([[1, 0, 0], [0, 1, 1]]), np.array([[1, 1, 0], [0, 0, 1]])
+    tiles = [
+        (start - 1 + phase, seen, range(2 * start + phase, 2 * (start + _TILE), 2))
+        for start in range(0, side, _TILE)
+        for phase, seen in enumerate((even, odd))
+    ]
+    return _axis(side, 2 * side, tiles)
+
+
+def _axis(side: int, length: int, tiles: Sequence[tuple[int, np.ndarray, range]]) -> Axis:
+    """Put tiles together, each of its first input, the taps that its inputs see, and its outputs.
+
+    Inputs outside of the image are zero.
+    """
+    inputs, taps, outputs = [], [], []
+    for first, seen, places in tiles:
+        at_inputs, at_taps, at_outputs = _tile(len(seen))
+        window = np.zeros((at_inputs.shape[1], side))
+        for offset in range(len(window)):
+            if 0 <= first + offset < side:
+                window[offset, first + offset] = 1
+        spread = np.zeros((length, _TILE))
+        spread[places, range(_TILE)] = 1
+        inputs.append(at_inputs @ window)
+        taps.append(at_taps @ seen)
+        outputs.append(spread @ at_outputs)
+    return np.concatenate(inputs), np.concatenate(taps), np.concatenate(outputs, axis=1)
+
+
+def _tile(taps: int) -> Axis:
+    """Return B, G and A of one tile: 4 outputs, each the sum of some taps times as many inputs.
+
+    The product of polynomials a of degree 3 and g of degree taps - 1 is known from its values at
+    3 + taps points: V (a g) = (V_4 a) * (V_taps g), where V_k holds powers below k of each point,
+    and the highest coefficient at infinity. Its transpose is y = V_4' [(V_taps g) * (V^-1' x)].
+    """
+    points = np.array(_POINTS[taps])
+
+    def powers(count: int) -> np.ndarray:
+        return np.vstack([np.vander(points, count, increasing=True), np.eye(count)[-1]])
+
+    at_inputs = np.linalg.inv(powers(len(points) + 1)).T
+    scale = np.abs(at_inputs).max(1, keepdims=True)
+    return at_inputs / scale, powers(taps) * scale, powers(_TILE).T

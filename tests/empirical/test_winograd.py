@@ -1,0 +1,125 @@
+"""Convolutions at points: the plain convolution's numbers and gradients, where they are used."""
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from diffusers.models.upsampling import Upsample2D
+from torch import nn
+from torch.nn import functional
+
+from empirical import model, winograd
+
+
+def plainly(x, weight, bias, doubled):
+    x = functional.interpolate(x, scale_factor=2, mode="nearest") if doubled else x
+    return functional.conv2d(x, weight, bias, padding=1)
+
+
+def drawn(side, dtype, seed=0):
+    """An image of five, a kernel of 40 to 33 channels, and a bias."""
+    draw = torch.Generator().manual_seed(seed)
+    shapes = (5, 40, side, side), (33, 40, 3, 3), (33,)
+    x, weight, bias = (torch.randn(shape, generator=draw, dtype=dtype) for shape in shapes)
+    return x, weight / 19, bias
+
+
+@pytest.mark.parametrize("doubled", [False, True])
+@pytest.mark.parametrize("side", [4, 8, 12])
+def test_it_is_the_convolution(side, doubled):
+    """In float64, where rounding leaves twelve digits: outputs and all gradients."""
+    tensors = [t.requires_grad_() for t in drawn(side, torch.float64)]
+    expected = plainly(*tensors, doubled)
+    found = winograd.convolve(*tensors, doubled=doubled)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    toward = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1)).double()
+    for ours, theirs in zip(
+        torch.autograd.grad(found, tensors, toward),
+        torch.autograd.grad(expected, tensors, toward),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("doubled", [False, True])
+def test_rounding_stays_small(doubled):
+    """In float32, beside outputs of about 1."""
+    x, weight, bias = drawn(4, torch.float32)
+    exact = plainly(x.double(), weight.double(), bias.double(), doubled)
+    error = (winograd.convolve(x, weight, bias, doubled=doubled) - exact).square().mean().sqrt()
+    assert 0 < error < 2e-6
+
+
+def test_images_do_not_depend_on_each_other():
+    x, weight, bias = drawn(4, torch.float64)
+    whole = winograd.convolve(x, weight, bias)
+    alone = winograd.convolve(x[2:3], weight, bias)
+    torch.testing.assert_close(whole[2:3], alone, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(48, 48, 3, stride=2, padding=1),
+        nn.Conv2d(48, 48, 3),
+        nn.Conv2d(48, 48, 1),
+        nn.Conv2d(48, 48, 3, padding=2, dilation=2),
+        nn.Conv2d(48, 48, 3, padding=1, groups=2),
+        nn.Conv2d(48, 48, 3, padding=1, padding_mode="circular"),
+        nn.Conv2d(4, 48, 3, padding=1),
+        nn.Conv2d(48, 4, 3, padding=1),
+        Upsample2D(48, use_conv=False),
+        Upsample2D(48, use_conv_transpose=True),
+        Upsample2D(48, use_conv=True, interpolate=False),
+        Upsample2D(48, use_conv=True, norm_type="ln_norm"),
+    ],
+    ids=str,
+)
+def test_other_layers_are_left_alone(layer):
+    holder = nn.Sequential(layer)
+    winograd.use(holder)
+    # The convolution inside of an upsampler may change, the upsampler itself must not.
+    assert type(holder[0]) in (nn.Conv2d, Upsample2D)
+
+
+@pytest.mark.parametrize("side", [3, 6, 8, 16])
+def test_images_of_other_sizes_are_convolved_as_before(side):
+    """And those of 8 x 8 where nothing learns: bit for bit."""
+    layer, doubling = nn.Conv2d(40, 33, 3, padding=1), Upsample2D(40, use_conv=True)
+    x = torch.randn((2, 40, side, side), generator=torch.Generator().manual_seed(0))
+    holder = nn.ModuleList([layer, doubling])
+    with torch.no_grad():
+        before = [layer(x), doubling(x)]
+        winograd.use(holder)
+        assert [type(part) for part in holder] == [winograd.Convolution, winograd.Doubling]
+        after = [layer(x), doubling(x)]
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+
+
+def test_the_embedded_denoiser_uses_it_and_learns_the_same():
+    """Its weights keep their names, and a loss has the gradients that diffusers gives it."""
+    ours = model.load("digits")
+    stock = StableDiffusionPipeline.from_pretrained(
+        model.EMBEDDED / "digits", dtype=torch.float32
+    ).unet.eval()
+    kinds = [type(layer) for layer in ours.unet.modules()]
+    assert kinds.count(winograd.Convolution) == 17
+    assert kinds.count(winograd.Doubling) == 1
+    assert list(ours.unet.state_dict()) == list(stock.state_dict())
+    draw = torch.Generator().manual_seed(0)
+    noisy = torch.randn((4, *ours.latent_shape), generator=draw)
+    told = ours.embed(["a handwritten digit two", "", "a handwritten digit nine", ""])
+    times = torch.tensor([1, 300, 700, 999])
+    ours.unet.requires_grad_(True)
+    stock.requires_grad_(True)
+    ours.denoise(noisy, times, told).square().mean().backward()
+    stock(noisy, times, told.hidden).sample.square().mean().backward()
+    expected = {name: weight.grad for name, weight in stock.named_parameters()}
+    for name, weight in ours.unet.named_parameters():
+        size = expected[name].abs().max()
+        torch.testing.assert_close(weight.grad / size, expected[name] / size, rtol=0, atol=2e-4)
+
+
+def test_half_precision_does_without():
+    """There the differences behind the points would lose what half precision has left."""
+    assert winograd.is_used(model.load("digits").unet)
+    assert not winograd.is_used(model.load("digits", precision="bfloat16").unet)

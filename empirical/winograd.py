@@ -12,7 +12,7 @@ The numbers are those of the plain convolution up to rounding, whose error is ab
 in float32; half precision would lose too much.
 """
 
-from collections.abc import Sequence
+import math
 from functools import cache
 
 import numpy as np
@@ -24,7 +24,10 @@ from torch import Tensor, nn
 # these rounded least: 1.9 and 1.1 times the error of a plain convolution.
 _POINTS = {3: (0.0, -0.625, 0.625, -1.5, 1.5), 2: (-0.375, 0.375, -1.25, 1.25)}
 _TILE, _TAPS = 4, 3
-# The matrices of one axis: of inputs B [p, n], of taps G [p, 3], of outputs A [m, p].
+# Which taps meet which of the inputs that an output sees. Of a doubled image, the last two of an
+# even output and the first two of an odd output meet the same pixel.
+_SAME = (np.eye(_TAPS),)
+_DOUBLED = (np.array([[1, 0, 0], [0, 1, 1]]), np.array([[1, 1, 0], [0, 0, 1]]))
 Axis = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
@@ -63,15 +66,13 @@ def _doubles(layer: Upsample2D) -> bool:
 
 
 class Convolution(nn.Conv2d):
-    """A 3 x 3 convolution that sees images of 4 x 4 pixels, and of 8 x 8 in learning, at points."""
+    """A 3 x 3 convolution that sees images of 4 x 4 and 8 x 8 pixels at points."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [n, c, h, w] to [n, c', h, w]."""
-        weight = self.weight
-        # With 8 x 8 pixels A and B cost as much as is saved, but for gradients less than is saved.
-        if x.shape[-2:] == (4, 4) or (x.shape[-2:] == (8, 8) and torch.is_grad_enabled()):
-            return convolve(x, weight, self.bias)
-        return self._conv_forward(x, weight, self.bias)
+        if x.shape[-2:] in ((4, 4), (8, 8)):
+            return convolve(x, self.weight, self.bias)
+        return super().forward(x)
 
 
 class Doubling(Upsample2D):
@@ -92,70 +93,59 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, doubled: bool = 
     repeated twice along each axis: [n, c', 2 h, 2 h]. Float32 or float64."""
     (count, channels, side, _), out = x.shape, len(weight)
     inputs, taps, outputs = _matrices(side, doubled, x.dtype)
+    points, tiles, span = len(taps), side // _TILE, math.isqrt(len(outputs))
     at_points = torch.matmul(inputs, x.permute(0, 2, 3, 1).reshape(count, -1, channels))
     kernel = taps @ weight.permute(2, 3, 1, 0).reshape(_TAPS**2, -1)
-    products = torch.bmm(at_points.transpose(0, 1), kernel.view(-1, channels, out))
-    y = torch.matmul(outputs, products.transpose(0, 1))
+    # Tiles share the kernel: there is a row for each tile of each image.
+    rows = at_points.view(-1, points, channels).transpose(0, 1)
+    products = torch.bmm(rows, kernel.view(points, channels, out))
+    y = torch.matmul(outputs, products.transpose(0, 1)).view(count, tiles, tiles, span, span, out)
+    side = tiles * span
+    y = y.transpose(2, 3).reshape(count, side, side, out)
     if bias is not None:
         y = y + bias
-    side = 2 * side if doubled else side
-    return y.view(count, side, side, out).permute(0, 3, 1, 2)
+    return y.permute(0, 3, 1, 2)
 
 
 @torch.compiler.assume_constant_result
 def _matrices(side: int, doubled: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """Return B [P, h h], G [P, 9] and A [h' h', P] for both axes at once."""
+    """Return B [T p, h h] for T tiles of p points, and of each tile G [p, 9] and A [outputs, p]."""
     return _both_axes(side, doubled, dtype)
 
 
 @cache
 def _both_axes(side: int, doubled: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    axis = _doubled(side) if doubled else _same(side)
-    both = (torch.from_numpy(np.kron(matrix, matrix)).to(dtype) for matrix in axis)
-    return tuple(matrix.contiguous() for matrix in both)
+    inputs, taps, outputs = _axis(side, doubled)
+    both = (
+        np.einsum("api,bqj->abpqij", inputs, inputs).reshape(-1, side**2),
+        np.kron(taps, taps),
+        np.kron(outputs, outputs),
+    )
+    return tuple(torch.from_numpy(np.ascontiguousarray(matrix)).to(dtype) for matrix in both)
 
 
-def _same(side: int) -> Axis:
-    """Return the matrices of an axis along which as many pixels come out as go in."""
-    starts = range(0, side, _TILE)
-    tiles = [(start - 1, np.eye(_TAPS), range(start, start + _TILE)) for start in starts]
-    return _axis(side, side, tiles)
-
-
-def _doubled(side: int) -> Axis:
-    """Return the matrices of an axis along which pixels are doubled before they are convolved."""
-    # Two of the three taps of an output see the same pixel.
-    even, odd = np.array([[1, 0, 0], [0, 1, 1]]), np.array([[1, 1, 0], [0, 0, 1]])
-    tiles = [
-        (start - 1 + phase, seen, range(2 * start + phase, 2 * (start + _TILE), 2))
-        for start in range(0, side, _TILE)
-        for phase, seen in enumerate((even, odd))
-    ]
-    return _axis(side, 2 * side, tiles)
-
-
-def _axis(side: int, length: int, tiles: Sequence[tuple[int, np.ndarray, range]]) -> Axis:
-    """Put tiles together, each of its first input, the taps that its inputs see, and its outputs.
-
-    Inputs outside of the image are zero.
-    """
-    inputs, taps, outputs = [], [], []
-    for first, seen, places in tiles:
-        at_inputs, at_taps, at_outputs = _tile(len(seen))
-        window = np.zeros((at_inputs.shape[1], side))
-        for offset in range(len(window)):
-            if 0 <= first + offset < side:
-                window[offset, first + offset] = 1
-        spread = np.zeros((length, _TILE))
-        spread[places, range(_TILE)] = 1
-        inputs.append(at_inputs @ window)
-        taps.append(at_taps @ seen)
-        outputs.append(spread @ at_outputs)
-    return np.concatenate(inputs), np.concatenate(taps), np.concatenate(outputs, axis=1)
+def _axis(side: int, doubled: bool) -> Axis:
+    """Return the matrices of one axis: of inputs B [T, p, side] for T tiles of p points, and of
+    each tile G [p, 3] and A [outputs, p]. Inputs outside of the image are zero."""
+    phases = _DOUBLED if doubled else _SAME
+    parts = [_tile(len(seen)) for seen in phases]
+    taps = [at_taps @ seen for (_, at_taps, _), seen in zip(parts, phases, strict=True)]
+    tiles, points = side // _TILE, sum(map(len, taps))
+    inputs = np.zeros((tiles, points, side))
+    outputs = np.zeros((_TILE, len(phases), points))
+    padded = np.eye(side + 2)[:, 1:-1]
+    last = 0
+    for phase, (at_inputs, _, at_outputs) in enumerate(parts):
+        first, last = last, last + len(at_inputs)
+        outputs[:, phase, first:last] = at_outputs
+        for tile in range(tiles):
+            window = padded[_TILE * tile + phase :][: len(at_inputs)]
+            inputs[tile, first:last] = at_inputs @ window
+    return inputs, np.concatenate(taps), outputs.reshape(-1, points)
 
 
 def _tile(taps: int) -> Axis:
-    """Return B, G and A of one tile: 4 outputs, each the sum of some taps times as many inputs.
+    """Return B [p, p], G [p, taps] and A [4, p] of 4 outputs, each a sum of taps times inputs.
 
     The product of polynomials a of degree 3 and g of degree taps - 1 is known from its values at
     3 + taps points: V (a g) = (V_4 a) * (V_taps g), where V_k holds powers below k of each point,

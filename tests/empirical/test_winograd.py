@@ -81,9 +81,8 @@ def test_other_layers_are_left_alone(layer):
     assert type(holder[0]) in (nn.Conv2d, Upsample2D)
 
 
-@pytest.mark.parametrize("side", [3, 6, 8, 16])
+@pytest.mark.parametrize("side", [3, 6, 12, 16])
 def test_images_of_other_sizes_are_convolved_as_before(side):
-    """And those of 8 x 8 where nothing learns: bit for bit."""
     layer, doubling = nn.Conv2d(40, 33, 3, padding=1), Upsample2D(40, use_conv=True)
     x = torch.randn((2, 40, side, side), generator=torch.Generator().manual_seed(0))
     holder = nn.ModuleList([layer, doubling])

@@ -17,7 +17,7 @@ import pandas as pd
 from analysis.arms import Arm
 from analysis.design import design
 from analysis.maximum import Maximum
-from analysis.prediction import draw_parameters, trajectory_of
+from analysis.prediction import trajectory_of
 from empirical.errors import UserError
 
 # The two ways of condition drop, and the parameter of each.
@@ -25,14 +25,15 @@ _WAYS = {"unconditional": "drop_uptake", "mutation": "drop_mutation"}
 _ENDS = {"within": 1, "between": 2}
 
 
-def parts_of(fitted: Maximum, plain: Arm, treated: Arm, draws: int = 256) -> pd.DataFrame:
+def parts_of(fitted: Maximum, plain: Arm, treated: Arm, draws: np.ndarray) -> pd.DataFrame:
     """Say what each part of a treatment changes, by a fitted model, in the last generation.
 
     The parts are the treated arm's schedule of the scale (`selection`), and its condition drop by
     the unconditional branch that follows the data (`unconditional`) and by the variance that it
-    adds (`mutation`). Returns quantity (within, between), part (the three and `all`), effect, low,
-    high (90 %): differences of ln V, averaged over components. Raises `UserError` for a model that
-    does not know condition drop.
+    adds (`mutation`). Effects are those of the maximum, intervals those of `draws` [S, k] of the
+    parameters on the scale of the search (`draw_posterior`, `draw_parameters`). Returns quantity
+    (within, between), part (the three and `all`), effect, low, high (90 %): differences of ln V,
+    averaged over components. Raises `UserError` for a model that does not know condition drop.
     """
     names = [p.name for p in fitted.parameters]
     missing = [name for name in _WAYS.values() if name not in names]
@@ -40,7 +41,7 @@ def parts_of(fitted: Maximum, plain: Arm, treated: Arm, draws: int = 256) -> pd.
         raise UserError(f"the model '{fitted.model.name}' knows no condition drop")
     both = replace(plain, dropped=treated.dropped)
     of = design([both, replace(both, scales=treated.scales)])
-    x = np.concatenate([fitted.x[None], draw_parameters(fitted, draws)])
+    x = np.concatenate([fitted.x[None], draws])
     ends: dict[frozenset[str], np.ndarray] = {}
     for count in range(len(_WAYS) + 1):
         for on in combinations(_WAYS, count):

@@ -12,7 +12,7 @@ from analysis.maximum import maximize
 from analysis.mechanism import measured_parts, parts_of
 from analysis.models import every_model
 from analysis.posterior import diagnostics, loo, posterior, write
-from analysis.prediction import trajectory
+from analysis.prediction import draw_parameters, trajectory
 from analysis.synthetic import draw_arms
 from empirical.errors import UserError
 
@@ -139,7 +139,7 @@ def test_parts_of_a_remedy_add_up():
     plain, weak = draw_arms(MODEL, TRUTH, scales=(5.0, 1.5), seed=5)
     treated = replace(weak, dropped=0.2)
     fitted = maximize(MODEL, design([plain, treated]), 2)
-    modelled = parts_of(fitted, plain, treated, draws=16)
+    modelled = parts_of(fitted, plain, treated, draw_parameters(fitted, 16))
     assert set(modelled["part"]) == {"selection", "unconditional", "mutation", "all"}
     counted = measured_parts([plain], [weak], [plain], [treated])
     for table in (modelled, counted):
@@ -152,7 +152,7 @@ def test_parts_of_a_remedy_add_up():
         measured_parts([plain], [], [plain], [treated])
     nothing = maximize(every_model()["no change"], design([plain]), 1)
     with pytest.raises(UserError, match="'no change' knows no condition drop"):
-        parts_of(nothing, plain, treated)
+        parts_of(nothing, plain, treated, nothing.x[None])
 
 
 def test_what_condition_drop_adds_is_mutation_in_a_model_where_it_does_no_more():
@@ -165,7 +165,8 @@ def test_what_condition_drop_adds_is_mutation_in_a_model_where_it_does_no_more()
     names = [p.name for p in fitted.parameters]
     x = fitted.x.copy()
     x[names.index("drop_uptake")], x[names.index("drop_mutation")] = np.log([1e-3, 0.1])
-    table = parts_of(replace(fitted, x=x), plain, treated, draws=4).set_index(["quantity", "part"])
+    table = parts_of(replace(fitted, x=x), plain, treated, x[None])
+    table = table.set_index(["quantity", "part"])
     assert table.loc[("within", "mutation"), "effect"] > 0.1
     for part in ("selection", "unconditional"):
         assert table.loc[("within", part), "effect"] == pytest.approx(0, abs=1e-9)

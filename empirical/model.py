@@ -167,8 +167,7 @@ class Model:
         if self.is_quick:
             # Fused attention is made for long sequences: of short ones, products learn faster.
             self.unet.set_attn_processor(AttnProcessor())
-            if self.precision == torch.float32:
-                winograd.use(self.unet)
+            winograd.use(self.unet)
 
     @property
     def is_quick(self) -> bool:

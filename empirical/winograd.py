@@ -34,7 +34,7 @@ Axis = tuple[np.ndarray, np.ndarray, np.ndarray]
 def use(denoiser: nn.Module) -> None:
     """Have the convolutions of a denoiser of diffusers compute so where it is faster.
 
-    For float32 on a processor. Names and weights stay what they are.
+    Names and weights stay what they are, and so do results in other precisions and on a GPU.
     """
     for layer in denoiser.modules():
         if type(layer) is nn.Conv2d and _is_plain(layer):
@@ -70,7 +70,7 @@ class Convolution(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [n, c, h, w] to [n, c', h, w]."""
-        if x.shape[-2:] in ((4, 4), (8, 8)):
+        if _is_suited(x, 4, 8):
             return convolve(x, self.weight, self.bias)
         return super().forward(x)
 
@@ -82,9 +82,20 @@ class Doubling(Upsample2D):
         self, hidden_states: Tensor, output_size: int | None = None, *args: object, **kwargs: object
     ) -> Tensor:
         """Map [n, c, h, w] to [n, c', 2 h, 2 w]."""
-        if hidden_states.shape[-2:] == (4, 4) and output_size is None:
+        if _is_suited(hidden_states, 4) and output_size is None:
             return convolve(hidden_states, self.conv.weight, self.conv.bias, doubled=True)
         return super().forward(hidden_states, output_size, *args, **kwargs)
+
+
+def _is_suited(x: Tensor, *sides: int) -> bool:
+    """Whether images have few enough pixels, and are computed with in float32 on a processor."""
+    return (
+        x.shape[-1] == x.shape[-2]
+        and x.shape[-1] in sides
+        and x.dtype == torch.float32
+        and x.device.type == "cpu"
+        and not torch.is_autocast_enabled("cpu")
+    )
 
 
 def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, doubled: bool = False) -> Tensor:

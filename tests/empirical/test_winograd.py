@@ -118,7 +118,15 @@ def test_the_embedded_denoiser_uses_it_and_learns_the_same():
         torch.testing.assert_close(weight.grad / size, expected[name] / size, rtol=0, atol=2e-4)
 
 
-def test_half_precision_does_without():
-    """There the differences behind the points would lose what half precision has left."""
-    assert winograd.is_used(model.load("digits").unet)
-    assert not winograd.is_used(model.load("digits", precision="bfloat16").unet)
+@pytest.mark.parametrize("kind", ["autocast", "bfloat16", "float64"])
+def test_other_precisions_do_without(kind):
+    """Half precision would lose in the differences behind the points what it has left."""
+    layer = nn.Conv2d(40, 33, 3, padding=1)
+    x, _, _ = drawn(4, torch.float32)
+    if kind != "autocast":
+        layer, x = layer.to(getattr(torch, kind)), x.to(getattr(torch, kind))
+    holder = nn.ModuleList([layer])
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=kind == "autocast"):
+        before = layer(x)
+        winograd.use(holder)
+        assert torch.equal(holder[0](x), before)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from analysis.levels import SIGMA, scales
 from empirical.errors import UserError
-from empirical.records import Run
+from empirical.record import Run
 
 # More components than this are averaged: a matrix of hundreds of traits is no trait.
 _SEPARATE = 16

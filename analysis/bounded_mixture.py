@@ -14,7 +14,7 @@ import pandas as pd
 from jaxtyping import ArrayLike
 
 from empirical.errors import UserError
-from empirical.records import Run
+from empirical.record import Run
 from qtm import mixture
 
 

@@ -23,7 +23,7 @@ from analysis.importance import Draws, draw_posterior
 from analysis.maximum import Maximum, maximize
 from analysis.models import Model, every_model
 from empirical.errors import UserError
-from empirical.records import Run
+from empirical.record import Run
 
 T = TypeVar("T")
 # What every theory has to beat.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from empirical.errors import UserError
-from empirical.records import Run
+from empirical.record import Run
 from qtm.mixture.levels import NoiseLevels
 
 COUNT = 24

@@ -234,6 +234,9 @@ def kohya(path: Path) -> bytes:
     for name, value in ours.items():
         layer, matrix = name.removesuffix(".weight").rsplit(".lora_", 1)
         part, _, rest = layer.partition(".")
+        if part != "unet" and not rest.startswith("text_model."):
+            # So it was called when these names were made.
+            rest = f"text_model.{rest}"
         key = f"{called[part]}_{rest.replace('.', '_')}"
         weights[f"{key}.lora_{'down' if matrix == 'A' else 'up'}.weight"] = value
         if matrix == "A":

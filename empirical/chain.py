@@ -17,7 +17,7 @@ from empirical.errors import UserError
 from empirical.generator import Advance, DiffusionGenerator, Generator, costs
 from empirical.measuring import measure
 from empirical.recipe import Recipe
-from empirical.records import Generation, Run
+from empirical.record import Generation, Run
 from empirical.seeds import seed_of
 from empirical.traits import every_trait
 
@@ -66,7 +66,7 @@ def run(
             return loop(
                 generator,
                 real,
-                data.reference(settled.data),
+                held_out(settled, base),
                 recipe,
                 out,
                 advance,
@@ -75,6 +75,12 @@ def run(
             )
         finally:
             generator.forget()
+
+
+def held_out(recipe: Recipe, base: model.Model) -> np.ndarray | None:
+    """Return real images that the chain never sees, where there are any."""
+    fresh = recipe.settled().finetune.training_set == "real"
+    return data.reference(recipe.data, base.side, base.mode, recipe.seed, fresh=fresh)
 
 
 def load(recipe: Recipe) -> model.Model:

@@ -1,6 +1,7 @@
 """Real images with captions: the embedded digits, or a folder of anyone's."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,8 @@ _BROKEN = (
     UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError,
 )  # fmt: skip
 _IMAGES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
+
+_Pairs = Sequence[tuple[Image.Image | Path, str]]
 
 
 @dataclass(frozen=True)
@@ -37,25 +40,52 @@ def real(table: DataTable, side: int, mode: str, seed: int, generation: int = 0)
     start of a chain, later ones are what the control chain of real data learns from. Raises
     `UserError` for a folder without images or captions, too few images, or a broken image.
     """
-    key = seed_of("real", seed, *([generation] if generation else []))
-    images, captions = [], []
-    for index, name in enumerate(table.names):
-        size = (table.size + index) // len(table.names)
-        source = _digits() if name == "digits" else captioned(Path(name))
-        for i in _draw([caption for _, caption in source], name, size, key):
-            image, caption = source[i]
-            images.append(_fit(_open(image) if isinstance(image, Path) else image, side, mode))
-            captions.append(caption)
-    return Population(np.stack(images), tuple(captions))
+    chosen = _chosen(table, seed, generation)
+    images = [_fit(_loaded(image), side, mode) for taken, _ in chosen for image, _ in taken]
+    return Population(
+        np.stack(images), tuple(caption for taken, _ in chosen for _, caption in taken)
+    )
 
 
-def reference(table: DataTable) -> np.ndarray | None:
-    """Return real images [n, 32, 32, 1] that no generation is drawn from, where there are any."""
+def reference(
+    table: DataTable, side: int, mode: str, seed: int, *, fresh: bool = False
+) -> np.ndarray | None:
+    """Return real images [n, side, side, channels] that no generation learns from, if there are.
+
+    Of the digits they are a set apart; of folders what `real` has left over, at most as many as it
+    took, unless the control chain learns from `fresh` real images.
+    """
     if table.names == ["digits"]:
         from empirical.digits import dataset
 
-        return dataset.load("reference").images[..., None]
-    return None
+        images = dataset.load("reference").images[..., None]
+        return images if (side, mode) == (images.shape[1], "L") else None
+    left = [image for _, spare in _chosen(table, seed, 0) for image, _ in spare]
+    if fresh or not left:
+        return None
+    return np.stack([_fit(_loaded(image), side, mode) for image in left])
+
+
+def _chosen(table: DataTable, seed: int, generation: int) -> list[tuple[_Pairs, _Pairs]]:
+    """Return for each data set the images and captions that are taken, and at most as many of those
+    left over."""
+    key = seed_of("real", seed, *([generation] if generation else []))
+    chosen = []
+    for index, name in enumerate(table.names):
+        size = (table.size + index) // len(table.names)
+        source = _digits() if name == "digits" else captioned(Path(name))
+        if size > len(source):
+            raise UserError(
+                f"'data.size' wants {size} images of '{name}', which has {len(source)} images"
+            )
+        order = _order([caption for _, caption in source], key)
+        pairs = [source[i] for i in order]
+        chosen.append((pairs[:size], pairs[size : 2 * size]))
+    return chosen
+
+
+def _loaded(image: Image.Image | Path) -> Image.Image:
+    return _open(image) if isinstance(image, Path) else image
 
 
 def _digits() -> list[tuple[Image.Image, str]]:
@@ -141,17 +171,12 @@ def _fit(image: Image.Image, side: int, mode: str) -> np.ndarray:
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def _draw(captions: list[str], name: str, size: int, seed: int) -> list[int]:
-    """Draw `size` of the images, as many of each family as possible, and put families in turn."""
-    if size > len(captions):
-        raise UserError(
-            f"'data.size' wants {size} images of '{name}', which has {len(captions)} images"
-        )
+def _order(captions: list[str], seed: int) -> list[int]:
+    """Shuffle images so that however many are taken, each family has as many as possible."""
     families: dict[str, list[int]] = {}
     for index, caption in enumerate(captions):
         families.setdefault(caption, []).append(index)
     shuffle = np.random.default_rng(seed)
     drawn = [list(shuffle.permutation(members)) for members in families.values()]
     rounds = range(max(map(len, drawn)))
-    turns = [members[k] for k in rounds for members in drawn if k < len(members)]
-    return [int(index) for index in turns[:size]]
+    return [int(members[k]) for k in rounds for members in drawn if k < len(members)]

@@ -7,12 +7,15 @@ The neighbour's name is always the same, so what a killed process left is overwr
 import io
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+
+from empirical.errors import UserError
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -58,9 +61,39 @@ def write_image(path: Path, pixels: np.ndarray) -> None:
 
 def read_image(path: Path) -> np.ndarray:
     """Read a PNG of this package's own making as pixels [height, width, channels] (uint8)."""
-    with Image.open(path) as image:
+    with _named("image", path), Image.open(path) as image:
         pixels = np.asarray(image)
     return pixels[..., None] if pixels.ndim == 2 else pixels
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Read a ``.npy`` file of numbers."""
+    with _named("array", path):
+        return np.load(path)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file."""
+    with _named("file", path):
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Read a file of one JSON object a line."""
+    with _named("file", path):
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@contextmanager
+def _named(kind: str, path: Path) -> Iterator[None]:
+    """Raise `UserError` that names a file which is missing or damaged."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"the {kind} '{path}' is missing") from None
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"the {kind} '{path}' is damaged: {reason}") from error
 
 
 def sweep(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Finetuning: the model learns the images of one generation."""
 
 import io
+import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -148,6 +149,10 @@ def finetune(
                 error = F.mse_loss(predicted, target.to(model.device)) * share
                 error.backward()
                 loss += error.detach()
+            if not batch:
+                # More processes than images of a batch: this one adds nothing.
+                for weight in weights:
+                    weight.grad = torch.zeros_like(weight)
             processes.add_up([loss, *(weight.grad for weight in weights)])
             norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
             _must_be_finite(loss, norm, generation, step, table)
@@ -196,6 +201,8 @@ def _noise_of_images(latents: Tensor, seed: int, generation: int) -> Tensor:
 
 
 def _split(batch: list[tuple[int, int]], parts: int) -> list[list[tuple[int, int]]]:
+    if not batch:
+        return []
     size = -(-len(batch) // parts)
     return [batch[i : i + size] for i in range(0, len(batch), size)]
 
@@ -233,9 +240,14 @@ def _restore(
 ) -> list[tuple[float, float]]:
     if not path.is_file():
         return []
-    state = torch.load(path, weights_only=True, map_location=model.device)
-    with torch.no_grad():
-        for name, weight in weights.items():
-            weight.copy_(state["weights"][name])
-    optimizer.load_state_dict(state["optimizer"])
-    return [(loss, norm) for loss, norm in state["losses"]]
+    try:
+        state = torch.load(path, weights_only=True, map_location=model.device)
+        with torch.no_grad():
+            for name, weight in weights.items():
+                weight.copy_(state["weights"][name])
+        optimizer.load_state_dict(state["optimizer"])
+        return [(loss, norm) for loss, norm in state["losses"]]
+    except (pickle.UnpicklingError, RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+        raise UserError(
+            f"the checkpoint '{path}' is damaged: delete it to learn this generation from its start"
+        ) from error

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from empirical import files, processes, provenance
 from empirical.errors import UserError
 from empirical.recipe import Recipe, dump, read
-from empirical.records import Generation, Run
+from empirical.record import Generation, Run
 
 
 def must_be_free(folder: Path, recipe: Recipe) -> None:
@@ -43,9 +43,10 @@ def must_have_room(folder: Path, needed: int) -> None:
 
 
 def finish(generation: Generation, weights: Sequence[Path]) -> None:
-    """Write ``done.json``, last of all: the digest of the recipe, of every image, and of the
-    weights."""
+    """Write ``done.json``, last of all: the digest of the recipe, of every image, of the captions,
+    and of the weights, and which traits were measured."""
     images = [generation.folder / "images" / row["file_name"] for row in generation.metadata()]
+    captions = generation.folder / "images" / "metadata.jsonl"
     files.write_json(
         generation.folder / "done.json",
         {
@@ -53,8 +54,9 @@ def finish(generation: Generation, weights: Sequence[Path]) -> None:
             "recipe": _digest(generation.folder.parent / "recipe.toml"),
             "files": {
                 path.relative_to(generation.folder).as_posix(): _digest(path)
-                for path in [*images, *weights]
+                for path in [*images, captions, *weights]
             },
+            "features": generation.traits(),
         },
     )
 
@@ -70,6 +72,7 @@ def must_be_whole(chain: Run) -> None:
         try:
             done = json.loads(path.read_text(encoding="utf-8"))
             digests, made_by = done["files"], done["recipe"]
+            features = [f"features/{name}.npy" for name in done.get("features", [])]
         except (OSError, ValueError, KeyError, TypeError):
             raise UserError(
                 f"'{path}' is damaged: delete it to have the generation checked and made up for"
@@ -79,10 +82,11 @@ def must_be_whole(chain: Run) -> None:
                 f"'{recipe}' has been edited since generation {number} was made: put it back as it "
                 f"was, or start a new run"
             )
-        for name, digest in digests.items():
+        # Of features only that they are there: measuring again may write them again.
+        for name, digest in {**digests, **dict.fromkeys(features)}.items():
             lost = generation.folder / name
             state = "missing" if not lost.is_file() else "changed"
-            if state == "missing" or _digest(lost) != digest:
+            if state == "missing" or (digest is not None and _digest(lost) != digest):
                 raise UserError(
                     f"'{lost}' is {state} since generation {number} was finished: put it back, or "
                     f"delete it and '{path}' to have it made again"
@@ -107,7 +111,7 @@ def claimed(folder: Path, recipe: Recipe, device: str) -> Iterator[None]:
         write_recipe(Run(folder), recipe)
         must_be_whole(Run(folder))
         path = folder / "provenance.json"
-        sessions = json.loads(path.read_text())["sessions"] if path.is_file() else []
+        sessions = files.read_json(path)["sessions"] if path.is_file() else []
         this = {
             **provenance.of_this_process(device),
             "processes": processes.count(),

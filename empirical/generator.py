@@ -69,6 +69,9 @@ class DiffusionGenerator:
         """Finetune on a population, from the base model or from the previous generation's."""
         table, remedy = self.recipe.finetune, self.recipe.remedy
         self.generation = generation
+        if self.recipe.generate.guidance.weak is not None:
+            # Before anything is learnt: made in `sample`, it would forget that first.
+            _ = self._weak
         previous = []
         if table.start_from == "previous":
             previous = [_folder(folder, number) for number in range(1, generation)]

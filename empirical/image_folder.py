@@ -10,12 +10,15 @@ from empirical.errors import UserError
 _GREY = {"1", "L", "LA", "I", "I;16", "F"}
 
 
-def read(folder: Path, side: int | None = None) -> tuple[np.ndarray, tuple[str, ...] | None]:
+def read(
+    folder: Path, side: int | None = None, mode: str | None = None
+) -> tuple[np.ndarray, tuple[str, ...] | None]:
     """Return images [n, height, width, channels] (uint8) of a folder, and captions if it has any.
 
     Captions come from ``metadata.jsonl`` or ``.txt`` files beside the images; where there is
     neither, there are none. All images must have one size, unless a `side` is given: then each is
-    cut to its central square and resized. Grey where every image is grey, else RGB. Raises
+    cut to its central square and resized. Grey where every image is grey, else RGB, unless a `mode`
+    ("L" or "RGB") is given. Raises
     `UserError` for a folder without images, a broken image, or images of different sizes.
     """
     if not folder.is_dir():
@@ -27,7 +30,7 @@ def read(folder: Path, side: int | None = None) -> tuple[np.ndarray, tuple[str, 
         image = _open(path)
         modes.append(image.mode)
         sizes.append(image.size)
-    mode = "L" if set(modes) <= _GREY else "RGB"
+    mode = mode or ("L" if set(modes) <= _GREY else "RGB")
     if side is not None:
         return np.stack([_fit(_open(path), side, mode) for path in paths]), captions
     odd = next((i for i, size in enumerate(sizes) if size != sizes[0]), None)

@@ -18,7 +18,7 @@ import pandas as pd
 
 from empirical import files
 from empirical.errors import UserError
-from empirical.records import Run
+from empirical.record import Run
 
 FOLDER = Path(__file__).parent / "results"
 # Moments of these are averaged over their components, as component 0.

@@ -3,10 +3,10 @@
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from empirical import files, metrics
+from empirical import files, metrics, training_set
 from empirical.generator import Generator
 from empirical.metrics import Sample
-from empirical.records import Generation, Run
+from empirical.record import Generation, Run
 from empirical.seeds import seed_of
 from empirical.traits import View, every_trait
 
@@ -24,7 +24,8 @@ def measure(
 
     Sets of images are compared in the classifier's features, or in the leading principal
     components of the latents where there is no classifier: with generation 0, with the generation
-    before, and with held-out real images, where there are any.
+    before, and with held-out real images, where there are any; distances to the nearest image also
+    with what the generation learnt from.
     """
     # Sums over several threads differ in their last bits from those over one.
     with threadpool_limits(1, user_api="blas"):
@@ -54,12 +55,21 @@ def _measure(
     assert measured is not None
     sample = Sample(measured, tuple(generation.captions), _predicted(view, generation))
     references = _references(chain, generation, features)
-    if view.judged is not None and reference is not None and generator.judge is not None:
-        references[HELD_OUT] = Sample(generator.judge.look(reference)[0])
+
+    def seen(images: np.ndarray | None) -> Sample | None:
+        if images is None:
+            return None
+        values = View(images, generator.encode, generator.judge, initial.trait).trait(features)
+        return None if values is None else Sample(values)
+
+    held_out = seen(reference)
+    if held_out is not None:
+        references[HELD_OUT] = held_out
+    learnt = seen(training_set.beyond(chain, generation.number))
     key = seed_of("measures", seed, generation.number)
     files.write_json(
         generation.folder / "metrics.json",
-        metrics.of_generation(sample, references, features, key),
+        metrics.of_generation(sample, references, features, key, training=learnt),
     )
 
 

@@ -22,6 +22,7 @@ from diffusers import (
 )
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.utils import logging as diffusers_logging
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers.utils import logging as transformers_logging
@@ -91,7 +92,9 @@ def load(
         pipeline = cls.from_pretrained(where, use_safetensors=True, **options)
     except UserError:
         raise
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError) as error:
+    except (
+        OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError,
+    ) as error:  # fmt: skip
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
             f"the model '{name}' is neither an embedded model ({', '.join(embedded_names())}), nor "

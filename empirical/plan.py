@@ -13,13 +13,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from empirical import chain, data, folder, measuring
+from empirical import chain, folder, measuring
 from empirical.data import Population
 from empirical.generator import DiffusionGenerator
 from empirical.memory import Peak
 from empirical.model import Model
 from empirical.recipe import Recipe
-from empirical.records import Run
+from empirical.record import Run
 
 _LONG = 20.0  # seconds that one part of the probe may take
 _STEPS = 3
@@ -181,7 +181,7 @@ def _draw(recipe: Recipe, base: Model, real: Population, batch: int, peak: Peak)
 
 def _measure(recipe: Recipe, base: Model, real: Population, out: Path) -> float:
     """Return seconds of measuring a generation."""
-    generator, reference = DiffusionGenerator(base, recipe), data.reference(recipe.data)
+    generator, reference = DiffusionGenerator(base, recipe), chain.held_out(recipe, base)
 
     def seconds(size: int) -> float:
         run, few = Run(out.with_name(f"{out.name}-{size}")), _first(real, size)

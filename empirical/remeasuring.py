@@ -11,9 +11,9 @@ from filelock import FileLock, Timeout
 
 from empirical import extractors, files, moments
 from empirical.errors import UserError
-from empirical.metrics import Sample, every_measure, measurements
+from empirical.metrics import TRAINING_SET, Sample, every_measure, measurements, of_training_sets
 from empirical.metrics.intervals import RESAMPLES
-from empirical.records import Run
+from empirical.record import Run
 from empirical.seeds import seed_of
 from empirical.sources import GENERATION_0, HELD_OUT, PREVIOUS, Source
 from empirical.traits import View, every_trait
@@ -172,7 +172,7 @@ def _in_one_space(
     resamples: int,
     advance: Advance,
 ) -> list[list[object]]:
-    outside = source.view_of_reference() if _compares(names) else None
+    outside = source.view_of(source.reference()) if _compares(names) else None
     held_out = None if outside is None else _sample(source, space, outside, None, [])
     first = before = None
     rows = []
@@ -183,7 +183,13 @@ def _in_one_space(
         references = {GENERATION_0: first, PREVIOUS: before, HELD_OUT: held_out}
         there = {label: one for label, one in references.items() if one is not None}
         key = seed_of("measures", seed, number)
-        for it in measurements(sample, there, key, names, resamples):
+        found = measurements(sample, there, key, names, resamples)
+        asked_of_training = [name for name in of_training_sets() if name in names]
+        learnt = source.view_of(source.learnt(number)) if asked_of_training else None
+        if learnt is not None:
+            those = {TRAINING_SET: _sample(source, space, learnt, None, [])}
+            found += measurements(sample, those, key, asked_of_training, resamples)
+        for it in found:
             row = [it.reference, it.value, it.low, it.high, it.n, it.caution]
             rows.append([number, it.measure, extractors.stored_as(space), *row])
         first, before = first or sample, sample

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from empirical import data, extractors, image_folder
+from empirical import data, extractors, image_folder, training_set
 from empirical.errors import UserError
 from empirical.extractors import Extractor, classifier
-from empirical.records import Run
+from empirical.record import Run
 from empirical.traits import Judge, View, every_trait
 
 GENERATION_0 = "generation 0"
@@ -31,7 +31,8 @@ class Source:
     `labels` name them; `read` returns images and captions of one, `kept` a trait of one that is
     stored, else None; `reference` returns real images outside of all, if there are any; `encode`
     maps images to latents, `judge` is a classifier, where there is one; `space` names the features
-    that measures compare if nothing else is said; `offline` forbids downloads.
+    that measures compare if nothing else is said; `offline` forbids downloads; `learnt` returns
+    what one has learnt from, where that is known and not simply the one before.
     """
 
     labels: tuple[str, ...]
@@ -42,6 +43,7 @@ class Source:
     judge: Judge | None
     space: str
     offline: bool = False
+    learnt: Callable[[int], np.ndarray | None] = lambda number: None
     _loaded: dict[str, Extractor] = field(default_factory=dict)
     _first: dict[str, np.ndarray | None] = field(default_factory=dict)
 
@@ -50,9 +52,8 @@ class Source:
         images, captions = self.read(number)
         return View(images, self.encode, self.judge, self.first if number else None), captions
 
-    def view_of_reference(self) -> View | None:
-        """Return the real images outside of all generations as traits see them."""
-        images = self.reference()
+    def view_of(self, images: np.ndarray | None) -> View | None:
+        """Return images that are of no generation as traits see them."""
         return None if images is None else View(images, self.encode, self.judge, self.first)
 
     def first(self, name: str) -> np.ndarray | None:
@@ -77,15 +78,26 @@ class Source:
         return self.extractor(name).images(view.images)
 
 
-def of_run(run: Run, offline: bool = False) -> Source:
-    """Return the complete generations of a run."""
-    generations, name = run.generations(), run.recipe.model.name
+def of_run(run: Run, offline: bool = False, reference: Path | None = None) -> Source:
+    """Return the complete generations of a run.
+
+    `reference` is a folder of real images, in place of those that the run's data have left over.
+    """
+    generations, recipe = run.generations(), run.recipe.settled()
+    name = recipe.model.name
 
     @cache
-    def reference() -> np.ndarray | None:
-        found = data.reference(run.recipe.data)
-        shape = generations[0].images([0]).shape[1:]
-        return found if found is not None and found.shape[1:] == shape else None
+    def held_out() -> np.ndarray | None:
+        _, side, _, channels = generations[0].images([0]).shape
+        mode = "L" if channels == 1 else "RGB"
+        if reference is not None:
+            return image_folder.read(reference, side, mode)[0]
+        fresh = recipe.finetune.training_set == "real"
+        try:
+            return data.reference(recipe.data, side, mode, recipe.seed, fresh=fresh)
+        except UserError:
+            # The folder of the data need not be there any more.
+            return None
 
     def kept(number: int, trait: str) -> np.ndarray | None:
         there = trait in generations[number].traits()
@@ -96,11 +108,12 @@ def of_run(run: Run, offline: bool = False) -> Source:
         tuple(f"generation {generation.number}" for generation in generations),
         lambda number: (generations[number].images(), tuple(generations[number].captions)),
         kept,
-        reference,
+        held_out,
         _Encoder(name),
         judge,
         "latent_pc" if judge is None else "classifier",
         offline,
+        lambda number: training_set.beyond(run, generations[number].number),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from empirical.chain import OnGeneration
 from empirical.errors import UserError
 from empirical.recipe import Recipe
-from empirical.records import Generation
+from empirical.record import Generation
 
 _PROJECT = "diffusion-qtm"
 

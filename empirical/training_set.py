@@ -1,16 +1,14 @@
 """The training set of a generation: which images it learns from, and its pedigree on disk."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from empirical import files
 from empirical.data import Population
-from empirical.errors import UserError
 from empirical.recipe import Recipe
-from empirical.records import Generation, Run
+from empirical.record import Generation, Run
 from empirical.seeds import seed_of
 
 Pedigree = list[dict[str, Any]]
@@ -37,8 +35,20 @@ def write(chain: Run, number: int, recipe: Recipe, fresh: Callable[[int], Popula
 def read(chain: Run, number: int) -> Population:
     """Return the training set of a generation, as its pedigree says."""
     rows = chain.generation(number).pedigree()
-    images = [_image(chain.folder / row["file_name"]) for row in rows]
+    images = [files.read_image(chain.folder / row["file_name"]) for row in rows]
     return Population(np.stack(images), tuple(row["text"] for row in rows))
+
+
+def beyond(chain: Run, number: int) -> np.ndarray | None:
+    """Return the images that a generation learnt from, where they are not simply those of the
+    generation before, and its pedigree is there."""
+    path = chain.generation(number).folder / "training.jsonl"
+    if not number or not path.is_file():
+        return None
+    names = sorted(row["file_name"] for row in chain.generation(number).pedigree())
+    if names == sorted(row["file_name"] for row in _rows(chain.generation(number - 1))):
+        return None
+    return read(chain, number).images
 
 
 def _choose(chain: Run, number: int, recipe: Recipe) -> Pedigree:
@@ -50,12 +60,13 @@ def _choose(chain: Run, number: int, recipe: Recipe) -> Pedigree:
             return earlier + before
         case "accumulate-subsample":
             return _subset([*earlier, *before], recipe.data.size, draw)
-        case "mix":
+        case "mix" if number > 1:
             real = _rows(chain.generation(0))
             wanted = round(recipe.finetune.real_fraction * len(before))
             mixed = _subset(real, wanted, draw) + _subset(before, len(before) - wanted, draw)
             return mixed
         case _:
+            # Also the first mix: all that there is yet is real.
             return before
 
 
@@ -102,12 +113,3 @@ def _write_fresh(chain: Run, number: int, real: Population) -> Pedigree:
         name = path.relative_to(chain.folder).as_posix()
         rows.append({"generation": 0, "file_name": name, "text": caption})
     return rows
-
-
-def _image(path: Path) -> np.ndarray:
-    try:
-        return files.read_image(path)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise UserError(
-            f"the image '{path}' of the training set cannot be read: {error}"
-        ) from error

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 # Points at which the polynomials behind are compared, besides infinity. Any will do; of those tried
 # these rounded least: 1.9 and 1.1 times the error of a plain convolution.
 _POINTS = {3: (0.0, -0.625, 0.625, -1.5, 1.5), 2: (-0.375, 0.375, -1.25, 1.25)}
-_TILE, _TAPS = 4, 3
+_TILE, _TAPS, _ENOUGH = 4, 3, 16
 # Which taps meet which of the inputs that an output sees. Of a doubled image, the last two of an
 # even output and the first two of an odd output meet the same pixel.
 _SAME = (np.eye(_TAPS),)
@@ -61,7 +61,8 @@ def _is_plain(layer: nn.Conv2d) -> bool:
 
 def _doubles(layer: Upsample2D) -> bool:
     """Whether a layer repeats pixels and then convolves them, and does nothing else."""
-    convolved = isinstance(layer.conv, nn.Conv2d) and _is_plain(layer.conv)
+    conv = getattr(layer, "conv", None)
+    convolved = isinstance(conv, nn.Conv2d) and _is_plain(conv)
     return convolved and layer.interpolate and layer.norm is None
 
 
@@ -82,15 +83,20 @@ class Doubling(Upsample2D):
         self, hidden_states: Tensor, output_size: int | None = None, *args: object, **kwargs: object
     ) -> Tensor:
         """Map [n, c, h, w] to [n, c', 2 h, 2 w]."""
-        if _is_suited(hidden_states, 4) and output_size is None:
+        # Where another layer stands around the convolution, or in its place, that is asked.
+        plain = isinstance(self.conv, Convolution) and not self.conv._forward_hooks
+        if plain and _is_suited(hidden_states, 4) and output_size is None:
             return convolve(hidden_states, self.conv.weight, self.conv.bias, doubled=True)
         return super().forward(hidden_states, output_size, *args, **kwargs)
 
 
 def _is_suited(x: Tensor, *sides: int) -> bool:
-    """Whether images have few enough pixels, and are computed with in float32 on a processor."""
+    """Whether images have few enough pixels, are enough to pay for the kernel at points, and are
+    computed with in float32 on a processor."""
     return (
-        x.shape[-1] == x.shape[-2]
+        x.ndim == 4
+        and len(x) >= _ENOUGH
+        and x.shape[-1] == x.shape[-2]
         and x.shape[-1] in sides
         and x.dtype == torch.float32
         and x.device.type == "cpu"
@@ -132,7 +138,9 @@ def _both_axes(side: int, doubled: bool, dtype: torch.dtype) -> tuple[Tensor, Te
         np.kron(taps, taps),
         np.kron(outputs, outputs),
     )
-    return tuple(torch.from_numpy(np.ascontiguousarray(matrix)).to(dtype) for matrix in both)
+    # Tensors made in inference mode could not serve in training later.
+    with torch.inference_mode(False):
+        return tuple(torch.from_numpy(np.ascontiguousarray(matrix)).to(dtype) for matrix in both)
 
 
 def _axis(side: int, doubled: bool) -> Axis:

@@ -5,7 +5,7 @@ from functools import cached_property
 
 from analysis.fitting import Result
 from analysis.forecast import Forecast
-from empirical.records import Run
+from empirical.record import Run
 from figures.study import Study
 from figures.style import Look, scale_look
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
-from empirical.records import Generation
+from empirical.record import Generation
 from figures.study import Curve
 from figures.style import Look
 

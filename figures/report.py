@@ -16,7 +16,7 @@ from analysis.fitting import NAIVE, Result, fit
 from analysis.forecast import Forecast, forecast, quantiles
 from empirical import files
 from empirical.errors import UserError
-from empirical.records import Run
+from empirical.record import Run
 from figures import style
 from figures.evidence import Evidence, describe
 from figures.plots import every_plot

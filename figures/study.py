@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from empirical.errors import UserError
-from empirical.records import Run
+from empirical.record import Run
 from figures.fitted import Fitted
 
 SCALE = "generate.guidance.scale"

@@ -17,7 +17,7 @@ ALLOWED = {
     "analysis": {"qtm", "empirical"},
     "figures": {"analysis", "empirical", "qtm"},
 }
-RECORDS = {"empirical.records", "empirical.errors", "empirical.files"}
+RECORDS = {"empirical.record", "empirical.errors", "empirical.files"}
 
 
 def imports(path):
@@ -70,7 +70,7 @@ def test_a_run_is_read_fitted_and_reported_without_torch(tiny_run, tmp_path):
         """
         from pathlib import Path
         import qtm, analysis, figures
-        from empirical.records import open_run
+        from empirical.record import open_run
         from figures import report
         run = open_run(Path(sys.argv[1]))
         assert len(run.moments()) > 0 and run.generation(1).images().shape[0] == 20
@@ -82,6 +82,26 @@ def test_a_run_is_read_fitted_and_reported_without_torch(tiny_run, tmp_path):
     )
     assert result.returncode == 0, result.stderr
     assert (tmp_path / "report.html").stat().st_size > 50_000
+
+
+def test_recipe_and_chain_are_at_hand_and_only_a_chain_needs_torch():
+    result = in_a_fresh_process(
+        """
+        from empirical import Recipe
+        assert Recipe(generations=3).generations == 3
+        assert "torch" not in sys.modules
+        try:
+            from empirical import Chain
+        except ModuleNotFoundError as error:
+            assert error.name in ("torch", "diffusers"), error
+        else:
+            raise AssertionError("a chain without torch")
+        """
+    )
+    assert result.returncode == 0, result.stderr
+    from empirical import Chain, Recipe
+
+    assert Chain(Recipe(), Path("out")).recipe.generations == 6
 
 
 def test_without_torch_the_command_line_says_what_to_install(tmp_path):

@@ -10,10 +10,10 @@ import pytest
 from commands import call
 from test_architecture import BARE, ROOT
 
-from empirical import files, moments, remeasuring
+from empirical import files, image_folder, moments, remeasuring
 from empirical.digits import dataset
 from empirical.metrics import Pair, Sample, every_measure
-from empirical.records import open_run
+from empirical.record import open_run
 from empirical.traits import View, every_trait
 
 N = 30
@@ -119,6 +119,43 @@ def test_measures_of_a_run_are_added_and_replaced(measure, run):
     vendi = both[both["measure"] == "vendi"]
     assert (vendi["value"] == vendi["value_before"]).all()
     assert (vendi["low"] != vendi["low_before"]).all()
+
+
+def test_a_run_is_compared_with_real_images_that_are_named(measure, run, folders, tmp_path):
+    table = tmp_path / "t.csv"
+    words = ("nearest", "--features", "pixels", "--reference", folders[1], "--csv", table)
+    assert measure(run, *words)[0] == 0
+    found = pd.read_csv(table)
+    row = found[found["reference"] == "held-out real images"].iloc[0]
+    one = open_run(run).generation(0).images().reshape(N, -1) / 255
+    other = image_folder.read(folders[1])[0].reshape(N, -1) / 255
+    expected = every_measure()["nearest"].against(Pair(Sample(one), Sample(other)))
+    assert row["value"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_copies_of_the_training_set_are_found(measure, run):
+    """Where it is more than the generation before, which shares no image with what is measured."""
+    opened = open_run(run)
+    generation = opened.generation(2)
+    rows = [
+        {"generation": k, "file_name": f"gen_{k:03d}/images/{row['file_name']}", "text": ""}
+        for k in (0, 1)
+        for row in opened.generation(k).metadata()
+    ]
+    copied = rows[3]["file_name"]
+    for row in generation.metadata():
+        shutil.copy(run / copied, generation.folder / "images" / row["file_name"])
+    for name, chosen in (("more", rows), ("the same", rows[N:])):
+        files.write_json_lines(generation.folder / "training.jsonl", chosen)
+        assert measure(run, "nearest", "kid", "--features", "pixels", "--resamples", "5")[0] == 0
+        table = pd.read_csv(run / "measures.csv")
+        of = table[table["reference"] == "the training set"]
+        if name == "more":
+            assert list(zip(of["generation"], of["measure"], strict=True)) == [(2, "nearest")]
+            assert of["value"].iloc[0] == 0
+            (run / "measures.csv").unlink()
+        else:
+            assert of.empty
 
 
 def test_the_classifier_of_the_run_judges(measure, run):

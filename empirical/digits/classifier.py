@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from empirical import adapters
 from empirical.errors import UserError
 
 FEATURES = 64
@@ -39,7 +39,7 @@ class Classifier(nn.Module):
 def load(folder: Path) -> Classifier:
     """Load the classifier that lies in a folder as ``model.safetensors``."""
     model = Classifier()
-    weights = load_file(folder / "model.safetensors")
+    weights = adapters.read(folder / "model.safetensors")
     try:
         model.load_state_dict({name: value.float() for name, value in weights.items()})
     except RuntimeError as error:

@@ -9,7 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from empirical.metrics.generation import Measurement, measurements, of_generation
+from empirical.metrics.generation import (
+    TRAINING_SET,
+    Measurement,
+    measurements,
+    of_generation,
+    of_training_sets,
+)
 from empirical.metrics.measures import accuracy as _accuracy
 from empirical.metrics.measures import diversity as _diversity
 from empirical.metrics.measures import every_measure
@@ -17,6 +23,7 @@ from empirical.metrics.measures import frechet as _frechet
 from empirical.metrics.sample import Pair, Sample
 
 __all__ = [
+    "TRAINING_SET",
     "Measurement",
     "Pair",
     "Sample",
@@ -26,6 +33,7 @@ __all__ = [
     "frechet",
     "measurements",
     "of_generation",
+    "of_training_sets",
 ]
 
 

@@ -13,6 +13,12 @@ from empirical.metrics.measures import every_measure
 from empirical.metrics.sample import Pair, Sample
 
 ANYTHING = (-np.inf, np.inf)
+TRAINING_SET = "the training set"
+
+
+def of_training_sets() -> list[str]:
+    """Return the names of the measures that compare with what a generation learnt from."""
+    return [name for name, module in every_measure().items() if hasattr(module, "TRAINING")]
 
 
 @dataclass(frozen=True)
@@ -79,15 +85,20 @@ def of_generation(
     features: str,
     seed: int,
     resamples: int = RESAMPLES,
+    training: Sample | None = None,
 ) -> dict[str, Any]:
     """Return what ``metrics.json`` says of a generation.
 
     `sample` holds the generation's features, captions, and predicted captions where a classifier
     knows them; `references` by their labels, the most telling last: the Fréchet distance at the
-    top is to that one. `features` names the space. At the top stand accuracy, frechet, diversity,
+    top is to that one. `training` is what it learnt from, where that is not simply the generation
+    before. `features` names the space. At the top stand accuracy, frechet, diversity,
     features and reference, None where not defined; in `measures` every measure with its interval.
     """
     found = measurements(sample, references, seed, resamples=resamples)
+    if training is not None:
+        learnt = {TRAINING_SET: training}
+        found += measurements(sample, learnt, seed, of_training_sets(), resamples)
     main = list(references)[-1] if references else None
     by_name = {(it.measure, it.reference): it.value for it in found}
     return {

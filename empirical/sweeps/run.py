@@ -12,7 +12,7 @@ from filelock import FileLock, Timeout
 from empirical import files
 from empirical.errors import UserError
 from empirical.recipe import Recipe
-from empirical.records import Run
+from empirical.record import Run
 from empirical.sweeps import grid as grids
 from empirical.sweeps import work
 from empirical.sweeps.grid import Grid
@@ -118,7 +118,12 @@ def is_finished(folder: Path, recipe: Recipe) -> bool:
     if not (folder / "recipe.toml").is_file() or not (folder / "moments.csv").is_file():
         return False
     run = Run(folder)
-    return run.recipe == recipe and len(run.generations()) == recipe.generations + 1
+    try:
+        theirs = run.recipe
+    except UserError:
+        # Damaged: running the chain will say so.
+        return False
+    return theirs == recipe and len(run.generations()) == recipe.generations + 1
 
 
 def error_file(chain: Path) -> Path:

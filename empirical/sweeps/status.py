@@ -8,7 +8,7 @@ from typing import Literal
 
 from empirical.errors import UserError
 from empirical.recipe import Recipe
-from empirical.records import Run
+from empirical.record import Run
 from empirical.sweeps.run import GRID, error_file, is_finished, open_grid
 
 State = Literal["done", "running", "interrupted", "failed", "waiting"]
@@ -36,14 +36,19 @@ def status(folder: Path) -> list[Status]:
     else:
         below = sorted(path.parent for path in folder.glob("*/recipe.toml"))
         runs = [folder] if (folder / "recipe.toml").is_file() else below
-        chains = {path: Run(path).recipe for path in runs}
+        chains = dict.fromkeys(runs)
     if not chains:
         raise UserError(f"'{folder}' is neither the folder of a sweep nor of a run, nor holds runs")
     return [_of_chain(path, recipe) for path, recipe in chains.items()]
 
 
-def _of_chain(folder: Path, recipe: Recipe) -> Status:
+def _of_chain(folder: Path, recipe: Recipe | None) -> Status:
+    """Return the status of a chain whose recipe a grid, or else its folder, knows."""
     run, error = Run(folder), error_file(folder)
+    try:
+        recipe = recipe or run.recipe
+    except UserError as damage:
+        return Status(folder.name, 0, 0, "failed", _updated(folder), str(damage))
     done = sum(run.generation(number).done for number in range(1, recipe.generations + 1))
     said = error.read_text(encoding="utf-8").splitlines()[0] if error.is_file() else ""
     state: State

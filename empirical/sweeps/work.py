@@ -97,7 +97,6 @@ def survey(recipes: Mapping[str, Recipe], out: Path, advance: Advance) -> dict[s
         try:
             base = _base(recipe)
             chain.prepare(recipe, base)
-            folder.must_be_free(out / name, recipe)
             found[name] = Survey(
                 chain.work(recipe), chain.size(recipe, base), _memory(recipe, base)
             )

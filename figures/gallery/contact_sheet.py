@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from empirical.records import Run
+from empirical.record import Run
 from figures.pieces import show_mosaic, stored_images
 from figures.study import Study
 from figures.style import PAGE

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from empirical.records import Run
+from empirical.record import Run
 from figures.pieces import letters, plain_logarithm
 from figures.study import Study
 from figures.style import PAGE, scale_look

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from empirical.records import Run
+from empirical.record import Run
 from figures.evidence import Evidence, describe
 from figures.pieces import show_mosaic, stored_images
 from figures.style import PAGE

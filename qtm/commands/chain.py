@@ -132,7 +132,7 @@ def chain_export_kohya(
     """Write a generation's LoRA under the names that kohya's scripts and most interfaces read."""
     from empirical import files
     from empirical.errors import UserError
-    from empirical.records import open_run
+    from empirical.record import open_run
 
     opened = open_run(run)
     made = opened.generations()
@@ -159,7 +159,7 @@ def chain_keep(
 ) -> None:
     """Write finished runs as DIR/NAME.zip, thinned: what figures and fits need."""
     from empirical import kept
-    from empirical.records import open_run
+    from empirical.record import open_run
 
     for folder in runs:
         print(kept.keep(open_run(folder), out, images))
@@ -170,7 +170,7 @@ def chain_moments(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
 ) -> None:
     """Derive RUN/moments.csv from the stored traits again."""
-    from empirical.records import open_run
+    from empirical.record import open_run
 
     open_run(run).rebuild_moments()
     print(run / "moments.csv")

@@ -67,7 +67,7 @@ def figures(
 
 def _study(folder: Path | None, fit: Path | None):
     from empirical import kept
-    from empirical.records import open_run
+    from empirical.record import open_run
     from figures import fitted
     from figures.study import Study
 

@@ -10,7 +10,7 @@ from qtm.commands.progress import progress
 
 if TYPE_CHECKING:
     from analysis.fitting import Result
-    from empirical.records import Run
+    from empirical.record import Run
 
 app = typer.Typer()
 
@@ -90,7 +90,7 @@ def fit(
 
 def _opened(folders: list[Path], experiment: str | None) -> "list[Run]":
     from empirical.kept import runs
-    from empirical.records import open_run
+    from empirical.record import open_run
 
     if bool(folders) == (experiment is not None):
         raise UserError("a fit takes folders of runs, or --kept NAME, one of both")

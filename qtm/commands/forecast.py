@@ -30,7 +30,7 @@ def forecast(
     from analysis.forecast import forecast as ahead
     from analysis.forecast import quantiles
     from empirical import files
-    from empirical.records import open_run
+    from empirical.record import open_run
 
     opened = [open_run(folder) for folder in runs]
     found, left_out = arms(opened, trait, component)

@@ -11,7 +11,7 @@ from qtm.commands.progress import progress
 if TYPE_CHECKING:
     import pandas as pd
 
-    from empirical.records import Run
+    from empirical.record import Run
     from empirical.remeasuring import Asked
     from empirical.sources import Source
 
@@ -42,7 +42,8 @@ def measure(
         str | None, typer.Option(help="With --images: whose latents and classifier to use.")
     ] = None,
     reference: Annotated[
-        Path | None, typer.Option(help="With --images: a folder of real images to compare with.")
+        Path | None,
+        typer.Option(help="A folder of real images to compare with; a run may have its own."),
     ] = None,
     side: Annotated[
         int | None, typer.Option(min=4, help="With --images: cut and resize to this many pixels.")
@@ -74,16 +75,16 @@ def measure(
         source = sources.of_folders(places, reference, model, side, offline)
         run = None
     else:
-        given = {"--model": model, "--reference": reference, "--side": side}
+        given = {"--model": model, "--side": side}
         wrong = next((option for option, value in given.items() if value is not None), None)
         if wrong is not None:
             raise UserError(f"{wrong} goes with --images: a run has its own")
         if not names:
             raise UserError("name a trait or a measure; qtm measure --list shows all")
-        from empirical.records import open_run
+        from empirical.record import open_run
 
         wanted, run = remeasuring.asked(names), open_run(places[0])
-        source = sources.of_run(run, offline)
+        source = sources.of_run(run, offline, reference)
         seed = run.recipe.seed if seed is None else seed
     if csv is not None and wanted.traits and wanted.measures:
         raise UserError("--csv takes one table: ask for traits or for measures, not for both")

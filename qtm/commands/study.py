@@ -23,7 +23,7 @@ def report(
     title: Annotated[str, typer.Option(help="Its title.")] = "Chains of Diffusion",
 ) -> None:
     """Fit the theories to runs and write a report: one self-contained HTML file."""
-    from empirical.records import open_run
+    from empirical.record import open_run
     from figures import report as reports
 
     opened = [open_run(folder) for folder in runs]

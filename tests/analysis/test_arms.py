@@ -7,7 +7,7 @@ import pytest
 from analysis.arms import arm, arms
 from empirical import files, moments, recipe
 from empirical.errors import UserError
-from empirical.records import Run
+from empirical.record import Run
 
 CAPTIONS = [caption for caption in "abcd" for _ in range(50)]
 G = 3

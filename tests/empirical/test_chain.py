@@ -13,7 +13,7 @@ from empirical import chain, files, recipe
 from empirical.adapters import WEIGHTS
 from empirical.data import Population
 from empirical.errors import UserError
-from empirical.records import Run, open_run
+from empirical.record import Run, open_run
 from empirical.seeds import seed_of
 
 
@@ -86,6 +86,22 @@ def test_a_run_killed_anywhere_ends_with_the_same_files(tiny_run, again, tmp_pat
     assert contents(folder) == contents(tiny_run.folder)
     sessions = json.loads((folder / "provenance.json").read_text())["sessions"]
     assert len(sessions) == len(stops) + 1
+
+
+@pytest.mark.parametrize("against", ["base", "previous"])
+def test_a_chain_guided_by_a_weaker_model_goes_on_as_it_was(tmp_path, against):
+    """After an interruption too, images come from what was learnt, not from the weaker model."""
+    guidance = {"rule": "autoguidance", "scale": 2.0, "against": against}
+    weak = tiny(generations=1, generate={"guidance": guidance})
+    whole = chain.run(weak, tmp_path / "whole")
+    shutil.copytree(whole.folder, tmp_path / "run")
+    (tmp_path / "run" / "moments.csv").unlink()
+    for name in ("images", "probes", "features"):
+        shutil.rmtree(tmp_path / "run" / "gen_001" / name)
+    for name in ("done.json", "metrics.json"):
+        (tmp_path / "run" / "gen_001" / name).unlink()
+    chain.run(weak, tmp_path / "run")
+    assert contents(tmp_path / "run") == contents(whole.folder)
 
 
 @pytest.mark.parametrize("lost", ["gen_002/done.json", "moments.csv", "gen_001/images/00009.png"])

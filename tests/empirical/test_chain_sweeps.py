@@ -72,6 +72,22 @@ def test_a_sweep_is_its_chains_and_goes_on_after_failures_and_interruptions(
     assert run.prepare(two, out, None).work == 0
 
 
+@pytest.mark.parametrize("spoil", [lambda text: text.replace("2.0", "3.0"), lambda text: "{"])
+def test_a_chain_whose_recipe_was_edited_ends_no_other(two, tiny_run, tmp_path, spoil):
+    out = tmp_path / "sweep"
+    shutil.copytree(tiny_run.folder, out / "seed=0")
+    (out / "grid.toml").write_text(two.text)
+    edited = out / "seed=0" / "recipe.toml"
+    edited.write_text(spoil(edited.read_text()))
+    failed = run.prepare(two, out, Here()).run(Here())
+    assert failed.keys() == {"seed=0"}
+    assert [each.state for each in status(out)] == ["failed", "done"]
+    assert "recipe" in status(out)[0].error
+    # Also where the runs lie in a folder without a grid.
+    (out / "grid.toml").unlink()
+    assert [each.name for each in status(out)] == ["seed=0", "seed=1"]
+
+
 def test_a_model_that_is_kept_gives_the_chain_of_a_new_one(tiny_run, tmp_path):
     """Two chains after each other in one worker process; the second is the one that we know."""
     import torch

@@ -5,7 +5,7 @@ import shutil
 import pytest
 from tiny_chain import contents, tiny
 
-from empirical import chain
+from empirical import chain, model
 from empirical.adapters import WEIGHTS
 from empirical.errors import UserError
 
@@ -16,6 +16,7 @@ def folder(tiny_run, tmp_path):
     return tmp_path / "run"
 
 
+CAPTIONS = "gen_001/images/metadata.jsonl"
 LORA = f"gen_001/lora/{WEIGHTS}"
 
 
@@ -26,6 +27,8 @@ LORA = f"gen_001/lora/{WEIGHTS}"
         ("gen_000/images/00003.png", lambda p: p.write_bytes(b"x"), "is changed since generation"),
         (LORA, lambda p: p.write_bytes(p.read_bytes()[:99]), "is changed since generation 1"),
         (LORA, lambda p: p.unlink(), "is missing since generation 1"),
+        (CAPTIONS, lambda p: p.write_text(p.read_text().replace("two", "six")), "is changed since"),
+        ("gen_001/features/latent.npy", lambda p: p.unlink(), "is missing since generation 1"),
         ("gen_002/done.json", lambda p: p.write_text("{"), "is damaged: delete it"),
     ],
 )
@@ -66,3 +69,44 @@ def test_a_recipe_edited_by_hand(folder):
         chain.run(edited, folder)
     with pytest.raises(UserError, match="'generations' is 2 there and 3 here"):
         chain.run(tiny(generations=3, generate=edited.generate.model_dump()), folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gen_000/features/latent.npy", "gen_002/training.jsonl", "gen_001/images/00002.png"],
+)
+def test_what_an_unfinished_generation_needs_is_named(folder, name):
+    """Whatever is read of what is there is whole, or said to be damaged."""
+    for later in ("gen_001", "gen_002"):
+        (folder / later / "done.json").unlink()
+        (folder / later / "metrics.json").unlink()
+    (folder / name).write_bytes((folder / name).read_bytes()[:40])
+    with pytest.raises(UserError, match=f"{name}' is damaged"):
+        chain.run(tiny(), folder)
+
+
+def test_damaged_accounts_are_named(folder):
+    (folder / "provenance.json").write_text("{")
+    with pytest.raises(UserError, match=r"provenance\.json' is damaged"):
+        chain.run(tiny(), folder)
+
+
+def test_a_damaged_checkpoint(folder, tiny_run):
+    shutil.rmtree(folder / "gen_002")
+    checkpoint = folder / "gen_002" / ".checkpoint.pt"
+    checkpoint.parent.mkdir()
+    checkpoint.write_bytes(b"x")
+    with pytest.raises(UserError, match="is damaged: delete it to learn this generation"):
+        chain.run(tiny(), folder)
+    checkpoint.unlink()
+    chain.run(tiny(), folder)
+    assert contents(folder) == contents(tiny_run.folder)
+
+
+@pytest.mark.parametrize("part", ["text_encoder", "classifier"])
+def test_a_damaged_pipeline(part, tmp_path):
+    shutil.copytree(model.EMBEDDED / "digits", tmp_path / "model")
+    (weights,) = (tmp_path / "model" / part).glob("*.safetensors")
+    weights.write_bytes(weights.read_bytes()[:99])
+    with pytest.raises(UserError, match=r"model"):
+        chain.run(tiny(model={"name": str(tmp_path / "model")}), tmp_path / "run")

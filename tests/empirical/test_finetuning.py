@@ -1,11 +1,12 @@
 """Finetuning: what an adapter learns, what it depends on, and how it resumes."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 
-from empirical import data, finetuning, learning, model
+from empirical import data, finetuning, learning, model, processes
 from empirical.adapters import WEIGHTS
 from empirical.errors import UserError
 from empirical.finetuning import _Visits, finetune
@@ -131,3 +132,11 @@ def test_a_loss_that_is_no_number_stops_with_advice(base, population, tmp_path, 
         finetune(base, population, TABLE, 0, 3, tmp_path)
     assert not list(tmp_path.rglob("*.safetensors"))
     assert not (tmp_path / "loss.csv").exists()
+
+
+def test_a_process_without_a_share_of_a_batch_adds_nothing(base, population, tmp_path, monkeypatch):
+    """Where there are more processes than images in a batch."""
+    monkeypatch.setattr(processes, "mine", lambda batch: [])
+    finetune(base, population, FinetuneTable(steps=2), 0, 1, tmp_path)
+    losses = pd.read_csv(tmp_path / "loss.csv")
+    assert (losses[["loss", "gradient_norm"]] == 0).all(axis=None)

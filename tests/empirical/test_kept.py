@@ -6,7 +6,7 @@ import pytest
 from empirical import kept
 from empirical.errors import UserError
 from empirical.model import EMBEDDED
-from empirical.records import Run
+from empirical.record import Run
 from empirical.sweeps import grid
 
 

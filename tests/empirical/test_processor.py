@@ -24,17 +24,20 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - start)
 """
 
 
-def test_padded_text_and_plain_attention_are_those_of_diffusers():
-    """The text of 12 tokens is padded to 16 and the rest masked, attention is not fused."""
+@pytest.mark.parametrize("count", [4, 16])
+def test_padded_text_and_plain_attention_are_those_of_diffusers(count):
+    """The text of 12 tokens is padded to 16 and the rest masked, attention is not fused, and many
+    images are convolved at points."""
     ours = model.load("digits")
     stock = StableDiffusionPipeline.from_pretrained(
         model.EMBEDDED / "digits", dtype=torch.float32
     ).unet.eval()
     draw = torch.Generator().manual_seed(0)
-    noisy = torch.randn((4, *ours.latent_shape), generator=draw)
-    told = ours.embed(["a handwritten digit two", "", "a handwritten digit nine", ""])
+    noisy = torch.randn((count, *ours.latent_shape), generator=draw)
+    captions = ["a handwritten digit two", "", "a handwritten digit nine", ""]
+    told = ours.embed(captions * (count // 4))
     assert told.hidden.shape[1] % 16
-    times = torch.tensor([1, 300, 700, 999])
+    times = torch.tensor([1, 300, 700, 999] * (count // 4))
     with torch.no_grad():
         expected = stock(noisy, times, told.hidden).sample
         found = ours.denoise(noisy, times, told)

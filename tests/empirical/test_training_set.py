@@ -7,7 +7,7 @@ import pytest
 from tiny_chain import tiny
 
 from empirical import data, files, recipe, training_set
-from empirical.records import Run
+from empirical.record import Run
 
 FAMILIES = ("a", "b", "c", "d")
 SIZE = 20
@@ -85,6 +85,13 @@ def test_a_mix_has_its_share_of_real_images(chain, share, real):
     assert generations(rows) == Counter({0: real, 2: SIZE - real})
 
 
+def test_the_first_mix_is_of_real_images_each_once(chain):
+    """Nothing is there yet to mix them with."""
+    rows = made(chain, 1, finetune={"training_set": "mix", "real_fraction": 0.5})
+    assert generations(rows) == Counter({0: SIZE})
+    assert len({row["file_name"] for row in rows}) == SIZE
+
+
 def test_the_control_learns_from_fresh_real_images(chain):
     asked = []
 
@@ -134,7 +141,17 @@ def test_generation_0_shares_several_data_sets(tmp_path):
     count = Counter(caption for caption in real.captions)
     assert count["a picture of x"] == 6
     assert count["a picture of y"] == 7
-    assert data.reference(table) is None
+    # What is left over of each, at most as many as were taken.
+    spare = data.reference(table, 32, "L", seed=0)
+    grey = [int(image.max()) for image in spare if image.max() == image.min()]
+    assert (len(spare), sorted(grey)) == (2 + 7 + 1, [30, 30, 60])
+    assert not any((image == one).all() for image in real.images[1::3] for one in spare[2:9])
+    assert data.reference(table, 32, "L", seed=0, fresh=True) is None
+    all_of_it = recipe.DataTable(name=names[0], size=8)
+    assert data.reference(all_of_it, 32, "L", seed=0) is None
+    digits = recipe.DataTable(size=20)
+    assert data.reference(digits, 32, "L", seed=0, fresh=True).shape[1:] == (32, 32, 1)
+    assert data.reference(digits, 64, "RGB", seed=0) is None
     fewer = recipe.DataTable(name=names, size=12)
     drawn = [data.real(fewer, 32, "L", 0, generation).images for generation in (0, 0, 3)]
     assert (drawn[0] == drawn[1]).all()

@@ -16,9 +16,9 @@ def plainly(x, weight, bias, doubled):
 
 
 def drawn(side, dtype, seed=0):
-    """An image of five, a kernel of 40 to 33 channels, and a bias."""
+    """Twenty images, a kernel of 40 to 33 channels, and a bias."""
     draw = torch.Generator().manual_seed(seed)
-    shapes = (5, 40, side, side), (33, 40, 3, 3), (33,)
+    shapes = (20, 40, side, side), (33, 40, 3, 3), (33,)
     x, weight, bias = (torch.randn(shape, generator=draw, dtype=dtype) for shape in shapes)
     return x, weight / 19, bias
 
@@ -84,7 +84,7 @@ def test_other_layers_are_left_alone(layer):
 @pytest.mark.parametrize("side", [3, 6, 12, 16])
 def test_images_of_other_sizes_are_convolved_as_before(side):
     layer, doubling = nn.Conv2d(40, 33, 3, padding=1), Upsample2D(40, use_conv=True)
-    x = torch.randn((2, 40, side, side), generator=torch.Generator().manual_seed(0))
+    x = torch.randn((20, 40, side, side), generator=torch.Generator().manual_seed(0))
     holder = nn.ModuleList([layer, doubling])
     with torch.no_grad():
         before = [layer(x), doubling(x)]
@@ -105,9 +105,9 @@ def test_the_embedded_denoiser_uses_it_and_learns_the_same():
     assert kinds.count(winograd.Doubling) == 1
     assert list(ours.unet.state_dict()) == list(stock.state_dict())
     draw = torch.Generator().manual_seed(0)
-    noisy = torch.randn((4, *ours.latent_shape), generator=draw)
-    told = ours.embed(["a handwritten digit two", "", "a handwritten digit nine", ""])
-    times = torch.tensor([1, 300, 700, 999])
+    noisy = torch.randn((16, *ours.latent_shape), generator=draw)
+    told = ours.embed(["a handwritten digit two", "", "a handwritten digit nine", ""] * 4)
+    times = torch.tensor([1, 300, 700, 999] * 4)
     ours.unet.requires_grad_(True)
     stock.requires_grad_(True)
     ours.denoise(noisy, times, told).square().mean().backward()
@@ -116,6 +116,50 @@ def test_the_embedded_denoiser_uses_it_and_learns_the_same():
     for name, weight in ours.unet.named_parameters():
         size = expected[name].abs().max()
         torch.testing.assert_close(weight.grad / size, expected[name] / size, rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize("shape", [(15, 40, 4, 4), (0, 40, 4, 4), (40, 4, 4)])
+def test_few_images_are_convolved_as_before(shape):
+    """A kernel at points has to be paid for by many images."""
+    holder = nn.ModuleList([nn.Conv2d(40, 33, 3, padding=1)])
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    before = holder[0](x)
+    winograd.use(holder)
+    assert torch.equal(holder[0](x), before)
+
+
+def test_what_is_laid_around_the_convolution_of_an_upsampler_is_heard():
+    """As peft does it: another layer takes its place and calls it."""
+
+    class Louder(nn.Module):
+        def __init__(self, layer):
+            super().__init__()
+            self.layer = layer
+            self.weight = layer.weight
+
+        def forward(self, x):
+            return 2 * self.layer(x)
+
+    holder = nn.ModuleList([Upsample2D(40, use_conv=True)])
+    x, _, _ = drawn(4, torch.float32)
+    winograd.use(holder)
+    with torch.no_grad():
+        plain = holder[0](x)
+        hook = holder[0].conv.register_forward_hook(lambda layer, given, y: 3 * y)
+        torch.testing.assert_close(holder[0](x), 3 * plain)
+        hook.remove()
+        holder[0].conv = Louder(holder[0].conv)
+        torch.testing.assert_close(holder[0](x), 2 * plain)
+
+
+def test_drawing_first_does_not_spoil_learning():
+    """Tensors that are made in inference mode take no part in gradients."""
+    winograd._both_axes.cache_clear()
+    x, weight, bias = drawn(8, torch.float64)
+    with torch.inference_mode():
+        winograd.convolve(x, weight, bias)
+    winograd.convolve(x, weight.requires_grad_(), bias).sum().backward()
+    assert weight.grad is not None
 
 
 @pytest.mark.parametrize("kind", ["autocast", "bfloat16", "float64"])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from empirical import files, moments, recipe
-from empirical.records import Run
+from empirical.record import Run
 
 PROMPTS = [f"a handwritten digit {name}" for name in ("zero", "one", "two", "three", "four")]
 REFERENCE = "held-out real images"

@@ -5,6 +5,8 @@ import numpy as np
 from empirical.metrics.sample import Pair
 
 RANGE = (0.0, np.inf)
+# It is asked of what a generation learnt from, too.
+TRAINING = True
 
 
 def against(pair: Pair) -> float:

@@ -1,6 +1,5 @@
 """Reading a run. The folder is the interface: nothing here needs torch or the model."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +27,7 @@ class Generation:
 
     def metadata(self) -> list[dict[str, Any]]:
         """Return one row for each image: file_name, text, generation, and seed."""
-        text = (self.folder / "images" / "metadata.jsonl").read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines()]
+        return files.read_json_lines(self.folder / "images" / "metadata.jsonl")
 
     @property
     def captions(self) -> list[str]:
@@ -53,8 +51,7 @@ class Generation:
     def pedigree(self) -> list[dict[str, Any]]:
         """Return what the generation learnt from, a row for each image: generation (0 is real),
         file_name below the run's folder, text. Generation 0 has none."""
-        text = (self.folder / "training.jsonl").read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines()]
+        return files.read_json_lines(self.folder / "training.jsonl")
 
     def traits(self) -> list[str]:
         """Return the names of the stored traits."""
@@ -67,11 +64,11 @@ class Generation:
             raise UserError(
                 f"'{self.folder}' holds no trait '{name}', it has {', '.join(self.traits())}"
             )
-        return np.load(path)
+        return files.read_array(path)
 
     def metrics(self) -> dict[str, Any]:
         """Return accuracy, Fréchet distance and diversity, and how they were measured."""
-        return json.loads((self.folder / "metrics.json").read_text(encoding="utf-8"))
+        return files.read_json(self.folder / "metrics.json")
 
     def loss(self) -> pd.DataFrame:
         """Return the finetuning loss: step, loss, gradient_norm. Generation 0 has none."""

@@ -1,15 +1,16 @@
 """Kept runs: what figures and fits need of a chain, small enough for a repository.
 
-A kept run is a run folder in a zip file, thinned: images, or all but the first few, are left out,
-as are the features of single images but for the leading principal scores of the latents, and
-moments of many components are averaged. It opens as a `Run`, so that whatever reads a run reads a
-kept one.
+A kept run is a run folder in a ``tar.xz`` file, thinned: images, or all but the first few, are
+left out, as are the features of single images but for the leading principal scores of the latents,
+and moments of many components are averaged. It opens as a `Run`, so that whatever reads a run reads
+a kept one.
 """
 
 import io
 import json
+import lzma
+import tarfile
 import tempfile
-import zipfile
 from functools import cache
 from pathlib import Path
 
@@ -25,8 +26,8 @@ FOLDER = Path(__file__).parent / "results"
 _AVERAGED = ("latent", "classifier")
 _SCORES = "latent_pc"
 _PROBES = 10
-# Zip files remember times; ours shall depend on their content alone.
-_EPOCH = (1980, 1, 1, 0, 0, 0)
+# All in one piece, because captions repeat themselves and many files are small.
+_SUFFIX = ".tar.xz"
 
 
 def names() -> list[str]:
@@ -38,9 +39,9 @@ def names() -> list[str]:
 def _unpacked(folder: Path) -> tuple[Path, tempfile.TemporaryDirectory]:
     """Unpack every kept run of a folder, for as long as this process lives."""
     place = tempfile.TemporaryDirectory(prefix="qtm-kept-")
-    for path in sorted(folder.glob("*.zip")):
-        with zipfile.ZipFile(path) as content:
-            content.extractall(Path(place.name) / path.stem)
+    for path in _files(folder):
+        with tarfile.open(path) as content:
+            content.extractall(Path(place.name) / _name(path), filter="data")
     return Path(place.name), place
 
 
@@ -55,12 +56,19 @@ def runs(experiment: str = "embedded") -> list[Run]:
             f"there are no kept runs '{experiment}', there are {', '.join(names()) or 'none'}"
         )
     place, _ = _unpacked(folder)
-    # A name has dots in it: the stem of the zip file is all but its last ending.
-    return [Run(place / path.stem) for path in sorted(folder.glob("*.zip"))]
+    return [Run(place / _name(path)) for path in _files(folder)]
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"*{_SUFFIX}"))
+
+
+def _name(path: Path) -> str:
+    return path.name.removesuffix(_SUFFIX)
 
 
 def keep(run: Run, out: Path, images: int = 0) -> Path:
-    """Write a finished run as ``out/NAME.zip``, with the first `images` images of each generation.
+    """Write a finished run as ``out/NAME.tar.xz``, with the first `images` of each generation.
 
     Raises `UserError` where the run is not finished.
     """
@@ -70,34 +78,42 @@ def keep(run: Run, out: Path, images: int = 0) -> Path:
             f"the run '{run.folder}' has {len(generations) - 1} of {run.recipe.generations} "
             f"generations: only a finished run is kept"
         )
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as content:
-
-        def add(name: str, data: bytes) -> None:
-            content.writestr(zipfile.ZipInfo(name, _EPOCH), data, zipfile.ZIP_DEFLATED, 9)
-
-        for name in ("recipe.toml", "provenance.json"):
-            add(name, (run.folder / name).read_bytes())
-        add("moments.csv", _moments(run).encode())
-        for generation in generations:
-            place, there = generation.folder.name, generation.folder
-            add(f"{place}/metrics.json", _compact(generation.metrics()))
-            rows = ({"file_name": r["file_name"], "text": r["text"]} for r in generation.metadata())
-            captions = "".join(json.dumps(row) + "\n" for row in rows)
-            add(f"{place}/images/metadata.jsonl", captions.encode())
-            for row in generation.metadata()[:images]:
-                image = there / "images" / row["file_name"]
-                add(f"{place}/images/{image.name}", image.read_bytes())
-            if _SCORES in generation.traits():
-                add(f"{place}/features/{_SCORES}.npy", _half(generation.trait(_SCORES)))
-            for probe in sorted((there / "probes").glob("*.png"))[:_PROBES]:
-                add(f"{place}/probes/{probe.name}", probe.read_bytes())
-            if (there / "loss.csv").is_file():
-                add(f"{place}/loss.csv", _thinned_loss(generation.loss()))
-            add(f"{place}/done.json", _compact({"generation": generation.number, "kept": True}))
-    path = out / f"{run.name}.zip"
-    files.write_bytes(path, buffer.getvalue())
+    content: dict[str, bytes] = {}
+    for name in ("recipe.toml", "provenance.json"):
+        content[name] = (run.folder / name).read_bytes()
+    content["moments.csv"] = _moments(run).encode()
+    for generation in generations:
+        place, there = generation.folder.name, generation.folder
+        content[f"{place}/metrics.json"] = _compact(generation.metrics())
+        rows = ({"file_name": r["file_name"], "text": r["text"]} for r in generation.metadata())
+        captions = "".join(json.dumps(row) + "\n" for row in rows)
+        content[f"{place}/images/metadata.jsonl"] = captions.encode()
+        for row in generation.metadata()[:images]:
+            image = there / "images" / row["file_name"]
+            content[f"{place}/images/{image.name}"] = image.read_bytes()
+        if _SCORES in generation.traits():
+            content[f"{place}/features/{_SCORES}.npy"] = _half(generation.trait(_SCORES))
+        for probe in sorted((there / "probes").glob("*.png"))[:_PROBES]:
+            content[f"{place}/probes/{probe.name}"] = probe.read_bytes()
+        if (there / "loss.csv").is_file():
+            content[f"{place}/loss.csv"] = _thinned_loss(generation.loss())
+        content[f"{place}/done.json"] = _compact({"generation": generation.number, "kept": True})
+    path = out / f"{run.name}{_SUFFIX}"
+    files.write_bytes(path, _packed(content))
     return path
+
+
+def _packed(content: dict[str, bytes]) -> bytes:
+    """Return files as an archive that depends on nothing but them."""
+    buffer = io.BytesIO()
+    with tarfile.open(
+        fileobj=buffer, mode="w:xz", format=tarfile.USTAR_FORMAT, preset=9 | lzma.PRESET_EXTREME
+    ) as archive:
+        for name, data in sorted(content.items()):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return buffer.getvalue()
 
 
 def _moments(run: Run) -> str:

@@ -157,7 +157,7 @@ def chain_keep(
         int, typer.Option(help="How many images of each generation to keep.", min=0)
     ] = 0,
 ) -> None:
-    """Write finished runs as DIR/NAME.zip, thinned: what figures and fits need."""
+    """Write finished runs as DIR/NAME.tar.xz, thinned: what figures and fits need."""
     from empirical import kept
     from empirical.record import open_run
 

@@ -179,3 +179,12 @@ def test_kohya_names(part, tmp_path):
     assert torch.equal(theirs["lora_unet_to_q.lora_up.weight"], ours["unet.to_q.lora_B.weight"])
     assert theirs["lora_unet_to_q.alpha"] == 2
     assert len(theirs) == 6
+
+
+def test_kohya_names_of_a_text_encoder(part, tmp_path):
+    """They were made when the layers of CLIP lay in a `text_model`."""
+    encoder = Part("text_encoder", part.module, part.targets)
+    path = write(tmp_path / "a", encoder, trained(encoder))
+    theirs = safetensors.torch.load(adapters.kohya(path))
+    assert "lora_te_text_model_conv1.lora_down.weight" in theirs
+    assert len(theirs) == 6

@@ -1,11 +1,13 @@
 """Grids of chains: which chains they have, their names, and every mistake said."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from empirical import recipe
 from empirical.errors import UserError
+from empirical.remedies import Remedy
 from empirical.sweeps import grid
 
 RECIPES = Path(recipe.__file__).parent / "recipes"
@@ -123,6 +125,15 @@ def test_a_file_that_is_no_grid(tmp_path, content, said):
 
 @pytest.mark.parametrize("path", sorted((RECIPES / "grid").glob("*.toml")), ids=lambda p: p.stem)
 def test_our_grids_are_valid(path):
-    chains = grid.read(path).chains
-    assert len(chains) >= 2
-    assert {one.seed for one in chains.values()} >= {0, 1}
+    assert len(grid.read(path).chains) >= 2
+
+
+def test_our_grids_have_every_remedy_with_two_seeds():
+    seeds = {}
+    for path in (RECIPES / "grid").glob("*.toml"):
+        for one in grid.read(path).chains.values():
+            name = None if one.remedy is None else one.remedy.name
+            seeds.setdefault(name, set()).add(one.seed)
+    known = {get_args(kind.model_fields["name"].annotation)[0] for kind in Remedy.__subclasses__()}
+    assert seeds.keys() == {None, *known}
+    assert all(found >= {0, 1} for found in seeds.values())

@@ -50,6 +50,21 @@ def digits():
 
 
 @pytest.fixture
+def stock():
+    """The same pipeline as diffusers loads it, with nothing of ours in it."""
+    import torch
+    from diffusers import StableDiffusionPipeline
+
+    from empirical import model
+
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        model.EMBEDDED / "digits", dtype=torch.float32
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    return pipeline
+
+
+@pytest.fixture
 def qtm(monkeypatch, capsys):
     """Call the command line with words."""
     from commands import call

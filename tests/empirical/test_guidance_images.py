@@ -9,8 +9,8 @@ from empirical.digits.dataset import CAPTIONS
 from empirical.sampling import draw, sample
 from empirical.seeds import seed_of
 
-SEEDS = [seed_of("guidance images", i) for i in range(4)]
-PROMPTS = list(CAPTIONS[2:6])
+SEEDS = [seed_of("guidance images", i) for i in range(8)]
+PROMPTS = list(CAPTIONS[2:10])
 
 
 def weak_of(model, rule):
@@ -51,9 +51,7 @@ def test_autoguidance_with_the_unconditional_as_weak_model_is_constant_guidance(
     ],
     ids=lambda value: getattr(value, "rule", ""),
 )
-def test_a_loaded_pipeline_draws_what_it_draws_by_itself(digits, rule, options):
-    stock = digits.pipeline
-    stock.set_progress_bar_config(disable=True)
+def test_a_loaded_pipeline_draws_what_it_draws_by_itself(digits, stock, rule, options):
     noise = torch.stack(
         [
             torch.randn(digits.latent_shape, generator=torch.Generator().manual_seed(s))

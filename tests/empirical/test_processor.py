@@ -6,7 +6,6 @@ import sys
 
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
 
 from empirical import model
 
@@ -25,13 +24,11 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - start)
 
 
 @pytest.mark.parametrize("count", [4, 16])
-def test_padded_text_and_plain_attention_are_those_of_diffusers(count):
+def test_padded_text_and_plain_attention_are_those_of_diffusers(stock, count):
     """The text of 12 tokens is padded to 16 and the rest masked, attention is not fused, and many
     images are convolved at points."""
     ours = model.load("digits")
-    stock = StableDiffusionPipeline.from_pretrained(
-        model.EMBEDDED / "digits", dtype=torch.float32
-    ).unet.eval()
+    stock = stock.unet.eval()
     draw = torch.Generator().manual_seed(0)
     noisy = torch.randn((count, *ours.latent_shape), generator=draw)
     captions = ["a handwritten digit two", "", "a handwritten digit nine", ""]

@@ -2,7 +2,6 @@
 
 import pytest
 import torch
-from diffusers import StableDiffusionPipeline
 from diffusers.models.upsampling import Upsample2D
 from torch import nn
 from torch.nn import functional
@@ -94,12 +93,10 @@ def test_images_of_other_sizes_are_convolved_as_before(side):
     assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
 
 
-def test_the_embedded_denoiser_uses_it_and_learns_the_same():
+def test_the_embedded_denoiser_uses_it_and_learns_the_same(stock):
     """Its weights keep their names, and a loss has the gradients that diffusers gives it."""
     ours = model.load("digits")
-    stock = StableDiffusionPipeline.from_pretrained(
-        model.EMBEDDED / "digits", dtype=torch.float32
-    ).unet.eval()
+    stock = stock.unet.eval()
     kinds = [type(layer) for layer in ours.unet.modules()]
     assert kinds.count(winograd.Convolution) == 17
     assert kinds.count(winograd.Doubling) == 1

@@ -66,7 +66,7 @@ def run(
             return loop(
                 generator,
                 real,
-                held_out(settled, base),
+                data.held_out(settled, base.side, base.mode),
                 recipe,
                 out,
                 advance,
@@ -75,12 +75,6 @@ def run(
             )
         finally:
             generator.forget()
-
-
-def held_out(recipe: Recipe, base: model.Model) -> np.ndarray | None:
-    """Return real images that the chain never sees, where there are any."""
-    fresh = recipe.settled().finetune.training_set == "real"
-    return data.reference(recipe.data, base.side, base.mode, recipe.seed, fresh=fresh)
 
 
 def load(recipe: Recipe) -> model.Model:

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from empirical.errors import UserError
-from empirical.recipe import DataTable
+from empirical.recipe import DataTable, Recipe
 from empirical.seeds import seed_of
 
 _BROKEN = (
@@ -64,6 +64,12 @@ def reference(
     if fresh or not left:
         return None
     return np.stack([_fit(_loaded(image), side, mode) for image in left])
+
+
+def held_out(recipe: Recipe, side: int, mode: str) -> np.ndarray | None:
+    """Return real images that the chain of a recipe never sees, where there are any."""
+    fresh = recipe.settled().finetune.training_set == "real"
+    return reference(recipe.data, side, mode, recipe.seed, fresh=fresh)
 
 
 def _chosen(table: DataTable, seed: int, generation: int) -> list[tuple[_Pairs, _Pairs]]:

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from empirical import chain, folder, measuring
+from empirical import chain, data, folder, measuring
 from empirical.data import Population
 from empirical.generator import DiffusionGenerator
 from empirical.memory import Peak
@@ -181,7 +181,8 @@ def _draw(recipe: Recipe, base: Model, real: Population, batch: int, peak: Peak)
 
 def _measure(recipe: Recipe, base: Model, real: Population, out: Path) -> float:
     """Return seconds of measuring a generation."""
-    generator, reference = DiffusionGenerator(base, recipe), chain.held_out(recipe, base)
+    generator = DiffusionGenerator(base, recipe)
+    reference = data.held_out(recipe, base.side, base.mode)
 
     def seconds(size: int) -> float:
         run, few = Run(out.with_name(f"{out.name}-{size}")), _first(real, size)

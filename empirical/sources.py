@@ -83,7 +83,7 @@ def of_run(run: Run, offline: bool = False, reference: Path | None = None) -> So
 
     `reference` is a folder of real images, in place of those that the run's data have left over.
     """
-    generations, recipe = run.generations(), run.recipe.settled()
+    generations, recipe = run.generations(), run.recipe
     name = recipe.model.name
 
     @cache
@@ -92,9 +92,8 @@ def of_run(run: Run, offline: bool = False, reference: Path | None = None) -> So
         mode = "L" if channels == 1 else "RGB"
         if reference is not None:
             return image_folder.read(reference, side, mode)[0]
-        fresh = recipe.finetune.training_set == "real"
         try:
-            return data.reference(recipe.data, side, mode, recipe.seed, fresh=fresh)
+            return data.held_out(recipe, side, mode)
         except UserError:
             # The folder of the data need not be there any more.
             return None

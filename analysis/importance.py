@@ -9,6 +9,7 @@ the posterior. The largest weights are smoothed by a generalised Pareto distribu
 k-hat says whether the draws can be trusted: below 0.7 (Vehtari et al. 2024, arXiv 1507.02646).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
@@ -81,18 +82,42 @@ def draw_posterior(
 ) -> Draws:
     """Draw from the posterior of a model around its mode (`maximize` with ``prior=1``).
 
-    `points` are drawn in each of three rounds. While the draws are not good yet there are up to
-    five more, of two to eight times as many: the ends of long ridges are rare.
+    `count`, `seed` and `points` are those of `draw`.
     """
     of, density = linked(mode.model, design), _density(mode.model.general)
+    prior = np.asarray([p.prior_deviation for p in mode.parameters])
+    drawn = draw(
+        lambda x: np.asarray(density(x, of)), mode.x, mode.covariance, prior, count, seed, points
+    )
+    return Draws(mode, *drawn)
+
+
+def draw(
+    log_posterior: Callable[[np.ndarray], np.ndarray],
+    mode: np.ndarray,
+    covariance: np.ndarray,
+    prior_deviation: np.ndarray,
+    count: int = 4000,
+    seed: int = 0,
+    points: int = POINTS,
+) -> tuple[np.ndarray, float, float]:
+    """Draw from a density around its mode: draws [count, k], k-hat, effective number of draws.
+
+    `log_posterior` maps points [n, k] to unnormalised log densities [n]; `covariance` [k, k] is
+    the inverse curvature at the mode, with rows of zeros where it is unknown and the prior's width
+    `prior_deviation` [k] stands in. `points` are drawn in each of three rounds. While the draws are
+    not good yet there are up to five more, of two to eight times as many: the ends of long ridges
+    are rare.
+    """
     rng = np.random.default_rng(seed)
-    x, log_posterior = np.empty((0, len(mode.parameters))), np.empty(0)
-    proposal, proposals, of_proposals = _first(mode, rng), [], []
+    x, height = np.empty((0, len(mode))), np.empty(0)
+    proposal = _first(mode, covariance, prior_deviation, rng)
+    proposals, of_proposals = [], []
     rounds = np.array([*ROUNDS, *MORE_ROUNDS])
     for done, blocks in enumerate(rounds, start=1):
         proposals.append(proposal)
         drawn = [proposal.draw(points, rng) for _ in range(blocks)]
-        found = [np.asarray(density(block, of)) for block in drawn]
+        found = [log_posterior(block) for block in drawn]
         new = np.concatenate(drawn)
         # What every proposal says of every point, each asked once.
         of_proposals.append(proposal.log_density(x))
@@ -100,30 +125,32 @@ def draw_posterior(
             np.concatenate([known, q.log_density(new)])
             for q, known in zip(proposals, of_proposals, strict=True)
         ]
-        x, log_posterior = np.concatenate([x, new]), np.concatenate([log_posterior, *found])
+        x, height = np.concatenate([x, new]), np.concatenate([height, *found])
         share = rounds[:done, None] / rounds[:done].sum()
         mixture = logsumexp(of_proposals, axis=0, b=share)
-        log_weight = np.nan_to_num(log_posterior - mixture, nan=-np.inf)
+        log_weight = np.nan_to_num(height - mixture, nan=-np.inf)
         weight, k_hat = _smoothed(log_weight)
         effective = _effective(weight)
         good = effective >= _ENOUGH and k_hat <= _TRUSTED
         if done == len(rounds) or (good and done >= len(ROUNDS)):
             break
         proposal = _next(proposal, x, log_weight, rng)
-    return Draws(mode, x[rng.choice(len(x), count, p=weight)], k_hat, effective)
+    return x[rng.choice(len(x), count, p=weight)], k_hat, effective
 
 
-def _first(mode: Maximum, rng: np.random.Generator) -> "_Proposal":
+def _first(
+    mode: np.ndarray, covariance: np.ndarray, prior_deviation: np.ndarray, rng: np.random.Generator
+) -> "_Proposal":
     """Around the mode, by the curvature there."""
-    prior = np.square([p.prior_deviation for p in mode.parameters])
+    prior = np.square(prior_deviation)
     # Where the curvature says nothing, at a bound or without influence, the prior's width does.
-    unseen = np.diag(mode.covariance) <= 0
-    covariance = mode.covariance + np.diag(np.where(unseen, prior, 0.0))
+    unseen = np.diag(covariance) <= 0
+    covariance = covariance + np.diag(np.where(unseen, prior, 0.0))
     # What is known least comes first: ridges run along it.
     order = np.argsort(-np.diag(covariance) / prior, kind="stable")
     scales, axes = np.linalg.eigh(covariance)
     cloud = rng.normal(size=(_CLOUD, len(prior))) * np.sqrt(np.maximum(scales, 1e-12))
-    cloud = np.concatenate([cloud, -cloud]) @ axes.T + mode.x
+    cloud = np.concatenate([cloud, -cloud]) @ axes.T + mode
     return _Proposal.of(cloud, np.ones(len(cloud)), order)
 
 

@@ -1,42 +1,18 @@
-"""Trait time series of others: read them, and fit random walks, stasis and Ornstein-Uhlenbeck.
-
-A series has a mean, a variance and a number of individuals at each time, and knows nothing of
-families: fossils, another laboratory's chain. Times are generations and need not be even.
-"""
+"""Random walks, stasis and Ornstein-Uhlenbeck: moments, likelihoods and fits."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from scipy.linalg import solve_triangular
 from scipy.optimize import minimize
 from scipy.stats import norm
 
+from analysis.trait_series.series import TraitSeries
 from empirical.errors import UserError
 
 MODELS = ("random walk", "directional walk", "stasis", "Ornstein-Uhlenbeck")
 _POSITIVE = {"step_variance", "omega", "alpha"}
-
-
-@dataclass(frozen=True)
-class TraitSeries:
-    """Sample means and variances [T] (ddof = 1) of n [T] individuals at increasing times [T]."""
-
-    time: np.ndarray
-    mean: np.ndarray
-    variance: np.ndarray
-    n: np.ndarray
-
-    @property
-    def error(self) -> np.ndarray:
-        """Sampling variance of the means [T], V/n, with V pooled over the series by n - 1.
-
-        A sample of few has a poor variance of its own (Hunt 2006).
-        """
-        spare = self.n - 1
-        return (spare * self.variance).sum() / spare.sum() / self.n
 
 
 @dataclass(frozen=True)
@@ -48,90 +24,6 @@ class SeriesFit:
     log_likelihood: float
     aicc: float
     weight: float
-
-
-def read_csv(path: Path) -> TraitSeries:
-    """Read a table with the columns generation, mean, variance, n.
-
-    Raises `UserError` for a missing column, or for what `series` refuses.
-    """
-    try:
-        table = pd.read_csv(path)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise UserError(f"the series '{path}' cannot be read as a CSV file: {error}") from None
-    wanted = ["generation", "mean", "variance", "n"]
-    missing = [name for name in wanted if name not in table.columns]
-    if missing:
-        raise UserError(
-            f"the series '{path}' has no column '{missing[0]}', it must have {', '.join(wanted)}"
-        )
-    return series(*(table[name].to_numpy() for name in wanted), what=f"'{path}'")
-
-
-def read_paleots(path: Path) -> TraitSeries:
-    """Read the text format of paleoTS: lines of n, mean, variance, time, without a header.
-
-    Times may be ages, which fall: the series then begins with the oldest. Raises `UserError` for a
-    line that is not four numbers, or for what `series` refuses.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"the series '{path}' cannot be read as a text file: {error}") from None
-    rows = []
-    for number, line in enumerate(lines, 1):
-        words = line.replace(",", " ").split()
-        if not words or words[0].startswith("#"):
-            continue
-        try:
-            row = [float(word) for word in words]
-        except ValueError:
-            row = []
-        if len(row) != 4:
-            raise UserError(
-                f"line {number} of '{path}' is '{line.strip()}', it must be four numbers: n, mean, "
-                f"variance, time"
-            )
-        rows.append(row)
-    if not rows:
-        raise UserError(f"the series '{path}' is empty")
-    n, mean, variance, time = np.transpose(rows)
-    if len(time) > 1 and np.all(np.diff(time) < 0):
-        time = time[0] - time
-    return series(time, mean, variance, n, what=f"'{path}'")
-
-
-def series(time, mean, variance, n, what: str = "given") -> TraitSeries:
-    """Make a series of numbers.
-
-    Raises `UserError` for columns of different lengths, fewer than three samples, numbers that are
-    not finite, times that do not increase, n below 2 or not whole, and variances that are negative
-    or all 0.
-    """
-    arrays: dict[str, np.ndarray] = {}
-    for name, values in (("time", time), ("mean", mean), ("variance", variance), ("n", n)):
-        try:
-            arrays[name] = np.asarray(values, float)
-        except (TypeError, ValueError):
-            raise UserError(f"the series {what} has a {name} that is not a number") from None
-        bad = np.flatnonzero(~np.isfinite(arrays[name]))
-        if len(bad):
-            raise UserError(
-                f"the series {what} has {name} {arrays[name][bad[0]]} in row {bad[0] + 1}, it must "
-                f"be finite"
-            )
-    if len({a.shape for a in arrays.values()}) > 1:
-        raise UserError(f"the columns of the series {what} have different lengths")
-    t, V, n_ = arrays["time"], arrays["variance"], arrays["n"]
-    if len(t) < 3:
-        raise UserError(f"the series {what} has {len(t)} samples, a fit needs 3 or more")
-    if np.any(np.diff(t) <= 0):
-        raise UserError(f"the times of the series {what} do not increase")
-    if np.any(n_ < 2) or np.any(n_ != np.round(n_)):
-        raise UserError(f"the series {what} has n = {n_.min():g}, it must be whole and 2 or more")
-    if np.any(V < 0) or not np.any(V > 0):
-        raise UserError(f"the variances of the series {what} must be at least 0, and not all 0")
-    return TraitSeries(t, arrays["mean"], V, n_)
 
 
 def moments(model: str, values: dict[str, float], s: TraitSeries) -> tuple[np.ndarray, np.ndarray]:

@@ -72,7 +72,7 @@ class Draws:
         ends, known = np.quantile(self.x, [tail, 1 - tail], axis=0).T, self.learnt >= _KNOWN
         found = {}
         for i, p in self.mode.own():
-            low, high = (float(p.from_real(end)) for end in ends[i])
+            low, high = sorted(float(p.from_real(end)) for end in ends[i])
             found[p.name] = (low, high) if known[i] else (float("nan"), float("nan"))
         return found
 

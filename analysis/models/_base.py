@@ -23,8 +23,8 @@ EVERY_LINK: tuple[Link, ...] = ("exact", *LINKS)
 class Parameter:
     """A parameter: its name, meaning with its unit, range and prior.
 
-    `domain` is "positive" (searched on a log scale), "share" (in (0, 1), on a logit scale) or
-    "real"; `low` and `high` bound the search, in the parameter's own units. The prior is normal on
+    `domain` is "positive" (searched on a log scale), "inverse" (positive, as 1/value), "share" (in
+    (0, 1), on a logit scale) or "real"; `low` and `high` bound the search, in the parameter's own units. The prior is normal on
     the scale of the search, with median `typical` and standard deviation `spread`, cut off at the
     bounds; maximum likelihood does almost without. Medians are near what the kept chains of the
     embedded model say, spreads are factors of 2 to 4 around them. `from_data` says which data would
@@ -33,7 +33,7 @@ class Parameter:
 
     name: str
     meaning: str
-    domain: Literal["positive", "share", "real"]
+    domain: Literal["positive", "inverse", "share", "real"]
     low: float
     high: float
     typical: float
@@ -45,18 +45,24 @@ class Parameter:
         match self.domain:
             case "positive":
                 return float(np.log(value))
+            case "inverse":
+                return 1 / value
             case "share":
                 return float(np.log(value) - np.log1p(-value))
             case _:
                 return value
 
     @property
+    def limits(self) -> tuple[float, float]:
+        """The bounds on the scale of the search, in order."""
+        ends = self.to_real(self.low), self.to_real(self.high)
+        return min(ends), max(ends)
+
+    @property
     def prior_deviation(self) -> float:
         """Standard deviation of the prior on the scale of the search, cut off at the bounds."""
-        low, high = (
-            (self.to_real(bound) - self.to_real(self.typical)) / self.spread
-            for bound in (self.low, self.high)
-        )
+        centre = self.to_real(self.typical)
+        low, high = ((bound - centre) / self.spread for bound in self.limits)
         return float(truncnorm(low, high).std() * self.spread)
 
     def from_real(self, x):
@@ -64,6 +70,8 @@ class Parameter:
         match self.domain:
             case "positive":
                 return jnp.exp(x)
+            case "inverse":
+                return 1 / x
             case "share":
                 return 1 / (1 + jnp.exp(-x))
             case _:
@@ -75,9 +83,7 @@ def priors(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return bounds below and above, medians and standard deviations of priors [k] each, all on
     the scale of the search."""
-    rows = [
-        (p.to_real(p.low), p.to_real(p.high), p.to_real(p.typical), p.spread) for p in parameters
-    ]
+    rows = [(*p.limits, p.to_real(p.typical), p.spread) for p in parameters]
     low, high, typical, spread = np.transpose(rows)
     return low, high, typical, spread
 

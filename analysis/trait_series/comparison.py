@@ -1,0 +1,292 @@
+"""Every model of a trait series side by side: walks of the mean, and life cycles.
+
+    result = compare(series)
+    result.comparison()     # best model first
+
+Walks (random, directional, stasis, Ornstein-Uhlenbeck) speak of the means alone. So that they can
+be compared with life cycles, which explain means and variances, each is given a constant trait
+variance: one more parameter, and the likelihood of the sample variances.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from scipy.stats import f as variance_ratio
+from scipy.stats import norm
+
+from analysis._arviz import arviz
+from analysis.trait_series.cycle_fit import LEVEL, CycleFit, fit_cycles, predict
+from analysis.trait_series.cycle_likelihood import compiled, generations_of, log_chi2_density
+from analysis.trait_series.cycles import cycle_models
+from analysis.trait_series.series import TraitSeries
+from analysis.trait_series.walks import MODELS, SeriesFit, fit_series, moments
+from empirical.errors import UserError
+
+_TAILS = (1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2
+# Half of a series must hold enough samples to be fitted.
+_LEAST_SEEN = 3
+
+
+@dataclass(frozen=True)
+class SeriesResult:
+    """Walks and life cycles fitted to a series, and their predictions of its second half.
+
+    `predictions` has a row for each sample's mean and variance (`prediction_table`), fitted to the
+    whole series and, where `kind` is "held out", to its first half; `left_out` says why life cycles
+    are missing, if they are.
+    """
+
+    series: TraitSeries
+    walks: dict[str, SeriesFit]
+    cycles: dict[str, CycleFit]
+    predictions: pd.DataFrame
+    left_out: str = ""
+
+    @property
+    def best(self) -> str:
+        """The name of the model with the lowest AICc."""
+        return str(self.comparison()["model"].iloc[0])
+
+    def comparison(self) -> pd.DataFrame:
+        """Return a row a model, lowest AICc first.
+
+        Columns: model, kind (walk, life cycle), log_likelihood and aicc of means and variances
+        together, parameters (their number), weight (Akaike's); log_likelihood_means and aicc_means
+        of walks, on the means alone, as paleoTS gives them; log_score, mean_error, variance_error
+        and coverage of the second half of the series, predicted from the first (errors of the mean
+        in standard deviations of the trait, of the variance on the log scale); warnings.
+        """
+        rows = []
+        count = int(len(self.series.time) + _varies(self.series).sum())
+        for name, walk in self.walks.items():
+            k = len(walk.values) + 1
+            total = walk.log_likelihood + _log_density_of_variances(self.series)
+            rows.append(
+                {
+                    "model": name, "kind": "walk", "log_likelihood": total, "parameters": k,
+                    "aicc": _aicc(total, k, count),
+                    "log_likelihood_means": walk.log_likelihood, "aicc_means": walk.aicc,
+                    "warnings": "; ".join(getattr(walk, "warnings", ())),
+                }
+            )  # fmt: skip
+        for name, cycle in self.cycles.items():
+            k = len(cycle.parameters)
+            rows.append(
+                {
+                    "model": name, "kind": "life cycle", "log_likelihood": cycle.log_likelihood,
+                    "parameters": k, "aicc": _aicc(cycle.log_likelihood, k, count),
+                    "log_likelihood_means": np.nan, "aicc_means": np.nan,
+                    "warnings": "; ".join(cycle.warnings),
+                }
+            )  # fmt: skip
+        table = pd.DataFrame(rows)
+        weight = np.exp(-(table["aicc"] - table["aicc"].min()).fillna(0.0) / 2)
+        table.insert(5, "weight", weight / weight.sum())
+        if len(self.predictions):
+            held_out = self.predictions[self.predictions["kind"] == "held out"]
+            scores = held_out.groupby("model", sort=False).apply(_score)
+            if len(scores):
+                table = table.join(scores, on="model")
+        table["warnings"] = table.pop("warnings")
+        return table.sort_values("aicc", kind="stable").reset_index(drop=True)
+
+    def parameters(self) -> pd.DataFrame:
+        """Return model, parameter, estimate, low, high, meaning, k_hat: a row a parameter.
+
+        Estimates are of maximum likelihood. From low to high reach 90 %: of the posterior for life
+        cycles, nan where the data say less than the prior, rough where `k_hat` is above 0.7; by the
+        curvature of the likelihood for walks.
+        """
+        rows = [
+            (name, parameter, value, *walk.intervals.get(parameter, (np.nan, np.nan)), "", np.nan)
+            for name, walk in self.walks.items()
+            for parameter, value in walk.values.items()
+        ]
+        for name, cycle in self.cycles.items():
+            intervals = cycle.draws.interval()
+            rows += [
+                (name, p.name, cycle.values[p.name], *intervals[p.name], p.meaning,
+                 cycle.draws.k_hat)
+                for _, p in cycle.own()
+            ]  # fmt: skip
+        columns = ["model", "parameter", "estimate", "low", "high", "meaning", "k_hat"]
+        return pd.DataFrame(rows, columns=columns)
+
+    def posterior(self, model: str = "") -> Any:
+        """Return draws from the posterior of a life cycle, the best by default, as an
+        `arviz.InferenceData`.
+
+        Groups: `posterior` with parameters in their units, `log_likelihood` of each measured mean
+        and variance, `observed_data`; attributes: model, k_hat and effective draws of the
+        importance sampling. Raises `UserError` for a model that is no life cycle that was fitted.
+        """
+        ranked = [m for m in self.comparison()["model"] if m in self.cycles]
+        name = model or (ranked[0] if ranked else "none")
+        if name not in self.cycles:
+            raise UserError(
+                f"there is no posterior of '{name}', there are those of "
+                f"{', '.join(self.cycles) or 'no life cycle'}"
+            )
+        fit = self.cycles[name]
+        x = fit.draws.x
+        density = compiled(fit.model, fit.size)["explain"](jnp.asarray(x), fit.data).density
+        at = np.flatnonzero(np.asarray(fit.data.measured)[:, 0])
+        return arviz().from_dict(
+            posterior={p.name: np.asarray(p.from_real(x[:, i]))[None] for i, p in fit.own()},
+            log_likelihood={"y": np.asarray(density)[None][:, :, at]},
+            observed_data={"y": np.stack([self.series.mean, self.series.variance], axis=-1)},
+            dims={"y": ["generation", "quantity"]},
+            coords={"generation": self.series.time, "quantity": ["mean", "variance"]},
+            attrs={"model": name, "k_hat": fit.draws.k_hat, "effective": fit.draws.effective},
+        )
+
+
+def compare(
+    s: TraitSeries,
+    models: Sequence[str] | None = None,
+    population_size: float | None = np.inf,
+    held_out: bool = True,
+    advance: Callable[[int], None] = lambda count: None,
+) -> SeriesResult:
+    """Fit walks and life cycles to a series and score what its first half says of its second.
+
+    `models` are names of walks and life cycles, all by default; `population_size` as in
+    `fit_cycles`. Life cycles need times in whole generations: without them they are left out where
+    all models are wanted. `advance` is called with the number of models that are done.
+
+    Raises `UserError` for unknown models, and for life cycles by name that cannot be fitted.
+    """
+    known = (*MODELS, *cycle_models())
+    for name in models or ():
+        if name not in known:
+            raise UserError(f"there is no model '{name}' of series, there are {', '.join(known)}")
+    walks = [name for name in MODELS if models is None or name in models]
+    forms = [name for name in cycle_models() if models is None or name in models]
+    left_out = ""
+    try:
+        generations_of(s)
+    except UserError as error:
+        if models is not None and forms:
+            raise
+        forms, left_out = [], str(error)
+    half = (len(s.time) + 1) // 2
+    held_out = held_out and half >= _LEAST_SEEN
+    tables, fitted_walks = [], {}
+    for name in walks:
+        (fitted_walks[name],) = fit_series(s, [name])
+        if held_out:
+            tables.append(_predicted_by_walk(name, s, half))
+        advance(1)
+    cycles = fit_cycles(s, forms, population_size)
+    early = fit_cycles(s, forms, population_size, half) if held_out else {}
+    for name, fit in cycles.items():
+        if held_out:
+            tables.append(prediction_table(name, s, fit, "fitted", 0))
+            tables.append(prediction_table(name, s, early[name], "held out", half))
+        advance(1)
+    predictions = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+    return SeriesResult(s, fitted_walks, cycles, predictions, left_out)
+
+
+_COLUMNS = (
+    "model", "kind", "generation", "quantity", "n", "measured", "predicted", "low", "high",
+    "log_density",
+)  # fmt: skip
+
+
+def prediction_table(
+    name: str, s: TraitSeries, fit: CycleFit, kind: str, begin: int
+) -> pd.DataFrame:
+    """Return what a life cycle says of the samples from `begin` on: one row a mean or variance.
+
+    Columns: model, kind, generation (as in the series), quantity (mean, variance), n, measured,
+    predicted (median), low, high (90 % of samples of n), log_density (of the mean, or of ln s^2).
+    """
+    at = generations_of(s)[begin:]
+    told = predict(fit)
+    found = {"mean": told.sample_mean[:, at], "variance": told.sample_variance[:, at]}
+    density = dict(zip(found, told.log_density[at].T, strict=True))
+    return _rows(name, kind, s, begin, {
+        q: (*np.quantile(x, _TAILS, axis=0), density[q]) for q, x in found.items()
+    })  # fmt: skip
+
+
+def _rows(
+    name: str, kind: str, s: TraitSeries, begin: int, found: dict[str, tuple[np.ndarray, ...]]
+) -> pd.DataFrame:
+    varies = _varies(s)
+    rows = []
+    for quantity, (low, median, high, density) in found.items():
+        for i, j in enumerate(range(begin, len(s.time))):
+            if quantity == "variance" and not varies[j]:
+                continue
+            measured = getattr(s, quantity)[j]
+            rows.append(
+                (name, kind, s.time[j], quantity, s.n[j], measured, median[i], low[i], high[i],
+                 density[i])
+            )  # fmt: skip
+    return pd.DataFrame(rows, columns=list(_COLUMNS))
+
+
+def _predicted_by_walk(name: str, s: TraitSeries, half: int) -> pd.DataFrame:
+    """What a walk says of the second half given the first, at its maximum likelihood there."""
+    head = TraitSeries(s.time[:half], s.mean[:half], s.variance[:half], s.n[:half])
+    (fitted,) = fit_series(head, [name])
+    spare = np.maximum(head.n - 1, 0)
+    pooled = float((spare * head.variance).sum() / spare.sum())
+    # The variances that are to be predicted shall not enter the sampling errors.
+    known = replace(s, variance=np.where(np.arange(len(s.time)) < half, s.variance, pooled))
+    mean, P = moments(name, fitted.values, known)
+    gain = np.linalg.solve(P[:half, :half], P[:half, half:]).T
+    centre = mean[half:] + gain @ (s.mean[:half] - mean[:half])
+    spread = np.sqrt(np.diag(P[half:, half:] - gain @ P[:half, half:]))
+    ends = [centre + spread * norm.ppf(tail) for tail in _TAILS]
+    of_mean = (*ends, norm.logpdf(s.mean[half:], centre, spread))
+    # A sample variance beside the pooled one of the first half has an F distribution.
+    ratio = variance_ratio(np.maximum(s.n[half:] - 1, 1), spare.sum())
+    x = np.where(_varies(s)[half:], s.variance[half:], pooled) / pooled
+    of_variance = (*(pooled * ratio.ppf(tail) for tail in _TAILS), ratio.logpdf(x) + np.log(x))
+    return _rows(name, "held out", s, half, {"mean": of_mean, "variance": of_variance})
+
+
+def _score(table: pd.DataFrame) -> pd.Series:
+    measured, predicted, low, high = (
+        table[c].to_numpy(float) for c in ("measured", "predicted", "low", "high")
+    )
+    variance = table["quantity"].to_numpy() == "variance"
+    inside = (low <= measured) & (measured <= high)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of means over nothing
+        error = np.abs(predicted - measured)
+        error[variance] = np.abs(np.log(predicted[variance] / measured[variance]))
+        sd = np.sqrt(measured[variance].mean())
+        return pd.Series(
+            {
+                "log_score": table["log_density"].mean(),
+                "mean_error": error[~variance].mean() / sd,
+                "variance_error": error[variance].mean(),
+                "coverage": inside.mean(),
+            }
+        )
+
+
+def _varies(s: TraitSeries) -> np.ndarray:
+    """Whether a sample has a variance that says something."""
+    return (s.n > 1) & (s.variance > 0)
+
+
+def _log_density_of_variances(s: TraitSeries) -> float:
+    """Log density of all ln s^2 under one variance, at its maximum, the pooled one."""
+    varies = _varies(s)
+    k, variance = s.n[varies] - 1, s.variance[varies]
+    pooled = (k * variance).sum() / k.sum()
+    return float(log_chi2_density(jnp.log(variance / pooled), k).sum())
+
+
+def _aicc(log_likelihood: float, k: int, n: int) -> float:
+    return -2 * log_likelihood + 2 * k * n / (n - k - 1) if n > k + 1 else float("inf")

@@ -1,0 +1,240 @@
+"""Fits of life cycles to a trait series: maximum likelihood, posterior, what is predicted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import jax.numpy as jnp
+import numpy as np
+from scipy.optimize import OptimizeResult, minimize
+from scipy.special import logsumexp
+from scipy.stats import qmc
+
+from analysis import importance
+from analysis.models import Parameter, priors
+from analysis.trait_series.cycle_likelihood import Samples, compiled
+from analysis.trait_series.cycles import CycleModel, Scale, cycle_models
+from analysis.trait_series.series import TraitSeries
+from empirical.errors import UserError
+
+LEVEL = importance.LEVEL
+_STARTS = 6
+_NOWHERE = 1e12
+_STEP = 1e-4
+_MARGIN = 1e-6
+
+
+@dataclass(frozen=True)
+class CycleFit:
+    """A life cycle at its maximum likelihood (or posterior mode).
+
+    `x` [k] and `covariance` [k, k] are on the scale of the search; `at_bound` [k] says which
+    parameters are at an end of their range.
+    """
+
+    model: CycleModel
+    size: float | None
+    data: Samples
+    parameters: tuple[Parameter, ...]
+    x: np.ndarray
+    covariance: np.ndarray
+    log_likelihood: float
+    at_bound: np.ndarray
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Estimates by name, in the parameters' units."""
+        return {p.name: float(p.from_real(self.x[i])) for i, p in self.own()}
+
+    def own(self) -> list[tuple[int, Parameter]]:
+        """Return the parameters with their place in `x`."""
+        return list(enumerate(self.parameters))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Sentences on parameters that the search could not tell from the end of their range."""
+        said = []
+        for i, p in self.own():
+            if self.at_bound[i]:
+                is_low = abs(self.x[i] - p.to_real(p.low)) < abs(self.x[i] - p.to_real(p.high))
+                bound = f"lower bound {p.low:.3g}" if is_low else f"upper bound {p.high:.3g}"
+                said.append(f"{p.name} is at its {bound}")
+        return tuple(said)
+
+    @cached_property
+    def draws(self) -> importance.Draws:
+        """Draws from the posterior, with the weak priors of the parameters."""
+        mode = maximize(self.model, self.data, self.parameters, self.size, [self.x], prior=1.0)
+        many, prior = compiled(self.model, self.size)["many"], _prior(self.parameters)
+        log_posterior = lambda x: np.asarray(many(x, self.data)) + prior(x)
+        width = np.asarray([p.prior_deviation for p in self.parameters])
+        return importance.Draws(
+            mode, *importance.draw(log_posterior, mode.x, mode.covariance, width)
+        )
+
+
+def _prior(parameters: tuple[Parameter, ...]):
+    low, high, typical, spread = priors(parameters)
+
+    def log_density(x: np.ndarray) -> np.ndarray:
+        inside = np.all((low <= x) & (x <= high), axis=1)
+        return np.where(inside, -0.5 * np.square((x - typical) / spread).sum(axis=1), -np.inf)
+
+    return log_density
+
+
+def fit_cycles(
+    s: TraitSeries,
+    theories: Sequence[str] | None = None,
+    population_size: float | None = np.inf,
+    seen: int | None = None,
+) -> dict[str, CycleFit]:
+    """Fit life cycles to the means and variances of a series by maximum likelihood.
+
+    `theories` are names of `cycle_models`, all by default. `population_size` is the number of
+    individuals that reproduce, infinite for no drift, None to estimate it. A fit sees the first
+    `seen` samples, all by default. A theory starts from what the theories that it contains have
+    found, so none is less likely than what it contains.
+
+    Raises `UserError` for an unknown theory, a population size of 2 or less, or times that are no
+    whole generations.
+    """
+    known = cycle_models()
+    wanted = list(known) if theories is None else list(theories)
+    for name in wanted:
+        if name not in known:
+            raise UserError(f"there is no life cycle '{name}', there are {', '.join(known)}")
+    if population_size is not None and not population_size > 2:
+        raise UserError(
+            f"the population size is {population_size:g}, it must be greater than 2, or inf for no "
+            f"drift"
+        )
+    data, scale = Samples.of(s, seen), Scale.of(s)
+    found: dict[str, CycleFit] = {}
+
+    def fitted(name: str) -> CycleFit:
+        if name not in found:
+            cls = known[name]
+            nested = [fitted(inner) for inner in cls.contains]
+            fits = [_fit(model, data, scale, population_size, nested) for model in cls.variants()]
+            found[name] = max(fits, key=lambda fit: fit.log_likelihood)
+        return found[name]
+
+    return {name: fitted(name) for name in wanted}
+
+
+def _fit(
+    model: CycleModel,
+    data: Samples,
+    scale: Scale,
+    size: float | None,
+    nested: Sequence[CycleFit],
+) -> CycleFit:
+    parameters = model.parameters(scale, size is None)
+    near = []
+    for inner in nested:
+        values = {**model.idle(scale), **inner.values}
+        near.append(np.array([p.to_real(values[p.name]) for p in parameters]))
+    return maximize(model, data, parameters, size, near)
+
+
+def maximize(
+    model: CycleModel,
+    data: Samples,
+    parameters: tuple[Parameter, ...],
+    size: float | None,
+    near: Sequence[np.ndarray] = (),
+    prior: float = 0.0,
+) -> CycleFit:
+    """Maximize the likelihood times a power of the priors, from `near` and some more starts."""
+    low, high, typical, spread = priors(parameters)
+    compiled_loss = compiled(model, size)["loss"]
+
+    # In units of the priors all directions are alike.
+    def loss(z: np.ndarray) -> tuple[float, np.ndarray]:
+        f, g = compiled_loss(typical + spread * z, data)
+        f, g = float(f) + prior * z @ z / 2, np.asarray(g) * spread + prior * z
+        return (f, g) if np.isfinite(f) and np.all(np.isfinite(g)) else (_NOWHERE, 0 * z)
+
+    least, most = (low - typical) / spread, (high - typical) / spread
+    bounds = list(zip(least, most, strict=True))
+
+    def climb(z: np.ndarray, **how: float) -> OptimizeResult:
+        begin = np.clip(z, least, most)
+        return minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds, options=how)
+
+    unit = qmc.Halton(len(low), rng=np.random.default_rng(0)).random(_STARTS)
+    wide = 2 * unit - 1
+    # Where the prior has only one side starts lie on it, and close to none: weak selection is usual.
+    wide = np.where(least > -1e-3, np.abs(wide) ** 3, wide)
+    begins = [wide[0] / 10, *((x - typical) / spread for x in near), *wide]
+    ends = [climb(z, ftol=1e-8, maxiter=200) for z in begins]
+    best = min(ends, key=lambda end: end.fun)
+    best = min(best, climb(best.x, ftol=1e-13, gtol=1e-7, maxiter=1000), key=lambda end: end.fun)
+    if best.fun >= _NOWHERE:
+        raise UserError(f"the likelihood of '{model.theory}' is finite nowhere")
+    at_bound = (best.x - least < _MARGIN) | (most - best.x < _MARGIN)
+    x = typical + spread * best.x
+    return CycleFit(
+        model,
+        size,
+        data,
+        parameters,
+        x,
+        _covariance(loss, best.x, least, most, at_bound) * np.outer(spread, spread),
+        -float(compiled_loss(x, data)[0]),
+        at_bound,
+    )
+
+
+def _covariance(loss, z, least, most, at_bound) -> np.ndarray:
+    """Inverse curvature by differences of exact gradients, in units of the priors.
+
+    At a bound differences are taken inside; the density falls there with a slope g and a curvature
+    h, and is about as wide as a normal of precision h + g^2.
+    """
+    z = np.clip(z, least + 2 * _STEP, most - 2 * _STEP)
+    nudges = _STEP * np.eye(len(z))
+    slopes = np.array([loss(z + e)[1] - loss(z - e)[1] for e in nudges]) / (2 * _STEP)
+    slope = np.where(at_bound, loss(z)[1], 0.0)
+    scales, axes = np.linalg.eigh((slopes + slopes.T) / 2 + np.diag(np.square(slope)))
+    # A direction of which the data say nothing is as wide as the prior.
+    return axes @ np.diag(1 / np.maximum(scales, 1.0)) @ axes.T
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What posterior draws say of every generation [S, G + 1]: the population, and the samples.
+
+    `mean` and `variance` are of the population, drift included; `sample_mean` and
+    `sample_variance` of samples of n as they would be measured; `log_density` [G + 1, 2] of what
+    was measured, averaged over the draws, given what the fit has seen before it.
+    """
+
+    mean: np.ndarray
+    variance: np.ndarray
+    sample_mean: np.ndarray
+    sample_variance: np.ndarray
+    log_density: np.ndarray
+
+
+def predict(fit: CycleFit, count: int = 1000, seed: int = 0) -> Predicted:
+    """Draw populations and samples of every generation from the posterior of a fit."""
+    rng = np.random.default_rng(seed)
+    x = fit.draws.x[rng.permutation(len(fit.draws.x))[:count]]
+    explained = compiled(fit.model, fit.size)["explain"](jnp.asarray(x), fit.data)
+    density, path, P = (np.asarray(part) for part in explained)
+    # Of a covariance [2, 2] that may be 0.
+    root = np.sqrt(np.maximum(P[..., 0, 0], 0))
+    slope = np.divide(P[..., 0, 1], root, out=np.zeros_like(root), where=root > 0)
+    rest = np.sqrt(np.maximum(P[..., 1, 1] - slope**2, 0))
+    e, f, g = rng.normal(size=(3, *root.shape))
+    mean, variance = path[..., 0] + root * e, np.exp(path[..., 1] + slope * e + rest * f)
+    n, k = np.asarray(fit.data.n), np.asarray(fit.data.freedom)
+    return Predicted(
+        mean,
+        variance,
+        mean + np.sqrt(variance / n) * g,
+        variance * rng.chisquare(k, variance.shape) / k,
+        logsumexp(density, axis=0) - np.log(len(x)),
+    )

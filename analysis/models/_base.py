@@ -24,11 +24,11 @@ class Parameter:
     """A parameter: its name, meaning with its unit, range and prior.
 
     `domain` is "positive" (searched on a log scale), "inverse" (positive, as 1/value), "share" (in
-    (0, 1), on a logit scale) or "real"; `low` and `high` bound the search, in the parameter's own units. The prior is normal on
-    the scale of the search, with median `typical` and standard deviation `spread`, cut off at the
-    bounds; maximum likelihood does almost without. Medians are near what the kept chains of the
-    embedded model say, spreads are factors of 2 to 4 around them. `from_data` says which data would
-    identify it.
+    (0, 1), on a logit scale) or "real"; `low` and `high` bound the search, in the parameter's own
+    units. The prior is normal on the scale of the search, with median `typical` and standard
+    deviation `spread`, cut off at the bounds; maximum likelihood does almost without. Medians are
+    near what the kept chains of the embedded model say, spreads are factors of 2 to 4 around them.
+    `from_data` says which data would identify it.
     """
 
     name: str

@@ -165,7 +165,7 @@ def maximize(
 
     unit = qmc.Halton(len(low), rng=np.random.default_rng(0)).random(_STARTS)
     wide = 2 * unit - 1
-    # Where the prior has only one side starts lie on it, and close to none: weak selection is usual.
+    # Where the prior has one side only, starts lie on it, most of them near none.
     wide = np.where(least > -1e-3, np.abs(wide) ** 3, wide)
     begins = [wide[0] / 10, *((x - typical) / spread for x in near), *wide]
     ends = [climb(z, ftol=1e-8, maxiter=200) for z in begins]

@@ -54,6 +54,8 @@ def description(s: TraitSeries) -> str:
     few, many = s.n.min(), s.n.max()
     size = f"n {few:.0f}" if few == many else f"n {few:.0f} to {many:.0f}"
     pooled = "pooled" if s.pool else "each sample's own"
+    if not s.pool and s.lone.any():
+        pooled += f" (the pooled one for {s.lone.sum()} of one individual or variance 0)"
     line = (
         f"{len(s.time)} samples, times {s.time[0]:g} to {s.time[-1]:g}, {size}, variances {pooled}"
     )

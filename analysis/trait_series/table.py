@@ -1,45 +1,17 @@
 """Reading tables of trait series, recognised by what they hold."""
 
-import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from analysis.trait_series.columns import AGES, NAMES, ROLES, Columns, columns_of, refuse_line
 from analysis.trait_series.series import TraitSeries, series
-from analysis.trait_series.text import Text, is_missing, is_number, notation, read_text
+from analysis.trait_series.text import is_missing, notation, read_text
 from empirical.errors import UserError
 
 TIMES = ("auto", "rising", "falling")
-# In the order of paleoTS.
-_ROLES = ("n", "mean", "variance", "time")
-_AGES = ("age", "ages", "ma", "mya", "ka", "bp")
-# Names of columns in lower case, that of this package first.
-_NAMES = {
-    "time": ("generation", "generations", "gen", "time", "times", "t", "tt", "year", *_AGES),
-    "mean": ("mean", "means", "mm", "average", "avg", "trait mean", "mean trait"),
-    "variance": ("variance", "variances", "var", "vv", "s2", "trait variance"),
-    "n": ("n", "nn", "count", "counts", "sample size", "samplesize", "size", "individuals"),
-    "sd": ("sd", "std", "stdev", "std dev", "standard deviation"),
-    "se": ("se", "sem", "stderr", "std err", "std error", "standard error"),
-    "trait": ("feature", "trait"),
-    "component": ("component",),
-}
-_UNITS = re.compile(r" (ma|mya|myr|ka|kyr|my|ky|yr|yrs|years|bp|generations|mm|cm|um)$")
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """The place of each column by what it holds, and what the times are called."""
-
-    places: dict[str, int]
-    time_name: str
-
-    def of(self, row: Sequence[str], role: str) -> str:
-        i = self.places[role]
-        return row[i] if i < len(row) else ""
 
 
 def read_csv(
@@ -71,7 +43,7 @@ def read_csv(
     text, what = read_text(path), f"'{path}'"
     if not text.rows:
         raise UserError(f"the series {what} is empty")
-    columns, rows = _header(text, what)
+    columns, rows = columns_of(text, what)
     rows = _chosen(columns, rows, {"trait": trait, "component": component}, what)
     lines, numbers = _numbers(columns, rows, text.delimiter, what)
     t = _in_order(numbers, lines, columns.time_name, time, what)
@@ -93,85 +65,8 @@ def read_paleots(path: Path, *, time: str = "auto", pool: bool = True) -> TraitS
     return read_csv(path, time=time, pool=pool)
 
 
-def _normal(name: str) -> str:
-    """Return a column's name in lower case, without units and marks between words."""
-    name = re.sub(r"[(\[].*?[)\]]", " ", name.casefold())
-    name = re.sub(r"[\s_.\-]+", " ", name).strip()
-    return _UNITS.sub("", name)
-
-
-def _header(text: Text, what: str) -> tuple[_Columns, list[tuple[int, list[str]]]]:
-    """Tell the columns from a header, from a comment that is one, or from the order of paleoTS."""
-
-    def is_data(row: Sequence[str]) -> bool:
-        return all(is_number(f) or is_missing(f) for f in row) and any(map(is_number, row))
-
-    def known(row: Sequence[str]) -> int:
-        return sum(_normal(f) in names for f in row for names in _NAMES.values())
-
-    first = next((i for i, (_, row) in enumerate(text.rows) if is_data(row)), len(text.rows))
-    # Above the header a title may stand; names of traits are no numbers either.
-    above = text.rows[: max(first, 1)]
-    best = max(range(len(above)), key=lambda i: known(above[i][1]))
-    if not is_data(text.rows[0][1]) and (known(above[best][1]) or first == len(text.rows)):
-        names, rows = above[best][1], text.rows[best + 1 :]
-    else:
-        names, rows = [], text.rows
-        for comment in reversed(text.comments):
-            words = re.split(r"[\s,;]+", comment.strip())
-            if {"mean", "n"} <= _roles(words, what).keys():
-                names = words
-                break
-    if not names and not is_data(text.rows[0][1]):
-        _refuse_line(text.rows[0], what)
-    if not rows:
-        raise UserError(f"the series {what} is empty: it has a header and no samples")
-    if not names:
-        wrong = [row for row in rows if len(row[1]) != 4]
-        if wrong:
-            _refuse_line(wrong[0], what)
-        return _Columns(dict(zip(_ROLES, range(4), strict=True)), ""), rows
-    # R leaves the column of row names without a name.
-    if len({len(row) for _, row in rows}) == 1 and len(rows[0][1]) == len(names) + 1:
-        names = ["", *names]
-    for number, row in rows:
-        if len(row) > len(names):
-            raise UserError(
-                f"line {number} of {what} has {len(row)} fields, its header has {len(names)}"
-            )
-    places = _roles(names, what)
-    for role in _ROLES:
-        if role not in places and not (role == "variance" and {"sd", "se"} & places.keys()):
-            raise UserError(
-                f"the series {what} has no column '{_NAMES[role][0]}', it must have generation, "
-                f"mean, variance, n; it has {', '.join(n for n in names if n)}"
-            )
-    return _Columns(places, _normal(names[places["time"]])), rows
-
-
-def _refuse_line(row: tuple[int, list[str]], what: str) -> None:
-    raise UserError(
-        f"line {row[0]} of {what} is '{' '.join(row[1])}', it must be four numbers: n, mean, "
-        f"variance, time; or a header with generation, mean, variance, n"
-    )
-
-
-def _roles(names: Sequence[str], what: str) -> dict[str, int]:
-    """Return the place of each column; where two say the same, the first in `_NAMES` wins."""
-    places = {}
-    for role, known in _NAMES.items():
-        claims = [i for i, name in enumerate(names) if _normal(name) in known]
-        own = [i for i in claims if _normal(names[i]) == known[0]]
-        if len(claims) > 1 and len(own) != 1:
-            both = "' and '".join(names[i] for i in claims[:2])
-            raise UserError(f"the series {what} has the columns '{both}', which say the same")
-        if claims:
-            places[role] = (own or claims)[0]
-    return places
-
-
 def _chosen(
-    columns: _Columns,
+    columns: Columns,
     rows: list[tuple[int, list[str]]],
     choice: dict[str, str | int | None],
     what: str,
@@ -181,14 +76,14 @@ def _chosen(
         if role not in columns.places:
             if value is not None:
                 raise UserError(
-                    f"the series {what} has no column '{_NAMES[role][0]}', so {role} {value} "
+                    f"the series {what} has no column '{NAMES[role][0]}', so {role} {value} "
                     f"cannot be chosen"
                 )
             continue
         there = list(dict.fromkeys(columns.of(row, role) for _, row in rows))
         if value is None and len(there) > 1:
             raise UserError(
-                f"the series {what} has more than one {role}, choose one: {_some(there)}"
+                f"the series {what} has more than one {role}, choose one (--{role}): {_some(there)}"
             )
         if value is not None and str(value) not in there:
             raise UserError(f"the series {what} has no {role} '{value}', there are {_some(there)}")
@@ -198,7 +93,7 @@ def _chosen(
 
 
 def _numbers(
-    columns: _Columns, rows: list[tuple[int, list[str]]], delimiter: str, what: str
+    columns: Columns, rows: list[tuple[int, list[str]]], delimiter: str, what: str
 ) -> tuple[list[int], dict[str, np.ndarray]]:
     """Read the numbers of the rows that have them; say which rows have none."""
     spread = next(role for role in ("variance", "sd", "se") if role in columns.places)
@@ -211,7 +106,7 @@ def _numbers(
             token = columns.of(row, role)
             value = float("nan") if is_missing(token) else style.number(token)
             if value is None and not columns.time_name:
-                _refuse_line((number, row), what)
+                refuse_line((number, row), what)
             if value is None:
                 raise UserError(
                     f"line {number} of {what} has the {role} '{token}', it must be a number"
@@ -227,7 +122,7 @@ def _numbers(
             missing.append(number)
         else:
             kept.append(number)
-            values.append([found[role] for role in _ROLES])
+            values.append([found[role] for role in ROLES])
     reasons = [
         f"{_lines(which)} {verb}"
         for which, verb in ((missing, "without a number"), (empty, "with n = 0"))
@@ -242,7 +137,7 @@ def _numbers(
             f"{', '.join(reasons)}",
             stacklevel=2,
         )
-    return kept, dict(zip(_ROLES, np.transpose(values), strict=True))
+    return kept, dict(zip(ROLES, np.transpose(values), strict=True))
 
 
 def _in_order(
@@ -253,7 +148,7 @@ def _in_order(
     falls = len(t) > 1 and bool(np.all(np.diff(t) < 0))
     if time == "rising" or not np.all(np.isfinite(t)):
         return t
-    if time == "falling" or name in _AGES:
+    if time == "falling" or name in AGES:
         if time == "auto" and len(t) > 1 and not falls:
             warnings.warn(
                 f"the series {what} has ages ('{name}'), so it begins with the oldest, "

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 _NONE = "none"
-# Samples of a series from which on a fit takes more than a second.
-_LONG = 1000
+# Samples from which on the fit of a series shows progress.
+_LONG = 300
 
 Trait = Annotated[str, typer.Option(help="Name of a trait in moments.csv.")]
 Components = Annotated[
@@ -44,7 +44,10 @@ def fit(
     trait: Trait = "latent",
     component: Components = None,
     model: Annotated[
-        list[str] | None, typer.Option(help="Theory, with or without its link; all by default.")
+        list[str] | None,
+        typer.Option(
+            help="Theory, with or without its link; all by default. Of a series: a walk, by name."
+        ),
     ] = None,
     posterior: Annotated[
         str, typer.Option(help="Model to draw the posterior of: the best by default, or 'none'.")
@@ -204,9 +207,9 @@ def _fit_series(
         path, time=time or "auto", pool=pool, trait=chosen["trait"], component=component[0]
     )
     names = models or trait_series.MODELS
-    print(trait_series.description(s))
     with _progress_of_series(len(s.time), trait_series.work(names)) as advance:
         fits = trait_series.fit_series(s, names, advance=advance)
+    print(trait_series.description(s))
     table = trait_series.comparison(fits)
     shown = table.drop(columns="at_bound").assign(estimates=trait_series.estimates(fits))
     print(shown.round(5).to_string(index=False, na_rep="-"))

@@ -4,12 +4,12 @@ A series has a mean, a variance and a number of individuals at each time, and kn
 families: fossils, another laboratory's chain. Times are generations and need not be even.
 """
 
-from analysis.trait_series.series import TraitSeries, series
-from analysis.trait_series.table import read_csv, read_paleots
+from analysis.trait_series.results import comparison, description, estimates, parameters
+from analysis.trait_series.series import TraitSeries, VarianceTest, series, variance_test
+from analysis.trait_series.table import TIMES, read_csv, read_paleots
+from analysis.trait_series.walk_fit import SeriesFit, fit_series, work
 from analysis.trait_series.walks import (
     MODELS,
-    SeriesFit,
-    fit_series,
     log_likelihood,
     moments,
     stepwise_log_likelihood,
@@ -17,13 +17,21 @@ from analysis.trait_series.walks import (
 
 __all__ = [
     "MODELS",
+    "TIMES",
     "SeriesFit",
     "TraitSeries",
+    "VarianceTest",
+    "comparison",
+    "description",
+    "estimates",
     "fit_series",
     "log_likelihood",
     "moments",
+    "parameters",
     "read_csv",
     "read_paleots",
     "series",
     "stepwise_log_likelihood",
+    "variance_test",
+    "work",
 ]

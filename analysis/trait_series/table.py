@@ -1,60 +1,191 @@
-"""Reading tables of trait series."""
+"""Reading tables of trait series, recognised by what they hold."""
 
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
+from analysis.trait_series.columns import AGES, NAMES, ROLES, Columns, columns_of, refuse_line
 from analysis.trait_series.series import TraitSeries, series
+from analysis.trait_series.text import is_missing, notation, read_text
 from empirical.errors import UserError
 
+TIMES = ("auto", "rising", "falling")
 
-def read_csv(path: Path) -> TraitSeries:
-    """Read a table with the columns generation, mean, variance, n.
 
-    Raises `UserError` for a missing column, or for what `series` refuses.
+def read_csv(
+    path: Path,
+    *,
+    time: str = "auto",
+    pool: bool = True,
+    trait: str | None = None,
+    component: int | None = None,
+) -> TraitSeries:
+    """Read a trait series from a table of text, however it is written.
+
+    Delimiters (comma, semicolon, tab, blanks), decimal marks and the encoding are recognised. The
+    header names the columns, in any case and order: generation (or time, t, tt, age), mean (mm),
+    variance (var, vv; else sd or se) and n (nn, count). Without a header the columns are those of
+    paleoTS: n, mean, variance, time. Lines that start with # are comments.
+
+    `time` says whether times rise or fall: "falling" ones are ages, and the series begins with the
+    oldest. Where it is said, rows may stand in any order; "auto" takes ages where the column is
+    called so, or where every time is less than the one before. A table of several traits, such as
+    the moments.csv of a run, needs `trait` and `component`.
+
+    Rows without a number or with n = 0 are left out, with a warning. Raises `UserError` for what
+    is no such table, and for what `series` refuses.
     """
-    try:
-        table = pd.read_csv(path)
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise UserError(f"the series '{path}' cannot be read as a CSV file: {error}") from None
-    wanted = ["generation", "mean", "variance", "n"]
-    missing = [name for name in wanted if name not in table.columns]
-    if missing:
-        raise UserError(
-            f"the series '{path}' has no column '{missing[0]}', it must have {', '.join(wanted)}"
-        )
-    return series(*(table[name].to_numpy() for name in wanted), what=f"'{path}'")
+    path = Path(path)
+    if time not in TIMES:
+        raise UserError(f"the order of time is '{time}', it must be {', '.join(TIMES)}")
+    text, what = read_text(path), f"'{path}'"
+    if not text.rows:
+        raise UserError(f"the series {what} is empty")
+    columns, rows = columns_of(text, what)
+    rows = _chosen(columns, rows, {"trait": trait, "component": component}, what)
+    lines, numbers = _numbers(columns, rows, text.delimiter, what)
+    t = _in_order(numbers, lines, columns.time_name, time, what)
+    order = np.argsort(t, kind="stable")
+    return series(
+        t[order],
+        *(numbers[role][order] for role in ("mean", "variance", "n")),
+        what=what,
+        pool=pool,
+        lines=[lines[i] for i in order],
+    )
 
 
-def read_paleots(path: Path) -> TraitSeries:
-    """Read the text format of paleoTS: lines of n, mean, variance, time, without a header.
+def read_paleots(path: Path, *, time: str = "auto", pool: bool = True) -> TraitSeries:
+    """Read the text format of paleoTS: lines of n, mean, variance, time, with or without a header.
 
-    Times may be ages, which fall: the series then begins with the oldest. Raises `UserError` for a
-    line that is not four numbers, or for what `series` refuses.
+    See `read_csv`, which reads it too.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"the series '{path}' cannot be read as a text file: {error}") from None
-    rows = []
-    for number, line in enumerate(lines, 1):
-        words = line.replace(",", " ").split()
-        if not words or words[0].startswith("#"):
+    return read_csv(path, time=time, pool=pool)
+
+
+def _chosen(
+    columns: Columns,
+    rows: list[tuple[int, list[str]]],
+    choice: dict[str, str | int | None],
+    what: str,
+) -> list[tuple[int, list[str]]]:
+    """Keep the rows of one trait and component."""
+    for role, value in choice.items():
+        if role not in columns.places:
+            if value is not None:
+                raise UserError(
+                    f"the series {what} has no column '{NAMES[role][0]}', so {role} {value} "
+                    f"cannot be chosen"
+                )
             continue
-        try:
-            row = [float(word) for word in words]
-        except ValueError:
-            row = []
-        if len(row) != 4:
+        there = list(dict.fromkeys(columns.of(row, role) for _, row in rows))
+        if value is None and len(there) > 1:
             raise UserError(
-                f"line {number} of '{path}' is '{line.strip()}', it must be four numbers: n, mean, "
-                f"variance, time"
+                f"the series {what} has more than one {role}, choose one (--{role}): {_some(there)}"
             )
-        rows.append(row)
-    if not rows:
-        raise UserError(f"the series '{path}' is empty")
-    n, mean, variance, time = np.transpose(rows)
-    if len(time) > 1 and np.all(np.diff(time) < 0):
-        time = time[0] - time
-    return series(time, mean, variance, n, what=f"'{path}'")
+        if value is not None and str(value) not in there:
+            raise UserError(f"the series {what} has no {role} '{value}', there are {_some(there)}")
+        wanted = there[0] if value is None else str(value)
+        rows = [row for row in rows if columns.of(row[1], role) == wanted]
+    return rows
+
+
+def _numbers(
+    columns: Columns, rows: list[tuple[int, list[str]]], delimiter: str, what: str
+) -> tuple[list[int], dict[str, np.ndarray]]:
+    """Read the numbers of the rows that have them; say which rows have none."""
+    spread = next(role for role in ("variance", "sd", "se") if role in columns.places)
+    roles = ("n", "mean", "time", spread)
+    style = notation((columns.of(row, r) for _, row in rows for r in roles), delimiter, what)
+    kept, missing, empty, values = [], [], [], []
+    for number, row in rows:
+        found: dict[str, float] = {}
+        for role in roles:
+            token = columns.of(row, role)
+            value = float("nan") if is_missing(token) else style.number(token)
+            if value is None and not columns.time_name:
+                refuse_line((number, row), what)
+            if value is None:
+                raise UserError(
+                    f"line {number} of {what} has the {role} '{token}', it must be a number"
+                )
+            found[role] = value
+        n, V = found["n"], found.pop(spread)
+        found["variance"] = {"variance": V, "sd": V * V, "se": n * V * V}[spread]
+        if V < 0:
+            raise UserError(f"line {number} of {what} has {spread} {V:g}, it must be at least 0")
+        if n == 0:
+            empty.append(number)
+        elif any(v != v for k, v in found.items() if k != "variance" or n != 1):
+            missing.append(number)
+        else:
+            kept.append(number)
+            values.append([found[role] for role in ROLES])
+    reasons = [
+        f"{_lines(which)} {verb}"
+        for which, verb in ((missing, "without a number"), (empty, "with n = 0"))
+        if which
+    ]
+    left = len(missing) + len(empty)
+    if not kept:
+        raise UserError(f"the series {what} has no sample with time, mean, variance and n")
+    if left:
+        warnings.warn(
+            f"{left} of {len(rows)} rows of {what} {'is' if left == 1 else 'are'} left out: "
+            f"{', '.join(reasons)}",
+            stacklevel=2,
+        )
+    return kept, dict(zip(ROLES, np.transpose(values), strict=True))
+
+
+def _in_order(
+    numbers: dict[str, np.ndarray], lines: list[int], name: str, time: str, what: str
+) -> np.ndarray:
+    """Return times that rise from the first sample to the last: ages as the oldest less each."""
+    t = numbers["time"]
+    falls = len(t) > 1 and bool(np.all(np.diff(t) < 0))
+    if time == "rising" or not np.all(np.isfinite(t)):
+        return t
+    if time == "falling" or name in AGES:
+        if time == "auto" and len(t) > 1 and not falls:
+            warnings.warn(
+                f"the series {what} has ages ('{name}'), so it begins with the oldest, "
+                f"{t.max():g}; if they are times, say so (--time rising)",
+                stacklevel=2,
+            )
+        return t.max() - t
+    if falls:
+        if name:
+            warnings.warn(
+                f"the times of the series {what} fall, so they are ages, and it begins with the "
+                f"oldest, {t.max():g}; if they are times, say so (--time rising)",
+                stacklevel=2,
+            )
+        return t.max() - t
+    back = np.flatnonzero(np.diff(t) <= 0)
+    if len(back):
+        i = int(back[0])
+        hint = (
+            "say in which order time goes (--time rising, or falling for ages)"
+            if len(set(t)) == len(t)
+            else "each must have a time of its own"
+        )
+        order = "" if name else "; without a header the columns are n, mean, variance, time"
+        raise UserError(
+            f"the times of the series {what} do not increase: {t[i]:g} in line {lines[i]}, then "
+            f"{t[i + 1]:g}: {hint}{order}"
+        )
+    return t
+
+
+def _lines(numbers: Sequence[int], most: int = 8) -> str:
+    if len(numbers) == 1:
+        return f"line {numbers[0]}"
+    return f"lines {_some([str(number) for number in numbers], most)}"
+
+
+def _some(names: Sequence[str], most: int = 12) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -1,29 +1,25 @@
-"""Random walks, stasis and Ornstein-Uhlenbeck: moments, likelihoods and fits."""
+"""Random walks, stasis and Ornstein-Uhlenbeck: moments, and likelihoods in linear time.
 
-from collections.abc import Sequence
+Each is a process that remembers one step back, x_i = c + a_i x_(i-1) + w_i with w_i of variance
+q_i, measured as z_i = x_i + e_i with e_i of variance E_i. So the innovations z_i - a_i z_(i-1)
+have a tridiagonal covariance,
+
+    diagonal        q_i + E_i + a_i^2 E_(i-1)
+    beside it       -a_i E_(i-1)
+
+whose determinant is that of the sample means. No division by q or E is needed, and a series of T
+samples costs of order T.
+"""
+
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import solve_triangular
-from scipy.optimize import minimize
+from scipy.linalg.lapack import dpttrf, dtbtrs
 from scipy.stats import norm
 
 from analysis.trait_series.series import TraitSeries
-from empirical.errors import UserError
 
 MODELS = ("random walk", "directional walk", "stasis", "Ornstein-Uhlenbeck")
-_POSITIVE = {"step_variance", "omega", "alpha"}
-
-
-@dataclass(frozen=True)
-class SeriesFit:
-    """A model of a series at its maximum likelihood: estimates by name, AICc, Akaike's weight."""
-
-    model: str
-    values: dict[str, float]
-    log_likelihood: float
-    aicc: float
-    weight: float
 
 
 def moments(model: str, values: dict[str, float], s: TraitSeries) -> tuple[np.ndarray, np.ndarray]:
@@ -40,23 +36,94 @@ def moments(model: str, values: dict[str, float], s: TraitSeries) -> tuple[np.nd
     Travis 2008).
     """
     t, E = s.time - s.time[0], np.diag(s.error)
+    mean = expected(model, values, t)
     if model == "stasis":
-        return np.full_like(t, values["theta"]), values["omega"] * np.eye(len(t)) + E
+        return mean, values["omega"] * np.eye(len(t)) + E
+    apart, early = np.abs(t[:, None] - t), np.minimum(t[:, None], t)
     if model == "Ornstein-Uhlenbeck":
-        k, apart = values["alpha"], np.abs(t[:, None] - t)
-        mean = values["theta"] + (values["ancestor"] - values["theta"]) * np.exp(-k * t)
-        both = np.exp(-k * apart) - np.exp(-k * (t[:, None] + t))
-        return mean, values["step_variance"] / (2 * k) * both + E
-    walk = values["step_variance"] * np.minimum(t[:, None], t)
-    return values["ancestor"] + values.get("step_mean", 0.0) * t, walk + E
+        k = values["alpha"]
+        # As written above, and exact where k t is small.
+        until = -np.expm1(-2 * k * early) / (2 * k)
+        return mean, values["step_variance"] * np.exp(-k * apart) * until + E
+    return mean, values["step_variance"] * early + E
+
+
+def expected(model: str, values: dict[str, float], t: np.ndarray) -> np.ndarray:
+    """Return the mean [T] of a model at times t since the first sample."""
+    if model == "stasis":
+        return np.full_like(t, values["theta"])
+    if model == "Ornstein-Uhlenbeck":
+        far = values["theta"] - values["ancestor"]
+        return values["ancestor"] - far * np.expm1(-values["alpha"] * t)
+    return values["ancestor"] + values.get("step_mean", 0.0) * t
 
 
 def log_likelihood(model: str, values: dict[str, float], s: TraitSeries) -> float:
-    """Log likelihood of all sample means jointly."""
-    mean, covariance = moments(model, values, s)
-    root = np.linalg.cholesky(covariance)
-    x = solve_triangular(root, s.mean - mean, lower=True)
-    return float(-0.5 * (x @ x + len(x) * np.log(2 * np.pi)) - np.log(np.diag(root)).sum())
+    """Log likelihood of all sample means jointly, in a time of order T."""
+    t = s.time - s.time[0]
+    root = innovations(model, values, t, s.error)
+    return root.log_density(s.mean - expected(model, values, t))
+
+
+@dataclass(frozen=True)
+class Innovations:
+    """What a process remembers [T - 1], and the factors of its innovations' covariance.
+
+    The latter is L D L' with D [T] and L of ones and `below` [T - 1]; `definite` says whether the
+    covariance is positive definite.
+    """
+
+    memory: np.ndarray
+    D: np.ndarray
+    below: np.ndarray
+    definite: bool
+
+    def of(self, x: np.ndarray) -> np.ndarray:
+        """Return the innovations of one column [T] or of several [T, columns]."""
+        y = np.array(x)
+        y[1:] -= (self.memory * x[:-1].T).T
+        return y
+
+    def whiten(self, y: np.ndarray) -> np.ndarray:
+        """Make innovations [T] or [T, columns] independent, of variance 1."""
+        band = np.ones((2, len(self.D)))
+        band[1, :-1] = self.below
+        white = dtbtrs(band, np.atleast_2d(y.T).T, uplo="L", diag="U")[0]
+        return (white / np.sqrt(self.D)[:, None]).reshape(y.shape)
+
+    @property
+    def constant(self) -> float:
+        """Log density at the mean of the process."""
+        return -0.5 * float(np.log(self.D).sum() + len(self.D) * np.log(2 * np.pi))
+
+    def log_density(self, x: np.ndarray) -> float:
+        """Log density of deviations x [T] from the mean of the process."""
+        if not self.definite:
+            return -np.inf
+        white = self.whiten(self.of(x))
+        return self.constant - 0.5 * float(white @ white)
+
+
+def innovations(
+    model: str, values: dict[str, float], t: np.ndarray, error: np.ndarray
+) -> Innovations:
+    """Return the innovations of a model at times t since the first sample, with errors [T]."""
+    dt = np.diff(t)
+    noise = np.zeros_like(t)
+    if model == "stasis":
+        memory = np.zeros_like(dt)
+        noise[:] = values["omega"]
+    elif model == "Ornstein-Uhlenbeck":
+        k = values["alpha"]
+        memory = np.exp(-k * dt)
+        noise[1:] = values["step_variance"] * (-np.expm1(-2 * k * dt) / (2 * k))
+    else:
+        memory = np.ones_like(dt)
+        noise[1:] = values["step_variance"] * dt
+    diagonal = noise + error
+    diagonal[1:] += memory**2 * error[:-1]
+    D, below, info = dpttrf(diagonal, -memory * error[:-1])
+    return Innovations(memory, D, below, info == 0)
 
 
 def stepwise_log_likelihood(step_mean: float, step_variance: float, s: TraitSeries) -> float:
@@ -68,77 +135,3 @@ def stepwise_log_likelihood(step_mean: float, step_variance: float, s: TraitSeri
     dt, E = np.diff(s.time), s.error
     spread = np.sqrt(step_variance * dt + E[1:] + E[:-1])
     return float(norm.logpdf(np.diff(s.mean), step_mean * dt, spread).sum())
-
-
-def fit_series(s: TraitSeries, models: Sequence[str] = MODELS) -> list[SeriesFit]:
-    """Fit models to a series by maximum joint likelihood; best AICc first.
-
-    Raises `UserError` for an unknown model.
-    """
-    unknown = [model for model in models if model not in MODELS]
-    if unknown:
-        raise UserError(
-            f"there is no model '{unknown[0]}' of series, there are {', '.join(MODELS)}"
-        )
-    span = s.time[-1] - s.time[0]
-    scatter = max(float(np.var(s.mean)), 1e-3 * float(s.error.mean()))
-    step, first, middle = scatter / span, float(s.mean[0]), float(s.mean.mean())
-    slope = float(s.mean[-1] - s.mean[0]) / span
-    begins: dict[str, list[dict[str, float]]] = {
-        "random walk": [{"ancestor": first, "step_variance": step}],
-        "directional walk": [{"ancestor": first, "step_mean": slope, "step_variance": step}],
-        "stasis": [{"theta": middle, "omega": scatter}],
-        "Ornstein-Uhlenbeck": [
-            {"ancestor": first, "theta": at, "alpha": k / span, "step_variance": 2 * k * step}
-            for k in (0.5, 3.0, 20.0)
-            for at in (middle, float(s.mean[-1]))
-        ],
-    }
-    ends = {}
-    for model in models:
-        ends[model] = max(
-            (_climb(model, at, s, scatter) for at in begins[model]), key=lambda end: end[1]
-        )
-    T = len(s.time)
-
-    def aicc(k: int, height: float) -> float:
-        return -2 * height + 2 * k * T / (T - k - 1) if k + 1 < T else float("inf")
-
-    criterion = {model: aicc(len(values), height) for model, (values, height) in ends.items()}
-    weight = np.exp(-(np.array(list(criterion.values())) - min(criterion.values())) / 2)
-    fits = [
-        SeriesFit(model, values, height, criterion[model], float(share))
-        for (model, (values, height)), share in zip(
-            ends.items(), weight / weight.sum(), strict=True
-        )
-    ]
-    return sorted(fits, key=lambda one: one.aicc)
-
-
-def _climb(
-    model: str, begin: dict[str, float], s: TraitSeries, scatter: float
-) -> tuple[dict[str, float], float]:
-    """Maximize from one start; what is positive on a log scale, the rest beside the scatter."""
-    span, unit = s.time[-1] - s.time[0], np.sqrt(scatter)
-    floor = {"step_variance": 1e-9 * scatter / span, "omega": 1e-9 * scatter, "alpha": 1e-4 / span}
-
-    def to_real(k: str, v: float) -> float:
-        return float(np.log(v)) if k in _POSITIVE else v / unit
-
-    def values(x: np.ndarray) -> dict[str, float]:
-        both = zip(begin, x, strict=True)
-        return {k: float(np.exp(v)) if k in _POSITIVE else float(v * unit) for k, v in both}
-
-    bounds = [
-        (np.log(floor[k]), np.log(1e12 * floor[k])) if k in _POSITIVE else (None, None)
-        for k in begin
-    ]
-    end = minimize(
-        lambda x: -log_likelihood(model, values(x), s),
-        [to_real(k, v) for k, v in begin.items()],
-        method="L-BFGS-B",
-        bounds=bounds,
-        # A plateau, where a return is too slow to be seen, has no end worth walking to.
-        options={"maxiter": 100},
-    )
-    return values(end.x), -float(end.fun)

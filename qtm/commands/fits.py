@@ -1,7 +1,9 @@
 """``qtm fit``: which theory explains chains, and predicts what it has not seen."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 _NONE = "none"
+# Samples from which on the fit of a series shows progress.
+_LONG = 300
 
 Trait = Annotated[str, typer.Option(help="Name of a trait in moments.csv.")]
 Components = Annotated[
@@ -24,12 +28,13 @@ Components = Annotated[
 
 @app.command()
 def fit(
+    context: typer.Context,
     runs: Annotated[
         list[Path] | None,
         typer.Argument(
             metavar="RUN...",
-            help="Folders of runs; or one trait series, a .csv with generation, mean, variance, n "
-            "or a paleoTS .txt.",
+            help="Folders of runs; or a file with one trait series: columns generation, mean, "
+            "variance, n, or the text format of paleoTS.",
         ),
     ] = None,
     kept: Annotated[
@@ -39,7 +44,10 @@ def fit(
     trait: Trait = "latent",
     component: Components = None,
     model: Annotated[
-        list[str] | None, typer.Option(help="Theory, with or without its link; all by default.")
+        list[str] | None,
+        typer.Option(
+            help="Theory, with or without its link; all by default. Of a series: a walk, by name."
+        ),
     ] = None,
     posterior: Annotated[
         str, typer.Option(help="Model to draw the posterior of: the best by default, or 'none'.")
@@ -52,13 +60,48 @@ def fit(
             "without its likelihoods.",
         ),
     ] = False,
+    time: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a series: whether times are rising, or falling (ages); rows may then stand in "
+            "any order. By default, falling where the column is called age or falls throughout.",
+        ),
+    ] = None,
+    pool: Annotated[
+        bool | None,
+        typer.Option(
+            "--pool/--no-pool",
+            help="Of a series: whether samples share one variance, as in paleoTS (the default), or "
+            "have each its own.",
+        ),
+    ] = None,
 ) -> None:
     """Fit every theory to runs with shared parameters and compare what they predict unseen.
 
-    With --out: comparison.csv, parameters.csv, predictions.csv, posterior.nc.
+    With --out: comparison.csv, parameters.csv, predictions.csv, posterior.nc. Of a trait series:
+    comparison.csv and parameters.csv.
     """
-    if runs and kept is None and len(runs) == 1 and runs[0].is_file():
-        return _fit_series(runs[0], out)
+    paths = runs or []
+    files_of_series = [path for path in paths if _is_series(path)]
+    if files_of_series and (len(paths) > 1 or kept is not None):
+        raise UserError(
+            f"'{files_of_series[0]}' is a file with a series, which is fitted alone, without "
+            f"{'other series or runs' if len(paths) > 1 else '--kept'}"
+        )
+    if files_of_series:
+        if posterior not in ("", _NONE):
+            raise UserError(f"--posterior {posterior} is for runs, a series has no posterior")
+        if thin:
+            raise UserError("--thin is for runs, the tables of a series are small")
+        source = context.get_parameter_source("trait")
+        chosen = {
+            "trait": trait if source is not None and source.name != "DEFAULT" else None,
+            "component": component,
+        }
+        return _fit_series(paths[0], out, model, chosen, time, pool is not False)
+    if time is not None or pool is not None:
+        name = "--time" if time is not None else "--pool" if pool else "--no-pool"
+        raise UserError(f"{name} is for a file with a series, not for runs")
 
     from analysis.fitting import NAIVE
     from analysis.fitting import fit as fit_models
@@ -139,30 +182,49 @@ def _draw_posterior(result: "Result", name: str, path: Path, thin: bool) -> None
         print(f"qtm: {sentence}")
 
 
-def _fit_series(path: Path, out: Path | None) -> None:
-    import pandas as pd
+def _is_series(path: Path) -> bool:
+    """Whether a path is meant as a file; one that is missing is told by its extension."""
+    if path.exists():
+        return not path.is_dir()
+    return path.suffix.lower() in (".csv", ".tsv", ".txt", ".tab", ".dat")
 
-    from analysis.trait_series import fit_series, read_csv, read_paleots
+
+def _fit_series(
+    path: Path,
+    out: Path | None,
+    models: list[str] | None,
+    chosen: dict[str, Any],
+    time: str | None,
+    pool: bool,
+) -> None:
+    from analysis import trait_series
     from empirical import files
 
-    read = read_csv if path.suffix == ".csv" else read_paleots
-    fits = fit_series(read(path))
-    table = pd.DataFrame(
-        {
-            "model": one.model,
-            "log_likelihood": one.log_likelihood,
-            "parameters": len(one.values),
-            "aicc": one.aicc,
-            "weight": one.weight,
-            "estimates": ", ".join(f"{k} {v:.4g}" for k, v in one.values.items()),
-        }
-        for one in fits
+    component = chosen["component"] or [None]
+    if len(component) > 1:
+        raise UserError("--component is given more than once, a series has one component")
+    s = trait_series.read_csv(
+        path, time=time or "auto", pool=pool, trait=chosen["trait"], component=component[0]
     )
-    print(table.round(3).to_string(index=False))
+    names = models or trait_series.MODELS
+    with _progress_of_series(len(s.time), trait_series.work(names)) as advance:
+        fits = trait_series.fit_series(s, names, advance=advance)
+    print(trait_series.description(s))
+    table = trait_series.comparison(fits)
+    shown = table.drop(columns="at_bound").assign(estimates=trait_series.estimates(fits))
+    print(shown.round(5).to_string(index=False, na_rep="-"))
+    for sentence in (sentence for one in fits for sentence in one.warnings):
+        print(f"qtm: {sentence}")
     if out is not None:
-        files.write_text(
-            out / "comparison.csv", table.drop(columns="estimates").to_csv(index=False)
-        )
-        rows = [(one.model, k, v) for one in fits for k, v in one.values.items()]
-        parameters = pd.DataFrame(rows, columns=["model", "parameter", "estimate"])
-        files.write_text(out / "parameters.csv", parameters.to_csv(index=False))
+        files.write_text(out / "comparison.csv", table.to_csv(index=False))
+        files.write_text(out / "parameters.csv", trait_series.parameters(fits).to_csv(index=False))
+
+
+@contextmanager
+def _progress_of_series(samples: int, steps: int) -> Iterator[Callable[[], None]]:
+    """Show progress where a series is long enough to wait for."""
+    if samples < _LONG:
+        yield lambda: None
+        return
+    with progress("fitting", steps) as advance:
+        yield lambda: advance(1)

@@ -133,7 +133,7 @@ def test_both_formats_hold_the_same(tmp_path):
     [
         ({"time": [0, 1, 1]}, "do not increase"),
         ({"mean": [1, np.nan, 2]}, "has mean nan in row 2"),
-        ({"n": [10, 1, 10]}, "n = 1, it must be whole and 2 or more"),
+        ({"n": [10, 0, 10]}, "n = 0 in row 2, it must be whole and 1 or more"),
         ({"variance": [0, 0, 0]}, "not all 0"),
         ({"variance": [1, -1, 1]}, "at least 0"),
         ({"time": [0, 1], "mean": [0, 1], "variance": [1, 1], "n": [5, 5]}, "3 or more"),

@@ -1,0 +1,233 @@
+"""The search for the maximum of the joint likelihood of a walk.
+
+The mean of each model is linear in its other parameters, which follow by generalised least
+squares. So the search is over one variance alone, and the rate of return besides in
+Ornstein-Uhlenbeck: narrow enough to be gone through from end to end, where searches from a few
+starts end on plateaus. The ends belong to it: a variance of 0, and rates so slow or so fast that
+Ornstein-Uhlenbeck is a directional walk or stasis. So no model falls below one that it contains.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from scipy.optimize import minimize, minimize_scalar
+
+from analysis.trait_series.series import TraitSeries
+from analysis.trait_series.walks import innovations
+
+RETURN = "Ornstein-Uhlenbeck"
+# Returns by e^-40 between the nearest samples, and by 1e-12 over the series, are as good as full
+# and none.
+_FULL, _NONE = 40.0, 1e-12
+_EQUAL = 1e-7
+# How often progress is reported along the grid of rates.
+CHUNKS = 8
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A maximum: log likelihood, the variance gained over the series, the rate of return."""
+
+    height: float
+    gain: float
+    rate: float = 0.0
+
+
+@dataclass(frozen=True)
+class Search:
+    """The series with means and times in units of their spread.
+
+    `gain` is what a process adds to the variance of the mean over the whole series (of stasis:
+    omega): finite at both ends of the rate of return, unlike the variance of a step.
+    """
+
+    t: np.ndarray
+    z: np.ndarray
+    error: np.ndarray
+    span: float
+    middle: float
+    unit: float
+
+    @classmethod
+    def of(cls, s: TraitSeries) -> "Search":
+        span, middle = float(np.ptp(s.time)), float(s.mean.mean())
+        unit = float(np.sqrt(max(float(np.var(s.mean)), float(s.error.max()))))
+        t, z = (s.time - s.time[0]) / span, (s.mean - middle) / unit
+        return cls(t, z, s.error / unit**2, span, middle, unit)
+
+    @cached_property
+    def gains(self) -> np.ndarray:
+        """Variances from nothing beside the errors to more than any step calls for."""
+        steps = np.diff(self.z) ** 2 / np.diff(self.t)
+        high = 10 * max(float(steps.max()), float(np.ptp(self.z)) ** 2, float(self.error.max()))
+        low = 1e-9 * float(self.error.min())
+        return np.geomspace(low, high, 2 + int(2 * np.log10(high / low)))
+
+    @cached_property
+    def rates(self) -> np.ndarray:
+        """Rates of return, from one that cannot be seen to one that is full in every gap."""
+        full = _FULL / float(np.diff(self.t).min())
+        slow = np.geomspace(_NONE, 1e-3, 7)[:-1]
+        return np.concatenate([slow, np.geomspace(1e-3, full, 2 + int(4 * np.log10(full / 1e-3)))])
+
+    def design(self, model: str, rate: float) -> np.ndarray:
+        """Return the columns [T, k] whose sum is the mean: the start and, of some, what follows."""
+        ones = np.ones_like(self.t)
+        if model == "directional walk":
+            return np.stack([ones, self.t], axis=1)
+        if model == RETURN:
+            return np.stack([ones, np.expm1(-rate * self.t) / np.expm1(-rate)], axis=1)
+        return ones[:, None]
+
+    def scaled(self, model: str, gain: float, rate: float) -> dict[str, float]:
+        """Return the parameters of the covariance, in scaled units."""
+        if model == "stasis":
+            return {"omega": gain}
+        if model == RETURN:
+            return {"alpha": rate, "step_variance": gain * 2 * rate / -np.expm1(-2 * rate)}
+        return {"step_variance": gain}
+
+    def solve(self, model: str, gain: float, rate: float = 0.0) -> tuple[float, np.ndarray]:
+        """Return the log likelihood at the best mean, and that mean's coefficients [k]."""
+        root = innovations(model, self.scaled(model, gain, rate), self.t, self.error)
+        X = self.design(model, rate)
+        if not root.definite:
+            return -np.inf, np.zeros(X.shape[1])
+        white = root.whiten(root.of(np.column_stack([X, self.z])))
+        R = np.linalg.qr(white, mode="r")
+        coefficients = np.linalg.lstsq(R[:-1, :-1], R[:-1, -1], rcond=None)[0]
+        height = root.constant - 0.5 * float(R[-1, -1]) ** 2
+        return height - len(self.t) * float(np.log(self.unit)), coefficients
+
+    def height(self, model: str, gain: float, rate: float = 0.0) -> float:
+        return self.solve(model, gain, rate)[0]
+
+    def peak(self, model: str, advance: Callable[[], None]) -> Peak:
+        """Return the maximum of a model."""
+        if model == RETURN:
+            return self._peak_of_return(advance)
+        found = self._peak_at(model)
+        advance()
+        return found
+
+    def _peak_at(self, model: str, rate: float = 0.0) -> Peak:
+        """Return the maximum over the gain: along a grid, and then between its neighbours."""
+        logs = np.log(self.gains)
+        heights = [self.height(model, gain, rate) for gain in self.gains]
+        ends = [(self.height(model, 0.0, rate), 0.0)]
+        for i in _tops(heights)[:3]:
+            between = (logs[max(i - 1, 0)], logs[min(i + 1, len(logs) - 1)])
+            end = minimize_scalar(
+                lambda x: -self.height(model, float(np.exp(x)), rate),
+                bounds=between,
+                method="bounded",
+                options={"xatol": 1e-9},
+            )
+            ends += [(-float(end.fun), float(np.exp(end.x))), (heights[i], float(self.gains[i]))]
+        height, gain = max(ends)
+        # A variance that cannot be told from 0 is 0.
+        none = ends[0][0]
+        return Peak(none, 0.0, rate) if none >= height - _EQUAL else Peak(height, gain, rate)
+
+    def _peak_of_return(self, advance: Callable[[], None]) -> Peak:
+        """Return the maximum over gain and rate: a grid, its tops climbed, and all the ends."""
+        gains = np.concatenate([[0.0], self.gains[::2]])
+        rows = []
+        for rates in np.array_split(self.rates, CHUNKS):
+            rows += [[self.height(RETURN, gain, rate) for gain in gains] for rate in rates]
+            advance()
+        grid = np.array(rows)
+        ends = [self._peak_at(RETURN, float(self.rates[i])) for i in (0, -1)]
+        advance()
+        best = grid[:, 1:].max(axis=1)
+        inside = [self._climb(i, 1 + int(grid[i, 1:].argmax())) for i in _tops(best)[:4]]
+        i = int(grid[:, 0].argmax())
+        exact = self._climb(i, 0)
+        advance()
+        top = max([*ends, exact, *inside], key=lambda peak: peak.height)
+        # A parameter that cannot be told from its bound is there.
+        near = (peak for peak in (*ends, exact) if peak.height >= top.height - _EQUAL)
+        return next(near, top)
+
+    def _climb(self, row: int, column: int) -> Peak:
+        """Climb from a node of the grid over rate and gain; at column 0, over the rate alone."""
+        x = [np.log(self.rates[row])]
+        bounds = [(np.log(self.rates[0]), np.log(self.rates[-1]))]
+        if column:
+            x.append(np.log(self.gains[::2][column - 1]))
+            bounds.append((np.log(self.gains[0]), np.log(self.gains[-1])))
+
+        def place(x: np.ndarray) -> tuple[float, float]:
+            return (float(np.exp(x[1])) if len(x) > 1 else 0.0, float(np.exp(x[0])))
+
+        start = np.array(x)
+        corners = np.vstack([start, start + 0.5 * np.eye(len(x))])
+        end = minimize(
+            lambda x: -self.height(RETURN, *place(x)),
+            start,
+            method="Nelder-Mead",
+            bounds=bounds,
+            options={"initial_simplex": corners, "xatol": 1e-8, "fatol": 1e-11, "maxiter": 500},
+        )
+        return Peak(-float(end.fun), *place(end.x))
+
+    def values(self, model: str, peak: Peak) -> dict[str, float]:
+        """Return the parameters at a maximum, in the units of the series."""
+        first, *rest = self.solve(model, peak.gain, peak.rate)[1]
+        start = float(self.middle + self.unit * first)
+        spread = self.scaled(model, peak.gain, peak.rate)
+        if model == "stasis":
+            return {"theta": start, "omega": float(spread["omega"] * self.unit**2)}
+        step_variance = float(spread["step_variance"] * self.unit**2 / self.span)
+        if model == "random walk":
+            return {"ancestor": start, "step_variance": step_variance}
+        way = float(self.unit * rest[0])
+        if model == "directional walk":
+            return {
+                "ancestor": start,
+                "step_mean": way / self.span,
+                "step_variance": step_variance,
+            }
+        return {
+            "ancestor": start,
+            "theta": start + way / -float(np.expm1(-peak.rate)),
+            "alpha": peak.rate / self.span,
+            "step_variance": step_variance,
+        }
+
+    def at_bound(self, model: str, peak: Peak) -> tuple[str, ...]:
+        """Return the names of the parameters at the end of their range."""
+        gain = "omega" if model == "stasis" else "step_variance"
+        reached = [gain] if peak.gain in (0.0, self.gains[-1]) else []
+        if model == RETURN and peak.rate in (self.rates[0], self.rates[-1]):
+            reached.append("alpha")
+        return tuple(reached)
+
+    def sentences(self, model: str, peak: Peak) -> list[str]:
+        """Say what it means that parameters are at the end of their range."""
+        said, values = [], self.values(model, peak)
+        for name in self.at_bound(model, peak):
+            bound = f"{model}: {name} is at its bound {values[name]:.3g}"
+            if name != "alpha":
+                said.append(f"{bound}, sampling error alone explains the scatter about the mean")
+            elif peak.rate == self.rates[0]:
+                said.append(
+                    f"{bound}, no return is seen: theta cannot be told, and the model is a "
+                    f"directional walk"
+                )
+            else:
+                held = values["step_variance"] / (2 * values["alpha"])
+                said.append(
+                    f"{bound}, a full return between all samples: only step_variance / (2 alpha) "
+                    f"= {held:.3g} can be told, which is omega in stasis"
+                )
+        return said
+
+
+def _tops(heights: Sequence[float]) -> list[int]:
+    """Return where heights are not below their neighbours', the highest first."""
+    padded = np.concatenate([[-np.inf], heights, [-np.inf]])
+    is_top = (padded[1:-1] >= padded[:-2]) & (padded[1:-1] >= padded[2:])
+    return sorted(np.flatnonzero(is_top).tolist(), key=lambda i: -heights[i])

@@ -1,4 +1,4 @@
-"""A trait series, the life cycle that explains it best, and what its first half said of the rest."""
+"""A trait series, the life cycle that explains it best, and its forecast from the first half."""
 
 import numpy as np
 import pandas as pd
@@ -10,9 +10,9 @@ from figures.pieces import letters
 from figures.style import COLUMN
 
 CAPTION = (
-    "Points: sample means (a) and variances (b), bars are 90 % intervals of sampling. Solid line and "
-    "band: the best life cycle fitted to all samples, and where 90 % of samples lie by it. Dashed: "
-    "the same life cycle fitted to the samples left of the dotted line alone."
+    "Points: sample means (a) and variances (b), bars are 90 % intervals of sampling. Solid line "
+    "and band: the best life cycle fitted to all samples, and where 90 % of samples lie by it. "
+    "Dashed: the same life cycle fitted to the samples left of the dotted line alone."
 )
 _FITTED, _HELD_OUT = "#0072B2", "#D55E00"
 
@@ -27,9 +27,7 @@ def draw(result: SeriesResult) -> Figure:
     known = (s.n > 1) & (s.variance > 0)
     k, V = s.n[known] - 1, s.variance[known]
     ends = np.abs(np.stack([k * V / chi2.ppf(0.95, k), k * V / chi2.ppf(0.05, k)]) - V)
-    axes[1].errorbar(
-        s.time[known], V, ends, fmt="o", color="black", markersize=2.5, linewidth=0.8
-    )
+    axes[1].errorbar(s.time[known], V, ends, fmt="o", color="black", markersize=2.5, linewidth=0.8)
     name = next((m for m in result.comparison()["model"] if m in result.cycles), None)
     if name is not None:
         table = result.predictions

@@ -1,9 +1,15 @@
-"""Trait time series of others: read them, and fit random walks, stasis and Ornstein-Uhlenbeck.
+"""Trait time series: read them, and fit walks of the mean and life cycles of mean and variance.
 
 A series has a mean, a variance and a number of individuals at each time, and knows nothing of
 families: fossils, another laboratory's chain. Times are generations and need not be even.
+
+    result = compare(read_csv(Path("series.csv")))
+    result.comparison()
 """
 
+from analysis.trait_series.comparison import SeriesResult, compare, steps
+from analysis.trait_series.cycle_fit import CycleFit, fit_cycles
+from analysis.trait_series.cycles import cycle_models
 from analysis.trait_series.results import comparison, description, estimates, parameters
 from analysis.trait_series.series import TraitSeries, VarianceTest, series, variance_test
 from analysis.trait_series.table import TIMES, read_csv, read_paleots
@@ -18,12 +24,17 @@ from analysis.trait_series.walks import (
 __all__ = [
     "MODELS",
     "TIMES",
+    "CycleFit",
     "SeriesFit",
+    "SeriesResult",
     "TraitSeries",
     "VarianceTest",
+    "compare",
     "comparison",
+    "cycle_models",
     "description",
     "estimates",
+    "fit_cycles",
     "fit_series",
     "log_likelihood",
     "moments",
@@ -31,6 +42,7 @@ __all__ = [
     "read_csv",
     "read_paleots",
     "series",
+    "steps",
     "stepwise_log_likelihood",
     "variance_test",
     "work",

@@ -24,10 +24,20 @@ from analysis.trait_series.cycle_fit import LEVEL, CycleFit, fit_cycles, predict
 from analysis.trait_series.cycle_likelihood import compiled, generations_of, log_chi2_density
 from analysis.trait_series.cycles import cycle_models
 from analysis.trait_series.series import TraitSeries
-from analysis.trait_series.walks import MODELS, SeriesFit, fit_series, moments
+from analysis.trait_series.walk_fit import SeriesFit, fit_series, work
+from analysis.trait_series.walk_intervals import walk_intervals
+from analysis.trait_series.walks import MODELS, moments
 from empirical.errors import UserError
 
 _TAILS = (1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2
+WALK_PARAMETERS = {
+    "ancestor": "mean at the first time, trait units",
+    "step_mean": "mean step, trait units per unit of time",
+    "step_variance": "variance of steps, trait units squared per unit of time",
+    "theta": "mean to which the trait returns, trait units",
+    "omega": "variance of means around theta, trait units squared",
+    "alpha": "rate of return, per unit of time",
+}
 # Half of a series must hold enough samples to be fitted.
 _LEAST_SEEN = 3
 
@@ -62,7 +72,7 @@ class SeriesResult:
         in standard deviations of the trait, of the variance on the log scale); warnings.
         """
         rows = []
-        count = int(len(self.series.time) + _varies(self.series).sum())
+        count = int(len(self.series.time) + (~self.series.lone).sum())
         for name, walk in self.walks.items():
             k = len(walk.values) + 1
             total = walk.log_likelihood + _log_density_of_variances(self.series)
@@ -71,7 +81,7 @@ class SeriesResult:
                     "model": name, "kind": "walk", "log_likelihood": total, "parameters": k,
                     "aicc": _aicc(total, k, count),
                     "log_likelihood_means": walk.log_likelihood, "aicc_means": walk.aicc,
-                    "warnings": "; ".join(getattr(walk, "warnings", ())),
+                    "warnings": "; ".join(walk.warnings),
                 }
             )  # fmt: skip
         for name, cycle in self.cycles.items():
@@ -100,13 +110,16 @@ class SeriesResult:
 
         Estimates are of maximum likelihood. From low to high reach 90 %: of the posterior for life
         cycles, nan where the data say less than the prior, rough where `k_hat` is above 0.7; by the
-        curvature of the likelihood for walks.
+        curvature of the likelihood for walks, nan for parameters at a bound.
         """
-        rows = [
-            (name, parameter, value, *walk.intervals.get(parameter, (np.nan, np.nan)), "", np.nan)
-            for name, walk in self.walks.items()
-            for parameter, value in walk.values.items()
-        ]
+        rows = []
+        for name, walk in self.walks.items():
+            found = walk_intervals(walk, self.series)
+            rows += [
+                (name, parameter, value, *found.get(parameter, (np.nan, np.nan)),
+                 WALK_PARAMETERS[parameter], np.nan)
+                for parameter, value in walk.values.items()
+            ]  # fmt: skip
         for name, cycle in self.cycles.items():
             intervals = cycle.draws.interval()
             rows += [
@@ -157,7 +170,7 @@ def compare(
 
     `models` are names of walks and life cycles, all by default; `population_size` as in
     `fit_cycles`. Life cycles need times in whole generations: without them they are left out where
-    all models are wanted. `advance` is called with the number of models that are done.
+    all models are wanted. `advance` is called with 1, `steps(models)` times.
 
     Raises `UserError` for unknown models, and for life cycles by name that cannot be fitted.
     """
@@ -175,22 +188,24 @@ def compare(
             raise
         forms, left_out = [], str(error)
     half = (len(s.time) + 1) // 2
-    held_out = held_out and half >= _LEAST_SEEN
-    tables, fitted_walks = [], {}
-    for name in walks:
-        (fitted_walks[name],) = fit_series(s, [name])
-        if held_out:
-            tables.append(_predicted_by_walk(name, s, half))
-        advance(1)
-    cycles = fit_cycles(s, forms, population_size)
-    early = fit_cycles(s, forms, population_size, half) if held_out else {}
-    for name, fit in cycles.items():
-        if held_out:
-            tables.append(prediction_table(name, s, fit, "fitted", 0))
-            tables.append(prediction_table(name, s, early[name], "held out", half))
-        advance(1)
+    fitted_walks, tables = {}, []
+    if walks:
+        found = {fit.model: fit for fit in fit_series(s, walks, advance=lambda: advance(1))}
+        fitted_walks = {name: found[name] for name in walks}
+    cycles = fit_cycles(s, forms, population_size, advance=lambda: advance(1))
+    if held_out and half >= _LEAST_SEEN:
+        tables += _predicted_by_walks(walks, s, half)
+        for name, fit in fit_cycles(s, forms, population_size, half).items():
+            tables.append(prediction_table(name, s, fit, "held out", half))
+    tables += [prediction_table(name, s, fit, "fitted", 0) for name, fit in cycles.items()]
     predictions = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     return SeriesResult(s, fitted_walks, cycles, predictions, left_out)
+
+
+def steps(models: Sequence[str] | None = None) -> int:
+    """Return how often `compare` reports progress."""
+    walks = [name for name in MODELS if models is None or name in models]
+    return work(walks) + sum(models is None or name in models for name in cycle_models())
 
 
 _COLUMNS = (
@@ -219,7 +234,7 @@ def prediction_table(
 def _rows(
     name: str, kind: str, s: TraitSeries, begin: int, found: dict[str, tuple[np.ndarray, ...]]
 ) -> pd.DataFrame:
-    varies = _varies(s)
+    varies = ~s.lone
     rows = []
     for quantity, (low, median, high, density) in found.items():
         for i, j in enumerate(range(begin, len(s.time))):
@@ -233,12 +248,26 @@ def _rows(
     return pd.DataFrame(rows, columns=list(_COLUMNS))
 
 
-def _predicted_by_walk(name: str, s: TraitSeries, half: int) -> pd.DataFrame:
-    """What a walk says of the second half given the first, at its maximum likelihood there."""
-    head = TraitSeries(s.time[:half], s.mean[:half], s.variance[:half], s.n[:half])
-    (fitted,) = fit_series(head, [name])
-    spare = np.maximum(head.n - 1, 0)
-    pooled = float((spare * head.variance).sum() / spare.sum())
+def _predicted_by_walks(names: Sequence[str], s: TraitSeries, half: int) -> list[pd.DataFrame]:
+    """What walks say of the second half, fitted to the first; none where that is too short."""
+    head = replace(s, time=s.time[:half], mean=s.mean[:half], variance=s.variance[:half],
+                   n=s.n[:half])  # fmt: skip
+    tables = []
+    for name in names:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # said of the whole series
+                (fitted,) = fit_series(head, [name])
+        except UserError:
+            continue
+        tables.append(_predicted_by_walk(fitted, s, head))
+    return tables
+
+
+def _predicted_by_walk(fitted: SeriesFit, s: TraitSeries, head: TraitSeries) -> pd.DataFrame:
+    """What a walk says of later samples given the first, at its maximum likelihood there."""
+    name, half, pooled = fitted.model, len(head.time), head.pooled_variance
+    freedom = (head.n - 1).sum()
     # The variances that are to be predicted shall not enter the sampling errors.
     known = replace(s, variance=np.where(np.arange(len(s.time)) < half, s.variance, pooled))
     mean, P = moments(name, fitted.values, known)
@@ -248,8 +277,8 @@ def _predicted_by_walk(name: str, s: TraitSeries, half: int) -> pd.DataFrame:
     ends = [centre + spread * norm.ppf(tail) for tail in _TAILS]
     of_mean = (*ends, norm.logpdf(s.mean[half:], centre, spread))
     # A sample variance beside the pooled one of the first half has an F distribution.
-    ratio = variance_ratio(np.maximum(s.n[half:] - 1, 1), spare.sum())
-    x = np.where(_varies(s)[half:], s.variance[half:], pooled) / pooled
+    ratio = variance_ratio(np.maximum(s.n[half:] - 1, 1), freedom)
+    x = np.where(~s.lone[half:], s.variance[half:], pooled) / pooled
     of_variance = (*(pooled * ratio.ppf(tail) for tail in _TAILS), ratio.logpdf(x) + np.log(x))
     return _rows(name, "held out", s, half, {"mean": of_mean, "variance": of_variance})
 
@@ -275,14 +304,9 @@ def _score(table: pd.DataFrame) -> pd.Series:
         )
 
 
-def _varies(s: TraitSeries) -> np.ndarray:
-    """Whether a sample has a variance that says something."""
-    return (s.n > 1) & (s.variance > 0)
-
-
 def _log_density_of_variances(s: TraitSeries) -> float:
     """Log density of all ln s^2 under one variance, at its maximum, the pooled one."""
-    varies = _varies(s)
+    varies = ~s.lone
     k, variance = s.n[varies] - 1, s.variance[varies]
     pooled = (k * variance).sum() / k.sum()
     return float(log_chi2_density(jnp.log(variance / pooled), k).sum())

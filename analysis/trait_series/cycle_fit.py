@@ -1,6 +1,6 @@
 """Fits of life cycles to a trait series: maximum likelihood, posterior, what is predicted."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -88,13 +88,14 @@ def fit_cycles(
     theories: Sequence[str] | None = None,
     population_size: float | None = np.inf,
     seen: int | None = None,
+    advance: Callable[[], None] = lambda: None,
 ) -> dict[str, CycleFit]:
     """Fit life cycles to the means and variances of a series by maximum likelihood.
 
     `theories` are names of `cycle_models`, all by default. `population_size` is the number of
     individuals that reproduce, infinite for no drift, None to estimate it. A fit sees the first
-    `seen` samples, all by default. A theory starts from what the theories that it contains have
-    found, so none is less likely than what it contains.
+    `seen` samples, all by default. `advance` is called after each theory. A theory starts from
+    what the theories that it contains have found, so none is less likely than what it contains.
 
     Raises `UserError` for an unknown theory, a population size of 2 or less, or times that are no
     whole generations.
@@ -120,7 +121,11 @@ def fit_cycles(
             found[name] = max(fits, key=lambda fit: fit.log_likelihood)
         return found[name]
 
-    return {name: fitted(name) for name in wanted}
+    fits = {}
+    for name in wanted:
+        fits[name] = fitted(name)
+        advance()
+    return fits
 
 
 def _fit(

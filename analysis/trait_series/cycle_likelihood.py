@@ -62,7 +62,7 @@ class Samples:
         empty = np.zeros(at[-1] + 1)
         mean, log_variance, n = empty.copy(), empty.copy(), np.full_like(empty, 2.0)
         measured, before = np.zeros((len(empty), 2)), empty.copy()
-        varies = (s.n > 1) & (s.variance > 0)
+        varies = ~s.lone
         mean[at], n[at], measured[at, 0], before[at[:seen]] = s.mean, s.n, 1.0, 1.0
         log_variance[at[varies]], measured[at[varies], 1] = np.log(s.variance[varies]), 1.0
         return cls(*map(jnp.asarray, (mean, log_variance, n, measured, before)))

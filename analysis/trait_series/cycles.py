@@ -58,9 +58,8 @@ class Scale:
     @classmethod
     def of(cls, s: TraitSeries) -> "Scale":
         """Read the units off a series."""
-        spare = np.maximum(s.n - 1, 0)
-        pooled = float((spare * s.variance).sum() / spare.sum())
-        known = s.variance[0] if s.n[0] > 1 and s.variance[0] > 0 else pooled
+        pooled = s.pooled_variance
+        known = pooled if s.lone[0] else s.variance[0]
         return cls(
             float(s.mean.mean()),
             float(np.ptp(s.mean) + np.sqrt(pooled)),

@@ -271,7 +271,8 @@ def _write_metadata(
 
 def _weights(generation: Generation) -> list[Path]:
     """Return the files of what a generation has learnt."""
-    return sorted(path for path in generation.folder.glob("*/*.safetensors") if path.is_file())
+    weights = files.visible(generation.folder, "*/*.safetensors")
+    return [path for path in weights if path.is_file()]
 
 
 def probes(recipe: Recipe) -> int:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from empirical import data, files, folder, learning, model, processes, sampling, training_set
+from empirical import (
+    data, files, folder, learning, model, processes, sampling, training_set, truncation,
+)  # fmt: skip
 from empirical.data import Population
 from empirical.errors import UserError
 from empirical.generator import Advance, DiffusionGenerator, Generator, costs
@@ -90,6 +92,7 @@ def prepare(recipe: Recipe, base: model.Model) -> Population:
     """
     settled = recipe.settled()
     real = data.real(settled.data, base.side, base.mode, settled.seed)
+    truncation.warn(base, real.captions)
     sampling.prepare(base, settled.generate.sampler, settled.generate.steps)
     settled.generate.guidance.check(settled.generate.sampler)
     if settled.generate.guidance.weak is not None and settled.finetune.text_encoder:

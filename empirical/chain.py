@@ -12,7 +12,15 @@ from pathlib import Path
 import numpy as np
 
 from empirical import (
-    data, files, folder, learning, model, processes, sampling, training_set, truncation,
+    data,
+    files,
+    folder,
+    learning,
+    model,
+    processes,
+    sampling,
+    training_set,
+    truncation,
 )  # fmt: skip
 from empirical.data import Population
 from empirical.errors import UserError

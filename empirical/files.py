@@ -148,8 +148,7 @@ def read_table(path: Path) -> "pd.DataFrame":
 def is_hidden(path: Path) -> bool:
     """Whether any part of a relative path is hidden, or a file or folder of some system's."""
     return any(
-        (part.startswith(".") and part != "..") or part.casefold() in _SYSTEM
-        for part in path.parts
+        (part.startswith(".") and part != "..") or part.casefold() in _SYSTEM for part in path.parts
     )
 
 

@@ -42,8 +42,8 @@ def read(
     if odd is not None:
         raise UserError(
             f"the images of '{folder}' differ in size: '{photos[odd].name}' has "
-            f"{_times(sizes[odd])} pixels and '{photos[0].name}' {_times(sizes[0])}; give --side to "
-            f"make them equal"
+            f"{_times(sizes[odd])} pixels and '{photos[0].name}' {_times(sizes[0])}; give --side "
+            f"to make them equal"
         )
     pixels = np.stack([np.asarray(photo.open().convert(mode), np.uint8) for photo in photos])
     return pixels[..., None] if pixels.ndim == 3 else pixels, captions

@@ -51,8 +51,8 @@ class DataTable(_Table):
     (``hub:owner/name``), and how many of them.
 
     caption_column: the column of their tables that holds the captions, where it is not the first
-    there is of text, caption and prompt. prompts: whether every generation draws the captions of generation 0, or a fresh sample of them
-    with replacement.
+    there is of text, caption and prompt. prompts: whether every generation draws the captions of
+    generation 0, or a fresh sample of them with replacement.
     """
 
     name: Name | Annotated[list[Name], Field(min_length=1)] = "digits"

@@ -75,4 +75,6 @@ def _pair(first: str, second: str) -> str:
     )
     start = max(0, start - 20) if max(len(first), len(second)) > _SHOWN else 0
     parts = ("..." * (start > 0) + text[start:] for text in (first, second))
-    return " and ".join(f"'{text if len(text) <= _SHOWN else text[:_SHOWN] + '...'}'" for text in parts)
+    return " and ".join(
+        f"'{text if len(text) <= _SHOWN else text[:_SHOWN] + '...'}'" for text in parts
+    )

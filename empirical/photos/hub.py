@@ -65,9 +65,10 @@ def captioned(place: Path, column: str | None) -> list[tuple[Row, str]]:
     or has no images, `CaptionError` where it has no captions.
     """
     data, notes = _Data(place), Notes(place)
+    photos = data.photos
     key = data.caption_column(column, notes)
     pairs, bare = [], []
-    for row, value in zip(data.photos, data.values(key), strict=True):
+    for row, value in zip(photos, data.values(key), strict=True):
         if value is None:
             bare.append(row.name)
         elif not isinstance(value, str):
@@ -128,7 +129,9 @@ class _Data:
 
     @cached_property
     def photos(self) -> list[Row]:
-        return [Row(self.rows, self.image_column, i, str(self.place)) for i in range(len(self.rows))]
+        return [
+            Row(self.rows, self.image_column, i, str(self.place)) for i in range(len(self.rows))
+        ]
 
     def caption_column(self, column: str | None, notes: Notes) -> str:
         """Return the column of captions: the one that is wanted; or by name; or the only column of
@@ -221,4 +224,3 @@ def _is_saved(place: Path) -> bool:
 
 def _is_saved_dict(place: Path) -> bool:
     return (place / "dataset_dict.json").is_file()
-

@@ -114,9 +114,7 @@ def _full_scale(image: Image.Image) -> int | None:
     return white
 
 
-def _scaled(
-    image: Image.Image, what: str, white: int | None, notes: Notes | None
-) -> Image.Image:
+def _scaled(image: Image.Image, what: str, white: int | None, notes: Notes | None) -> Image.Image:
     values = np.asarray(image)
     low, high = float(values.min()), float(values.max())
     inverted = white is not None and white < 0

@@ -184,7 +184,9 @@ def test_an_image_is_turned_upright(tmp_path):
     exif = Image.Exif()
     exif[274] = 6
     Image.fromarray(SIXTEEN).save(tmp_path / "x.png", exif=exif)
-    np.testing.assert_allclose(np.asarray(read(tmp_path / "x.png"), float), np.rot90(EIGHT, -1), atol=1)
+    np.testing.assert_allclose(
+        np.asarray(read(tmp_path / "x.png"), float), np.rot90(EIGHT, -1), atol=1
+    )
 
 
 def heavy(path):
@@ -214,7 +216,7 @@ def test_long_texts_in_a_png_are_read_and_limits_put_back(tmp_path):
     for thread in threads:
         thread.join()
     assert not failed
-    assert (PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY) == limits
+    assert limits == (PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY)
 
 
 def test_limits_are_put_back_after_a_broken_image(tmp_path):

@@ -21,7 +21,7 @@ from empirical import (
     sampling,
     training_set,
     truncation,
-)  # fmt: skip
+)
 from empirical.data import Population
 from empirical.errors import UserError
 from empirical.generator import Advance, DiffusionGenerator, Generator, costs

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from empirical import data, image_folder, recipe
+from empirical import chain, data, files, folder, image_folder, kept, recipe
 from empirical.errors import UserError
 from empirical.photos import folders
 from empirical.photos.captions import clean
@@ -135,8 +135,13 @@ def test_a_copied_run_is_read_as_it_was(tiny_run, tmp_path):
         assert generation.traits() == original.traits()
         np.testing.assert_array_equal(generation.images(), original.images())
         np.testing.assert_array_equal(generation.probes(), original.probes())
+        assert [path.name for path in chain._weights(generation)] == [
+            path.name for path in chain._weights(original)
+        ]
+    images = tiny_run.generation(1).images()
     assert copy.rebuild_moments().equals(tiny_run.moments())
-    images, _ = image_folder.read(copy.folder / "gen_001" / "images")
+    with pytest.warns(UserWarning, match=f"hidden copies of images, left out: {len(images)}"):
+        images, _ = image_folder.read(copy.folder / "gen_001" / "images")
     np.testing.assert_array_equal(images, tiny_run.generation(1).images())
 
 
@@ -460,6 +465,60 @@ def test_a_recipe_without_a_caption_column_is_written_as_before():
     named = recipe.parse({"data": {"caption_column": "short"}})
     assert 'caption_column = "short"' in recipe.dump(named)
     assert named != recipe.Recipe()
+
+
+def test_a_folder_with_nothing_but_system_files_is_free_for_a_run(tmp_path):
+    clutter(tmp_path)
+    (tmp_path / "sorted.png").rmdir()
+    folder.must_be_free(tmp_path, recipe.Recipe())
+    (tmp_path / "a.txt").write_text("mine")
+    with pytest.raises(UserError, match="is not empty and holds no run"):
+        folder.must_be_free(tmp_path, recipe.Recipe())
+
+
+def test_hidden_copies_are_no_kept_runs(tiny_run, tmp_path, monkeypatch):
+    path = kept.keep(tiny_run, tmp_path / "mine")
+    path.with_name(f"._{path.name}").write_bytes(APPLE)
+    (tmp_path / "__MACOSX").mkdir()
+    monkeypatch.setattr(kept, "FOLDER", tmp_path)
+    assert kept.names() == ["mine"]
+    assert [run.name for run in kept.runs("mine")] == ["tiny"]
+
+
+def test_tables_of_a_run_that_are_damaged_are_named(tiny_run, tmp_path):
+    copy = open_run(shutil.copytree(tiny_run.folder, tmp_path / "copy"))
+    (copy.folder / "moments.csv").write_text("")
+    with pytest.raises(UserError, match=r"moments\.csv' is damaged"):
+        copy.moments()
+
+
+def test_rows_of_a_run_that_an_editor_wrote_again_are_read(tmp_path):
+    rows = [{"text": "a\u2028fox"}, {"text": "an owl"}]
+    text = "\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    (tmp_path / "rows.jsonl").write_bytes((BOM + text + "\r\n\r\n").encode())
+    assert files.read_json_lines(tmp_path / "rows.jsonl") == rows
+
+
+def test_a_caption_column_without_a_table_is_mentioned(tmp_path):
+    folder = album(tmp_path)
+    with pytest.warns(UserWarning, match=r"of no use where there is no table: 1 \('short'\)"):
+        assert pairs(folder, "short") == EXPECTED
+
+
+def test_empty_captions_are_counted(tmp_path):
+    folder = album(tmp_path, texts=(FOX, " \n"))
+    with pytest.warns(UserWarning, match=r"empty captions: 2 \('1\.png', '3\.png'\)"):
+        assert set(pairs(folder).values()) == {FOX, ""}
+
+
+def test_a_file_name_that_is_no_text_is_read_and_named(tmp_path):
+    album(tmp_path)
+    strange = tmp_path / os.fsdecode(b"caf\xe9.png")
+    draw(strange)
+    with pytest.raises(UserError, match="has no caption"):
+        pairs(tmp_path)
+    strange.with_suffix(".txt").write_text(FOX)
+    assert len(pairs(tmp_path)) == 5
 
 
 def test_every_lists_all_images_whatever_captions(tmp_path, quiet):

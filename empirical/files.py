@@ -112,11 +112,19 @@ def read_text(path: Path) -> str:
     content = path.read_bytes()
     marks = (encoding for mark, encoding in _MARKS if content.startswith(mark))
     encoding = next(marks, "utf-8")
+    wanted = encoding.removesuffix("-sig").upper()
     try:
-        return content.decode(encoding)
+        text = content.decode(encoding)
     except UnicodeDecodeError as error:
-        wanted = "UTF-8" if encoding == "utf-8" else encoding.removesuffix("-sig").upper()
-        raise UserError(f"'{path}' is not a text file in {wanted}: {error}") from error
+        raise UserError(
+            f"'{path}' is not a text file in {wanted}: {error}; save it as UTF-8"
+        ) from error
+    if "\0" in text:
+        # As of UTF-16 without a mark: valid UTF-8 by chance, and not what was written.
+        raise UserError(
+            f"'{path}' is not a text file in {wanted}: it holds bytes that are 0; save it as UTF-8"
+        )
+    return text
 
 
 def lines(text: str) -> list[str]:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +74,8 @@ def read(path: Path, column: str | None, notes: Notes) -> Table:
     found = []
     for where, row in rows:
         name, text = row.get(file_key), row.get(key)
+        # nan is how pandas writes that there is none.
+        text = None if isinstance(text, float) and math.isnan(text) else text
         if not isinstance(name, str) or not (text is None or isinstance(text, str)):
             raise CaptionError(f"{where} of '{path}': '{file_key}' and '{key}' must be strings")
         at = f"{where} of '{path}'"

@@ -363,6 +363,20 @@ def test_a_line_of_json_ends_at_a_newline_alone(sign, tmp_path, quiet):
     assert list(pairs(folder).values()) == [f"a{sign}b 0", f"a{sign}b 1"]
 
 
+def test_text_without_a_mark_that_is_no_utf_8_is_refused(tmp_path):
+    album(tmp_path, 2)
+    for content in ("a fox".encode("utf-16-le"), "café".encode("cp1252"), b"\xff\xfea"):
+        (tmp_path / "1.txt").write_bytes(content)
+        with pytest.raises(UserError, match=r"1\.txt' is not a text file in .*save it as UTF-8"):
+            pairs(tmp_path)
+
+
+def test_a_caption_that_is_not_a_number_is_none(tmp_path):
+    table(album(tmp_path, texts=None), [*rows_of(3), {"file_name": "3.png", "text": float("nan")}])
+    with pytest.warns(UserWarning, match=r"an empty row, left out: 1 \('3\.png'\)"):
+        assert len(pairs(tmp_path)) == 3
+
+
 def test_half_a_character_is_refused_with_its_place(tmp_path):
     folder = album(tmp_path, 2, None)
     (folder / "metadata.jsonl").write_text(

@@ -11,7 +11,17 @@ from pathlib import Path
 
 import numpy as np
 
-from empirical import data, files, folder, learning, model, processes, sampling, training_set
+from empirical import (
+    data,
+    files,
+    folder,
+    learning,
+    model,
+    processes,
+    sampling,
+    training_set,
+    truncation,
+)
 from empirical.data import Population
 from empirical.errors import UserError
 from empirical.generator import Advance, DiffusionGenerator, Generator, costs
@@ -90,6 +100,7 @@ def prepare(recipe: Recipe, base: model.Model) -> Population:
     """
     settled = recipe.settled()
     real = data.real(settled.data, base.side, base.mode, settled.seed)
+    truncation.warn(base, real.captions)
     sampling.prepare(base, settled.generate.sampler, settled.generate.steps)
     settled.generate.guidance.check(settled.generate.sampler)
     if settled.generate.guidance.weak is not None and settled.finetune.text_encoder:
@@ -271,7 +282,8 @@ def _write_metadata(
 
 def _weights(generation: Generation) -> list[Path]:
     """Return the files of what a generation has learnt."""
-    return sorted(path for path in generation.folder.glob("*/*.safetensors") if path.is_file())
+    weights = files.visible(generation.folder, "*/*.safetensors")
+    return [path for path in weights if path.is_file()]
 
 
 def probes(recipe: Recipe) -> int:

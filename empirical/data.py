@@ -1,23 +1,20 @@
-"""Real images with captions: the embedded digits, or a folder of anyone's."""
+"""Real images with captions: the embedded digits, or a folder or data set of anyone's."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from empirical.errors import UserError
+from empirical.photos import folders, opening
+from empirical.photos.folders import Photo
+from empirical.photos.notes import Notes
 from empirical.recipe import DataTable, Recipe
 from empirical.seeds import seed_of
 
-_BROKEN = (
-    UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, ValueError,
-)  # fmt: skip
-_IMAGES = {".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff"}
-
-_Pairs = Sequence[tuple[Image.Image | Path, str]]
+_Pairs = Sequence[tuple[Image.Image | Path | Photo, str]]
 
 
 @dataclass(frozen=True)
@@ -37,14 +34,13 @@ def real(table: DataTable, side: int, mode: str, seed: int, generation: int = 0)
 
     Several data sets share the size evenly, each with its own prompts. Where there are more images
     than asked for, seed and generation draw which of each family are taken: generation 0 is the
-    start of a chain, later ones are what the control chain of real data learns from. Raises
-    `UserError` for a folder without images or captions, too few images, or a broken image.
+    start of a chain, later ones are what the control chain of real data learns from. Warns once of
+    images that are not read as they are. Raises `UserError` for a folder without images or
+    captions, too few images, or a broken image.
     """
     chosen = _chosen(table, seed, generation)
-    images = [_fit(_loaded(image), side, mode) for taken, _ in chosen for image, _ in taken]
-    return Population(
-        np.stack(images), tuple(caption for taken, _ in chosen for _, caption in taken)
-    )
+    images = _pixels(table, [image for taken, _ in chosen for image, _ in taken], side, mode)
+    return Population(images, tuple(caption for taken, _ in chosen for _, caption in taken))
 
 
 def reference(
@@ -63,7 +59,7 @@ def reference(
     left = [image for _, spare in _chosen(table, seed, 0) for image, _ in spare]
     if fresh or not left:
         return None
-    return np.stack([_fit(_loaded(image), side, mode) for image in left])
+    return _pixels(table, left, side, mode)
 
 
 def held_out(recipe: Recipe, side: int, mode: str) -> np.ndarray | None:
@@ -79,7 +75,7 @@ def _chosen(table: DataTable, seed: int, generation: int) -> list[tuple[_Pairs, 
     chosen = []
     for index, name in enumerate(table.names):
         size = (table.size + index) // len(table.names)
-        source = _digits() if name == "digits" else captioned(Path(name))
+        source = _digits() if name == "digits" else captioned(Path(name), table.caption_column)
         if size > len(source):
             raise UserError(
                 f"'data.size' wants {size} images of '{name}', which has {len(source)} images"
@@ -90,8 +86,21 @@ def _chosen(table: DataTable, seed: int, generation: int) -> list[tuple[_Pairs, 
     return chosen
 
 
-def _loaded(image: Image.Image | Path) -> Image.Image:
-    return _open(image) if isinstance(image, Path) else image
+def _pixels(
+    table: DataTable, images: Sequence[Image.Image | Path | Photo], side: int, mode: str
+) -> np.ndarray:
+    notes = Notes(", ".join(table.names))
+    pixels = np.stack([_fit(_loaded(image, notes), side, mode) for image in images])
+    notes.warn()
+    return pixels
+
+
+def _loaded(image: Image.Image | Path | Photo, notes: Notes | None = None) -> Image.Image:
+    if isinstance(image, Image.Image):
+        return image
+    if isinstance(image, Path):
+        return opening.read(image, str(image), notes)
+    return image.open(notes)
 
 
 def _digits() -> list[tuple[Image.Image, str]]:
@@ -102,70 +111,12 @@ def _digits() -> list[tuple[Image.Image, str]]:
     return [(Image.fromarray(pixels), caption) for pixels, caption in pairs]
 
 
-def captioned(folder: Path) -> list[tuple[Path, str]]:
-    """List the images of a folder with their captions, sorted by name.
+def captioned(folder: Path, column: str | None = None) -> Sequence[tuple[Photo, str]]:
+    """List the images of a folder or data set with their captions, sorted by name.
 
-    Captions come from ``metadata.jsonl`` (keys file_name and text) where there is one, else from
-    a ``.txt`` file beside each image.
+    See `empirical.photos.folders.captioned`.
     """
-    if not folder.is_dir():
-        raise UserError(f"the data '{folder}' is neither 'digits' nor a folder of images")
-    table = folder / "metadata.jsonl"
-    if table.is_file():
-        pairs = _listed(folder, table)
-    else:
-        images = sorted(p for p in folder.rglob("*") if p.suffix.lower() in _IMAGES)
-        pairs = [(image, _beside(image)) for image in images]
-    if not pairs:
-        raise UserError(
-            f"the data folder '{folder}' holds no images ({', '.join(sorted(_IMAGES))})"
-        )
-    return pairs
-
-
-def _listed(folder: Path, table: Path) -> list[tuple[Path, str]]:
-    pairs = []
-    for number, line in enumerate(_text(table).splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            name, text = row["file_name"], row["text"]
-        except (ValueError, TypeError, KeyError):
-            raise UserError(
-                f"line {number} of '{table}' must be a JSON object with 'file_name' and 'text'"
-            ) from None
-        if not isinstance(name, str) or not isinstance(text, str):
-            raise UserError(f"line {number} of '{table}': 'file_name' and 'text' must be strings")
-        if not (folder / name).is_file():
-            raise UserError(f"line {number} of '{table}' names '{name}', which is not there")
-        pairs.append((folder / name, text))
-    return pairs
-
-
-def _beside(image: Path) -> str:
-    caption = image.with_suffix(".txt")
-    if not caption.is_file():
-        raise UserError(
-            f"the image '{image}' has no caption: give it one in '{caption.name}' beside it, or "
-            f"all of them in metadata.jsonl"
-        )
-    return _text(caption).strip()
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UserError(f"'{path}' is not a text file in UTF-8: {error}") from error
-
-
-def _open(path: Path) -> Image.Image:
-    try:
-        with Image.open(path) as image:
-            return ImageOps.exif_transpose(image).copy()
-    except _BROKEN as error:
-        raise UserError(f"the image '{path}' is broken or no image: {error}") from error
+    return folders.captioned(folder, column)
 
 
 def _fit(image: Image.Image, side: int, mode: str) -> np.ndarray:

@@ -18,7 +18,7 @@ def must_be_free(folder: Path, recipe: Recipe) -> None:
     """Raise `UserError` where the folder belongs to anything but a run of this very recipe."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"'{folder}' is a file, where the run wants a folder")
-    if not folder.exists() or all(p.name.startswith(".") for p in folder.iterdir()):
+    if not folder.exists() or not files.visible(folder, "*"):
         return
     if not (folder / "recipe.toml").is_file():
         raise UserError(f"the folder '{folder}' is not empty and holds no run; name another one")

@@ -32,7 +32,7 @@ _SUFFIX = ".tar.xz"
 
 def names() -> list[str]:
     """Return the names of the experiments that come with this package."""
-    return sorted(path.name for path in FOLDER.iterdir() if path.is_dir())
+    return [path.name for path in files.visible(FOLDER, "*") if path.is_dir()]
 
 
 @cache
@@ -60,7 +60,7 @@ def runs(experiment: str = "embedded") -> list[Run]:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"*{_SUFFIX}"))
+    return files.visible(folder, f"*{_SUFFIX}")
 
 
 def _name(path: Path) -> str:
@@ -93,7 +93,7 @@ def keep(run: Run, out: Path, images: int = 0) -> Path:
             content[f"{place}/images/{image.name}"] = image.read_bytes()
         if _SCORES in generation.traits():
             content[f"{place}/features/{_SCORES}.npy"] = _half(generation.trait(_SCORES))
-        for probe in sorted((there / "probes").glob("*.png"))[:_PROBES]:
+        for probe in files.visible(there / "probes", "*.png")[:_PROBES]:
             content[f"{place}/probes/{probe.name}"] = probe.read_bytes()
         if (there / "loss.csv").is_file():
             content[f"{place}/loss.csv"] = _thinned_loss(generation.loss())

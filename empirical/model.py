@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.utils import logging as transformers_logging
 
-from empirical import memory, winograd
+from empirical import files, memory, winograd
 from empirical.compiled import CompiledDenoiser
 from empirical.conditioning import Conditioning
 from empirical.errors import UserError
@@ -144,7 +144,7 @@ def _must_be_plain(name: str, pipeline: DiffusionPipeline) -> None:
 
 def embedded_names() -> list[str]:
     """Return the names of the models that come with this package."""
-    return sorted(path.parent.name for path in EMBEDDED.glob("*/model_index.json"))
+    return sorted(path.parent.name for path in files.visible(EMBEDDED, "*/model_index.json"))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from empirical import files
 from empirical.errors import UserError
 from empirical.guidance import GuidanceRule
 from empirical.remedies import Remedy
@@ -46,15 +47,18 @@ class ModelTable(_Table):
 
 
 class DataTable(_Table):
-    """Which real images are generation 0: an embedded set or folders, and how many of them.
+    """Which real images are generation 0: an embedded set, folders, or data sets of the hub
+    (``hub:owner/name``), and how many of them.
 
-    prompts: whether every generation draws the captions of generation 0, or a fresh sample of them
-    with replacement.
+    caption_column: the column of their tables that holds the captions, where it is not the first
+    there is of text, caption and prompt. prompts: whether every generation draws the captions of
+    generation 0, or a fresh sample of them with replacement.
     """
 
     name: Name | Annotated[list[Name], Field(min_length=1)] = "digits"
     size: Annotated[int, Field(ge=2)] = 500
     prompts: Literal["same", "resampled"] = "same"
+    caption_column: Name | None = None
 
     @property
     def names(self) -> list[str]:
@@ -168,10 +172,10 @@ TAGS = {("generate", "guidance"): (GuidanceRule, "rule"), ("remedy",): (Remedy, 
 def read(path: Path) -> Recipe:
     """Read and validate a recipe file; raise `UserError` that names every wrong key and value."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = files.read_text(path)
     except FileNotFoundError:
         raise UserError(f"there is no recipe '{path}'") from None
-    except (IsADirectoryError, PermissionError, UnicodeDecodeError) as error:
+    except (OSError, UserError) as error:
         raise UserError(f"the recipe '{path}' cannot be read as a text file: {error}") from error
     try:
         table = tomllib.loads(text)

@@ -45,7 +45,7 @@ class Generation:
 
         Those of generation 0 are drawn from the base model, before any finetuning.
         """
-        paths = sorted((self.folder / "probes").glob("*.png"))
+        paths = files.visible(self.folder / "probes", "*.png")
         return np.stack([files.read_image(path) for path in paths])
 
     def pedigree(self) -> list[dict[str, Any]]:
@@ -55,7 +55,7 @@ class Generation:
 
     def traits(self) -> list[str]:
         """Return the names of the stored traits."""
-        return sorted(path.stem for path in (self.folder / "features").glob("*.npy"))
+        return sorted(path.stem for path in files.visible(self.folder / "features", "*.npy"))
 
     def trait(self, name: str) -> np.ndarray:
         """Return one stored trait [n, components]."""
@@ -72,7 +72,7 @@ class Generation:
 
     def loss(self) -> pd.DataFrame:
         """Return the finetuning loss: step, loss, gradient_norm. Generation 0 has none."""
-        return pd.read_csv(self.folder / "loss.csv")
+        return files.read_table(self.folder / "loss.csv")
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Run:
     def moments(self) -> pd.DataFrame:
         """Return ``moments.csv``: generation, feature, component, n, mean, variance, within,
         between."""
-        return pd.read_csv(self.folder / "moments.csv")
+        return files.read_table(self.folder / "moments.csv")
 
     def rebuild_moments(self) -> pd.DataFrame:
         """Derive the moments from the stored traits again, and write ``moments.csv``."""

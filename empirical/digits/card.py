@@ -152,7 +152,7 @@ prompts mean nothing to it.
 def parameters(folder: Path) -> dict[str, int]:
     """Count the parameters of every part of a model folder."""
     counts = {}
-    for path in sorted(folder.glob("*/*.safetensors")):
+    for path in files.visible(folder, "*/*.safetensors"):
         with safe_open(path, "np") as weights:
             shapes = [weights.get_slice(key).get_shape() for key in weights.keys()]  # noqa: SIM118
         counts[path.parent.name] = int(sum(np.prod(shape) for shape in shapes))

@@ -31,6 +31,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from empirical import files
 from empirical import recipe as recipes
 from empirical.errors import UserError
 from empirical.recipe import Recipe
@@ -52,10 +53,10 @@ class Grid:
 def read(path: Path) -> Grid:
     """Read and validate a grid file, every chain of it; raise `UserError` for the first mistake."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = files.read_text(path)
     except FileNotFoundError:
         raise UserError(f"there is no grid '{path}'") from None
-    except (IsADirectoryError, PermissionError, UnicodeDecodeError) as error:
+    except (OSError, UserError) as error:
         raise UserError(f"the grid '{path}' cannot be read as a text file: {error}") from error
     try:
         table = tomllib.loads(text)

@@ -142,7 +142,7 @@ def _must_be_free(folder: Path, grid: Grid) -> None:
     """Raise `UserError` where the folder belongs to anything but this very sweep."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"'{folder}' is a file, where the sweep wants a folder")
-    if not folder.exists() or all(path.name.startswith(".") for path in folder.iterdir()):
+    if not folder.exists() or not files.visible(folder, "*"):
         return
     if not (folder / GRID).is_file():
         raise UserError(f"the folder '{folder}' is not empty and holds no sweep; name another one")

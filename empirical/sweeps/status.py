@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from empirical import files
 from empirical.errors import UserError
 from empirical.recipe import Recipe
 from empirical.record import Run
@@ -34,7 +35,7 @@ def status(folder: Path) -> list[Status]:
     if (folder / GRID).is_file():
         chains = {folder / name: recipe for name, recipe in open_grid(folder).chains.items()}
     else:
-        below = sorted(path.parent for path in folder.glob("*/recipe.toml"))
+        below = [path.parent for path in files.visible(folder, "*/recipe.toml")]
         runs = [folder] if (folder / "recipe.toml").is_file() else below
         chains = dict.fromkeys(runs)
     if not chains:
@@ -50,7 +51,7 @@ def _of_chain(folder: Path, recipe: Recipe | None) -> Status:
     except UserError as damage:
         return Status(folder.name, 0, 0, "failed", _updated(folder), str(damage))
     done = sum(run.generation(number).done for number in range(1, recipe.generations + 1))
-    said = error.read_text(encoding="utf-8").splitlines()[0] if error.is_file() else ""
+    said = files.read_text(error).partition("\n")[0] if error.is_file() else ""
     state: State
     if _held(folder / ".lock"):
         state, said = "running", ""
@@ -78,6 +79,7 @@ def _held(lock: Path) -> bool:
 
 def _updated(folder: Path) -> datetime | None:
     """Return when something was last written: a folder's time is that of its newest name."""
-    folders = [folder, *folder.glob("gen_*"), *folder.glob("gen_*/*/")]
+    below = (files.visible(folder, pattern) for pattern in ("gen_*", "gen_*/*/"))
+    folders = [folder, *(path for paths in below for path in paths)]
     times = [path.stat().st_mtime for path in folders if path.is_dir()]
     return datetime.fromtimestamp(max(times), UTC) if times else None

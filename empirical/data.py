@@ -75,19 +75,35 @@ def held_out(recipe: Recipe, side: int, mode: str) -> np.ndarray | None:
 def _chosen(table: DataTable, seed: int, generation: int) -> list[tuple[_Pairs, _Pairs]]:
     """Return for each data set the images and captions that are taken, and at most as many of those
     left over."""
-    key = seed_of("real", seed, *([generation] if generation else []))
     chosen = []
+    for size, source in listed(table):
+        pairs = [source[i] for i in order([caption for _, caption in source], seed, generation)]
+        chosen.append((pairs[:size], pairs[size : 2 * size]))
+    return chosen
+
+
+def listed(table: DataTable) -> list[tuple[int, _Pairs]]:
+    """Return for each data set how many of its images are asked for, and all that it has."""
+    sources = []
     for index, name in enumerate(table.names):
         size = (table.size + index) // len(table.names)
-        source = _digits() if name == "digits" else captioned(Path(name))
+        source = source_of(name)
         if size > len(source):
             raise UserError(
                 f"'data.size' wants {size} images of '{name}', which has {len(source)} images"
             )
-        order = _order([caption for _, caption in source], key)
-        pairs = [source[i] for i in order]
-        chosen.append((pairs[:size], pairs[size : 2 * size]))
-    return chosen
+        sources.append((size, source))
+    return sources
+
+
+def source_of(name: str) -> _Pairs:
+    """List the images and captions of a data set by its name in a recipe."""
+    return _digits() if name == "digits" else captioned(Path(name))
+
+
+def order(captions: list[str], seed: int, generation: int = 0) -> list[int]:
+    """Return the order in which the images of a data set are taken for a generation."""
+    return _order(captions, seed_of("real", seed, *([generation] if generation else [])))
 
 
 def _loaded(image: Image.Image | Path) -> Image.Image:

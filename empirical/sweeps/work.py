@@ -96,7 +96,11 @@ def survey(recipes: Mapping[str, Recipe], out: Path, advance: Advance) -> dict[s
     for name, recipe in sorted(recipes.items(), key=lambda item: _model_of(item[1])):
         try:
             base = _base(recipe)
-            chain.prepare(recipe, base)
+            if (out / name / "recipe.toml").is_file():
+                # What is wrong with the images of a chain that was begun ends no other.
+                chain.check(recipe, base)
+            else:
+                chain.prepare(recipe, base)
             found[name] = Survey(
                 chain.work(recipe), chain.size(recipe, base), _memory(recipe, base)
             )
@@ -114,7 +118,7 @@ def estimate(recipes: Mapping[str, Recipe], out: Path, advance: Advance) -> "dic
     for name, recipe in sorted(recipes.items(), key=lambda item: _model_of(item[1])):
         base, kind = _base(recipe), plan.kind(recipe)
         if kind not in probes:
-            probes[kind] = plan.probe(recipe, base)
+            probes[kind] = plan.probe(recipe, base, out / name)
         found[name] = plan.estimate(recipe, base, out / name, probes[kind])
     return found
 

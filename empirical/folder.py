@@ -24,15 +24,15 @@ def must_be_free(folder: Path, recipe: Recipe) -> None:
     if not (folder / "recipe.toml").is_file():
         raise UserError(f"the folder '{folder}' is not empty and holds no run; name another one")
     theirs = read(folder / "recipe.toml")
-    if theirs.generations > recipe.generations:
-        raise UserError(
-            f"the folder '{folder}' holds a run of {theirs.generations} generations, and "
-            f"'generations' is {recipe.generations} here: a run can be lengthened, not shortened"
-        )
     differing = differences(theirs, recipe)
     if differing:
         raise UserError(
             f"the folder '{folder}' holds a run of another recipe: {', '.join(differing)}"
+        )
+    if theirs.generations > recipe.generations:
+        raise UserError(
+            f"the folder '{folder}' holds a run of {theirs.generations} generations, and "
+            f"'generations' is {recipe.generations} here: a run can be lengthened, not shortened"
         )
 
 

@@ -158,13 +158,13 @@ def _must_be_free(folder: Path, grid: Grid) -> None:
         where = "there" if name not in ours else "here" if name not in theirs else None
         if where is not None:
             how = f"is {where} alone"
+        elif differences(theirs[name], ours[name]):
+            how = "has another recipe there"
         elif theirs[name].generations > ours[name].generations:
             how = (
                 f"has {theirs[name].generations} generations there and {ours[name].generations} "
                 f"here, and can be lengthened, not shortened"
             )
-        elif differences(theirs[name], ours[name]):
-            how = "has another recipe there"
         else:
             continue
         raise UserError(

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from empirical.errors import UserError
+from empirical.out_of_memory import is_out_of_memory, settings
 from empirical.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def attempt(task: Task, advance: Advance) -> Any:
         if isinstance(error, ConnectionError):
             raise
         text = (str(error).strip() or "no reason given").splitlines()[0]
+        if is_out_of_memory(error):
+            text = f"{text}; {settings()}, or run fewer chains at a time"
         failure = Failure(f"{type(error).__name__}: {text}", traceback.format_exc())
     # A chain that broke off may have left its mark on the model.
     _loaded.clear()

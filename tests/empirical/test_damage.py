@@ -88,6 +88,7 @@ def test_what_an_unfinished_generation_needs_is_named(folder, name):
 
 
 def test_damaged_accounts_are_named(folder):
+    shutil.rmtree(folder / "gen_002")
     (folder / "provenance.json").write_text("{")
     with pytest.raises(UserError, match=r"provenance\.json' is damaged"):
         chain.run(tiny(), folder)

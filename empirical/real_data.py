@@ -5,27 +5,23 @@ take, the name, the caption and a digest. Held-out images go into ``held_out/``.
 its folder of photos no longer than it has to, and what changed there does not change the run.
 """
 
-import hashlib
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from empirical import data, files
 from empirical.data import Population
+from empirical.data_set import DataSet, digest_of, digest_of_listing, fit, names_of, sha256
 from empirical.errors import UserError
 from empirical.recipe import DataTable, Recipe
 from empirical.record import Run
 
 DATA, HELD_OUT = "data.json", "held_out"
 _HELD_OUT_REFERENCE = "held-out real images"
-
-_Item = Image.Image | Path
 
 
 @dataclass(frozen=True)
@@ -51,7 +47,7 @@ class RealData:
         for i, pixels in enumerate([] if embedded or self.held_out is None else self.held_out):
             name = f"{HELD_OUT}/{i:05d}.png"
             files.write_image(run.folder / name, pixels)
-            digests[name] = _sha256(run.folder / name)
+            digests[name] = sha256(run.folder / name)
         files.write_json(run.folder / DATA, {**self._record, "held_out": digests})
 
 
@@ -61,7 +57,7 @@ def choose(recipe: Recipe, side: int, mode: str) -> RealData:
     Raises `UserError` where there are too few, or one is broken.
     """
     sets = _chosen(recipe)
-    images = [_fit(item, side, mode) for each in sets for item in each.take(each.chosen)]
+    images = [fit(item, side, mode) for each in sets for item in each.take(each.chosen)]
     captions = tuple(each.images[i]["text"] for each in sets for i in each.chosen)
     first = Population(np.stack(images), captions)
     return RealData(
@@ -136,105 +132,7 @@ def digests(run: Run) -> dict[str, str]:
     return content["held_out"]
 
 
-@dataclass(frozen=True)
-class _Set:
-    """One data set of a run: what is written down of it, and where its images are now.
-
-    `images` are rows of file, text and sha256, of all that may be needed; `chosen` and `held_out`
-    are places among them. `count` and `listing` are of the whole data set.
-    """
-
-    name: str
-    size: int
-    count: int
-    listing: str
-    images: tuple[dict[str, str], ...]
-    chosen: tuple[int, ...]
-    held_out: tuple[int, ...]
-    where: str
-
-    @property
-    def embedded(self) -> bool:
-        return self.name == "digits"
-
-    def row(self) -> dict[str, Any]:
-        """Return what ``data.json`` says of it."""
-        known = {"name": self.name, "size": self.size, "embedded": self.embedded}
-        if self.embedded:
-            return known
-        return {
-            **known,
-            "count": self.count,
-            "listing": self.listing,
-            "chosen": list(self.chosen),
-            "held_out": list(self.held_out),
-            "images": list(self.images),
-        }
-
-    @cached_property
-    def _source(self) -> list[tuple[_Item, str]]:
-        return list(data.source_of(self.where))
-
-    @cached_property
-    def _items(self) -> dict[str, _Item]:
-        return dict(_named([item for item, _ in self._source], self.where))
-
-    def item(self, place: int) -> _Item | None:
-        """Return an image, if it is there."""
-        name = self.images[place]["file"]
-        path = Path(self.where) / name
-        if not self.embedded and path.is_file():
-            return path
-        try:
-            return self._items.get(name)
-        except UserError:
-            return None
-
-    def state(self, place: int) -> str | None:
-        """Return how an image differs from what it was, or None."""
-        item = self.item(place)
-        if item is None:
-            return "missing"
-        return None if _digest(item) == self.images[place]["sha256"] else "changed"
-
-    def take(self, places: Sequence[int]) -> list[_Item]:
-        """Return images as they were when the run began; raise `UserError` for any that is not."""
-        items = []
-        for place in places:
-            state = None if self.embedded else self.state(place)
-            if state is not None:
-                raise UserError(
-                    f"the image '{Path(self.where) / self.images[place]['file']}' is {state} since "
-                    f"the run began, which still needs it: put it back, or start a new run"
-                )
-            item = self.item(place)
-            assert item is not None
-            items.append(item)
-        return items
-
-    def order(self, seed: int, generation: int) -> list[int]:
-        """Return the places of the images that are drawn for a generation."""
-        captions = [row["text"] for row in self.images]
-        return data.order(captions, seed, generation)[: self.size]
-
-    def change(self) -> str | None:
-        """Say what changed in the data set since the run began, in a few words."""
-        if self.embedded:
-            return None
-        try:
-            count, listing = len(self._source), _listing(self._source, self.where)
-        except UserError as error:
-            return f"cannot be read any more ({error})"
-        for place in range(len(self.images)):
-            state = self.state(place)
-            if state is not None:
-                return f"has changed ('{self.images[place]['file']}' is {state})"
-        if count != self.count:
-            return f"has changed ({count} images, where there were {self.count})"
-        return None if listing == self.listing else "has changed (names or captions are others)"
-
-
-def _chosen(recipe: Recipe) -> list[_Set]:
+def _chosen(recipe: Recipe) -> list[DataSet]:
     """Look through the data sets of a recipe and choose as `data.real` does."""
     draws_again = recipe.settled().finetune.training_set == "real"
     sets = []
@@ -247,38 +145,45 @@ def _chosen(recipe: Recipe) -> list[_Set]:
             spare = order[size:]
         else:
             needed, chosen, spare = order, range(size), range(size, len(order))
-        names = [named for named, _ in _named([item for item, _ in pairs], name)]
+        names = names_of([item for item, _ in pairs], name)
         embedded = name == "digits"
         rows = tuple(
             {
                 "file": names[i],
                 "text": captions[i],
-                "sha256": "" if embedded else _digest(pairs[i][0]),
+                "sha256": "" if embedded else digest_of(pairs[i][0]),
             }
             for i in needed
         )
-        found = _Set(
-            name, size, len(pairs), _listing(pairs, name), rows, tuple(chosen), tuple(spare), name
+        found = DataSet(
+            name,
+            size,
+            len(pairs),
+            digest_of_listing(pairs, name),
+            rows,
+            tuple(chosen),
+            tuple(spare),
+            name,
         )
         found.__dict__["_source"] = pairs
         sets.append(found)
     return sets
 
 
-def _held_out(recipe: Recipe, sets: Sequence[_Set], side: int, mode: str) -> np.ndarray | None:
+def _held_out(recipe: Recipe, sets: Sequence[DataSet], side: int, mode: str) -> np.ndarray | None:
     """Return what `data.held_out` does, from data sets that were looked through already."""
     if recipe.data.names == ["digits"]:
         return data.held_out(recipe, side, mode)
     spare = [(each, place) for each in sets for place in each.held_out]
     if recipe.settled().finetune.training_set == "real" or not spare:
         return None
-    return np.stack([_fit(each.take([place])[0], side, mode) for each, place in spare])
+    return np.stack([fit(each.take([place])[0], side, mode) for each, place in spare])
 
 
-def _draw(sets: Sequence[_Set], seed: int, generation: int, side: int, mode: str) -> Population:
+def _draw(sets: Sequence[DataSet], seed: int, generation: int, side: int, mode: str) -> Population:
     """Draw the real images of a generation, as `data.real` does."""
     drawn = [(each, each.order(seed, generation)) for each in sets]
-    images = [_fit(item, side, mode) for each, places in drawn for item in each.take(places)]
+    images = [fit(item, side, mode) for each, places in drawn for item in each.take(places)]
     captions = (each.images[place]["text"] for each, places in drawn for place in places)
     return Population(np.stack(images), tuple(captions))
 
@@ -303,7 +208,7 @@ def _resumed(run: Run, recipe: Recipe, side: int, mode: str) -> RealData:
     def of_generation_0() -> Population:
         if first.done:
             return Population(first.images(), tuple(first.captions))
-        images = [_fit(item, side, mode) for each in sets for item in each.take(each.chosen)]
+        images = [fit(item, side, mode) for each in sets for item in each.take(each.chosen)]
         texts = (each.images[place]["text"] for each in sets for place in each.chosen)
         return Population(np.stack(images), tuple(texts))
 
@@ -314,7 +219,7 @@ def _resumed(run: Run, recipe: Recipe, side: int, mode: str) -> RealData:
     )
 
 
-def _needed(run: Run, recipe: Recipe, sets: Sequence[_Set]) -> list[list[int]]:
+def _needed(run: Run, recipe: Recipe, sets: Sequence[DataSet]) -> list[list[int]]:
     """Return for each data set the images that are still to be read."""
     needed = [[] if run.generation(0).done else list(each.chosen) for each in sets]
     for number in _draws_left(run, recipe):
@@ -381,12 +286,12 @@ def _disagreement(run: Run, recipe: Recipe, side: int, mode: str) -> str | None:
     return None
 
 
-def _recorded(run: Run, recipe: Recipe) -> list[_Set]:
+def _recorded(run: Run, recipe: Recipe) -> list[DataSet]:
     """Read ``data.json``; images are looked for where the recipe says that they are now."""
     try:
         rows = files.read_json(run.folder / DATA)["sets"]
         sets = [
-            _Set(
+            DataSet(
                 row["name"],
                 row["size"],
                 row.get("count", 0),
@@ -407,20 +312,20 @@ def _recorded(run: Run, recipe: Recipe) -> list[_Set]:
     return [_of_the_package(each.size, recipe.seed) if each.embedded else each for each in sets]
 
 
-def _of_the_package(size: int, seed: int) -> _Set:
+def _of_the_package(size: int, seed: int) -> DataSet:
     """Return the embedded digits, which ``data.json`` does not list."""
     pairs = data.source_of("digits")
-    names = [name for name, _ in _named([item for item, _ in pairs], "digits")]
+    names = names_of([item for item, _ in pairs], "digits")
     rows = tuple(
         {"file": name, "text": text, "sha256": ""}
         for name, (_, text) in zip(names, pairs, strict=True)
     )
     order = data.order([text for _, text in pairs], seed)
     chosen, spare = tuple(order[:size]), tuple(order[size : 2 * size])
-    return _Set("digits", size, len(pairs), "", rows, chosen, spare, "digits")
+    return DataSet("digits", size, len(pairs), "", rows, chosen, spare, "digits")
 
 
-def _must_be_the_same(run: Run, each: _Set) -> None:
+def _must_be_the_same(run: Run, each: DataSet) -> None:
     for place in range(0 if each.embedded else len(each.images)):
         state = each.state(place)
         if state is not None:
@@ -447,39 +352,3 @@ def _listed(names: Sequence[str]) -> str:
 def _stored(run: Run) -> np.ndarray | None:
     names = digests(run)
     return np.stack([files.read_image(run.folder / name) for name in names]) if names else None
-
-
-def _named(items: Sequence[_Item], where: str) -> list[tuple[str, _Item]]:
-    """Return images by names that do not depend on where their folder is."""
-    named = []
-    for index, item in enumerate(items):
-        inside = isinstance(item, Path) and item.is_relative_to(where)
-        name = item.relative_to(where).as_posix() if inside else f"{index:07d}"
-        named.append((name, item))
-    return named
-
-
-def _listing(pairs: Sequence[tuple[_Item, str]], where: str) -> str:
-    """Return a digest of the names and captions of a whole data set."""
-    names = (name for name, _ in _named([item for item, _ in pairs], where))
-    digest = hashlib.sha256()
-    for name, (_, caption) in zip(names, pairs, strict=True):
-        digest.update(f"{name}\0{caption}\0".encode(errors="surrogatepass"))
-    return digest.hexdigest()
-
-
-def _digest(item: _Item) -> str:
-    """Return the digest of a file, or of the pixels of an image that is none."""
-    if isinstance(item, Path):
-        return _sha256(item)
-    image = data._loaded(item)
-    return hashlib.sha256(f"{image.mode} {image.size} ".encode() + image.tobytes()).hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _fit(item: _Item, side: int, mode: str) -> np.ndarray:
-    return data._fit(data._loaded(item), side, mode)

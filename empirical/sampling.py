@@ -152,8 +152,7 @@ def sample_latents(
 
 def _must_have_finite_weights(model: Model, generation: int) -> None:
     """Raise `UserError` where it is the weights, and no setting of sampling, that are wrong."""
-    encoders = zip(pipelines.TEXT_ENCODERS, model.text_encoders, strict=False)
-    for part, module in [("unet", model.unet), *encoders]:
+    for part, module in pipelines.modules(model.pipeline):
         wrong = pipelines.not_finite(module)
         if wrong is None:
             continue

@@ -294,7 +294,7 @@ def _write_metadata(
 
 def _weights(generation: Generation) -> list[Path]:
     """Return the files of what a generation has learnt."""
-    return sorted(path for path in generation.folder.glob("*/*.safetensors") if path.is_file())
+    return files.visible(generation.folder, "*/*.safetensors")
 
 
 def probes(recipe: Recipe) -> int:

@@ -81,7 +81,14 @@ def read_json(path: Path) -> Any:
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
     """Read a file of one JSON object a line."""
     with _named("file", path):
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        # Texts may hold characters that end a line for Python, but not for JSON.
+        lines = path.read_text(encoding="utf-8").split("\n")
+        return [json.loads(line) for line in lines if line.strip()]
+
+
+def visible(folder: Path, pattern: str) -> list[Path]:
+    """List files by name, without the hidden copies that other systems leave beside them."""
+    return sorted(p for p in folder.glob(pattern) if p.is_file() and not p.name.startswith("."))
 
 
 @contextmanager

@@ -93,7 +93,7 @@ def keep(run: Run, out: Path, images: int = 0) -> Path:
             content[f"{place}/images/{image.name}"] = image.read_bytes()
         if _SCORES in generation.traits():
             content[f"{place}/features/{_SCORES}.npy"] = _half(generation.trait(_SCORES))
-        for probe in sorted((there / "probes").glob("*.png"))[:_PROBES]:
+        for probe in files.visible(there / "probes", "*.png")[:_PROBES]:
             content[f"{place}/probes/{probe.name}"] = probe.read_bytes()
         if (there / "loss.csv").is_file():
             content[f"{place}/loss.csv"] = _thinned_loss(generation.loss())

@@ -45,7 +45,7 @@ class Generation:
 
         Those of generation 0 are drawn from the base model, before any finetuning.
         """
-        paths = sorted((self.folder / "probes").glob("*.png"))
+        paths = files.visible(self.folder / "probes", "*.png")
         return np.stack([files.read_image(path) for path in paths])
 
     def pedigree(self) -> list[dict[str, Any]]:
@@ -55,7 +55,7 @@ class Generation:
 
     def traits(self) -> list[str]:
         """Return the names of the stored traits."""
-        return sorted(path.stem for path in (self.folder / "features").glob("*.npy"))
+        return [path.stem for path in files.visible(self.folder / "features", "*.npy")]
 
     def trait(self, name: str) -> np.ndarray:
         """Return one stored trait [n, components]."""

@@ -278,3 +278,12 @@ def test_a_sweep_is_lengthened_as_its_chains_are(two, tiny_run, tmp_path):
     assert (out / "grid.toml").read_text() == longer.text
     with pytest.raises(UserError, match="can be lengthened, not shortened"):
         run.prepare(two, out, Here())
+
+
+def test_why_a_chain_failed_is_told_however_its_file_was_left(two, tmp_path):
+    (tmp_path / "seed=0").mkdir()
+    (tmp_path / "grid.toml").write_text(two.text)
+    (tmp_path / "seed=0.error.txt").write_text("")
+    (tmp_path / "seed=1.error.txt").write_bytes(b"caf\xe9 is missing\nmore")
+    assert [each.state for each in status(tmp_path)] == ["failed", "failed"]
+    assert [each.error for each in status(tmp_path)] == ["", "caf� is missing"]

@@ -70,18 +70,14 @@ def arm(run: Run, trait: str = "latent", components: Sequence[int] | None = None
     trait that is not there or does not vary, numbers that are not finite, a single generation, or
     settings that no model describes.
     """
+    captions = run.generation(0).captions
+    families = len(set(captions))
+    _must_have_families(run, captions)
     table, pooled = _table(run, trait, components)
     _refuse(run, table, trait)
     moments = {q: _pivot(table, q) for q in (*QUANTITIES, "n")}
     V_W, V_B, m = moments["within"], moments["between"], moments["mean"]
     G, images = len(m) - 1, int(moments["n"].min())
-    captions = run.generation(0).captions
-    families = len(set(captions))
-    if families < 2 or families >= len(captions):
-        raise UserError(
-            f"the run '{run.name}' has {len(captions)} images of {families} prompts: a fit needs "
-            f"two prompts or more, and more images than prompts"
-        )
     parts = _parts(run, trait, V_W, V_B) if pooled else (V_W, V_B)
     spread = _spread(run, trait, captions, np.unique(table["component"]), pooled, G)
     sampling = _sampling(*parts, images, families, pooled, spread)
@@ -152,6 +148,22 @@ def _way(run: Run) -> str:
     )
     generate = recipe.generate.model_dump(include={"sampler"})
     return repr((recipe.model.name, recipe.data.model_dump(), finetune, generate))
+
+
+def _must_have_families(run: Run, captions: Sequence[str]) -> None:
+    """Raise `UserError` where variance within prompts cannot be told from that between them."""
+    prompts = list(dict.fromkeys(captions))
+    if len(prompts) < 2:
+        raise UserError(
+            f"the run '{run.name}' has one prompt for all of its {len(captions)} images "
+            f"('{prompts[0]}'), so that nothing varies between prompts: a fit needs two prompts or "
+            f"more"
+        )
+    if len(prompts) >= len(captions):
+        raise UserError(
+            f"the run '{run.name}' has {len(prompts)} different prompts for its {len(captions)} "
+            f"images, so that nothing varies within a prompt: a fit needs more images than prompts"
+        )
 
 
 def _refuse(run: Run, table: pd.DataFrame, trait: str) -> None:

@@ -6,18 +6,17 @@ sampling) -> mutate (whatever noise the two add) -> sample N images. Generation 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from empirical import (
-    data,
     files,
     folder,
     learning,
     model,
     processes,
+    real_data,
     sampling,
     training_set,
     truncation,
@@ -55,36 +54,57 @@ def run(
     base: model.Model | None = None,
     on_generation: OnGeneration = lambda generation: None,
 ) -> Run:
-    """Run a chain of diffusion models, or go on with one, into a folder.
+    """Run a chain of diffusion models, or resume one, into a folder.
 
     Everything that can be wrong with the recipe is found before the folder is made. Give the same
-    recipe and folder again after an interruption, and the run ends with the same files. `advance`
+    recipe and folder again after an interruption, and the run ends with the same files; give it
+    with more generations, and the run becomes the one that had so many from the start. `advance`
     is told the work as it is done, `work(recipe)` in all, and `on_generation` every generation once
     it is complete, those of an earlier session too. `base` is the recipe's model where it is loaded
     already. Where several processes are at work, as ``accelerate launch`` starts them, each calls
     this and does its share.
     """
     folder.must_be_free(out, recipe)
-    settled = recipe.settled()
+    if folder.is_complete(out, recipe):
+        return _completed(recipe, out, advance, on_generation)
+    if (out / "recipe.toml").is_file():
+        folder.must_be_whole(Run(out))
     base = base or load(recipe)
-    real = prepare(recipe, base)
-    draw_real = partial(data.real, settled.data, base.side, base.mode, settled.seed)
+    check(recipe, base)
+    real = real_data.of_run(recipe, base.side, base.mode, out)
+    truncation.warn(base, real.first().captions)
     folder.must_have_room(out, size(recipe, base))
     with folder.claimed(out, recipe, str(base.device)):
-        generator = DiffusionGenerator(base, settled)
+        if processes.is_main():
+            real.keep(Run(out))
+        generator = DiffusionGenerator(base, recipe.settled())
         try:
             return loop(
                 generator,
-                real,
-                data.held_out(settled, base.side, base.mode),
+                real.first(),
+                real.held_out,
                 recipe,
                 out,
                 advance,
-                draw_real,
+                real.draw,
                 on_generation,
             )
         finally:
             generator.forget()
+
+
+def _completed(recipe: Recipe, out: Path, advance: Advance, on_generation: OnGeneration) -> Run:
+    """Return a run that has every generation already; neither its model nor its data are needed."""
+    chain = Run(out)
+    folder.must_be_whole(chain)
+    real_data.must_agree(chain, recipe)
+    for number in range(recipe.generations + 1):
+        advance(_work_of_generation(recipe, costs(recipe), number))
+        on_generation(chain.generation(number))
+    if processes.is_main() and not (out / "moments.csv").is_file():
+        chain.rebuild_moments()
+    processes.wait()
+    return chain
 
 
 def load(recipe: Recipe) -> model.Model:
@@ -94,13 +114,19 @@ def load(recipe: Recipe) -> model.Model:
 
 
 def prepare(recipe: Recipe, base: model.Model) -> Population:
-    """Find everything that can be wrong with a recipe and its model, and return generation 0.
+    """Find everything that can be wrong with a new recipe and its model, and return generation 0.
 
     Raises `UserError` that says what is wrong.
     """
-    settled = recipe.settled()
-    real = data.real(settled.data, base.side, base.mode, settled.seed)
+    check(recipe, base)
+    real = real_data.choose(recipe, base.side, base.mode).first()
     truncation.warn(base, real.captions)
+    return real
+
+
+def check(recipe: Recipe, base: model.Model) -> None:
+    """Raise `UserError` for settings that do not go with each other or with the model."""
+    settled = recipe.settled()
     sampling.prepare(base, settled.generate.sampler, settled.generate.steps)
     settled.generate.guidance.check(settled.generate.sampler)
     if settled.generate.guidance.weak is not None and settled.finetune.text_encoder:
@@ -114,7 +140,6 @@ def prepare(recipe: Recipe, base: model.Model) -> Population:
             f"the remedy '{settled.remedy.name}' asks for the trait '{wanted}', measured are "
             f"{', '.join(every_trait())}"
         )
-    return real
 
 
 def loop(

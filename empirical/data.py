@@ -8,13 +8,15 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from empirical.errors import UserError
-from empirical.photos import folders, opening
+from empirical.photos import folders
 from empirical.photos.folders import Photo
 from empirical.photos.notes import Notes
 from empirical.recipe import DataTable, Recipe
 from empirical.seeds import seed_of
 
-_Pairs = Sequence[tuple[Image.Image | Path | Photo, str]]
+# An image of the package, a file, or a row of a data set.
+Item = Image.Image | Photo
+_Pairs = Sequence[tuple[Item, str]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ def real(table: DataTable, side: int, mode: str, seed: int, generation: int = 0)
     captions, too few images, or a broken image.
     """
     chosen = _chosen(table, seed, generation)
-    images = _pixels(table, [image for taken, _ in chosen for image, _ in taken], side, mode)
+    images = pixels(table, [image for taken, _ in chosen for image, _ in taken], side, mode)
     return Population(images, tuple(caption for taken, _ in chosen for _, caption in taken))
 
 
@@ -59,7 +61,7 @@ def reference(
     left = [image for _, spare in _chosen(table, seed, 0) for image, _ in spare]
     if fresh or not left:
         return None
-    return _pixels(table, left, side, mode)
+    return pixels(table, left, side, mode)
 
 
 def held_out(recipe: Recipe, side: int, mode: str) -> np.ndarray | None:
@@ -71,36 +73,49 @@ def held_out(recipe: Recipe, side: int, mode: str) -> np.ndarray | None:
 def _chosen(table: DataTable, seed: int, generation: int) -> list[tuple[_Pairs, _Pairs]]:
     """Return for each data set the images and captions that are taken, and at most as many of those
     left over."""
-    key = seed_of("real", seed, *([generation] if generation else []))
     chosen = []
-    for index, name in enumerate(table.names):
-        size = (table.size + index) // len(table.names)
-        source = _digits() if name == "digits" else captioned(Path(name), table.caption_column)
-        if size > len(source):
-            raise UserError(
-                f"'data.size' wants {size} images of '{name}', which has {len(source)} images"
-            )
-        order = _order([caption for _, caption in source], key)
-        pairs = [source[i] for i in order]
+    for size, source in listed(table):
+        pairs = [source[i] for i in order([caption for _, caption in source], seed, generation)]
         chosen.append((pairs[:size], pairs[size : 2 * size]))
     return chosen
 
 
-def _pixels(
-    table: DataTable, images: Sequence[Image.Image | Path | Photo], side: int, mode: str
-) -> np.ndarray:
+def listed(table: DataTable) -> list[tuple[int, _Pairs]]:
+    """Return for each data set how many of its images are asked for, and all that it has."""
+    sources = []
+    for index, name in enumerate(table.names):
+        size = (table.size + index) // len(table.names)
+        source = source_of(name, table.caption_column)
+        if size > len(source):
+            raise UserError(
+                f"'data.size' wants {size} images of '{name}', which has {len(source)} images"
+            )
+        sources.append((size, source))
+    return sources
+
+
+def source_of(name: str, column: str | None = None) -> _Pairs:
+    """List the images and captions of a data set by its name in a recipe, with captions from a
+    `column` of its table."""
+    return _digits() if name == "digits" else captioned(Path(name), column)
+
+
+def order(captions: list[str], seed: int, generation: int = 0) -> list[int]:
+    """Return the order in which the images of a data set are taken for a generation."""
+    return _order(captions, seed_of("real", seed, *([generation] if generation else [])))
+
+
+def pixels(table: DataTable, images: Sequence[Item], side: int, mode: str) -> np.ndarray:
+    """Return images as pixels [n, side, side, channels] (uint8); warn once of what is not read as
+    it is."""
     notes = Notes(", ".join(table.names))
-    pixels = np.stack([_fit(_loaded(image, notes), side, mode) for image in images])
+    fitted = np.stack([_fit(_loaded(image, notes), side, mode) for image in images])
     notes.warn()
-    return pixels
+    return fitted
 
 
-def _loaded(image: Image.Image | Path | Photo, notes: Notes | None = None) -> Image.Image:
-    if isinstance(image, Image.Image):
-        return image
-    if isinstance(image, Path):
-        return opening.read(image, str(image), notes)
-    return image.open(notes)
+def _loaded(image: Item, notes: Notes) -> Image.Image:
+    return image if isinstance(image, Image.Image) else image.open(notes)
 
 
 def _digits() -> list[tuple[Image.Image, str]]:

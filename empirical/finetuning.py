@@ -18,6 +18,7 @@ from empirical.conditioning import Conditioning
 from empirical.data import Population
 from empirical.errors import UserError
 from empirical.model import Model
+from empirical.out_of_memory import is_out_of_memory
 from empirical.recipe import FinetuneTable
 from empirical.seeds import seed_of
 
@@ -155,7 +156,7 @@ def finetune(
                     weight.grad = torch.zeros_like(weight)
             processes.add_up([loss, *(weight.grad for weight in weights)])
             norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
-            _must_be_finite(loss, norm, generation, step, table)
+            _must_be_finite(loss, norm, generation, step, table, model)
             optimizer.step()
             losses.append((loss.item(), norm.item()))
             advance(3 * table.batch_size)
@@ -208,14 +209,26 @@ def _split(batch: list[tuple[int, int]], parts: int) -> list[list[tuple[int, int
 
 
 def _must_be_finite(
-    loss: Tensor, norm: Tensor, generation: int, step: int, table: FinetuneTable
+    loss: Tensor, norm: Tensor, generation: int, step: int, table: FinetuneTable, model: Model
 ) -> None:
     if torch.isfinite(loss) and torch.isfinite(norm):
         return
+    became = (
+        f"the loss of generation {generation} became {loss.item()} (gradient norm {norm.item()})"
+    )
+    precision = str(model.precision).removeprefix("torch.")
+    if step == 0:
+        # Nothing was learnt yet, so that it is not for learning too fast.
+        remedy = f"set 'model.precision' (now '{precision}') to 'float32'"
+        if precision == "float32":
+            remedy = "look at the model's weights, which overflow with these images"
+        raise UserError(f"{became} at its first step, before it learnt anything: {remedy}")
+    exact = ""
+    if precision != "float32":
+        exact = f", or set 'model.precision' (now '{precision}') to 'float32'"
     raise UserError(
-        f"the loss of generation {generation} became {loss.item()} (gradient norm {norm.item()}) "
-        f"at step {step}: lower 'finetune.learning_rate' (now {table.learning_rate:g}) or raise "
-        f"'finetune.batch_size' (now {table.batch_size}), and start a new run"
+        f"{became} at step {step}: lower 'finetune.learning_rate' (now {table.learning_rate:g}) or "
+        f"raise 'finetune.batch_size' (now {table.batch_size}){exact}, and start a new run"
     )
 
 
@@ -248,6 +261,8 @@ def _restore(
         optimizer.load_state_dict(state["optimizer"])
         return [(loss, norm) for loss, norm in state["losses"]]
     except (pickle.UnpicklingError, RuntimeError, KeyError, ValueError, EOFError, OSError) as error:
+        if is_out_of_memory(error):
+            raise
         raise UserError(
             f"the checkpoint '{path}' is damaged: delete it to learn this generation from its start"
         ) from error

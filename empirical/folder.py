@@ -2,15 +2,16 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from empirical import files, processes, provenance
+from empirical import files, processes, provenance, real_data
 from empirical.errors import UserError
-from empirical.recipe import Recipe, dump, read
+from empirical.recipe import Recipe, differences, dump, read
 from empirical.record import Generation, Run
 
 
@@ -22,13 +23,25 @@ def must_be_free(folder: Path, recipe: Recipe) -> None:
         return
     if not (folder / "recipe.toml").is_file():
         raise UserError(f"the folder '{folder}' is not empty and holds no run; name another one")
-    theirs, ours = _flat(read(folder / "recipe.toml")), _flat(recipe)
-    differing = [key for key in {**theirs, **ours} if theirs.get(key) != ours.get(key)]
+    theirs = read(folder / "recipe.toml")
+    differing = differences(theirs, recipe)
     if differing:
-        said = ", ".join(
-            f"'{k}' is {theirs.get(k)!r} there and {ours.get(k)!r} here" for k in differing
+        raise UserError(
+            f"the folder '{folder}' holds a run of another recipe: {', '.join(differing)}"
         )
-        raise UserError(f"the folder '{folder}' holds a run of another recipe: {said}")
+    if theirs.generations > recipe.generations:
+        raise UserError(
+            f"the folder '{folder}' holds a run of {theirs.generations} generations, and "
+            f"'generations' is {recipe.generations} here: a run can be lengthened, not shortened"
+        )
+
+
+def is_complete(folder: Path, recipe: Recipe) -> bool:
+    """Return whether a folder holds every generation that a recipe asks for."""
+    chain = Run(folder)
+    return (folder / "recipe.toml").is_file() and all(
+        chain.generation(number).done for number in range(recipe.generations + 1)
+    )
 
 
 def must_have_room(folder: Path, needed: int) -> None:
@@ -51,7 +64,7 @@ def finish(generation: Generation, weights: Sequence[Path]) -> None:
         generation.folder / "done.json",
         {
             "generation": generation.number,
-            "recipe": _digest(generation.folder.parent / "recipe.toml"),
+            "recipe": _digest_of_recipe(generation.folder.parent / "recipe.toml"),
             "files": {
                 path.relative_to(generation.folder).as_posix(): _digest(path)
                 for path in [*images, captions, *weights]
@@ -62,8 +75,9 @@ def finish(generation: Generation, weights: Sequence[Path]) -> None:
 
 
 def must_be_whole(chain: Run) -> None:
-    """Raise `UserError` where a finished generation is not as it was left."""
+    """Raise `UserError` where a finished generation, or a held-out image, is not as it was left."""
     recipe = chain.folder / "recipe.toml"
+    made_from = _known_digests(recipe)
     for number in range(chain.recipe.generations + 1):
         generation = chain.generation(number)
         if not generation.done:
@@ -77,7 +91,7 @@ def must_be_whole(chain: Run) -> None:
             raise UserError(
                 f"'{path}' is damaged: delete it to have the generation checked and made up for"
             ) from None
-        if made_by != _digest(recipe):
+        if made_by not in made_from:
             raise UserError(
                 f"'{recipe}' has been edited since generation {number} was made: put it back as it "
                 f"was, or start a new run"
@@ -91,6 +105,14 @@ def must_be_whole(chain: Run) -> None:
                     f"'{lost}' is {state} since generation {number} was finished: put it back, or "
                     f"delete it and '{path}' to have it made again"
                 )
+    for name, digest in real_data.digests(chain).items():
+        lost = chain.folder / name
+        state = "missing" if not lost.is_file() else "changed"
+        if state == "missing" or _digest(lost) != digest:
+            raise UserError(
+                f"the held-out image '{lost}' is {state} since the run began: put it back, or "
+                f"delete '{chain.folder / real_data.DATA}' to have all of them chosen again"
+            )
 
 
 @contextmanager
@@ -109,7 +131,6 @@ def claimed(folder: Path, recipe: Recipe, device: str) -> Iterator[None]:
     try:
         # First of all: it is what makes the folder a run that can be resumed.
         write_recipe(Run(folder), recipe)
-        must_be_whole(Run(folder))
         path = folder / "provenance.json"
         sessions = files.read_json(path)["sessions"] if path.is_file() else []
         this = {
@@ -128,24 +149,45 @@ def claimed(folder: Path, recipe: Recipe, device: str) -> Iterator[None]:
 
 
 def write_recipe(chain: Run, recipe: Recipe) -> None:
-    """Write the recipe into a run's folder, where it is not yet."""
-    if not (chain.folder / "recipe.toml").is_file():
-        files.write_text(chain.folder / "recipe.toml", dump(recipe))
+    """Write the recipe into a run's folder, where it is not yet; or the number of generations,
+    where the run is to be longer than it was."""
+    path = chain.folder / "recipe.toml"
+    if not path.is_file():
+        files.write_text(path, dump(recipe))
+    elif chain.recipe.generations < recipe.generations:
+        # Every other character stays, so that what the generations were made from is recognised.
+        text = path.read_text(encoding="utf-8")
+        files.write_text(path, _with_generations(text, recipe.generations))
+
+
+_GENERATIONS = re.compile(r"^[ \t]*generations[ \t]*=.*\n?", re.MULTILINE)
+
+
+def _with_generations(text: str, count: int | None) -> str:
+    """Return the text of a recipe with another number of generations, or without any."""
+    line = "" if count is None else f"generations = {count}\n"
+    rest = _GENERATIONS.sub("", text, count=1)
+    return line + rest
+
+
+def _digest_of_recipe(path: Path) -> str:
+    """Return the digest of everything in a recipe that makes a generation what it is."""
+    text = path.read_text(encoding="utf-8")
+    return hashlib.sha256(_with_generations(text, None).encode()).hexdigest()
+
+
+def _known_digests(path: Path) -> set[str]:
+    """Return every digest that a generation of this recipe may name.
+
+    Runs of earlier versions name that of the whole file, with the number of generations that was
+    planned at the time.
+    """
+    text = path.read_text(encoding="utf-8")
+    shorter = range(1, read(path).generations + 1)
+    texts = [_with_generations(text, count) for count in shorter]
+    whole = {hashlib.sha256(each.encode()).hexdigest() for each in [text, *texts]}
+    return {_digest_of_recipe(path), *whole}
 
 
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def _flat(recipe: Recipe) -> dict[str, object]:
-    flat: dict[str, object] = {}
-
-    def visit(prefix: str, value: object) -> None:
-        if isinstance(value, dict):
-            for key, item in value.items():
-                visit(f"{prefix}.{key}" if prefix else key, item)
-        else:
-            flat[prefix] = value
-
-    visit("", recipe.model_dump())
-    return flat

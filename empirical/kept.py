@@ -1,9 +1,9 @@
 """Kept runs: what figures and fits need of a chain, small enough for a repository.
 
 A kept run is a run folder in a ``tar.xz`` file, thinned: images, or all but the first few, are
-left out, as are the features of single images but for the leading principal scores of the latents,
-and moments of many components are averaged. It opens as a `Run`, so that whatever reads a run reads
-a kept one.
+left out, held-out ones and the list of the real ones too, as are the features of single images but
+for the leading principal scores of the latents, and moments of many components are averaged. It
+opens as a `Run`, so that whatever reads a run reads a kept one.
 """
 
 import io

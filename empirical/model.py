@@ -15,19 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import (
-    DiffusionPipeline,
-    StableDiffusionPipeline,
-    StableDiffusionXLPipeline,
-)
+from diffusers import DiffusionPipeline
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.utils import logging as diffusers_logging
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers.utils import logging as transformers_logging
 
-from empirical import files, memory, winograd
+from empirical import files, memory, pipelines, winograd
 from empirical.compiled import CompiledDenoiser
 from empirical.conditioning import Conditioning
 from empirical.errors import UserError
@@ -37,15 +32,8 @@ diffusers_logging.disable_progress_bar()
 transformers_logging.disable_progress_bar()
 
 EMBEDDED = Path(__file__).parent / "models"
-_PLAIN = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-_PIPELINES = {
-    "StableDiffusionPipeline": (StableDiffusionPipeline, _PLAIN),
-    "StableDiffusionXLPipeline": (StableDiffusionXLPipeline, {"add_watermarker": False}),
-}
 # Of a processor: numbers it multiplies at once, and tokens for which attention need not be fused.
 _VECTOR, _FEW_TOKENS = 16, 256
-_TOKENIZERS, _TEXT_ENCODERS = ("tokenizer", "tokenizer_2"), ("text_encoder", "text_encoder_2")
-PREDICTIONS = {"epsilon", "v_prediction", "sample"}
 
 
 def device_of_choice() -> torch.device:
@@ -81,26 +69,8 @@ def load(
         )
     if Path(name).exists() and not folder.is_dir():
         raise UserError(f"the model '{name}' is a file, where a pipeline folder is wanted")
-    where = str(folder) if folder.is_dir() else name
-    try:
-        kind = DiffusionPipeline.load_config(where).get("_class_name")
-        if kind not in _PIPELINES:
-            raise UserError(
-                f"the model '{name}' is a {kind}, known are {', '.join(sorted(_PIPELINES))}"
-            )
-        cls, options = _PIPELINES[kind]
-        pipeline = cls.from_pretrained(where, use_safetensors=True, **options)
-    except UserError:
-        raise
-    except (
-        OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError, SafetensorError,
-    ) as error:  # fmt: skip
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(
-            f"the model '{name}' is neither an embedded model ({', '.join(embedded_names())}), nor "
-            f"a folder or hub id of a pipeline with safetensors weights: {reason}"
-        ) from error
-    _must_be_plain(name, pipeline)
+    known = ", ".join(embedded_names())
+    pipeline = pipelines.read(name, str(folder) if folder.is_dir() else name, known)
     device = device or device_of_choice()
     if device.type == "cuda":
         _compute_reproducibly()
@@ -120,26 +90,6 @@ def _compute_reproducibly() -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False
     # It says so of attention, whose sums came out the same in every trial.
     warnings.filterwarnings("ignore", "Memory Efficient attention defaults")
-
-
-def _must_be_plain(name: str, pipeline: DiffusionPipeline) -> None:
-    """Raise `UserError` for relatives of Stable Diffusion that load as it but want other inputs."""
-    unet, vae = pipeline.unet.config, pipeline.vae.config
-    if unet.in_channels != vae.latent_channels:
-        raise UserError(
-            f"the model '{name}' is no plain text-to-image pipeline: its denoiser takes "
-            f"{unet.in_channels} channels for latents of {vae.latent_channels}"
-        )
-    if unet.addition_embed_type not in (None, "text_time"):
-        raise UserError(
-            f"the model '{name}' wants further embeddings of kind '{unet.addition_embed_type}', "
-            f"known is 'text_time'"
-        )
-    kind = pipeline.scheduler.config.get("prediction_type", "epsilon")
-    if kind not in PREDICTIONS:
-        raise UserError(
-            f"the model '{name}' predicts '{kind}', known are {', '.join(sorted(PREDICTIONS))}"
-        )
 
 
 def embedded_names() -> list[str]:
@@ -175,7 +125,7 @@ class Model:
     @property
     def is_quick(self) -> bool:
         """Whether the denoiser has so little to do, on a processor, that its surroundings count."""
-        return self.device.type == "cpu" and self.unet.config.sample_size**2 <= _FEW_TOKENS
+        return self.device.type == "cpu" and self._latent_side**2 <= _FEW_TOKENS
 
     @property
     def layout(self) -> torch.memory_format:
@@ -191,7 +141,7 @@ class Model:
     @property
     def text_encoders(self) -> list[nn.Module]:
         """One text encoder, or the two of Stable Diffusion XL."""
-        encoders = (getattr(self.pipeline, name, None) for name in _TEXT_ENCODERS)
+        encoders = (getattr(self.pipeline, name, None) for name in pipelines.TEXT_ENCODERS)
         return [encoder for encoder in encoders if encoder is not None]
 
     @property
@@ -207,7 +157,11 @@ class Model:
     @cached_property
     def side(self) -> int:
         """Width and height of an image in pixels."""
-        return self.unet.config.sample_size * self._pixels_per_latent
+        return self._latent_side * self._pixels_per_latent
+
+    @cached_property
+    def _latent_side(self) -> int:
+        return pipelines.side_of("the model", self.unet.config)
 
     @property
     def _pixels_per_latent(self) -> int:
@@ -221,7 +175,7 @@ class Model:
     @property
     def latent_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of one latent."""
-        side = self.unet.config.sample_size
+        side = self._latent_side
         return self.unet.config.in_channels, side, side
 
     def embed(self, captions: Sequence[str]) -> Conditioning:
@@ -240,23 +194,27 @@ class Model:
         return encoded[[place[caption] for caption in captions]]
 
     def _encode_text(self, captions: list[str]) -> Conditioning:
-        tokenizers = (getattr(self.pipeline, name, None) for name in _TOKENIZERS)
+        tokenizers = (getattr(self.pipeline, name, None) for name in pipelines.TOKENIZERS)
         hidden, pooled = [], None
         for tokenizer, encoder in zip(filter(None, tokenizers), self.text_encoders, strict=True):
-            tokens = tokenizer(
+            written = tokenizer(
                 captions,
                 padding="max_length",
-                max_length=tokenizer.model_max_length,
+                # Some tokenizers do not say it; the encoder has no more positions than these.
+                max_length=min(tokenizer.model_max_length, encoder.config.max_position_embeddings),
                 truncation=True,
                 return_tensors="pt",
-            ).input_ids.to(self.device)
+            ).to(self.device)
+            tokens = written.input_ids
             if self.is_xl:
                 # The last layer but one, and the pooled text of the second encoder.
                 encoded = encoder(tokens, output_hidden_states=True)
                 hidden.append(encoded.hidden_states[-2])
                 pooled = encoded[0]
             else:
-                hidden.append(encoder(tokens)[0])
+                masked = getattr(encoder.config, "use_attention_mask", False)
+                mask = written.attention_mask if masked else None
+                hidden.append(encoder(tokens, attention_mask=mask)[0])
         return Conditioning(
             torch.cat(hidden, -1).float(), None if pooled is None else pooled.float()
         )
@@ -299,6 +257,19 @@ class Model:
             return nullcontext()
         return torch.autocast(self.device.type, self.precision)
 
+    @cached_property
+    def _moments(self) -> tuple[Tensor, Tensor] | None:
+        """Mean and standard deviation [channels, 1, 1] of the autoencoder's latents per channel,
+        before they are scaled, where its configuration says them."""
+        config = self.pipeline.vae.config
+        if config.get("latents_mean") is None:
+            return None
+        mean, std = (
+            torch.tensor(config[name], dtype=torch.float32, device=self.device)[:, None, None]
+            for name in ("latents_mean", "latents_std")
+        )
+        return mean, std
+
     @torch.no_grad()
     def encode(self, images: np.ndarray, batch_size: int | None = None) -> tuple[Tensor, Tensor]:
         """Map images [n, height, width, channels] (uint8) to the mean and standard deviation of
@@ -311,17 +282,33 @@ class Model:
             posterior = self.pipeline.vae.encode(
                 pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
             ).latent_dist
-            means.append((posterior.mean * scale).cpu())
-            deviations.append((posterior.std * scale).cpu())
+            mean, std = posterior.mean, posterior.std
+            if self._moments is not None:
+                mean, std = (mean - self._moments[0]) / self._moments[1], std / self._moments[1]
+            means.append((mean * scale).cpu())
+            deviations.append((std * scale).cpu())
         return torch.cat(means), torch.cat(deviations)
 
     @torch.no_grad()
     def decode(self, latents: Tensor, batch_size: int | None = None) -> np.ndarray:
-        """Map latents as the denoiser sees them to images [n, height, width, channels] (uint8)."""
+        """Map latents as the denoiser sees them to images [n, height, width, channels] (uint8).
+
+        Raises `UserError` where the autoencoder gives no numbers.
+        """
         scale = self.pipeline.vae.config.scaling_factor
         images = []
         for part in latents.split(batch_size or self._decoded_at_once):
-            pixels = self.pipeline.vae.decode(part.to(self.device) / scale).sample
+            coded = part.to(self.device)
+            if self._moments is None:
+                coded = coded / scale
+            else:
+                coded = coded * self._moments[1] / scale + self._moments[0]
+            pixels = self.pipeline.vae.decode(coded).sample
+            if not torch.isfinite(pixels).all():
+                raise UserError(
+                    "the model's vae decodes finite latents to numbers that are not: its weights "
+                    "are damaged, or overflow"
+                )
             pixels = ((pixels + 1) * 127.5).round().clamp(0, 255)
             images.append(pixels.permute(0, 2, 3, 1).to("cpu", torch.uint8).numpy())
         return np.concatenate(images)

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from empirical import chain, data, folder, measuring
+from empirical import chain, folder, measuring, real_data
 from empirical.data import Population
 from empirical.generator import DiffusionGenerator
 from empirical.memory import Peak
@@ -68,7 +68,7 @@ def estimate(recipe: Recipe, base: Model, out: Path, cost: Probe | None = None) 
     `UserError` for what `chain.run` would refuse.
     """
     folder.must_be_free(out, recipe)
-    cost = cost or probe(recipe, base)
+    cost = cost or probe(recipe, base, out)
     settled, run = recipe.settled(), Run(out)
     table, size = settled.finetune, recipe.data.size
     left = [n for n in range(recipe.generations + 1) if not run.generation(n).done]
@@ -104,9 +104,18 @@ def kind(recipe: Recipe) -> str:
     return json.dumps(said)
 
 
-def probe(recipe: Recipe, base: Model) -> Probe:
-    """Time the parts of a chain, and see how much memory they take."""
-    real, settled = chain.prepare(recipe, base), recipe.settled()
+def probe(recipe: Recipe, base: Model, out: Path | None = None) -> Probe:
+    """Time the parts of a chain, and see how much memory they take.
+
+    The images are those of the run in `out`, where there is one.
+    """
+    chain.check(recipe, base)
+    images = (
+        real_data.choose(recipe, base.side, base.mode)
+        if out is None
+        else real_data.of_run(recipe, base.side, base.mode, out)
+    )
+    real, settled = images.first(), recipe.settled()
     peak = Peak(base.device)
     with TemporaryDirectory(prefix="qtm-") as scratch:
         whole = -(-settled.finetune.batch_size // settled.finetune.micro_batches)
@@ -115,7 +124,7 @@ def probe(recipe: Recipe, base: Model) -> Probe:
         )
         whole = min(settled.generate.batch_size, len(real))
         draw, decode, drawing = _at(whole, lambda n: _draw(settled, base, real, n, peak))
-        measure = _measure(settled, base, real, Path(scratch) / "run")
+        measure = _measure(settled, base, real, images.held_out, Path(scratch) / "run")
     return Probe(
         step=float(step) * settled.finetune.micro_batches,
         encode=float(encode) / min(_FEW, len(real)),
@@ -179,10 +188,11 @@ def _draw(recipe: Recipe, base: Model, real: Population, batch: int, peak: Peak)
     return np.array([step, decode, peak.read()])
 
 
-def _measure(recipe: Recipe, base: Model, real: Population, out: Path) -> float:
+def _measure(
+    recipe: Recipe, base: Model, real: Population, reference: np.ndarray | None, out: Path
+) -> float:
     """Return seconds of measuring a generation."""
     generator = DiffusionGenerator(base, recipe)
-    reference = data.held_out(recipe, base.side, base.mode)
 
     def seconds(size: int) -> float:
         run, few = Run(out.with_name(f"{out.name}-{size}")), _first(real, size)

@@ -198,6 +198,43 @@ def dump(recipe: Recipe) -> str:
     return tomli_w.dumps(recipe.model_dump(exclude_none=True))
 
 
+def differences(theirs: Recipe, ours: Recipe) -> list[str]:
+    """Say in which settings two recipes are different experiments.
+
+    A run may be longer: generations are drawn by seed and generation alone. Its images may lie in
+    another folder; whether they are the same is for `empirical.real_data` to say.
+    """
+    there, here = _flat(theirs), _flat(ours)
+    there["generations"] = here["generations"]
+    if _are_folders(theirs, ours):
+        there["data.name"] = here["data.name"]
+    return [
+        f"'{key}' is {there.get(key)!r} there and {here.get(key)!r} here"
+        for key in {**there, **here}
+        if there.get(key) != here.get(key)
+    ]
+
+
+def _are_folders(theirs: Recipe, ours: Recipe) -> bool:
+    """Return whether the same number of data sets come from folders, in the same places."""
+    there, here = theirs.data.names, ours.data.names
+    return [name == "digits" for name in there] == [name == "digits" for name in here]
+
+
+def _flat(recipe: Recipe) -> dict[str, object]:
+    flat: dict[str, object] = {}
+
+    def visit(prefix: str, value: object) -> None:
+        if isinstance(value, dict):
+            for key, item in value.items():
+                visit(f"{prefix}.{key}" if prefix else key, item)
+        else:
+            flat[prefix] = value
+
+    visit("", recipe.model_dump())
+    return flat
+
+
 def _sentence(error: dict[str, Any]) -> str:
     """Turn a complaint of pydantic into a sentence with key, value and what is allowed."""
     path = [str(part) for part in error["loc"]]

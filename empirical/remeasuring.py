@@ -1,7 +1,8 @@
 """Traits and measures of what is there already: finished runs, or any folders of images."""
 
 import difflib
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -59,10 +60,12 @@ def measure_traits(
 ) -> list[tuple[dict[str, np.ndarray], tuple[str, ...] | None]]:
     """Return each generation's traits by the names they are stored under, and its captions.
 
-    Names of extractors give their features. Raises `UserError` for what the images do not have, or
-    leaves it out where `whatever_there_is` is wanted.
+    Names of extractors give their features. Traits that the images do not have are left out with a
+    warning, or without one where `whatever_there_is` is wanted; raises `UserError` where no trait
+    is left.
     """
-    found = []
+    found: list[tuple[dict[str, np.ndarray], tuple[str, ...] | None]] = []
+    undefined: dict[str, str] = {}
     for number, label in enumerate(source.labels):
         view, captions = source.view(number)
         values = {}
@@ -71,10 +74,23 @@ def measure_traits(
             if measured is not None:
                 values[extractors.stored_as(name)] = measured
             elif not whatever_there_is:
-                raise UserError(f"the trait '{name}' is not defined for the images of {label}")
+                undefined.setdefault(name, label)
             advance(1)
+        _must_not_be_all(undefined, names, "trait")
         found.append((values, captions))
+    for name, label in undefined.items():
+        warnings.warn(
+            f"the trait '{name}' is not defined for the images of {label}: it is left out",
+            stacklevel=2,
+        )
     return found
+
+
+def _must_not_be_all(undefined: Mapping[str, str], names: Sequence[str], kind: str) -> None:
+    """Raise `UserError` where nothing that was asked for is defined: one alone costs no other."""
+    if undefined and set(undefined) == set(names):
+        name, label = next(iter(undefined.items()))
+        raise UserError(f"the {kind} '{name}' is not defined for the images of {label}")
 
 
 def keep_traits(run: Run, found: Sequence[tuple[dict[str, np.ndarray], object]]) -> None:
@@ -112,8 +128,8 @@ def measure_sets(
 
     `features` names a trait or an extractor; None takes the source's own. A measure that is defined
     in one space only is measured in that one. Returns a row for each generation, measure and
-    reference, with 95 % intervals; `seed` draws their halves. Raises `UserError` for a measure that
-    is not defined for any generation.
+    reference, with 95 % intervals; `seed` draws their halves. Warns of a measure that is defined
+    for no generation; raises `UserError` where none is.
     """
     modules = every_measure()
     default = features or source.space
@@ -122,16 +138,26 @@ def measure_sets(
         own = getattr(modules[name], "FEATURES", None)
         space = default if own in (None, extractors.split(default)[0]) else own
         spaces.setdefault(space, []).append(name)
-    rows = []
+    rows, refused = [], []
     for space, chosen in spaces.items():
-        rows += _in_one_space(source, space, chosen, seed, resamples, advance)
+        try:
+            rows += _in_one_space(source, space, chosen, seed, resamples, advance)
+        except UserError as error:
+            # What one space lacks costs no measure in another.
+            refused.append(error)
+    if refused and not rows:
+        raise refused[0]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    for name in names:
-        if name not in set(table["measure"]):
-            raise UserError(
-                f"the measure '{name}' is not defined for these images: they are too few, or lack "
-                f"captions, a classifier that knows them, or a reference"
-            )
+    undefined = [name for name in names if name not in set(table["measure"])]
+    reasons = [str(error) for error in refused] or [
+        f"the measure '{name}' is not defined for these images: they are too few, or lack "
+        f"captions, a classifier that knows them, or a reference"
+        for name in undefined
+    ]
+    if undefined and table.empty:
+        raise UserError(reasons[0])
+    for reason in reasons:
+        warnings.warn(reason, stacklevel=2)
     return table.sort_values(["generation", "measure"], kind="stable", ignore_index=True)
 
 

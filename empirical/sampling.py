@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from empirical import pipelines
 from empirical.errors import UserError
 from empirical.guidance import GuidanceRule, Levels
 from empirical.guidance._step import Predict, Step
@@ -29,6 +30,8 @@ SAMPLERS = {
     "heun": "HeunDiscreteScheduler",
     "unipc": "UniPCMultistepScheduler",
 }
+# Settings of a scheduler that belong to the model rather than to the way of sampling.
+_OF_THE_MODEL = ("rescale_betas_zero_snr", "trained_betas", "clip_sample", "thresholding")
 
 
 def draw(
@@ -47,6 +50,7 @@ def draw(
     For a rule by itself, with no chain around it. The pipeline is frozen and set to float32 on the
     device where it is. Else like `sample`.
     """
+    pipelines.must_be_known("the pipeline", pipeline)
     model = Model(pipeline, pipeline.device, Path())
     return sample(model, prompts, seeds, guidance, sampler, steps, generation=generation, weak=weak)
 
@@ -137,12 +141,31 @@ def sample_latents(
         advance(due - told)
         told = due
     if not torch.isfinite(latents).all():
+        _must_have_finite_weights(model, generation)
         raise UserError(
             f"sampling with '{sampler}' in {steps} steps at guidance scales from "
             f"{scales.min():g} to {scales.max():g} gave no finite images: "
             f"take a scale nearer to 1 or more steps"
         )
     return latents
+
+
+def _must_have_finite_weights(model: Model, generation: int) -> None:
+    """Raise `UserError` where it is the weights, and no setting of sampling, that are wrong."""
+    for part, module in pipelines.modules(model.pipeline):
+        wrong = pipelines.not_finite(module)
+        if wrong is None:
+            continue
+        if "parametrizations" in wrong and not wrong.endswith(".original"):
+            raise UserError(
+                f"the weights of the {part} that generation {generation} learnt are not finite "
+                f"numbers: lower 'finetune.learning_rate', or set 'model.precision' to 'float32', "
+                f"and start a new run"
+            )
+        raise UserError(
+            f"the weights of the model's {part} are not finite numbers ('{wrong}'), so that it "
+            f"draws nothing: its files are damaged, or overflowed in half precision"
+        )
 
 
 def prepare(model: Model, sampler: str, steps: int) -> Any:
@@ -162,14 +185,26 @@ def prepare(model: Model, sampler: str, steps: int) -> Any:
             "the sampler 'euler_ancestral' takes models that predict noise or v, this one predicts "
             "'sample'"
         )
+    kind = getattr(diffusers, SAMPLERS[sampler])
+    for key in _OF_THE_MODEL:
+        if config.get(key) and key not in _parameters(kind):
+            able = [n for n, k in SAMPLERS.items() if key in _parameters(getattr(diffusers, k))]
+            raise UserError(
+                f"the model's scheduler asks for '{key}', which the sampler '{sampler}' cannot do: "
+                f"'generate.sampler' can be {', '.join(able)}"
+            )
     # Latents have no range to clip to; some schedulers clip by default where the model's own,
     # of another class, had no such setting.
-    scheduler = getattr(diffusers, SAMPLERS[sampler]).from_config({"clip_sample": False, **config})
+    scheduler = kind.from_config({"clip_sample": False, **config})
     try:
         scheduler.set_timesteps(steps, device=model.device)
     except (ValueError, IndexError) as error:
         raise UserError(f"the sampler '{sampler}' cannot take {steps} steps: {error}") from error
     return scheduler
+
+
+def _parameters(kind: type) -> Any:
+    return inspect.signature(kind.__init__).parameters
 
 
 def levels_of(scheduler: Any) -> Levels:

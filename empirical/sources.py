@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from empirical import data, extractors, image_folder, training_set
+from empirical import extractors, image_folder, real_data, training_set
 from empirical.errors import UserError
 from empirical.extractors import Extractor, classifier
 from empirical.record import Run
@@ -83,20 +83,15 @@ def of_run(run: Run, offline: bool = False, reference: Path | None = None) -> So
 
     `reference` is a folder of real images, in place of those that the run's data have left over.
     """
-    generations, recipe = run.generations(), run.recipe
-    name = recipe.model.name
+    generations, name = run.generations(), run.recipe.model.name
 
     @cache
     def held_out() -> np.ndarray | None:
-        _, side, _, channels = generations[0].images([0]).shape
-        mode = "L" if channels == 1 else "RGB"
         if reference is not None:
+            _, side, _, channels = generations[0].images([0]).shape
+            mode = "L" if channels == 1 else "RGB"
             return image_folder.read(reference, side, mode)[0]
-        try:
-            return data.held_out(recipe, side, mode)
-        except UserError:
-            # The folder of the data need not be there any more.
-            return None
+        return real_data.held_out(run)
 
     def kept(number: int, trait: str) -> np.ndarray | None:
         there = trait in generations[number].traits()

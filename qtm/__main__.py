@@ -12,6 +12,7 @@ import warnings
 import typer
 
 from empirical.errors import UserError
+from empirical.out_of_memory import is_out_of_memory, settings
 from qtm.commands import chain, derive, figures, fits, forecast, measure, pretrain, study, theory
 
 app = typer.Typer(
@@ -42,6 +43,30 @@ def _sentence(error: OSError) -> str:
     return f"{error.strerror or error}{where}"
 
 
+def _of_memory(words: list[str]) -> str:
+    """Say what takes less memory in the command that was given."""
+    device = "the GPU or this machine has too little memory for it"
+    match words[:1], words[1:2]:
+        case ["chain"], ["run" | "sweep"] | []:
+            fewer = (
+                " (of a sweep, also fewer chains at a time: --workers)" if "sweep" in words else ""
+            )
+            return f"{device}: {settings()}{fewer}; a run goes on where it was"
+        case ["demo"], _:
+            return f"{device}: close other programs, and give the same command again"
+        case ["measure"], _:
+            return (
+                f"{device}: measure fewer images or fewer names at a time, or take a smaller --side"
+            )
+        case ["sweep" | "simulate"], _:
+            return f"{device}: sweep fewer parameter sets at a time, or smaller populations"
+        case ["fit" | "forecast"], _:
+            return f"{device}: take fewer runs or models at a time"
+        case ["pretrain"], _:
+            return f"{device}: close other programs, or take a machine with more"
+    return f"{device}: close other programs, or take a machine with more"
+
+
 def main() -> None:
     """Run the command line; mistakes end in one sentence and exit code 2."""
     for quiet in ("TRANSFORMERS_VERBOSITY", "DIFFUSERS_VERBOSITY"):
@@ -58,8 +83,13 @@ def main() -> None:
             f"'{error.name}' is not installed: chains need the extra, "
             f"pip install 'diffusion-qtm[chain]'"
         )
-    except OSError as error:
-        sentence = _sentence(error)
+    except Exception as error:
+        if is_out_of_memory(error):
+            sentence = _of_memory(sys.argv[1:])
+        elif isinstance(error, OSError):
+            sentence = _sentence(error)
+        else:
+            raise
     else:
         return
     print(f"qtm: {sentence}", file=sys.stderr)

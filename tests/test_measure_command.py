@@ -331,3 +331,18 @@ def test_pixels_are_measured_without_torch(run, folders):
     result = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.endswith("all done\n")
+
+
+def test_what_is_not_defined_costs_nothing_else(measure, run):
+    with pytest.warns(UserWarning, match="'saturation' is not defined for the images of gen.* 0"):
+        code, out, _ = measure(run, "saturation", "entropy")
+    assert code == 0
+    assert "entropy" in out
+    assert "entropy" in open_run(run).generation(0).traits()
+
+
+def test_an_undefined_measure_costs_no_other(measure, folders):
+    with pytest.warns(UserWarning, match="'accuracy' is not defined for these images"):
+        code, out, _ = measure("--images", folders[0], "accuracy", "vendi")
+    assert code == 0
+    assert "vendi" in out

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from empirical.errors import UserError
+from empirical.out_of_memory import is_out_of_memory
 
 BATCH = 32
 
@@ -47,6 +48,8 @@ def pretrained(kind: Any, what: str, weights: str, offline: bool, **options: Any
     try:
         return kind.from_pretrained(weights, local_files_only=offline, **options)
     except wrong as error:
+        if is_out_of_memory(error):
+            raise
         raise missing(what, weights, offline, error) from error
 
 

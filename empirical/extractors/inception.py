@@ -10,6 +10,7 @@ import numpy as np
 
 from empirical.errors import UserError
 from empirical.extractors import _networks
+from empirical.out_of_memory import is_out_of_memory
 
 # No weights are to be had in safetensors, so there is nothing to take by default.
 WEIGHTS = ""
@@ -73,6 +74,8 @@ def load(weights: str, offline: bool = False) -> Inception:
             "inception-v3-compat", ["2048"], feature_extractor_weights_path=weights
         )
     except (OSError, RuntimeError, ValueError, KeyError, pickle.UnpicklingError) as error:
+        if is_out_of_memory(error):
+            raise
         reason = str(error).strip().splitlines()[0]
         raise UserError(
             f"'{weights}' does not load as torch-fidelity's Inception: {reason}"

@@ -1,8 +1,8 @@
 """All measures of one generation, alone and against others, with intervals."""
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
@@ -11,9 +11,11 @@ import numpy as np
 from empirical.metrics.intervals import RESAMPLES, halves, halves_of_one, interval
 from empirical.metrics.measures import every_measure
 from empirical.metrics.sample import Pair, Sample
+from empirical.out_of_memory import is_out_of_memory
 
 ANYTHING = (-np.inf, np.inf)
 TRAINING_SET = "the training set"
+Measure = Callable[[Any], float]
 
 
 def of_training_sets() -> list[str]:
@@ -27,7 +29,7 @@ class Measurement:
 
     `low` and `high` bound a 95 % interval of the sampling error (see `intervals.interval`), nan
     where there are too few images; `n` images were measured; `caution` says what is wrong with the
-    number, if anything.
+    number, if anything. Where a measure `failed`, its value is nan, and the caution says why.
     """
 
     measure: str
@@ -37,6 +39,7 @@ class Measurement:
     high: float
     n: int
     caution: str | None = None
+    failed: bool = False
 
     def row(self) -> dict[str, Any]:
         """Return a row for JSON, with None for what is not defined."""
@@ -60,8 +63,9 @@ def measurements(
     """Measure a sample alone and against each reference, by the names of measures.
 
     Without names: every measure that is defined for the features at hand. What is not defined for
-    a sample (no captions, too few images) is left out. All measures of one reference see the same
-    halves, drawn by the seed, and a reference that is there under two names is measured once.
+    a sample (no captions, too few images) is left out, and what fails costs no other measure. All
+    measures of one reference see the same halves, drawn by the seed, and a reference that is there
+    under two names is measured once.
     """
     modules = every_measure()
     chosen = {name: modules[name] for name in (modules if names is None else names)}
@@ -73,10 +77,8 @@ def measurements(
         if against and id(reference) not in seen:
             seen[id(reference)] = _against(Pair(sample, reference), against, seed, resamples)
         for it in seen.get(id(reference), []):
-            found.append(
-                Measurement(it.measure, label, it.value, it.low, it.high, it.n, it.caution)
-            )
-    return [it for it in found if math.isfinite(it.value)]
+            found.append(replace(it, reference=label))
+    return [it for it in found if math.isfinite(it.value) or it.failed]
 
 
 def of_generation(
@@ -100,7 +102,7 @@ def of_generation(
         learnt = {TRAINING_SET: training}
         found += measurements(sample, learnt, seed, of_training_sets(), resamples)
     main = list(references)[-1] if references else None
-    by_name = {(it.measure, it.reference): it.value for it in found}
+    by_name = {(it.measure, it.reference): it.value for it in found if not it.failed}
     return {
         "accuracy": by_name.get(("accuracy", None)),
         "frechet": by_name.get(("frechet", main)),
@@ -114,13 +116,10 @@ def of_generation(
 def _alone(
     sample: Sample, modules: Mapping[str, ModuleType], seed: int, resamples: int
 ) -> list[Measurement]:
-    rows = [
-        [module.alone(part) for module in modules.values()]
-        for part in halves_of_one(sample, seed, resamples)
-    ]
-    spreads = np.array(rows).reshape(-1, len(modules)).T
+    measures = [module.alone for module in modules.values()]
+    spreads = _spreads(measures, halves_of_one(sample, seed, resamples))
     return [
-        _measurement(name, module, module.alone(sample), spread, sample)
+        _measurement(name, module, module.alone, sample, spread, sample)
         for (name, module), spread in zip(modules.items(), spreads, strict=True)
     ]
 
@@ -128,30 +127,48 @@ def _alone(
 def _against(
     pair: Pair, modules: Mapping[str, ModuleType], seed: int, resamples: int
 ) -> list[Measurement]:
-    rows = [
-        [module.against(part) for module in modules.values()]
-        for part in halves(pair, seed, resamples)
-    ]
-    spreads = np.array(rows).reshape(-1, len(modules)).T
+    measures = [module.against for module in modules.values()]
+    spreads = _spreads(measures, halves(pair, seed, resamples))
     return [
-        _measurement(
-            name, module, module.against(pair), spread, pair.sample, _caution(module, pair)
-        )
+        _measurement(name, module, module.against, pair, spread, pair.sample)
         for (name, module), spread in zip(modules.items(), spreads, strict=True)
     ]
+
+
+def _spreads(measures: Sequence[Measure], parts: Iterable[Sample | Pair]) -> np.ndarray:
+    """Return measures [measures, halves] of every half, one half at a time."""
+    rows = [[_or_nan(measure, part) for measure in measures] for part in parts]
+    return np.array(rows).reshape(-1, len(measures)).T
 
 
 def _measurement(
     name: str,
     module: ModuleType,
-    value: float,
+    measure: Measure,
+    whole: Sample | Pair,
     of_halves: np.ndarray,
     sample: Sample,
-    caution: str | None = None,
 ) -> Measurement:
+    try:
+        value, caution = measure(whole), None
+        if isinstance(whole, Pair) and hasattr(module, "caution"):
+            caution = module.caution(whole)
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        reason = (str(error).strip() or "no reason given").splitlines()[0]
+        reason = f"{name} could not be measured: {type(error).__name__}, {reason}"
+        nothing = float("nan")
+        return Measurement(name, None, nothing, nothing, nothing, len(sample), reason, failed=True)
     low, high = interval(value, of_halves, len(sample), getattr(module, "RANGE", ANYTHING))
     return Measurement(name, None, value, low, high, len(sample), caution)
 
 
-def _caution(module: ModuleType, pair: Pair) -> str | None:
-    return module.caution(pair) if hasattr(module, "caution") else None
+def _or_nan(measure: Measure, part: Sample | Pair) -> float:
+    """Return a measure of a half, nan where it fails: an interval needs no more than some."""
+    try:
+        return measure(part)
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        return float("nan")

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from empirical import files
 from empirical.errors import UserError
-from empirical.recipe import Recipe
+from empirical.recipe import Recipe, differences
 from empirical.record import Run
 from empirical.sweeps import grid as grids
 from empirical.sweeps import work
@@ -90,7 +90,7 @@ def prepare(grid: Grid, folder: Path, crew: Crew) -> Sweep:
     missing = {
         name: recipe
         for name, recipe in grid.chains.items()
-        if not is_finished(folder / name, recipe)
+        if not _is_settled(folder / name, recipe)
     }
     if not missing:
         return Sweep(grid, folder, {})
@@ -114,7 +114,7 @@ def _only(crew: Crew, task: Task) -> Any:
 
 
 def is_finished(folder: Path, recipe: Recipe) -> bool:
-    """Return whether a folder holds a whole run of this very recipe."""
+    """Return whether a folder holds a whole run of a recipe, wherever its data lie now."""
     if not (folder / "recipe.toml").is_file() or not (folder / "moments.csv").is_file():
         return False
     run = Run(folder)
@@ -123,7 +123,14 @@ def is_finished(folder: Path, recipe: Recipe) -> bool:
     except UserError:
         # Damaged: running the chain will say so.
         return False
-    return theirs == recipe and len(run.generations()) == recipe.generations + 1
+    if differences(theirs, recipe) or theirs.generations != recipe.generations:
+        return False
+    return len(run.generations()) == recipe.generations + 1
+
+
+def _is_settled(folder: Path, recipe: Recipe) -> bool:
+    """Return whether a chain needs no more work, nor a look at images that lie elsewhere now."""
+    return is_finished(folder, recipe) and Run(folder).recipe.data == recipe.data
 
 
 def error_file(chain: Path) -> Path:
@@ -148,16 +155,26 @@ def _must_be_free(folder: Path, grid: Grid) -> None:
         raise UserError(f"the folder '{folder}' is not empty and holds no sweep; name another one")
     theirs, ours = open_grid(folder).chains, grid.chains
     for name in [*theirs, *ours]:
-        if theirs.get(name) != ours.get(name):
-            where = "there" if name not in ours else "here" if name not in theirs else None
-            how = f"is {where} alone" if where else "has another recipe there"
-            raise UserError(
-                f"the folder '{folder}' holds the sweep of another grid: the chain '{name}' {how}"
+        where = "there" if name not in ours else "here" if name not in theirs else None
+        if where is not None:
+            how = f"is {where} alone"
+        elif differences(theirs[name], ours[name]):
+            how = "has another recipe there"
+        elif theirs[name].generations > ours[name].generations:
+            how = (
+                f"has {theirs[name].generations} generations there and {ours[name].generations} "
+                f"here, and can be lengthened, not shortened"
             )
+        else:
+            continue
+        raise UserError(
+            f"the folder '{folder}' holds the sweep of another grid: the chain '{name}' {how}"
+        )
 
 
 def _write_grid(folder: Path, grid: Grid) -> None:
-    if not (folder / GRID).is_file():
+    """Write the grid, or that of the longer chains which take the place of those begun."""
+    if not (folder / GRID).is_file() or open_grid(folder).chains != grid.chains:
         files.write_text(folder / GRID, grid.text)
 
 

@@ -51,7 +51,7 @@ def _of_chain(folder: Path, recipe: Recipe | None) -> Status:
     except UserError as damage:
         return Status(folder.name, 0, 0, "failed", _updated(folder), str(damage))
     done = sum(run.generation(number).done for number in range(1, recipe.generations + 1))
-    said = files.read_text(error).partition("\n")[0] if error.is_file() else ""
+    said = _first_line(error) if error.is_file() else ""
     state: State
     if _held(folder / ".lock"):
         state, said = "running", ""
@@ -62,6 +62,14 @@ def _of_chain(folder: Path, recipe: Recipe | None) -> Status:
     else:
         state = "interrupted" if (folder / "recipe.toml").is_file() else "waiting"
     return Status(folder.name, done, recipe.generations, state, _updated(folder), said)
+
+
+def _first_line(error: Path) -> str:
+    """Return why a chain failed, however its file was left."""
+    try:
+        return error.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
+    except OSError as unreadable:
+        return f"'{error}' cannot be read: {unreadable.strerror}"
 
 
 def _held(lock: Path) -> bool:

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from empirical.errors import UserError
+from empirical.out_of_memory import is_out_of_memory, settings
 from empirical.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -79,6 +80,8 @@ def attempt(task: Task, advance: Advance) -> Any:
         if isinstance(error, ConnectionError):
             raise
         text = (str(error).strip() or "no reason given").splitlines()[0]
+        if is_out_of_memory(error):
+            text = f"{text}; {settings()}, or run fewer chains at a time"
         failure = Failure(f"{type(error).__name__}: {text}", traceback.format_exc())
     # A chain that broke off may have left its mark on the model.
     _loaded.clear()
@@ -96,7 +99,11 @@ def survey(recipes: Mapping[str, Recipe], out: Path, advance: Advance) -> dict[s
     for name, recipe in sorted(recipes.items(), key=lambda item: _model_of(item[1])):
         try:
             base = _base(recipe)
-            chain.prepare(recipe, base)
+            if (out / name / "recipe.toml").is_file():
+                # What is wrong with the images of a chain that was begun ends no other.
+                chain.check(recipe, base)
+            else:
+                chain.prepare(recipe, base)
             found[name] = Survey(
                 chain.work(recipe), chain.size(recipe, base), _memory(recipe, base)
             )
@@ -114,7 +121,7 @@ def estimate(recipes: Mapping[str, Recipe], out: Path, advance: Advance) -> "dic
     for name, recipe in sorted(recipes.items(), key=lambda item: _model_of(item[1])):
         base, kind = _base(recipe), plan.kind(recipe)
         if kind not in probes:
-            probes[kind] = plan.probe(recipe, base)
+            probes[kind] = plan.probe(recipe, base, out / name)
         found[name] = plan.estimate(recipe, base, out / name, probes[kind])
     return found
 

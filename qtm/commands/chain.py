@@ -25,9 +25,10 @@ def chain_run(
         str | None, typer.Option(help="tensorboard, wandb, or another tracker of accelerate.")
     ] = None,
 ) -> None:
-    """Run a chain, or go on with an interrupted one.
+    """Run a chain, or resume an interrupted one.
 
-    The same command given again after an interruption ends with the same files.
+    The same command given again after an interruption ends with the same files. With more
+    generations in the recipe, a run is lengthened.
     """
     from empirical.recipe import read
 
@@ -37,6 +38,9 @@ def chain_run(
     if dry_run:
         plans.of_chain(wanted, out)
         return
+    from empirical import folder
+
+    complete = folder.is_complete(out, wanted)
     told = {}
     with ExitStack() as stack:
         if tracker is not None:
@@ -45,6 +49,8 @@ def chain_run(
             told["on_generation"] = stack.enter_context(tracked(tracker, wanted, out.name))
         advance = stack.enter_context(progress(f"chain {out}", chain.work(wanted), "passes"))
         chain.run(wanted, out, advance, **told)
+    if complete:
+        print(f"qtm: the run '{out}' was complete already", file=sys.stderr)
     print(out)
 
 

@@ -137,3 +137,24 @@ def test_runs_of_unequal_length_and_size_are_read(tmp_path):
     """An unfinished run is an arm as far as it goes."""
     kept, _ = arms([make(tmp_path / "a"), make(tmp_path / "b", done=1)], "t")
     assert [one.generations for one in kept] == [G, 1]
+
+
+@pytest.mark.parametrize(
+    ("captions", "words"),
+    [
+        (["my cat"] * 200, r"one prompt for all of its 200 images \('my cat'\), .* two prompts or"),
+        (
+            [f"cat {i}" for i in range(200)],
+            "200 different prompts for its 200 images, .* more images",
+        ),
+    ],
+)
+def test_captions_that_are_all_equal_or_all_different_are_said(
+    tmp_path, monkeypatch, captions, words
+):
+    """And not that the moments, which they leave undefined, are not finite."""
+    monkeypatch.setitem(globals(), "CAPTIONS", captions)
+    run = make(tmp_path)
+    for read in (arm, lambda run, trait: arms([run], trait)):
+        with pytest.raises(UserError, match=words):
+            read(run, "t")

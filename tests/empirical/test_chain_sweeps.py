@@ -257,3 +257,33 @@ def test_a_cluster_that_cannot_be_used():
         cluster.ClusterCrew(dask.scheduler_address).__enter__()
     with pytest.raises(UserError, match="no Dask scheduler answers at 'nonsense://x'"):
         cluster.ClusterCrew("nonsense://x").__enter__()
+
+
+def test_a_sweep_is_lengthened_as_its_chains_are(two, tiny_run, tmp_path):
+    out = tmp_path / "sweep"
+    shutil.copytree(tiny_run.folder, out / "seed=0")
+    (out / "grid.toml").write_text(two.text)
+    table = {**TINY, "generations": 3, "sweep": {"seed": [0]}}
+    with pytest.raises(UserError, match="'seed=1' is there alone"):
+        run.prepare(grid.Grid(_toml(table), grid.parse(table)), out, Here())
+    table["sweep"] = {"seed": [0, 1]}
+    longer = grid.Grid(_toml(table), grid.parse(table))
+    assert run.prepare(longer, out, Here()).run(Here()) == {}
+    assert [(each.done, each.of, each.state) for each in status(out)] == [(3, 3, "done")] * 2
+    theirs = contents(tiny_run.folder)
+    ours = {name: data for name, data in contents(out / "seed=0").items() if name in theirs}
+    assert ours.keys() == theirs.keys()
+    differing = {name for name in theirs if ours[name] != theirs[name]}
+    assert differing == {"recipe.toml", "moments.csv"}
+    assert (out / "grid.toml").read_text() == longer.text
+    with pytest.raises(UserError, match="can be lengthened, not shortened"):
+        run.prepare(two, out, Here())
+
+
+def test_why_a_chain_failed_is_told_however_its_file_was_left(two, tmp_path):
+    (tmp_path / "seed=0").mkdir()
+    (tmp_path / "grid.toml").write_text(two.text)
+    (tmp_path / "seed=0.error.txt").write_text("")
+    (tmp_path / "seed=1.error.txt").write_bytes(b"caf\xe9 is missing\nmore")
+    assert [each.state for each in status(tmp_path)] == ["failed", "failed"]
+    assert [each.error for each in status(tmp_path)] == ["", "caf� is missing"]

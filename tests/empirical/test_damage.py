@@ -67,8 +67,10 @@ def test_a_recipe_edited_by_hand(folder):
     edited = tiny(generate={"guidance": {"rule": "constant", "scale": 3.0}})
     with pytest.raises(UserError, match="has been edited since generation 0 was made"):
         chain.run(edited, folder)
-    with pytest.raises(UserError, match="'generations' is 2 there and 3 here"):
+    with pytest.raises(UserError, match="has been edited since generation 0 was made"):
         chain.run(tiny(generations=3, generate=edited.generate.model_dump()), folder)
+    with pytest.raises(UserError, match="2 generations, and 'generations' is 1 here"):
+        chain.run(tiny(generations=1, generate=edited.generate.model_dump()), folder)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +88,7 @@ def test_what_an_unfinished_generation_needs_is_named(folder, name):
 
 
 def test_damaged_accounts_are_named(folder):
+    shutil.rmtree(folder / "gen_002")
     (folder / "provenance.json").write_text("{")
     with pytest.raises(UserError, match=r"provenance\.json' is damaged"):
         chain.run(tiny(), folder)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from empirical import files
+from empirical.record import Generation
 from empirical.seeds import seed_of
 
 
@@ -50,3 +51,21 @@ def test_seeds_are_stable_and_tell_words_apart():
     assert seed_of("1") != seed_of(1)
     # Part of the record of every run: a change here changes all experiments.
     assert seed_of("image", 0, 1, 0) == 5166643020471210281
+
+
+def test_rows_end_where_lines_of_json_do(tmp_path):
+    """And not at other characters that end a line in a text."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "one\u2028two\x85three"}\n\n{"text": "four"}', encoding="utf-8")
+    assert [row["text"] for row in files.read_json_lines(path)] == ["one\u2028two\x85three", "four"]
+
+
+def test_hidden_copies_are_not_part_of_a_generation(tmp_path):
+    """As a Mac leaves them beside files on other disks."""
+    generation = Generation(tmp_path / "gen_001", 1)
+    files.write_array(generation.folder / "features" / "latent.npy", np.zeros((2, 3)))
+    files.write_image(generation.folder / "probes" / "00000.png", np.zeros((4, 4, 1), np.uint8))
+    for name in ("features/._latent.npy", "probes/._00000.png"):
+        (generation.folder / name).write_bytes(b"\x00\x05\x16\x07")
+    assert generation.traits() == ["latent"]
+    assert generation.probes().shape == (1, 4, 4, 1)

@@ -122,13 +122,20 @@ def test_a_dropped_condition_is_never_seen(base, population, tmp_path):
 
 
 def test_a_loss_that_is_no_number_stops_with_advice(base, population, tmp_path, monkeypatch):
-    real = torch.nn.functional.mse_loss
-    monkeypatch.setattr(
-        finetuning.F, "mse_loss", lambda a, b: real(a, b) * torch.tensor(float("nan"))
-    )
+    real, calls = torch.nn.functional.mse_loss, []
+
+    def spoilt(a, b):
+        calls.append(a)
+        return real(a, b) * float("nan" if len(calls) > good else 1.0)
+
+    monkeypatch.setattr(finetuning.F, "mse_loss", spoilt)
+    good = 1
     with pytest.raises(
         UserError, match=r"generation 3 became nan .* lower 'finetune.learning_rate'"
     ):
+        finetune(base, population, TABLE, 0, 3, tmp_path)
+    good = 0
+    with pytest.raises(UserError, match="at its first step, before it learnt anything: look at"):
         finetune(base, population, TABLE, 0, 3, tmp_path)
     assert not list(tmp_path.rglob("*.safetensors"))
     assert not (tmp_path / "loss.csv").exists()

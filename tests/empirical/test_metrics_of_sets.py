@@ -275,3 +275,31 @@ def test_a_set_that_is_none_is_refused(parts, words):
 def test_different_features_cannot_be_compared():
     with pytest.raises(ValueError, match="3 features cannot be compared with 2"):
         Pair(normal(0), normal(0, d=2))
+
+
+@pytest.mark.parametrize("name", ["vendi", "kid"])
+def test_a_measure_that_fails_is_null_with_its_reason_and_costs_no_other(monkeypatch, name):
+    a, b = normal(0), normal(1)
+    untouched = metrics.of_generation(a, {"real": b}, "pixels", 0)["measures"]
+
+    def fail(_):
+        raise np.linalg.LinAlgError("Eigenvalues did not converge\nat all")
+
+    monkeypatch.setattr(MEASURES[name], "alone" if name in ALONE else "against", fail)
+    measured = metrics.of_generation(a, {"real": b}, "pixels", 0)["measures"]
+    others = [row for row in untouched if row["measure"] != name]
+    assert [row for row in measured if row["measure"] != name] == others
+    (row,) = (row for row in measured if row["measure"] == name)
+    assert (row["value"], row["low"], row["high"]) == (None, None, None)
+    assert row["caution"] == (
+        f"{name} could not be measured: LinAlgError, Eigenvalues did not converge"
+    )
+
+
+def test_a_full_memory_is_not_taken_for_an_undefined_measure(monkeypatch):
+    def fail(_):
+        raise MemoryError
+
+    monkeypatch.setattr(MEASURES["vendi"], "alone", fail)
+    with pytest.raises(MemoryError):
+        metrics.of_generation(normal(0), {}, "pixels", 0)

@@ -1,0 +1,36 @@
+"""Out of memory, as the many libraries say it; nothing here needs torch."""
+
+_NAMES = {"OutOfMemoryError", "MemoryError", "_ArrayMemoryError"}
+_WORDS = (
+    "out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory",
+    "unable to allocate", "failed to allocate memory", "resource_exhausted",
+    "cudnn_status_alloc_failed", "cublas_status_alloc_failed", "std::bad_alloc",
+)  # fmt: skip
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error, or one that it came of, is that a GPU or a machine has no memory.
+
+    CUDA, ROCm, MPS, cuDNN and torch's allocator of processors say so in a RuntimeError of their
+    own words, NumPy and Python in a MemoryError, the system in an OSError, JAX in its own error.
+    """
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        names = {kind.__name__ for kind in type(cause).__mro__}
+        text = str(cause).lower()
+        if names & _NAMES:
+            return True
+        if isinstance(cause, RuntimeError | OSError) and any(words in text for words in _WORDS):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+def settings() -> str:
+    """Name the settings of a recipe that take less memory."""
+    return (
+        "lower 'finetune.batch_size' or 'generate.batch_size', raise 'finetune.micro_batches', or "
+        "set 'finetune.gradient_checkpointing' to true"
+    )

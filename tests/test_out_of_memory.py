@@ -1,0 +1,93 @@
+"""A machine or GPU without memory: one sentence with what helps, and no traceback."""
+
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from empirical import chain
+from empirical.out_of_memory import is_out_of_memory
+
+GPU = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+
+def of(call):
+    try:
+        call()
+    except Exception as error:
+        return error
+    raise AssertionError("there was memory enough")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        GPU,
+        of(lambda: torch.empty(2**58)),
+        of(lambda: np.empty(2**58)),
+        MemoryError(),
+        RuntimeError("MPS backend out of memory (MPS allocated: 5.90 GB)"),
+        RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        RuntimeError("HIP out of memory. Tried to allocate 20.00 MiB"),
+        OSError(12, "Cannot allocate memory"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_all_ways_to_say_so_are_known(error):
+    assert is_out_of_memory(error)
+    later = ValueError("what came of it")
+    later.__cause__ = error
+    assert is_out_of_memory(later)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("shapes differ"), OSError(2, "No such file"), ValueError("out of memory")],
+)
+def test_other_errors_are_others(error):
+    assert not is_out_of_memory(error)
+
+
+@pytest.mark.parametrize("error", [GPU, of(lambda: torch.empty(2**58))], ids=["gpu", "processor"])
+@pytest.mark.parametrize("where", ["load", "loop"])
+def test_a_chain_names_the_settings_that_help_and_can_be_resumed(
+    qtm, tmp_path, monkeypatch, error, where
+):
+    (tmp_path / "r.toml").write_text("generations = 1\n[data]\nsize = 4\n")
+
+    def full(*_, **__):
+        raise error
+
+    monkeypatch.setattr(chain, where, full)
+    code, _, said = qtm("chain", "run", tmp_path / "r.toml", "--out", tmp_path / "run")
+    assert code == 2
+    assert "Traceback" not in said
+    for setting in ("batch_size", "micro_batches", "gradient_checkpointing"):
+        assert f"'finetune.{setting}'" in said
+    assert "'generate.batch_size'" in said
+    assert (tmp_path / "run").exists() == (where == "loop")
+
+
+def test_other_commands_name_what_helps_them(monkeypatch, capsys):
+    from qtm import __main__
+
+    for words, helps in {
+        ("measure", "run", "kid"): "fewer images",
+        ("fit", "run"): "fewer runs",
+        ("sweep", "grid.toml"): "fewer parameter sets",
+        ("pretrain", "digits"): "close other programs",
+    }.items():
+
+        def full():
+            raise MemoryError
+
+        monkeypatch.setattr(__main__, "app", full)
+        monkeypatch.setattr(sys, "argv", ["qtm", *words])
+        with pytest.raises(SystemExit) as end:
+            __main__.main()
+        assert end.value.code == 2
+        said = capsys.readouterr().err
+        assert helps in said
+        assert "finetune" not in said

@@ -13,12 +13,14 @@ from qtm.sweeps.grid import Region
 from qtm.sweeps.task import Plan
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 Results = tuple[np.ndarray, ...]
 
 # How long a scheduler may take to answer, and workers to be there without a word.
 _PATIENCE = "10s"
+# How often to look whether workers are left, and how long others may take to come, in seconds.
+_LOOK, _ALONE = 5.0, 60.0
 
 
 def on_cluster(
@@ -32,28 +34,42 @@ def on_cluster(
     Raises ValueError if no scheduler answers or a worker cannot load the plan; ConnectionError if
     the scheduler is lost, or workers die again and again at one task.
     """
-    from distributed import as_completed
-
     with _connected(scheduler) as client:
         _await_workers(client)
         plan_there = client.submit(_same, plan, pure=False)
-        waiting, running, numbers = iter(tasks.items()), as_completed(), {}
+        waiting, running = iter(tasks.items()), {}
 
         def top_up() -> None:
             threads = sum(cast(dict, client.nthreads()).values())
-            for _ in range(2 * max(1, threads) - len(numbers)):
+            for _ in range(2 * max(1, threads) - len(running)):
                 for number, region in waiting:
-                    future = client.submit(Plan.compute, plan_there, region, pure=False)
-                    numbers[future.key] = number
-                    running.add(future)
+                    running[client.submit(Plan.compute, plan_there, region, pure=False)] = number
                     break
 
         top_up()
-        for future in running:
-            results = future.result()
-            number = numbers.pop(future.key)
-            top_up()
-            yield number, results
+        while running:
+            for future in _done(client, list(running)):
+                results = future.result()
+                number = running.pop(future)
+                top_up()
+                yield number, results
+
+
+def _done(client: "Client", futures: "list[Future]") -> "list[Future]":
+    """Wait for the first of the futures; ConnectionError where no worker is left to compute it."""
+    from distributed import wait
+
+    alone = 0.0
+    while True:
+        try:
+            return list(wait(futures, timeout=_LOOK, return_when="FIRST_COMPLETED").done)
+        except TimeoutError:
+            alone = 0.0 if client.nthreads() else alone + _LOOK
+        if alone >= _ALONE:
+            raise ConnectionError(
+                f"the Dask scheduler has had no workers for {_ALONE:g} seconds; what was finished "
+                f"is kept: give the same command again to go on, once there are workers"
+            )
 
 
 @contextmanager
@@ -88,6 +104,8 @@ def _connected(scheduler: "str | Client") -> "Iterator[Client]":
                 f"a worker of the Dask scheduler at {where} cannot load its task ({error}): "
                 f"install the same qtm there as here."
             ) from error
+        except ConnectionError:
+            raise
         except (CancelledError, CommClosedError) as error:
             raise _lost(where) from error
         except Exception as error:

@@ -15,7 +15,7 @@ import xarray as xr
 from jaxtyping import PRNGKeyArray
 
 from qtm._blocks import Keep
-from qtm._numerics import whole
+from qtm._numerics import require_double, whole
 from qtm.evolution import Cycle
 from qtm.states import Population
 from qtm.sweeps.cluster import Results, on_cluster
@@ -76,6 +76,7 @@ def sweep(
     computed by other code of qtm or JAX, if no scheduler answers, and as `evolve_many` does.
     ConnectionError if the scheduler or its workers are lost; the same call then goes on.
     """
+    require_double()
     if replicates is not None and key is None:
         raise ValueError("key must be given for replicates, got None.")
     seed = None if key is None else (str(jr.key_impl(key)), np.asarray(jr.key_data(key)))

@@ -97,8 +97,8 @@ def show_mosaic(axis: Axes, rows: Sequence[np.ndarray], names: Sequence[str] | N
 
 def probes(generation: Generation) -> np.ndarray | None:
     """Return the probe images of a generation, None where they are not stored."""
-    stored = next((generation.folder / "probes").glob("*.png"), None)
-    return None if stored is None else generation.probes()
+    stored = (generation.folder / "probes").glob("[!.]*.png")
+    return generation.probes() if any(path.is_file() for path in stored) else None
 
 
 def stored_images(generation: Generation, count: int) -> np.ndarray | None:

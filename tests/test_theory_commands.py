@@ -167,7 +167,7 @@ def test_a_mistake_in_a_grid(qtm, tmp_path, text, words):
 
 
 def test_other_mistakes_of_sweep(qtm, tmp_path, monkeypatch):
-    monkeypatch.setattr("qtm.sweeps.run._PATIENCE", "1s")
+    monkeypatch.setattr("qtm.sweeps.cluster._PATIENCE", "1s")
     (tmp_path / "g.toml").write_text("[mutation]\nform = 'GaussianMutation'\nvariance = [0.1]")
     code, _, said = qtm("sweep", tmp_path / "g.toml", "--out", tmp_path / "o.csv")
     assert (code, "must end in .zarr or .nc" in said) == (2, True)

@@ -1,5 +1,6 @@
 """``qtm report``, ``qtm demo``: from runs to pictures."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -26,6 +27,7 @@ def report(
     from empirical.record import open_run
     from figures import report as reports
 
+    runs = [Path(os.path.abspath(run)) for run in runs]  # "." has no name
     opened = [open_run(folder) for folder in runs]
     _must_have_own_names(runs)
     with progress("fitting", len(reports.TRAITS)) as advance:

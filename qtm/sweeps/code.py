@@ -30,8 +30,9 @@ def code() -> dict[str, str]:
 
 def bare(text: str) -> str:
     """Return a Python source without its comments, docstrings and blank lines."""
-    lines = text.splitlines()
-    for token in tokenize.generate_tokens(io.StringIO("\n".join(lines) + "\n").readline):
+    text = text.replace("\r\n", "\n")
+    lines = text.split("\n")
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
         if token.type == tokenize.COMMENT:
             row, column = token.start
             lines[row - 1] = lines[row - 1][:column]

@@ -157,3 +157,12 @@ def test_the_backend_of_a_notebook_breaks_no_command(tmp_path, monkeypatch, back
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "p.png").stat().st_size > 1000
+    code = (
+        "import sys; from pathlib import Path; from analysis._arviz import arviz; arviz()\n"
+        "from matplotlib.figure import Figure; from figures.write import render\n"
+        "Path(sys.argv[1]).write_bytes(render(Figure(), 'png'))"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path / "library.png")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "library.png").is_file()

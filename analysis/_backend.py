@@ -6,19 +6,20 @@ import warnings
 
 
 def require_matplotlib() -> None:
-    """Load matplotlib; a backend that it refuses (MPLBACKEND) is dropped with a warning.
+    """Load matplotlib; a backend that it refuses (MPLBACKEND) is left out with a warning.
 
     Pictures go to files, for which none is needed.
     """
     if "matplotlib" in sys.modules:
         return
+    # It ends its own import halfway at the name of a backend that it does not know.
+    name = os.environ.pop("MPLBACKEND", None)
+    import matplotlib
+
+    if not name:
+        return
     try:
-        import matplotlib
+        matplotlib.rcParams["backend"] = name
+        os.environ["MPLBACKEND"] = name
     except ValueError:
-        refused = os.environ.pop("MPLBACKEND", None)
-        if refused is None:
-            raise
-        warnings.warn(
-            f"MPLBACKEND is {refused!r}, which matplotlib does not know: left out", stacklevel=2
-        )
-        import matplotlib  # noqa: F401
+        warnings.warn(f"matplotlib knows no backend {name!r} (MPLBACKEND): left out", stacklevel=2)

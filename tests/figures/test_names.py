@@ -158,7 +158,8 @@ def test_the_backend_of_a_notebook_breaks_no_command(tmp_path, monkeypatch, back
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "p.png").stat().st_size > 1000
     code = (
-        "import sys; from pathlib import Path; from analysis._arviz import arviz; arviz()\n"
+        "import sys, figures; from pathlib import Path\n"
+        "from analysis._arviz import arviz; arviz()\n"
         "from matplotlib.figure import Figure; from figures.write import render\n"
         "Path(sys.argv[1]).write_bytes(render(Figure(), 'png'))"
     )

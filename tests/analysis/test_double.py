@@ -13,7 +13,7 @@ from analysis.synthetic import draw_arms, draw_values
 @pytest.fixture
 def made():
     model = models.every_model()["no change"]
-    arms = draw_arms(model, draw_values(model, 0), [1.0], 3)
+    arms = draw_arms(model, draw_values(model, 0), [1.0], generations=3)
     yield model, arms, design(arms)
     jax.config.update("jax_enable_x64", True)
 

@@ -3,10 +3,13 @@
 import warnings
 from typing import Any
 
+from analysis._backend import require_matplotlib
+
 
 def arviz() -> Any:
     """Import ArviZ: it takes a second."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        require_matplotlib()
         import arviz
     return arviz

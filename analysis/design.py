@@ -12,6 +12,7 @@ from analysis.arms import Arm
 from analysis.models import Setting
 from empirical.errors import UserError
 from qtm import Families
+from qtm._numerics import require_double
 
 
 @jax.tree_util.register_dataclass
@@ -46,6 +47,7 @@ def design(arms: Sequence[Arm], seen: np.ndarray | None = None) -> Design:
 
     Raises `UserError` for arms of different traits or numbers of components.
     """
+    require_double()
     shapes = {(arm.trait, arm.measured.shape[2]) for arm in arms}
     if len(shapes) != 1:
         raise UserError(

@@ -24,6 +24,7 @@ from jax import Array
 from analysis.design import Design
 from analysis.models import EVERY_LINK, Model, Parameter, Setting, Values, priors
 from qtm import Families
+from qtm._numerics import require_double
 
 PROCESS = tuple(
     Parameter(
@@ -121,6 +122,7 @@ def log_prior(parameters: tuple[Parameter, ...], x: Array) -> Array:
 
 def linked(model: Model, design: Design) -> Design:
     """Return the design under a model's link."""
+    require_double()
     place = EVERY_LINK.index(model.link)
     settings = replace(design.settings, link=jnp.full_like(design.settings.scale, place))
     return replace(design, settings=settings)

@@ -8,6 +8,7 @@ from analysis.forecast import Forecast
 from empirical.record import Run
 from figures.study import Study
 from figures.style import Look, scale_look
+from figures.text import shortened
 
 _COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255")
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
@@ -55,7 +56,7 @@ def _scale(run: Run) -> float | None:
 
 def legend_of(run: Run) -> str:
     """Name a run in a legend, with what sets it apart."""
-    return f"{run.name} ({describe(run)})"
+    return f"{shortened(run.name, 60)} ({describe(run)})"
 
 
 def describe(run: Run) -> str:

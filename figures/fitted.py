@@ -94,7 +94,12 @@ class Fitted:
         path = self.folder / name
         if not path.is_file():
             raise UserError(f"'{self.folder}' is not the folder of a fit: it has no {name}")
-        table = pd.read_csv(path)
+        # A run may be named 007, 1e3 or NA: its name is a text.
+        header = pd.read_csv(path, nrows=0, encoding="utf-8-sig")
+        blank = {name: ["", "nan", "NaN"] for name in header if name != "run"}
+        table = pd.read_csv(
+            path, dtype={"run": str}, keep_default_na=False, na_values=blank, encoding="utf-8-sig"
+        )
         missing = [column for column in columns if column not in table]
         if missing:
             raise UserError(f"'{path}' has no column '{missing[0]}'")

@@ -11,6 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullForm
 from empirical.record import Generation
 from figures.study import Curve
 from figures.style import Look
+from figures.text import formula, is_formula, name_lines
 
 
 def draw_curve(axis: Axes, curve: Curve, look: Look, **changes) -> None:
@@ -47,8 +48,10 @@ def plain_logarithm(axis, ticks: Sequence[float]) -> None:
 def letters(axes: Iterable[Axes]) -> None:
     """Put a, b, c, ... before the titles of panels."""
     for letter, axis in zip("abcdefghijkl", axes, strict=False):
-        title = axis.get_title()
-        axis.set_title(f"{letter}   {title}" if title else letter, loc="left")
+        title, marked = axis.get_title(), is_formula(axis.title)
+        moved = axis.set_title(f"{letter}   {title}" if title else letter, loc="left")
+        if marked:
+            formula(moved)
         if title:
             axis.set_title("")
 
@@ -58,7 +61,12 @@ def legend_below(
 ) -> None:
     """Put one legend for all panels below them."""
     handles = [Line2D([], [], **look.settings()) for look in looks]
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns or len(looks))
+    # Matplotlib leaves out a line whose label begins with an underscore: names come afterwards.
+    legend = figure.legend(
+        handles, [str(i) for i in range(len(looks))], loc="outside lower center",
+        ncols=columns or len(looks),
+    )  # fmt: skip
+    name_lines(legend, [look.label for look in looks])
 
 
 def mosaic(rows: Sequence[np.ndarray]) -> np.ndarray:
@@ -85,6 +93,12 @@ def show_mosaic(axis: Axes, rows: Sequence[np.ndarray], names: Sequence[str] | N
     axis.grid(False)
     for spine in axis.spines.values():
         spine.set_visible(False)
+
+
+def probes(generation: Generation) -> np.ndarray | None:
+    """Return the probe images of a generation, None where they are not stored."""
+    stored = (generation.folder / "probes").glob("[!.]*.png")
+    return generation.probes() if any(path.is_file() for path in stored) else None
 
 
 def stored_images(generation: Generation, count: int) -> np.ndarray | None:

@@ -19,9 +19,13 @@ from empirical.errors import UserError
 from empirical.record import Run
 from figures import style
 from figures.evidence import Evidence, describe
+from figures.pieces import probes
 from figures.plots import every_plot
+from figures.study import metrics
+from figures.text import printable
 from figures.write import render
 
+_NO_MOMENTS = pd.DataFrame({"feature": [], "generation": [], "within": [], "between": []})
 # How many generations a report looks ahead.
 AHEAD = 10
 # Which traits a report fits: label -> (trait, components or None for all).
@@ -79,12 +83,20 @@ def write(runs: Sequence[Run], path: Path, title: str, results: Mapping[str, Res
     """Draw every figure and write the report, atomically."""
     told, refused = forecasts(runs)
     evidence = Evidence(tuple(runs), dict(results), told)
-    plots = []
+    plots, left_out = [], []
     with plt.style.context(style.FILE):
         for name, module in every_plot().items():
-            figure = module.draw(evidence)
-            if figure is not None:
-                heading = (module.__doc__ or name).strip().splitlines()[0].rstrip(".")
+            heading = (module.__doc__ or name).strip().splitlines()[0].rstrip(".")
+            try:
+                figure = module.draw(evidence)
+            except UserError as error:
+                left_out.append(("all runs", f"{heading} is left out: {error}"))
+                continue
+            if figure is None:
+                left_out.append(
+                    ("all runs", f"{heading} is left out: the runs hold nothing to draw it from")
+                )
+            else:
                 plots.append(
                     {
                         "title": heading,
@@ -96,10 +108,10 @@ def write(runs: Sequence[Run], path: Path, title: str, results: Mapping[str, Res
                 )
     environment = Environment(loader=PackageLoader("figures"), autoescape=True)
     html = environment.get_template("report.html.j2").render(
-        title=title,
+        title=printable(title),
         subtitle=_subtitle(runs),
         summary=[_summary(run) for run in runs],
-        warnings=warnings_of(evidence, refused),
+        warnings=warnings_of(evidence, [*refused, *left_out]),
         forecasts=_forecasts(evidence),
         ahead=AHEAD,
         plots=plots,
@@ -120,10 +132,12 @@ def warnings_of(
         if len(generations) <= wanted:
             done = len(generations) - 1
             said.append((run.name, f"{done} of {wanted} generations are done"))
+        if all(probes(generation) is None for generation in generations):
+            said.append((run.name, "its probes are not stored: it has no contact sheet"))
         cautions = {
             f"{row['measure']}: {row['caution']}"
             for generation in generations
-            for row in generation.metrics().get("measures", [])
+            for row in metrics(generation).get("measures", [])
             if row["caution"]
         }
         said += [(run.name, caution) for caution in sorted(cautions)]
@@ -136,7 +150,7 @@ def warnings_of(
         names = ", ".join(told.fitted.unidentified)
         said.append(("all runs", f"forecast: of {names} it knows little but what is typical"))
     said += list(refused)
-    return [{"run": run, "text": text} for run, text in said]
+    return [{"run": printable(run), "text": printable(text)} for run, text in said]
 
 
 def _cautions(result: Result) -> list[str]:
@@ -158,7 +172,7 @@ def _forecasts(evidence: Evidence) -> list[dict[str, str]]:
         lives = told.half_lives()
         rows.append(
             {
-                "run": run,
+                "run": printable(run),
                 "within": _with_interval(lives["within"], ".0f"),
                 "total": _with_interval(lives["total"], ".0f"),
                 "neutral": _with_interval(quantiles(told.neutral), ".2f"),
@@ -182,25 +196,25 @@ def _picture(figure: Figure) -> str:
 
 
 def _subtitle(runs: Sequence[Run]) -> str:
-    models = ", ".join(dict.fromkeys(run.recipe.model.name for run in runs))
+    models = ", ".join(dict.fromkeys(printable(run.recipe.model.name) for run in runs))
     seeds = ", ".join(dict.fromkeys(str(run.recipe.seed) for run in runs))
     return f"Model {models}; one chain a setting, seed {seeds}: a few percent may be noise."
 
 
 def _summary(run: Run) -> dict[str, object]:
-    table = run.moments()
+    table = run.moments() if (run.folder / "moments.csv").is_file() else _NO_MOMENTS
     latent = table[table["feature"] == "latent"].groupby("generation")[["within", "between"]].mean()
-    ratio = latent.iloc[-1] / latent.iloc[0]
-    metrics = run.metrics()
+    ratio = latent.iloc[-1] / latent.iloc[0] if len(latent) else {}
+    measured = pd.DataFrame([metrics(generation) for generation in run.generations()])
     return {
-        "run": run.name,
+        "run": printable(run.name),
         "what": describe(run),
-        "generations": int(latent.index[-1]),
+        "generations": run.generations()[-1].number,
         "images": run.recipe.data.size,
-        "within": _or_dash(ratio["within"]),
-        "between": _or_dash(ratio["between"]),
-        "accuracy": _from_to(metrics["accuracy"], ".2f"),
-        "frechet": _from_to(metrics["frechet"], ".1f"),
+        "within": _or_dash(ratio.get("within", math.nan)),
+        "between": _or_dash(ratio.get("between", math.nan)),
+        "accuracy": _from_to(measured.get("accuracy"), ".2f"),
+        "frechet": _from_to(measured.get("frechet"), ".1f"),
     }
 
 
@@ -208,8 +222,8 @@ def _or_dash(value: float) -> str:
     return "–" if math.isnan(value) else f"{value:.2f}"
 
 
-def _from_to(column: pd.Series, how: str) -> str:
-    if column.isna().any():
+def _from_to(column: pd.Series | None, how: str) -> str:
+    if column is None or column.isna().any():
         return "–"
     return f"{column.iloc[0]:{how}} → {column.iloc[-1]:{how}}"
 
@@ -256,7 +270,14 @@ def _estimate(row: dict) -> str:
 
 def _made(run: Run) -> dict[str, str]:
     return {
-        "name": run.name,
-        "recipe": (run.folder / "recipe.toml").read_text(encoding="utf-8"),
-        "provenance": (run.folder / "provenance.json").read_text(encoding="utf-8"),
+        "name": printable(run.name),
+        "recipe": _content(run.folder / "recipe.toml"),
+        "provenance": _content(run.folder / "provenance.json"),
     }
+
+
+def _content(path: Path) -> str:
+    """Return the text of a file, or say that there is none."""
+    if not path.is_file():
+        return f"{path.name} is not stored"
+    return path.read_text(encoding="utf-8-sig", errors="replace")

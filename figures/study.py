@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from empirical.errors import UserError
-from empirical.record import Run
+from empirical.record import Generation, Run
 from figures.fitted import Fitted
 
 SCALE = "generate.guidance.scale"
@@ -127,7 +127,7 @@ class Study:
         rows = []
         for run in self.runs:
             for generation in run.generations():
-                held = generation.metrics()
+                held = metrics(generation)
                 at = {"run": run.name, "generation": generation.number}
                 for row in held.get("measures", []):
                     rows.append({**at, **row})
@@ -141,6 +141,11 @@ class Study:
     @cached_property
     def moments(self) -> pd.DataFrame:
         """Moments of all runs: run, generation, feature, component, mean, within, between, ..."""
+        for run in self.runs:
+            if not (run.folder / "moments.csv").is_file():
+                raise UserError(
+                    f"the run '{run.name}' has no moments.csv: qtm chain moments derives it"
+                )
         return pd.concat([run.moments().assign(run=run.name) for run in self.runs])
 
     @cached_property
@@ -184,6 +189,12 @@ class Study:
         columns = ["mean", "variance", "within", "between"]
         mean = self.moments.groupby(["feature", "run", "generation"])[columns].mean()
         return {name: mean.loc[name] for name in self.moments["feature"].unique()}
+
+
+def metrics(generation: Generation) -> dict[str, Any]:
+    """Return what was measured of a generation, nothing where that is not stored."""
+    stored = (generation.folder / "metrics.json").is_file()
+    return generation.metrics() if stored else {}
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

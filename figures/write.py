@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from empirical import files
 from figures import style
 from figures.study import Study
+from figures.text import literally, quiet_boxes
 
 FORMATS = ("pdf", "png", "svg")
 # Files shall not tell when they were made: the same data make the same files.
@@ -31,8 +32,10 @@ def write(
     name = module.__name__.rpartition(".")[2]
     with plt.style.context(style.FILE):
         figure = module.draw(study)
+        literally(figure)
         # One layout serves all formats.
-        figure.draw_without_rendering()
+        with quiet_boxes():
+            figure.draw_without_rendering()
         figure.set_layout_engine("none")
         pictures = {kind: render(figure, kind) for kind in formats}
     paths = []
@@ -50,7 +53,8 @@ def write(
 def render(figure: Figure, kind: str) -> bytes:
     """Return a figure as the bytes of a file, the same for the same figure."""
     buffer = io.BytesIO()
-    with plt.rc_context({"svg.hashsalt": "figure"}):
+    literally(figure)
+    with plt.rc_context({"svg.hashsalt": "figure"}), quiet_boxes():
         figure.savefig(buffer, format=kind, metadata=_METADATA[kind])
     return buffer.getvalue()
 

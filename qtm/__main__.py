@@ -71,6 +71,9 @@ def main() -> None:
     """Run the command line; mistakes end in one sentence and exit code 2."""
     for quiet in ("TRANSFORMERS_VERBOSITY", "DIFFUSERS_VERBOSITY"):
         os.environ.setdefault(quiet, "error")
+    # Pictures are written to files. A notebook leaves the name of its own backend, which this
+    # process may lack, to all processes that it starts.
+    os.environ["MPLBACKEND"] = "agg"
     warnings.formatwarning = lambda message, *_, **__: f"qtm: {message}\n"
     try:
         app()

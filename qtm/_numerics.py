@@ -33,8 +33,21 @@ Schedule = Callable[[Array], Any]
 """A parameter that changes in time: called with the index of the generation being produced."""
 
 
+def require_double() -> None:
+    """Raises ValueError if JAX has been switched to 32 bits after qtm was loaded.
+
+    Float32 would come out of everything then, with seven digits and without a word.
+    """
+    if not jax.config.jax_enable_x64:
+        raise ValueError(
+            "JAX has been switched to 32 bits since qtm was loaded, and qtm computes with 64 only: "
+            'jax.config.update("jax_enable_x64", True) switches it back.'
+        )
+
+
 def real(value: ArrayLike) -> Array:
-    """`value` as an array of float64."""
+    """`value` as an array of float64; ValueError if JAX has been switched to 32 bits."""
+    require_double()
     return jnp.asarray(value, dtype=jnp.float64)
 
 

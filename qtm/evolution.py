@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
-from qtm._numerics import concrete, whole
+from qtm._numerics import concrete, require_double, whole
 from qtm.states import Families, Population
 
 
@@ -58,6 +58,7 @@ def evolve(
     least 0. Inside `jit`, `vmap` and `grad` nothing can be raised on the way: the entry is nan from
     there on, and `Trajectory.defined` is False.
     """
+    require_double()
     generations = whole("generations", generations, least=0)
     path = _evolve(cycle, state, generations, key)
     if concrete(path.mean) and concrete(path.variance):

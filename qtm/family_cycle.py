@@ -10,6 +10,7 @@ from qtm._numerics import (
     at,
     is_scheduled,
     parameter,
+    require_double,
     require_finite,
     require_nonnegative,
     require_positive,
@@ -96,6 +97,7 @@ class FamilyCycle(eqx.Module):
 
         Raises ValueError if a parameter is a function and no generation is given, or for a key.
         """
+        require_double()
         if key is not None:
             raise ValueError("key must be None for Families, which take their expectation.")
         if not is_scheduled(self):

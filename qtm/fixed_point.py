@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
 from qtm._matrices import as_matrix, as_vector
-from qtm._numerics import concrete, is_scheduled, safe_sqrt
+from qtm._numerics import concrete, is_scheduled, require_double, safe_sqrt
 from qtm.evolution import Cycle, evolve
 from qtm.inheritance import Clonal, Infinitesimal, Refit
 from qtm.lifecycle import LifeCycle
@@ -48,6 +48,7 @@ def equilibrium(cycle: Cycle, state: S) -> S:
     `jit` the result is then nan. Also if a parameter, or the training set, depends on the
     generation, and for individuals, who drift for ever.
     """
+    require_double()
     if isinstance(state, Individuals):
         raise ValueError("individuals have no equilibrium, they drift; ask for that of Moments.")
     grows = isinstance(cycle, LifeCycle) and isinstance(cycle.inheritance, Refit)

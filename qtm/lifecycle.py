@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import ArrayLike, PRNGKeyArray
 
-from qtm._numerics import at, is_scheduled, whole
+from qtm._numerics import at, is_scheduled, require_double, whole
 from qtm.evolution import Trajectory, evolve
 from qtm.inheritance import Clonal, Infinitesimal, Inheritance, Refit
 from qtm.inheritance._model import draw_from_model
@@ -77,6 +77,7 @@ class LifeCycle(eqx.Module):
         individuals or the density lack, if a density comes with a size, or if a part of the cycle
         has no form for this kind of population. What has no value is nan inside `jit`.
         """
+        require_double()
         refits = isinstance(self.inheritance, Refit) and self.inheritance.accumulate
         if generation is None and (refits or is_scheduled(self)):
             what = "the training set" if refits else "a parameter"

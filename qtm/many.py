@@ -10,7 +10,7 @@ from jax.core import Tracer
 from jaxtyping import Array, PRNGKeyArray
 
 from qtm._blocks import Job, Keep, in_chunks, run
-from qtm._numerics import whole
+from qtm._numerics import require_double, whole
 from qtm._sizes import chunk_of
 from qtm.evolution import Cycle, Trajectory
 from qtm.states import Families, Moments, Population
@@ -49,6 +49,7 @@ def evolve_many(
     Raises ValueError if `parameters` have no common leading axis, if `keep` is unknown, and as
     `evolve` does.
     """
+    require_double()
     generations = whole("generations", generations, least=0)
     sets = _count(parameters)
     parameters = jax.tree.map(_array, parameters)

@@ -167,7 +167,7 @@ def test_a_mistake_in_a_grid(qtm, tmp_path, text, words):
 
 
 def test_other_mistakes_of_sweep(qtm, tmp_path, monkeypatch):
-    monkeypatch.setattr("qtm.sweeps.run._PATIENCE", "1s")
+    monkeypatch.setattr("qtm.sweeps.cluster._PATIENCE", "1s")
     (tmp_path / "g.toml").write_text("[mutation]\nform = 'GaussianMutation'\nvariance = [0.1]")
     code, _, said = qtm("sweep", tmp_path / "g.toml", "--out", tmp_path / "o.csv")
     assert (code, "must end in .zarr or .nc" in said) == (2, True)
@@ -180,3 +180,33 @@ def test_other_mistakes_of_sweep(qtm, tmp_path, monkeypatch):
                         "--scheduler", "tcp://127.0.0.1:9")  # fmt: skip
     assert code == 2
     assert "no Dask scheduler at tcp://127.0.0.1:9" in said
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_model_file_of_another_editor_is_read(qtm, tmp_path, encoding):
+    """With a byte order mark and line endings of Windows."""
+    text = 'generations = 2\n[selection] # ångström\nform = "Directional"\ngradient = [0.5, 1.0]\n'
+    (tmp_path / "m.toml").write_bytes(text.replace("\n", "\r\n").encode(encoding))
+    code, _, said = qtm("sweep", tmp_path / "m.toml", "--out", tmp_path / "o.zarr")
+    assert code == 0, said
+    np.testing.assert_allclose(xr.open_zarr(tmp_path / "o.zarr")["mean"], [1.0, 2.0], rtol=1e-12)
+
+
+def test_a_model_file_of_no_text_is_refused_in_a_sentence(qtm, tmp_path):
+    (tmp_path / "m.toml").write_bytes(b"form = '\xe9'")
+    code, _, said = qtm("sweep", tmp_path / "m.toml", "--out", tmp_path / "o.zarr")
+    assert code == 2
+    assert "cannot be read as a text file" in said
+    assert not (tmp_path / "o.zarr").exists()
+
+
+def test_a_sweep_that_loses_its_scheduler_ends_in_a_sentence(qtm, tmp_path, monkeypatch):
+    def lost(*_, **__):
+        raise ConnectionError("the connection to the Dask scheduler at x was lost")
+
+    monkeypatch.setattr(theory, "sweep", lost)
+    (tmp_path / "m.toml").write_text("generations = 1\n")
+    code, _, said = qtm("sweep", tmp_path / "m.toml", "--out", tmp_path / "o.zarr")
+    assert code == 2
+    assert "qtm: the connection to the Dask scheduler at x was lost" in said
+    assert "Traceback" not in said

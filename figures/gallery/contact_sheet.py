@@ -2,8 +2,9 @@
 
 from matplotlib.figure import Figure
 
+from empirical.errors import UserError
 from empirical.record import Run
-from figures.pieces import show_mosaic, stored_images
+from figures.pieces import probes, show_mosaic, stored_images
 from figures.study import Study
 from figures.style import PAGE
 
@@ -22,7 +23,10 @@ _TOGETHER = 30
 
 def draw(study: Study) -> Figure:
     """Draw probes at every scale, and below them training sets where images are stored."""
-    first = {scale: runs[0] for scale, runs in study.scales().items()}
+    found = {scale: _with_probes(runs) for scale, runs in study.scales().items()}
+    first = {scale: run for scale, run in found.items() if run is not None}
+    if not first:
+        raise UserError("none of the runs stores its probes")
     learnt = {scale: rows for scale, run in first.items() if (rows := _training_sets(run))}
     rows = max(len(run.generations()) for run in first.values())
     side = (PAGE - 0.5) / (_PROMPTS * len(first))
@@ -35,10 +39,10 @@ def draw(study: Study) -> Figure:
 
     axes = parts[0].subplots(1, len(first), squeeze=False)[0]
     for axis, (scale, run) in zip(axes, first.items(), strict=True):
-        probes = [generation.probes() for generation in run.generations()]
-        step = max(1, min(10, len(probes[0])) // _PROMPTS)
-        names = ["base", *map(str, range(1, len(probes)))]
-        chosen = [images[::step][:_PROMPTS] for images in probes]
+        images = [generation.probes() for generation in run.generations()]
+        step = max(1, min(10, len(images[0])) // _PROMPTS)
+        names = ["base", *map(str, range(1, len(images)))]
+        chosen = [each[::step][:_PROMPTS] for each in images]
         show_mosaic(axis, chosen, names if axis is axes[0] else None)
         axis.set_title(f"{'a   ' if axis is axes[0] else ''}CFG {scale:g}", loc="left")
     axes[0].set_ylabel("generation")
@@ -55,6 +59,12 @@ def draw(study: Study) -> Figure:
             axis.set_title(f"{letter}training sets at CFG {scale:g}", loc="left")
         axes[0].set_ylabel("learnt by generation")
     return figure
+
+
+def _with_probes(runs: list[Run]) -> Run | None:
+    """Return the first run that stores the probes of all its generations."""
+    stored = (run for run in runs if all(probes(g) is not None for g in run.generations()))
+    return next(stored, None)
 
 
 def _training_sets(run: Run) -> list:

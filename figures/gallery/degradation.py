@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 from figures.pieces import draw_curve, generations_below, legend_below, letters, plain_logarithm
 from figures.study import Study
 from figures.style import PAGE, scale_look
+from figures.text import formula
 
 NUMBER = 2
 MADE_BY = "empirical/recipes/grid/embedded.toml, arm baseline, seeds 0 and 1"
@@ -51,7 +52,7 @@ def draw(study: Study) -> Figure:
         axes[1, 2].plot(recall, precision, **path)
         axes[1, 2].plot(recall[-1:], precision[-1:], **{**path, "markersize": 6})
     axes[1, 1].set_title("variance within prompts")
-    axes[1, 1].set_ylabel("$V_W$ / $V_W$ of generation 0")
+    formula(axes[1, 1].set_ylabel("$V_W$ / $V_W$ of generation 0"))
     axes[1, 1].set_ylim(bottom=0)
     generations_below(axes[1, 1])
     axes[1, 2].set(title="quality against diversity", xlim=(-0.03, 1), ylim=(0, 1.03))

@@ -11,6 +11,7 @@ import qtm
 from figures.pieces import letters, plain_logarithm
 from figures.study import Study
 from figures.style import PAGE, Look
+from figures.text import formula
 from qtm import mixture
 
 NUMBER = 10
@@ -150,6 +151,8 @@ def _digits(first: Axes, second: Axes, study: Study) -> None:
         axis.plot([], [], "kx", label="trained network")
     first.set(title="digits: within prompts", ylabel="$V_W$ after / before", ylim=(0.03, 4))
     second.set(title="digits: between prompts", ylabel="$V_B$ after / before", ylim=(0.02, 20))
+    for axis in (first, second):
+        formula(axis.yaxis.label)
     plain_logarithm(first.yaxis, [0.03, 0.1, 0.3, 1, 3])
     plain_logarithm(second.yaxis, [0.1, 0.3, 1, 3, 10])
     first.legend(loc="lower left")

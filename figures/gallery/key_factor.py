@@ -9,6 +9,7 @@ from empirical.record import Run
 from figures.pieces import letters, plain_logarithm
 from figures.study import SCALE, Study
 from figures.style import PAGE, scale_colour, scale_look
+from figures.text import shortened
 
 NUMBER = 3
 MADE_BY = (
@@ -122,4 +123,4 @@ def _named(value: object) -> str:
     if isinstance(value, float) and 0 < value < 1e-2:
         power = int(np.floor(np.log10(value)))
         return f"{value / 10.0**power:g}e{power}"
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
+    return f"{value:g}" if isinstance(value, int | float) else shortened(str(value), 24)

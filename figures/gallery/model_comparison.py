@@ -10,6 +10,7 @@ from figures.fitted import NAIVE, Fitted, one_link_each
 from figures.pieces import letters
 from figures.study import Study
 from figures.style import PAGE
+from figures.text import formula
 
 NUMBER = 8
 MADE_BY = (
@@ -52,7 +53,9 @@ def draw(study: Study) -> Figure:
         label.set_color("0.5" if model in NAIVE else "black")
     _parameters(third, fitted)
     handles = [line for axis in (first, second) for line in axis.get_legend_handles_labels()[0]]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    legend = figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+    for text in legend.get_texts():
+        formula(text)
     letters([first, second, third])
     return figure
 

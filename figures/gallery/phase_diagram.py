@@ -8,6 +8,7 @@ from empirical.record import Run
 from figures.pieces import letters, plain_logarithm
 from figures.study import Study
 from figures.style import PAGE, scale_look
+from figures.text import formula
 from qtm import family
 
 NUMBER = 6
@@ -45,6 +46,7 @@ def draw(study: Study) -> Figure:
     )
     bar = figure.colorbar(shown, ax=left, extend="both", pad=0.01)
     bar.set_label("change of $\\ln V_B$ in a generation")
+    formula(bar.ax.yaxis.label)
     neutral = np.asarray(family.neutral_scale(h, V_W, V_B))
     left.plot(neutral, h, color="white", linewidth=2)
     _losses(left, V_W / (V_W + V_B))
@@ -64,6 +66,7 @@ def draw(study: Study) -> Figure:
     right.plot(ends, ends, "--", color="0.4", label="exact scores of Gaussians")
     right.set(title="what a network selects", xlabel="CFG scale of the recipe", xscale="log")
     right.set(ylabel="scale that explains $V_W$", yscale="log")
+    formula(right.yaxis.label)
     plain_logarithm(right.xaxis, [1, 1.5, 2.5, 5, 7.5])
     plain_logarithm(right.yaxis, [1, 1.5, 2.5, 5, 7.5])
     right.legend(loc="upper left")
@@ -98,7 +101,7 @@ def _losses(axis: Axes, ratio: float) -> None:
     for loss in _LOSSES:
         at = 1 + np.log(1 - loss) / np.log(ratio)
         axis.axvline(at, color="0.25", linewidth=0.7, linestyle=(0, (3, 2)))
-        axis.annotate(
+        label = axis.annotate(
             f"$V_W$ −{loss:.0%}",
             (at, 0.41),
             (2, 0),
@@ -107,3 +110,4 @@ def _losses(axis: Axes, ratio: float) -> None:
             rotation=90,
             va="bottom",
         )
+        formula(label)

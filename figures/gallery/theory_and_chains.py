@@ -9,6 +9,7 @@ from empirical.record import Run
 from figures.pieces import generations_below, legend_below, letters, plain_logarithm
 from figures.study import Study
 from figures.style import PAGE, Look, scale_look
+from figures.text import formula
 
 NUMBER = 5
 MADE_BY = (
@@ -48,7 +49,7 @@ def draw(study: Study) -> Figure:
             for scale, runs in scales.items():
                 _draw_arm(axis, study, runs, kind, quantity, scale_look(scale))
             if column == 0:
-                axis.set_ylabel(label)
+                formula(axis.set_ylabel(label))
             if quantity != "mean":
                 axis.set_yscale("log")
                 ticks = {"within": [0.1, 0.2, 0.5, 1], "between": [0.1, 0.2, 0.5, 1, 2]}[quantity]

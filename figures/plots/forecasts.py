@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from figures.evidence import Evidence
 from figures.pieces import generations_below, legend_below
 from figures.style import PAGE
+from figures.text import formula
 
 ORDER = 35
 CAPTION = (
@@ -38,7 +39,7 @@ def draw(evidence: Evidence) -> Figure | None:
             axis.fill_between(at[last:], low[last:], high[last:], **band)
         axis.axhline(1, color="0.6", linewidth=0.8)
         axis.set_ylim(bottom=0)
-        axis.set_title(title)
+        formula(axis.set_title(title))
         generations_below(axis)
     looks = [evidence.looks[run] for run in evidence.forecasts]
     legend_below(figure, looks, 1 if len(looks) < 3 else 2)

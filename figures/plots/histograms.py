@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 from figures.evidence import Evidence
 from figures.style import COLUMN, PAGE
+from figures.text import shortened
 
 ORDER = 28
 CAPTION = (
@@ -17,7 +18,11 @@ _TRAIT = "latent_pc"
 
 def draw(evidence: Evidence) -> Figure | None:
     """Draw a ridge of histograms a run."""
-    runs = [run for run in evidence.runs if _TRAIT in run.generation(0).traits()]
+    runs = [
+        run
+        for run in evidence.runs
+        if all(_TRAIT in generation.traits() for generation in run.generations())
+    ]
     if not runs:
         return None
     columns = min(4, len(runs))
@@ -45,7 +50,7 @@ def draw(evidence: Evidence) -> Figure | None:
             axis.plot(centres, heights - number, color="white", linewidth=0.6, zorder=order)
         count = len(values[run.name])
         axis.set_yticks([-number for number in range(count)], [str(n) for n in range(count)])
-        axis.set_title(run.name)
+        axis.set_title(shortened(run.name, 28))
         axis.grid(False)
     for axis in axes[-1]:
         axis.set_xlabel("latent axis 1 (latent units)")

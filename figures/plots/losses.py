@@ -4,6 +4,7 @@ from matplotlib.figure import Figure
 
 from figures.evidence import Evidence
 from figures.style import COLUMN, PAGE
+from figures.text import shortened
 
 ORDER = 40
 CAPTION = (
@@ -15,7 +16,9 @@ CAPTION = (
 
 def draw(evidence: Evidence) -> Figure | None:
     """Draw one panel a run."""
-    runs = [run for run in evidence.runs if len(run.generations()) > 1]
+    learnt = {run.name: [g for g in run.generations()[1:] if (g.folder / "loss.csv").is_file()]
+              for run in evidence.runs}  # fmt: skip
+    runs = [run for run in evidence.runs if learnt[run.name]]
     if not runs:
         return None
     columns = min(4, len(runs))
@@ -25,14 +28,13 @@ def draw(evidence: Evidence) -> Figure | None:
     for axis in axes.flat[len(runs) :]:
         axis.set_axis_off()
     for axis, run in zip(axes.flat, runs, strict=False):
-        later = run.generations()[1:]
         colour = evidence.looks[run.name].colour
-        for generation in later:
+        for generation in learnt[run.name]:
             loss = generation.loss()
             smooth = loss["loss"].rolling(max(1, len(loss) // 10), min_periods=1).mean()
-            shade = 0.25 + 0.75 * generation.number / len(later)
+            shade = 0.25 + 0.75 * generation.number / learnt[run.name][-1].number
             axis.plot(loss["step"], smooth, color=colour, alpha=shade, linewidth=0.9)
-        axis.set_title(run.name)
+        axis.set_title(shortened(run.name, 28))
         axis.set_xlabel("step")
     for axis in axes[:, 0]:
         axis.set_ylabel("loss")

@@ -5,7 +5,9 @@ from matplotlib.figure import Figure
 from empirical.errors import UserError
 from figures.evidence import Evidence
 from figures.pieces import draw_curve, generations_below, legend_below
+from figures.study import metrics
 from figures.style import PAGE
+from figures.text import shortened
 
 ORDER = 25
 CAPTION = (
@@ -51,9 +53,10 @@ def draw(evidence: Evidence) -> Figure | None:
         axis.set_title(_TITLES[name])
         generations_below(axis)
     legend_below(figure, list(evidence.looks.values()), 1 if len(study.runs) < 3 else 2)
-    how = {(m["features"], m["reference"]) for m in (r.generation(0).metrics() for r in study.runs)}
+    measured = [metrics(run.generation(0)) for run in study.runs]
+    how = {(str(m["features"]), str(m["reference"])) for m in measured if "reference" in m}
     said = "; ".join(f"in features of {features}, beside {ref}" for features, ref in sorted(how))
-    figure.suptitle(said, fontsize=6.5)
+    figure.suptitle(shortened(said, 200), fontsize=6.5)
     return figure
 
 

@@ -12,6 +12,7 @@ from analysis.prediction import one_step, trajectory
 from figures.evidence import Evidence
 from figures.pieces import legend_below
 from figures.style import PAGE, Look
+from figures.text import formula
 
 ORDER = 30
 CAPTION = (
@@ -37,7 +38,7 @@ def draw(evidence: Evidence) -> Figure | None:
         for row in (1, 2):
             axes[row, column].set_ylim(bottom=0)
     for row, label in enumerate(("mean", "within prompts, $V_W$", "between prompts, $V_B$")):
-        axes[row, 0].set_ylabel(label)
+        formula(axes[row, 0].set_ylabel(label))
     legend_below(figure, list(evidence.looks.values()), 1 if len(evidence.runs) < 3 else 2)
     return figure
 

@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 from figures.evidence import Evidence
 from figures.pieces import draw_curve, generations_below, legend_below
 from figures.style import PAGE
+from figures.text import formula
 
 ORDER = 20
 CAPTION = (
@@ -31,6 +32,6 @@ def draw(evidence: Evidence) -> Figure:
         axis.axhline(1, color="0.6", linewidth=0.8)
         axis.set_ylim(bottom=0)
         generations_below(axis)
-        axis.set_title(title)
+        formula(axis.set_title(title))
     legend_below(figure, list(evidence.looks.values()), 1 if len(evidence.runs) < 3 else 2)
     return figure

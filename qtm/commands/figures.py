@@ -75,7 +75,8 @@ def _study(folder: Path | None, fit: Path | None):
         fit = fitted.KEPT if fit is None and fitted.KEPT.is_dir() else fit
         runs = kept.runs()
     else:
-        runs = [open_run(path.parent) for path in sorted(folder.glob("*/recipe.toml"))]
+        # Copies that an editor or a file system hides are no runs.
+        runs = [open_run(path.parent) for path in sorted(folder.glob("[!.]*/recipe.toml"))]
         if not runs:
             raise UserError(f"'{folder}' holds no folder of a run")
     return Study(tuple(runs), None if fit is None else fitted.Fitted(fit))

@@ -1,5 +1,6 @@
 """Model files: the TOML that says what evolves, for ``qtm simulate`` and ``qtm sweep``."""
 
+import codecs
 import difflib
 import tomllib
 from collections.abc import Mapping
@@ -87,15 +88,17 @@ class Model:
 
 
 def read(path: Path) -> Table:
-    """Read a TOML file; raise `UserError` if there is none."""
+    """Read a TOML file, with a byte order mark or without; raise `UserError` if there is none."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"there is no file '{path}'") from None
-    except (IsADirectoryError, PermissionError, UnicodeDecodeError) as error:
-        raise UserError(f"'{path}' cannot be read as a text file: {error}") from error
+        content = path.read_bytes()
+        wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        return tomllib.loads(content.decode("utf-16" if wide else "utf-8-sig"))
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"'{path}' is not valid TOML: {error}") from error
+    except FileNotFoundError:
+        raise UserError(f"there is no file '{path}'") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"'{path}' cannot be read as a text file: {error}") from error
 
 
 def parse(table: Table, what: str) -> Model:

@@ -26,6 +26,7 @@ def report(
     from empirical.record import open_run
     from figures import report as reports
 
+    runs = [run if run.name not in ("", "..") else run.resolve() for run in runs]  # "." has no name
     opened = [open_run(folder) for folder in runs]
     _must_have_own_names(runs)
     with progress("fitting", len(reports.TRAITS)) as advance:

@@ -169,14 +169,13 @@ def _trajectory(model: Any) -> Any:
 
 
 def _draw(records: Any, path: Path) -> None:
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
+    from matplotlib import style as styles
+    from matplotlib.figure import Figure
 
     style = Path(__file__).parents[2] / "figures" / "diffusion_qtm.mplstyle"
-    with plt.style.context(style):
-        figure, axes = plt.subplots(1, 2, figsize=(7, 2.8), layout="constrained")
+    with styles.context(style):
+        figure = Figure(figsize=(7, 2.8), layout="constrained")
+        axes = figure.subplots(1, 2)
         for ax, name, units in zip(axes, ("mean", "variance"), ("", " squared"), strict=True):
             ax.plot(records["generation"], records[name], marker=".")
             ax.set(xlabel="generation", ylabel=f"{name} (feature units{units})")
@@ -184,5 +183,3 @@ def _draw(records: Any, path: Path) -> None:
             figure.savefig(path)
         except ValueError as error:
             raise UserError(f"the plot '{path}' cannot be written: {error}") from None
-        finally:
-            plt.close(figure)

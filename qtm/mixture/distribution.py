@@ -13,6 +13,7 @@ from qtm._numerics import (
     concrete,
     real,
     require,
+    require_double,
     require_finite,
     require_nonnegative,
     require_positive,
@@ -104,17 +105,17 @@ class Mixture(eqx.Module):
 
     @property
     def covariances(self) -> Float[Array, "C d d"]:
-        return jnp.einsum("cir,cr,cjr->cij", self.axes, self.spectra, self.axes)
+        return jnp.einsum("cir,cr,cjr->cij", self.axes, real(self.spectra), self.axes)
 
     @property
     def within(self) -> Float[Array, " d"]:
         """V_W of each trait, the variance within families averaged over them."""
-        return jnp.einsum("c,cir,cr->i", self.weights, self.axes**2, self.spectra)
+        return jnp.einsum("c,cir,cr->i", self.weights, self.axes**2, real(self.spectra))
 
     @property
     def between(self) -> Float[Array, " d"]:
         """V_B of each trait, the variance of the family means, weighted."""
-        return self.weights @ jnp.square(self.means - self.weights @ self.means)
+        return self.weights @ jnp.square(real(self.means) - self.weights @ self.means)
 
     def family(self, c: int) -> "Mixture":
         """Family c alone: what a prompt's conditional score is the score of.
@@ -125,11 +126,12 @@ class Mixture(eqx.Module):
         if c >= self.families:
             raise ValueError(f"c must be at most {self.families - 1}, got {c}.")
         one = slice(c, c + 1)
-        return Mixture(jnp.ones(1), self.means[one], self.spectra[one], self.axes[one])
+        return Mixture(real(np.ones(1)), self.means[one], self.spectra[one], self.axes[one])
 
     @eqx.filter_jit
     def draw(self, keys: PRNGKeyArray, families: ArrayLike) -> Float[Array, "n d"]:
         """One z from family c for each key [n] and c in `families` [n]; no guidance, no noise."""
+        require_double()
         r = self.axes.shape[2]
         e = jax.vmap(lambda key: jr.normal(key, (r,)))(keys)
         c = jnp.asarray(families)

@@ -9,7 +9,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from qtm._numerics import require_nonnegative, whole
+from qtm._numerics import require_double, require_nonnegative, whole
 from qtm.mixture.distribution import Mixture
 from qtm.mixture.learning import Learning
 from qtm.mixture.sampler import Sampler, keys_of, sample
@@ -96,6 +96,7 @@ def populations(
     its kind `DivergenceError` if a generation is not finite: strong guidance away from an
     unconditional that does not follow, or whose families are narrower than the prompt's, diverges.
     """
+    require_double()
     G = whole("generations", generations, least=0)
     V_m, learning = np.asarray(mutation, np.float64), learning or Learning()
     require_nonnegative("mutation", V_m)

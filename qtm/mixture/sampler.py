@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from qtm._numerics import real, require_finite, safe_sqrt
+from qtm._numerics import real, require_double, require_finite, safe_sqrt
 from qtm.mixture._blocks import blocks, chunks
 from qtm.mixture._exact import denoise
 from qtm.mixture.distribution import Mixture
@@ -92,6 +92,7 @@ def sample(
 
     Raises ValueError if the shapes do not match or a family does not exist.
     """
+    require_double()
     c = np.asarray(families)
     if c.ndim != 1 or keys.shape != c.shape or not np.issubdtype(c.dtype, np.integer):
         raise ValueError(

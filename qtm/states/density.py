@@ -8,7 +8,15 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._numerics import concrete, or_nan, real, require_nonnegative, safe_sqrt, whole
+from qtm._numerics import (
+    concrete,
+    or_nan,
+    real,
+    require_double,
+    require_nonnegative,
+    safe_sqrt,
+    whole,
+)
 from qtm.states._columns import by_column
 from qtm.states.moments import Moments
 
@@ -83,12 +91,13 @@ class Density(eqx.Module):
     @property
     def step(self) -> Float[Array, ""]:
         """The distance of neighbouring nodes (feature units)."""
+        require_double()
         return (self.grid[-1] - self.grid[0]) / (len(self.grid) - 1)
 
     @property
     def nodes(self) -> Float[Array, "G ..."]:
         """The grid with an axis of length 1 for each trailing axis of the density."""
-        return self.grid.reshape(-1, *[1] * (self.density.ndim - 1))
+        return real(self.grid).reshape(-1, *[1] * (self.density.ndim - 1))
 
     @property
     def mean(self) -> Float[Array, "..."]:

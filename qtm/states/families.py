@@ -37,4 +37,4 @@ class Families(eqx.Module):
     @property
     def variance(self) -> Float[Array, "..."]:
         """The variance of all images, V = V_W + V_B."""
-        return self.within + self.between
+        return real(self.within) + self.between

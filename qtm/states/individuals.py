@@ -51,12 +51,12 @@ class Individuals(eqx.Module):
 
     @property
     def mean(self) -> Float[Array, "..."]:
-        return jnp.mean(self.values, axis=0)
+        return jnp.mean(real(self.values), axis=0)
 
     @property
     def variance(self) -> Float[Array, "..."]:
         """Population variance, divisor N (ddof = 0)."""
-        return jnp.var(self.values, axis=0)
+        return jnp.var(real(self.values), axis=0)
 
     def cdf(self, z: ArrayLike) -> Float[Array, "..."]:
         """Share of the individuals at or below z; z broadcasts against the trailing axes."""
@@ -76,5 +76,5 @@ class Individuals(eqx.Module):
 
     def _rank(self, z: ArrayLike, side: str) -> Array:
         """How many individuals lie below z ("left"), or at or below it ("right")."""
-        ordered = jnp.sort(self.values, axis=0)
+        ordered = jnp.sort(real(self.values), axis=0)
         return by_column(lambda column, at: jnp.searchsorted(column, at, side=side), ordered, z)

@@ -42,7 +42,7 @@ class JointMoments(eqx.Module):
     @property
     def variance(self) -> Float[Array, "D"]:
         """Variance of each trait, the diagonal of the covariance."""
-        return jnp.diagonal(self.covariance)
+        return jnp.diagonal(real(self.covariance))
 
 
 def least_eigenvalue(name: str, matrix: Array) -> float | None:

@@ -119,4 +119,5 @@ def _axis(name: str, value: Any) -> np.ndarray:
         raise ValueError(f"{name} must be a list of at least 1 number or text, got {value!r}.")
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ValueError(f"{name} must be finite, got {values[~np.isfinite(values)][0]}.")
-    return values
+    # Bytes of variable-length texts are addresses; those of NumPy's older kind are the texts.
+    return values.astype(str) if values.dtype.kind == "T" else values

@@ -4,8 +4,9 @@ import json
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.random as jr
@@ -14,9 +15,10 @@ import xarray as xr
 from jaxtyping import PRNGKeyArray
 
 from qtm._blocks import Keep
-from qtm._numerics import whole
+from qtm._numerics import require_double, whole
 from qtm.evolution import Cycle
 from qtm.states import Population
+from qtm.sweeps.cluster import Results, on_cluster
 from qtm.sweeps.grid import Grid, Region, count
 from qtm.sweeps.store import VARIABLES, Layout, open_store
 from qtm.sweeps.task import Plan
@@ -24,13 +26,10 @@ from qtm.sweeps.task import Plan
 if TYPE_CHECKING:
     from distributed import Client
 
-Results = tuple[np.ndarray, ...]
-
 # A task is what is lost when a sweep is killed, and what a bar moves by. Numbers of a population
 # times generations are its work: 2^29 of them take about ten seconds on two cores.
 _NUMBERS = 2**20
 _WORK = 2**29
-_PATIENCE = "10s"
 
 
 def sweep(
@@ -72,9 +71,12 @@ def sweep(
     populations that are finished, those of an earlier call included.
 
     Raises ValueError if an axis is not a list of finite numbers or texts, if replicates come
-    without a key, if `out` is something else or belongs to another sweep (axes, key, state, or
-    operations of the life cycle differ), if no scheduler answers, and as `evolve_many` does.
+    without a key, if `out` is something else, is being written by another sweep, or belongs to one
+    (axes, key, state, or the operations and constants of the life cycle differ), if it is half
+    computed by other code of qtm or JAX, if no scheduler answers, and as `evolve_many` does.
+    ConnectionError if the scheduler or its workers are lost; the same call then goes on.
     """
+    require_double()
     if replicates is not None and key is None:
         raise ValueError("key must be given for replicates, got None.")
     seed = None if key is None else (str(jr.key_impl(key)), np.asarray(jr.key_data(key)))
@@ -84,21 +86,20 @@ def sweep(
     generations = whole("generations", generations, least=0)
     plan = Plan(cycle_of, state, generations, keep, points, seed, chunk)
     layout, tasks = _layout(plan)
-    store = open_store(None if out is None else Path(out), layout)
     tell = advance or (lambda _: None)
-
-    missing = store.missing(len(tasks))
-    tell(sum(map(count, tasks)) - sum(count(tasks[number]) for number in missing))
-    work = _here if scheduler is None else _there(scheduler)
-    with ThreadPoolExecutor(1) as writer:  # one task is compressed while the next is computed
-        writing = None
-        for number, results in work(plan, {number: tasks[number] for number in missing}):
+    work = _here if scheduler is None else partial(on_cluster, scheduler)
+    with open_store(None if out is None else Path(out), layout) as store:
+        missing = store.missing(len(tasks))
+        tell(sum(map(count, tasks)) - sum(count(tasks[number]) for number in missing))
+        with ThreadPoolExecutor(1) as writer:  # one task is compressed while the next is computed
+            writing = None
+            for number, results in work(plan, {number: tasks[number] for number in missing}):
+                if writing is not None:
+                    tell(writing.result())
+                writing = writer.submit(_write, store, number, tasks[number], results)
             if writing is not None:
                 tell(writing.result())
-            writing = writer.submit(_write, store, number, tasks[number], results)
-        if writing is not None:
-            tell(writing.result())
-    return store.finish()
+        return store.finish()
 
 
 def _write(store: Any, number: int, region: Region, results: Results) -> int:
@@ -128,7 +129,7 @@ def _layout(plan: Plan) -> tuple[Layout, list[Region]]:
         chunks=(*pieces, *one),
         names=tuple(VARIABLES)[: len(shapes)],
         coords=coords,
-        identity=json.dumps({**plan.fingerprint(), "tasks": pieces}),
+        identity=json.dumps({**plan.fingerprint(), "tasks": pieces, "code": plan.code}),
     )
     return layout, grid.tasks(pieces)
 
@@ -140,40 +141,3 @@ def _numbered(name: str, size: int) -> tuple[str, np.ndarray, dict[str, Any]]:
 def _here(plan: Plan, tasks: Mapping[int, Region]) -> Iterator[tuple[int, Results]]:
     for number, region in tasks.items():
         yield number, plan.compute(region)
-
-
-def _there(scheduler: "str | Client") -> Callable[..., Iterator[tuple[int, Results]]]:
-    """The same on a cluster; two tasks for each thread wait there, the others here."""
-
-    def work(plan: Plan, tasks: Mapping[int, Region]) -> Iterator[tuple[int, Results]]:
-        from distributed import Client, as_completed
-
-        try:
-            client = (
-                Client(scheduler, timeout=_PATIENCE) if isinstance(scheduler, str) else scheduler
-            )
-        except OSError as error:
-            raise ValueError(f"there is no Dask scheduler at {scheduler}.") from error
-        try:
-            plan_there = client.scatter(plan, broadcast=True, hash=False)
-            waiting, running = iter(tasks.items()), as_completed()
-            numbers = {}
-
-            def hand_out() -> None:
-                for number, region in waiting:
-                    future = client.submit(Plan.compute, plan_there, region, pure=False)
-                    numbers[future.key] = number
-                    running.add(future)
-                    return
-
-            for _ in range(2 * max(1, sum(cast(dict, client.nthreads()).values()))):
-                hand_out()
-            for future in running:
-                results = future.result()
-                hand_out()
-                yield numbers.pop(future.key), results
-        finally:
-            if isinstance(scheduler, str):
-                client.close()
-
-    return work

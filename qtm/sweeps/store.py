@@ -3,6 +3,9 @@
 import json
 import math
 import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -11,7 +14,12 @@ import numpy as np
 import xarray as xr
 import zarr
 
+from qtm.sweeps.claim import claim
 from qtm.sweeps.grid import Region
+
+# Where a store notes which tasks are finished, and how its arrays name their dimensions.
+_FINISHED = "sweep/finished"
+_DIMENSIONS = "_ARRAY_DIMENSIONS"
 
 
 @dataclass(frozen=True)
@@ -71,9 +79,10 @@ class Memory:
 
 
 class ZarrStore:
-    """A Zarr store of one chunk a task; its array `finished` says which tasks are.
+    """A Zarr store of one chunk a task; its array `sweep/finished` says which tasks are.
 
     A task is noted after its last byte is written: what a killed sweep was at is written again.
+    The store is of Zarr format 2, whose metadata, texts and booleans every reader knows.
 
     Raises ValueError if `path` holds something else, or another sweep.
     """
@@ -89,9 +98,10 @@ class ZarrStore:
             group = zarr.open_group(path, mode="r+")
         except (FileNotFoundError, NotADirectoryError):
             raise ValueError(f"{path} must be the store of a sweep, it is not.") from None
-        _require_same(path, group.attrs.get("sweep"), layout)
+        self._found = _require_same(path, group.attrs.get("sweep"), layout)
         self._arrays = [cast(zarr.Array, group[name]) for name in layout.names]
-        self._finished = cast(zarr.Array, group["finished"])
+        self._finished = cast(zarr.Array, group[_FINISHED])
+        _require_code(path, self._found, layout, bool(self.missing(self._finished.shape[0])))
 
     def missing(self, tasks: int) -> list[int]:
         return np.flatnonzero(~np.asarray(self._finished[:tasks])).tolist()
@@ -102,8 +112,7 @@ class ZarrStore:
         self._finished[number] = True
 
     def finish(self) -> xr.Dataset:
-        data = xr.open_zarr(self._path, consolidated=False, chunks={})
-        return data.drop_vars("finished")
+        return xr.open_zarr(self._path, chunks={})
 
 
 class NetCDF:
@@ -118,7 +127,9 @@ class NetCDF:
                     found = data.attrs.get("sweep")
             except (OSError, ValueError):
                 raise ValueError(f"{path} must be a netCDF file of a sweep, it is not.") from None
-            _require_same(path, found, layout)
+            _require_code(path, _require_same(path, found, layout), layout, half=False)
+            # A sweep that was killed at its very end has left its parts.
+            shutil.rmtree(self._parts, ignore_errors=True)
         else:
             self._store = ZarrStore(self._parts, layout)
 
@@ -138,42 +149,83 @@ class NetCDF:
         return xr.open_dataset(self._path, engine="netcdf4", chunks={})
 
 
-def open_store(out: Path | None, layout: Layout) -> Store:
-    """The store that the ending of `out` asks for; ValueError if it is none of .zarr and .nc."""
-    if out is None:
-        return Memory(layout)
+@contextmanager
+def open_store(out: Path | None, layout: Layout) -> Iterator[Store]:
+    """The store that the ending of `out` asks for, held until it is left.
+
+    Raises ValueError if the ending is none of .zarr and .nc, or another sweep is writing there.
+    """
     kinds = {".zarr": ZarrStore, ".nc": NetCDF}
+    if out is None:
+        yield Memory(layout)
+        return
     if out.suffix not in kinds:
         raise ValueError(f"out must end in .zarr or .nc, got {str(out)!r}.")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    return kinds[out.suffix](out, layout)
+    with claim(out):
+        yield kinds[out.suffix](out, layout)
 
 
 def _create(path: Path, layout: Layout) -> None:
-    group = zarr.create_group(path, attributes={"sweep": layout.identity})
+    group = zarr.create_group(path, zarr_format=2, attributes={"sweep": layout.identity})
     for name, (dim, values, attributes) in layout.coords.items():
+        # With a fill value readers would take the values that equal it for missing ones.
         array = group.create_array(
-            name, shape=values.shape, dtype=values.dtype, dimension_names=[dim],
-            attributes=attributes,
+            name, shape=values.shape, dtype=values.dtype, fill_value=None,
+            attributes={**attributes, _DIMENSIONS: [dim]},
         )  # fmt: skip
         array[...] = values
     tasks = math.prod(-(-a // b) for a, b in zip(layout.shape, layout.chunks, strict=True))
-    group.create_array("finished", shape=(tasks,), dtype=bool, dimension_names=["task"])
+    # In a group of its own, so that it is no variable of the data set.
+    group.create_array(_FINISHED, shape=(tasks,), dtype=bool, fill_value=False)
     for name in layout.names:
         group.create_array(
             name, shape=layout.shape, chunks=layout.chunks, dtype="float64", fill_value=np.nan,
-            dimension_names=layout.dims, attributes=VARIABLES[name],
+            attributes={**VARIABLES[name], _DIMENSIONS: list(layout.dims)},
         )  # fmt: skip
+    zarr.consolidate_metadata(path, zarr_format=2)
 
 
-def _require_same(path: Path, found: Any, layout: Layout) -> None:
-    """Raises ValueError, naming what differs, unless `path` holds this sweep."""
-    if not isinstance(found, str):
-        raise ValueError(f"{path} must be the store of a sweep, it is not.")
-    theirs, ours = json.loads(found), json.loads(layout.identity)
-    differ = [name for name in {**ours, **theirs} if theirs.get(name) != ours.get(name)]
-    if differ:
+def _require_same(path: Path, found: Any, layout: Layout) -> dict[str, Any]:
+    """The identity of the sweep in `path`; raises ValueError, naming what differs, unless it is
+    this sweep."""
+    try:
+        theirs = json.loads(found)
+    except (TypeError, ValueError):
+        raise ValueError(f"{path} must be the store of a sweep, it is not.") from None
+    if "code" not in theirs:
         raise ValueError(
-            f"{path} belongs to another sweep, they differ in {', '.join(differ)}: "
+            f"{path} was begun by a version of qtm that did not note all that its numbers depend "
+            f"on: out must be a new path (xarray still opens the old one)."
+        )
+    ours = json.loads(layout.identity)
+    differ = [name for name in {**ours, **theirs} if theirs.get(name) != ours.get(name)]
+    changed = "code" in differ
+    differ = [name for name in differ if name != "code"]
+    if differ:
+        if "axes" in differ:
+            axes = [dict(sweep["axes"]) for sweep in (ours, theirs)]
+            names = [n for n in {**axes[0], **axes[1]} if axes[0].get(n) != axes[1].get(n)]
+            differ[differ.index("axes") : differ.index("axes") + 1] = names or ["order of the axes"]
+        also = "; the code of qtm or JAX has changed since, too" if changed else ""
+        raise ValueError(
+            f"{path} belongs to another sweep, they differ in {', '.join(differ)}{also}: "
             f"out must be a new path, or this one after it is removed."
         )
+    return theirs
+
+
+def _require_code(path: Path, found: dict[str, Any], layout: Layout, half: bool) -> None:
+    """Raises ValueError if `path` is half computed by other code; warns if it is all done."""
+    theirs, ours = found["code"], json.loads(layout.identity)["code"]
+    if theirs == ours:
+        return
+    if theirs["jax"] != ours["jax"]:
+        what = f"JAX has changed from {theirs['jax']} to {ours['jax']}"
+    else:
+        versions = f" from {theirs['qtm']} to {ours['qtm']}" if theirs["qtm"] != ours["qtm"] else ""
+        what = f"the code of qtm has changed{versions}"
+    if half:
+        raise ValueError(
+            f"{what} since {path} was begun: go on with the code that began it, or give a new path."
+        )
+    warnings.warn(f"{what} since {path} was computed: its numbers are of then", stacklevel=5)

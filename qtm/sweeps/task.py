@@ -1,9 +1,8 @@
 """One task of a sweep: the populations of one box of the grid."""
 
-import hashlib
-import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import equinox as eqx
@@ -16,6 +15,8 @@ from jaxtyping import PRNGKeyArray
 from qtm._blocks import Job, Keep, run
 from qtm.evolution import Cycle
 from qtm.states import Population
+from qtm.sweeps import fingerprint
+from qtm.sweeps.code import code
 from qtm.sweeps.grid import Grid, Region
 
 
@@ -45,6 +46,7 @@ class Plan:
         tuple[str, np.ndarray] | None
     )  # a key as its kind and its numbers, which any process reads
     chunk: int | None
+    code: dict[str, str] = field(default_factory=code)
 
     @property
     def key(self) -> PRNGKeyArray | None:
@@ -61,47 +63,66 @@ class Plan:
         return Job(Bound(self.cycle_of, known), state, self.generations, self.keep)
 
     def compute(self, region: Region) -> tuple[np.ndarray, ...]:
-        """What is recorded, each of the shape of the box followed by that of one population."""
+        """What is recorded, each of the shape of the box followed by that of one population.
+
+        Raises ValueError on a worker whose code of qtm is not that of the process that leads.
+        """
+        if self.code != code():
+            raise ValueError(
+                f"a worker has other code of qtm or JAX ({_versions(code())}) than this process "
+                f"({_versions(self.code)}): install the same on both."
+            )
         parameters, numbers = self.grid.sets(region)
         found = run(self.job(region), parameters, numbers, self.key, self.chunk)
         shape = [side.stop - side.start for side in region]
         return tuple(x.reshape(*shape, *x.shape[1:]) for x in found)
 
-    def _first(self) -> tuple[Job, tuple[Any, ...]]:
-        region = tuple(slice(0, 1) for _ in self.grid.shape)
-        parameters, numbers = self.grid.sets(region)
-        one = jax.tree.map(lambda x: jnp.asarray(x[0]), (parameters, numbers))
-        return self.job(region), (*one, self.key)
+    def _firsts(self) -> Iterator[tuple[Job, tuple[Any, ...]]]:
+        """The first point of the grid with each combination of the fixed values."""
+        sides = [
+            range(size if name in self.grid.fixed else 1)
+            for name, size in zip(self.grid.dims, self.grid.shape, strict=True)
+        ]
+        for place in product(*sides):
+            region = tuple(slice(i, i + 1) for i in place)
+            parameters, numbers = self.grid.sets(region)
+            one = jax.tree.map(lambda x: jnp.asarray(x[0]), (parameters, numbers))
+            yield self.job(region), (*one, self.key)
 
     def shapes_of_one(self) -> list[tuple[int, ...]]:
         """The shapes of what is recorded of one population; raises what `cycle_of` raises."""
-        job, arguments = self._first()
+        job, arguments = next(self._firsts())
         return [x.shape for x in eqx.filter_eval_shape(job, *arguments)]
 
     def fingerprint(self) -> dict[str, Any]:
-        """What has to be the same for two sweeps to be one: names and short digests."""
-        job, arguments = self._first()
-        leaves, tree = jax.tree.flatten(self.state if not callable(self.state) else None)
-        program = str(eqx.filter_make_jaxpr(job)(*arguments)[0])
+        """What has to be the same for two sweeps to be one: names and short digests.
+
+        Each combination of fixed values has a program of its own, and all are traced.
+        """
+        states, cycles = [], []
+        for job, arguments in self._firsts():
+            state = job.state
+            if callable(state):
+                states.append(fingerprint.program(state, arguments[0]))
+                state = eqx.filter_eval_shape(state, arguments[0])
+            else:
+                states.append(fingerprint.values(jax.tree.leaves(eqx.filter(state, eqx.is_array))))
+            cycles.append(fingerprint.program(_with_state(job), state, *arguments))
         return {
-            **{name: _digest(values) for name, values in self.grid},
+            "axes": [[name, fingerprint.values(values)] for name, values in self.grid],
             "replicates": self.grid.replicates,
             "generations": self.generations,
             "keep": self.keep,
-            "key": None if self.seed is None else [self.seed[0], _digest(self.seed[1])],
-            "state": _digest(str(tree), *(np.asarray(leaf) for leaf in leaves)),
-            # The traced operations; addresses of functions differ between processes.
-            "cycle_of": _digest(re.sub(r"0x[0-9a-f]+", "", program)),
+            "key": None if self.seed is None else fingerprint.values(*self.seed),
+            "state": fingerprint.values(states),
+            "cycle_of": fingerprint.values(cycles),
         }
 
 
-def _digest(*parts: str | np.ndarray) -> str:
-    digest = hashlib.blake2b(digest_size=8)
-    for part in parts:
-        if isinstance(part, str):
-            digest.update(part.encode())
-        else:
-            digest.update(
-                f"{part.dtype}{part.shape}".encode() + np.ascontiguousarray(part).tobytes()
-            )
-    return digest.hexdigest()
+def _with_state(job: Job) -> Callable[..., Any]:
+    """The program of a population whose generation 0 is an argument, not a constant."""
+    return lambda state, *arguments: Job(job.cycle_of, state, job.generations, job.keep)(*arguments)
+
+
+def _versions(code: dict[str, str]) -> str:
+    return f"qtm {code['qtm']}, sources {code['source']}, JAX {code['jax']}"

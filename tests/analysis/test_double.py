@@ -1,0 +1,32 @@
+"""Fits, forecasts and predictions refuse a JAX that has been switched to 32 bits."""
+
+import jax
+import pytest
+
+from analysis import likelihood, models
+from analysis.design import design, extended
+from analysis.maximum import maximize
+from analysis.prediction import simulate
+from analysis.synthetic import draw_arms, draw_values
+
+
+@pytest.fixture
+def made():
+    model = models.every_model()["no change"]
+    arms = draw_arms(model, draw_values(model, 0), [1.0], generations=3)
+    yield model, arms, design(arms)
+    jax.config.update("jax_enable_x64", True)
+
+
+def test_every_way_into_a_fit_refuses_32_bits(made):
+    model, arms, whole = made
+    jax.config.update("jax_enable_x64", False)
+    for call in (
+        lambda: design(arms),
+        lambda: extended(arms, 2),
+        lambda: likelihood.linked(model, whole),
+        lambda: maximize(model, whole),
+        lambda: simulate(model, [[0.0]], whole, [0]),
+    ):
+        with pytest.raises(ValueError, match="switched to 32 bits since qtm was loaded"):
+            call()

@@ -1,0 +1,205 @@
+"""Stores of sweeps: what others read in them, who may write them, what a lost cluster costs."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray as xr
+import zarr
+
+import qtm
+from qtm.sweeps.claim import claim
+
+UNIT = qtm.Moments(mean=0.0, variance=1.0)
+ROOT = str(Path(__file__).parents[2])
+
+
+def of_texts(point):
+    guidance = qtm.Guidance(2.0, qtm.Moments(0.0, 1.5), operator=point["operator"])
+    return qtm.LifeCycle(selection=guidance, size=point["size"])
+
+
+def of(point):
+    return qtm.LifeCycle(selection=qtm.Stabilizing(optimum=point["o"], width2=5.0))
+
+
+TEXTS = {"operator": ["tilt", "ddim"], "size": [10, 40]}
+
+
+@pytest.fixture
+def small_tasks(monkeypatch):
+    monkeypatch.setattr("qtm.sweeps.run._NUMBERS", 2)
+
+
+@pytest.mark.parametrize("open_it", [
+    lambda path: xr.open_zarr(path),
+    lambda path: xr.open_dataset(path, engine="zarr"),
+    lambda path: xr.open_zarr(path, consolidated=False),
+])  # fmt: skip
+def test_xarray_opens_a_store_without_a_warning(tmp_path, open_it):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        swept = qtm.sweep(of_texts, TEXTS, UNIT, 2, keep="all", fixed=["size"],
+                          out=tmp_path / "o.zarr")  # fmt: skip
+        data = open_it(tmp_path / "o.zarr").load()
+    assert set(data.data_vars) == {"mean", "variance"}
+    assert set(data.coords) == {"operator", "size", "generation"}
+    # As they were given: neither a 0 nor an empty text is a missing value.
+    np.testing.assert_array_equal(data["generation"], [0, 1, 2])
+    assert data["operator"].values.tolist() == TEXTS["operator"]
+    assert data["size"].dtype.kind == "i"
+    xr.testing.assert_equal(data, swept.compute())
+    assert data["mean"].attrs["units"] == "feature units"
+    alone = qtm.evolve(of_texts({"operator": "ddim", "size": 40}), UNIT, 2)
+    np.testing.assert_allclose(
+        data["variance"].sel(operator="ddim", size=40), alone.variance, rtol=1e-12
+    )
+
+
+def test_texts_of_any_letters_are_read_again(tmp_path):
+    """Also by a reader of Zarr that knows nothing of xarray, and through netCDF."""
+    names = ["", "日本", "a b", "$_%"]
+
+    def cycle(point):
+        return qtm.LifeCycle(selection=qtm.Directional(float(len(point["name"]))))
+
+    for kind in ("zarr", "nc"):
+        data = qtm.sweep(cycle, {"name": names}, UNIT, 1, out=tmp_path / f"o.{kind}")
+        assert data["name"].values.tolist() == names
+        np.testing.assert_allclose(data["mean"], [0, 2, 3, 3], rtol=1e-12)
+    group = zarr.open_group(tmp_path / "o.zarr", mode="r")
+    assert np.asarray(group["name"]).tolist() == names
+    assert np.asarray(group["sweep/finished"]).all()
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from qtm.sweeps.claim import claim
+with claim(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("kind", ["zarr", "nc"])
+def test_a_store_has_one_writer_and_outlives_it(tmp_path, monkeypatch, kind):
+    monkeypatch.setattr("qtm.sweeps.claim._PATIENCE", 0.1)
+    path = tmp_path / f"o.{kind}"
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": ROOT},
+    )  # fmt: skip
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(ValueError, match=f"another sweep is writing .*o.{kind}"):
+            qtm.sweep(of, {"o": [1.0]}, UNIT, 2, out=path)
+        assert not path.exists()
+    finally:
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    qtm.sweep(of, {"o": [1.0]}, UNIT, 2, out=path)
+    assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_a_claim_ends_with_an_error(tmp_path):
+    with pytest.raises(KeyError), claim(tmp_path / "x.zarr"):
+        raise KeyError
+    with claim(tmp_path / "x.zarr"):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("kind", ["zarr", "nc"])
+def test_two_that_start_at_once_leave_a_store_that_is_right(tmp_path, kind):
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from test_sweep_stores import UNIT, of, qtm\n"
+        "qtm.sweep(of, {'o': [1.0, 2.0]}, UNIT, 2, out=sys.argv[2])\n"
+    )
+    words = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path / f"o.{kind}")]
+    both = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True,
+                             env={**os.environ, "PYTHONPATH": ROOT}) for _ in range(2)]  # fmt: skip
+    said = [process.communicate()[1] for process in both]
+    assert 0 in [process.returncode for process in both]
+    for process, text in zip(both, said, strict=True):
+        assert process.returncode == 0 or "another sweep is writing" in text.splitlines()[-1]
+    data = qtm.sweep(of, {"o": [1.0, 2.0]}, UNIT, 2, out=tmp_path / f"o.{kind}")
+    xr.testing.assert_equal(data.compute(), qtm.sweep(of, {"o": [1.0, 2.0]}, UNIT, 2))
+
+
+def test_the_rest_of_a_killed_end_is_removed(tmp_path):
+    """Between the netCDF file and the removal of its parts."""
+    path = tmp_path / "o.nc"
+    qtm.sweep(of, {"o": [1.0]}, UNIT, 2, out=path)
+    (tmp_path / ".o.nc.zarr").mkdir()
+    qtm.sweep(of, {"o": [1.0]}, UNIT, 2, out=path)
+    assert [p.name for p in tmp_path.iterdir()] == ["o.nc"]
+
+
+def test_a_scheduler_that_is_lost_costs_nothing(tmp_path, small_tasks):
+    from distributed import LocalCluster
+
+    grid = {"o": np.linspace(0.0, 1.0, 12)}
+    cluster = LocalCluster(1, threads_per_worker=1, processes=False, dashboard_address=":0")
+    done = []
+
+    def advance(count):
+        done.append(count)
+        if len(done) == 3:
+            cluster.close()
+
+    call = {"grid": grid, "state": UNIT, "generations": 2, "out": tmp_path / "o.zarr"}
+    with pytest.raises(ConnectionError, match=r"scheduler at .* was lost; what was finished is"):
+        qtm.sweep(of, scheduler=cluster.scheduler_address, advance=advance, **call)
+    counted = []
+    data = qtm.sweep(of, advance=counted.append, **call)
+    assert counted[0] >= 2
+    assert sum(counted) == 12
+    xr.testing.assert_equal(data.compute(), qtm.sweep(of, grid, UNIT, 2))
+
+
+def test_workers_that_do_not_come_back_are_said(tmp_path, small_tasks, monkeypatch):
+    from distributed import LocalCluster
+
+    monkeypatch.setattr("qtm.sweeps.cluster._LOOK", 0.2)
+    monkeypatch.setattr("qtm.sweeps.cluster._ALONE", 0.6)
+    with LocalCluster(1, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster:
+
+        def advance(count):
+            if count:
+                cluster.scale(0)
+                while cluster.scheduler.workers:
+                    time.sleep(0.05)
+
+        with pytest.raises(ConnectionError, match=r"has had no workers for 0\.6 seconds"):
+            qtm.sweep(
+                of, {"o": np.linspace(0, 1, 40)}, UNIT, 2, out=tmp_path / "o.zarr",
+                scheduler=cluster.scheduler_address, advance=advance,
+            )  # fmt: skip
+
+
+def test_where_no_scheduler_is(monkeypatch):
+    monkeypatch.setattr("qtm.sweeps.cluster._PATIENCE", "0.2s")
+    for address in ("tcp://127.0.0.1:9", "nonsense"):
+        with pytest.raises(ValueError, match=f"there is no Dask scheduler at {address}"):
+            qtm.sweep(of, {"o": [1.0]}, UNIT, 1, scheduler=address)
+
+
+def test_a_worker_with_other_code_computes_nothing(monkeypatch):
+    from distributed import Client, LocalCluster
+
+    theirs = {"qtm": "9.9", "source": "0", "jax": "1"}
+    monkeypatch.setattr("qtm.sweeps.task.code", lambda: theirs)  # the default was taken before
+    with (
+        LocalCluster(1, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster,
+        Client(cluster) as client,
+        pytest.raises(ValueError, match=r"a worker has other code of qtm or JAX \(qtm 9\.9"),
+    ):
+        qtm.sweep(of, {"o": [1.0]}, UNIT, 1, scheduler=client)

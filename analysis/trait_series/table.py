@@ -139,7 +139,7 @@ def _numbers(
         f"{left} of {len(rows)} rows of {what} {'is' if left == 1 else 'are'} left out: "
         f"{', '.join(reasons)}"
     )
-    table = dict(zip(ROLES, np.transpose(values), strict=True))
+    table: dict[str, np.ndarray] = dict(zip(ROLES, np.transpose(values), strict=True))
     return kept, table, sentence if left else ""
 
 

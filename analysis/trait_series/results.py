@@ -64,6 +64,6 @@ def description(s: TraitSeries) -> str:
         return f"{line}; too few of them to test whether they are equal"
     left = f", {test.left_out} samples left out" if test.left_out else ""
     return (
-        f"{line}; Bartlett's test that they are equal: chi-squared {test.statistic:.3g}, "
+        f"{line}; Bartlett's test that they are equal: chi-squared {round(test.statistic, 4):.4g}, "
         f"{test.freedom} df, p = {test.p_value:.3g}{left}"
     )

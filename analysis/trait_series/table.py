@@ -45,16 +45,20 @@ def read_csv(
         raise UserError(f"the series {what} is empty")
     columns, rows = columns_of(text, what)
     rows = _chosen(columns, rows, {"trait": trait, "component": component}, what)
-    lines, numbers = _numbers(columns, rows, text.delimiter, what)
-    t = _in_order(numbers, lines, columns.time_name, time, what)
+    lines, numbers, left_out = _numbers(columns, rows, text.delimiter, what)
+    t, order_said = _in_order(numbers, lines, columns.time_name, time, what)
     order = np.argsort(t, kind="stable")
-    return series(
+    s = series(
         t[order],
         *(numbers[role][order] for role in ("mean", "variance", "n")),
         what=what,
         pool=pool,
         lines=[lines[i] for i in order],
     )
+    for sentence in (left_out, order_said):
+        if sentence:
+            warnings.warn(sentence, stacklevel=2)
+    return s
 
 
 def read_paleots(path: Path, *, time: str = "auto", pool: bool = True) -> TraitSeries:
@@ -94,8 +98,8 @@ def _chosen(
 
 def _numbers(
     columns: Columns, rows: list[tuple[int, list[str]]], delimiter: str, what: str
-) -> tuple[list[int], dict[str, np.ndarray]]:
-    """Read the numbers of the rows that have them; say which rows have none."""
+) -> tuple[list[int], dict[str, np.ndarray], str]:
+    """Read the numbers of the rows that have them, and say which rows have none."""
     spread = next(role for role in ("variance", "sd", "se") if role in columns.places)
     roles = ("n", "mean", "time", spread)
     style = notation((columns.of(row, r) for _, row in rows for r in roles), delimiter, what)
@@ -131,53 +135,51 @@ def _numbers(
     left = len(missing) + len(empty)
     if not kept:
         raise UserError(f"the series {what} has no sample with time, mean, variance and n")
-    if left:
-        warnings.warn(
-            f"{left} of {len(rows)} rows of {what} {'is' if left == 1 else 'are'} left out: "
-            f"{', '.join(reasons)}",
-            stacklevel=2,
-        )
-    return kept, dict(zip(ROLES, np.transpose(values), strict=True))
+    sentence = (
+        f"{left} of {len(rows)} rows of {what} {'is' if left == 1 else 'are'} left out: "
+        f"{', '.join(reasons)}"
+    )
+    table: dict[str, np.ndarray] = dict(zip(ROLES, np.transpose(values), strict=True))
+    return kept, table, sentence if left else ""
 
 
 def _in_order(
     numbers: dict[str, np.ndarray], lines: list[int], name: str, time: str, what: str
-) -> np.ndarray:
-    """Return times that rise from the first sample to the last: ages as the oldest less each."""
+) -> tuple[np.ndarray, str]:
+    """Return times that rise from the first sample to the last, and what is to be said of them.
+
+    Ages become times since the oldest.
+    """
     t = numbers["time"]
     falls = len(t) > 1 and bool(np.all(np.diff(t) < 0))
-    if time == "rising" or not np.all(np.isfinite(t)):
-        return t
-    if time == "falling" or name in AGES:
-        if time == "auto" and len(t) > 1 and not falls:
-            warnings.warn(
-                f"the series {what} has ages ('{name}'), so it begins with the oldest, "
-                f"{t.max():g}; if they are times, say so (--time rising)",
-                stacklevel=2,
-            )
-        return t.max() - t
-    if falls:
-        if name:
-            warnings.warn(
-                f"the times of the series {what} fall, so they are ages, and it begins with the "
-                f"oldest, {t.max():g}; if they are times, say so (--time rising)",
-                stacklevel=2,
-            )
-        return t.max() - t
-    back = np.flatnonzero(np.diff(t) <= 0)
-    if len(back):
-        i = int(back[0])
-        hint = (
-            "say in which order time goes (--time rising, or falling for ages)"
-            if len(set(t)) == len(t)
-            else "each must have a time of its own"
-        )
-        order = "" if name else "; without a header the columns are n, mean, variance, time"
-        raise UserError(
-            f"the times of the series {what} do not increase: {t[i]:g} in line {lines[i]}, then "
-            f"{t[i + 1]:g}: {hint}{order}"
-        )
-    return t
+    called_ages = name in AGES
+    if time == "auto" and not falls and not called_ages:
+        back = np.flatnonzero(np.diff(t) <= 0)
+        if len(back):
+            _refuse_order(t, lines, int(back[0]), name, what)
+    if time == "rising" or not (time == "falling" or called_ages or falls):
+        return t, ""
+    since = t.max() - t
+    if time == "falling" or not name or (called_ages and falls):
+        return since, ""
+    reason = f"are ages ('{name}')" if called_ages else "fall, so they are ages"
+    return since, (
+        f"the times of the series {what} {reason}, and it begins with the oldest, {t.max():g}; "
+        f"if they are no ages, say so (--time rising)"
+    )
+
+
+def _refuse_order(t: np.ndarray, lines: list[int], i: int, name: str, what: str) -> None:
+    hint = (
+        "say in which order time goes (--time rising, or falling for ages)"
+        if len(set(t)) == len(t)
+        else "each must have a time of its own"
+    )
+    order = "" if name else "; without a header the columns are n, mean, variance, time"
+    raise UserError(
+        f"the times of the series {what} do not increase: {t[i]:g} in line {lines[i]}, then "
+        f"{t[i + 1]:g}: {hint}{order}"
+    )
 
 
 def _lines(numbers: Sequence[int], most: int = 8) -> str:

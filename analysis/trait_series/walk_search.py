@@ -10,9 +10,10 @@ Ornstein-Uhlenbeck is a directional walk or stasis. So no model falls below one 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize, minimize_scalar
+from scipy.optimize import OptimizeResult, minimize, minimize_scalar
 
 from analysis.trait_series.series import TraitSeries
 from analysis.trait_series.walks import innovations
@@ -96,7 +97,7 @@ class Search:
         if not root.definite:
             return -np.inf, np.zeros(X.shape[1])
         white = root.whiten(root.of(np.column_stack([X, self.z])))
-        R = np.linalg.qr(white, mode="r")
+        R = np.asarray(np.linalg.qr(white, mode="r"))
         coefficients = np.linalg.lstsq(R[:-1, :-1], R[:-1, -1], rcond=None)[0]
         height = root.constant - 0.5 * float(R[-1, -1]) ** 2
         return height - len(self.t) * float(np.log(self.unit)), coefficients
@@ -119,7 +120,7 @@ class Search:
         ends = [(self.height(model, 0.0, rate), 0.0)]
         for i in _tops(heights)[:3]:
             between = (logs[max(i - 1, 0)], logs[min(i + 1, len(logs) - 1)])
-            end = minimize_scalar(
+            end: Any = minimize_scalar(
                 lambda x: -self.height(model, float(np.exp(x)), rate),
                 bounds=between,
                 method="bounded",
@@ -164,7 +165,7 @@ class Search:
 
         start = np.array(x)
         corners = np.vstack([start, start + 0.5 * np.eye(len(x))])
-        end = minimize(
+        end: OptimizeResult = minimize(
             lambda x: -self.height(RETURN, *place(x)),
             start,
             method="Nelder-Mead",

@@ -14,12 +14,13 @@ samples costs of order T.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dpttrf, dtbtrs
+from scipy.linalg import get_lapack_funcs
 from scipy.stats import norm
 
 from analysis.trait_series.series import TraitSeries
 
 MODELS = ("random walk", "directional walk", "stasis", "Ornstein-Uhlenbeck")
+_factor, _divide = get_lapack_funcs(("pttrf", "tbtrs"), dtype=np.float64)
 
 
 def moments(model: str, values: dict[str, float], s: TraitSeries) -> tuple[np.ndarray, np.ndarray]:
@@ -88,7 +89,7 @@ class Innovations:
         """Make innovations [T] or [T, columns] independent, of variance 1."""
         band = np.ones((2, len(self.D)))
         band[1, :-1] = self.below
-        white = dtbtrs(band, np.atleast_2d(y.T).T, uplo="L", diag="U")[0]
+        white = _divide(band, np.atleast_2d(y.T).T, uplo="L", diag="U")[0]
         return (white / np.sqrt(self.D)[:, None]).reshape(y.shape)
 
     @property
@@ -122,7 +123,7 @@ def innovations(
         noise[1:] = values["step_variance"] * dt
     diagonal = noise + error
     diagonal[1:] += memory**2 * error[:-1]
-    D, below, info = dpttrf(diagonal, -memory * error[:-1])
+    D, below, info = _factor(diagonal, -memory * error[:-1])
     return Innovations(memory, D, below, info == 0)
 
 

@@ -209,10 +209,10 @@ def _fit_series(
     names = models or trait_series.MODELS
     with _progress_of_series(len(s.time), trait_series.work(names)) as advance:
         fits = trait_series.fit_series(s, names, advance=advance)
-    print(trait_series.description(s))
     table = trait_series.comparison(fits)
     shown = table.drop(columns="at_bound").assign(estimates=trait_series.estimates(fits))
     print(shown.round(5).to_string(index=False, na_rep="-"))
+    print(trait_series.description(s))
     for sentence in (sentence for one in fits for sentence in one.warnings):
         print(f"qtm: {sentence}")
     if out is not None:

@@ -1,5 +1,7 @@
 """A trait series, the life cycle that explains it best, and its forecast from the first half."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -8,6 +10,7 @@ from scipy.stats import chi2, norm
 from analysis.trait_series import SeriesResult
 from figures.pieces import letters
 from figures.style import COLUMN
+from figures.write import write_drawn
 
 CAPTION = (
     "Points: sample means (a) and variances (b), bars are 90 % intervals of sampling. Solid line "
@@ -17,6 +20,11 @@ CAPTION = (
 _FITTED, _HELD_OUT = "#0072B2", "#D55E00"
 
 
+def write(result: SeriesResult, out: Path) -> list[Path]:
+    """Write the figure as ``out/series.pdf`` and ``.png``, with its caption in ``series.txt``."""
+    return write_drawn(lambda: draw(result), out / "series", f"{CAPTION}\n")
+
+
 def draw(result: SeriesResult) -> Figure:
     """Draw means and variances of a series with the best life cycle, if one was fitted."""
     s = result.series
@@ -24,11 +32,11 @@ def draw(result: SeriesResult) -> Figure:
     axes = figure.subplots(2, sharex=True)
     half = norm.ppf(0.95) * np.sqrt(s.error)
     axes[0].errorbar(s.time, s.mean, half, fmt="o", color="black", markersize=2.5, linewidth=0.8)
-    known = (s.n > 1) & (s.variance > 0)
+    known = ~s.lone
     k, V = s.n[known] - 1, s.variance[known]
     ends = np.abs(np.stack([k * V / chi2.ppf(0.95, k), k * V / chi2.ppf(0.05, k)]) - V)
     axes[1].errorbar(s.time[known], V, ends, fmt="o", color="black", markersize=2.5, linewidth=0.8)
-    name = next((m for m in result.comparison()["model"] if m in result.cycles), None)
+    name = result.best_cycle
     if name is not None:
         table = result.predictions
         mine = table[table["model"] == name]

@@ -1,7 +1,7 @@
 """Writing figures: a picture of points, a vector picture and the caption, side by side."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -30,8 +30,18 @@ def write(
     Raises `UserError` where the runs do not hold what the figure shows; nothing is written then.
     """
     name = module.__name__.rpartition(".")[2]
+    text = (
+        f"Figure {module.NUMBER}. {title(module)}. {module.CAPTION}\n\nMade by: {module.MADE_BY}.\n"
+    )
+    return write_drawn(lambda: module.draw(study), out / name, text, formats)
+
+
+def write_drawn(
+    draw: Callable[[], Figure], place: Path, caption: str, formats: Sequence[str] = ("pdf", "png")
+) -> list[Path]:
+    """Write what `draw` returns as ``place.FORMAT``, with its caption in ``place.txt``."""
     with plt.style.context(style.FILE):
-        figure = module.draw(study)
+        figure = draw()
         literally(figure)
         # One layout serves all formats.
         with quiet_boxes():
@@ -40,13 +50,10 @@ def write(
         pictures = {kind: render(figure, kind) for kind in formats}
     paths = []
     for kind, content in pictures.items():
-        paths.append(out / f"{name}.{kind}")
+        paths.append(place.with_name(f"{place.name}.{kind}"))
         files.write_bytes(paths[-1], content)
-    paths.append(out / f"{name}.txt")
-    text = (
-        f"Figure {module.NUMBER}. {title(module)}. {module.CAPTION}\n\nMade by: {module.MADE_BY}.\n"
-    )
-    files.write_text(paths[-1], text)
+    paths.append(place.with_name(f"{place.name}.txt"))
+    files.write_text(paths[-1], caption)
     return paths
 
 

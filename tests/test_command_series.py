@@ -27,10 +27,14 @@ def test_the_tables_of_a_series(qtm, path, tmp_path):
     assert "9 samples, times 0 to 8, n 40 to 48, variances pooled; Bartlett's test" in said
     table = rows(tmp_path / "fit" / "comparison.csv")
     assert list(table[0]) == [
-        "model", "log_likelihood", "parameters", "aicc", "weight", "at_bound"
+        "model", "kind", "log_likelihood", "parameters", "aicc", "weight", "log_likelihood_means",
+        "aicc_means", "log_score", "mean_error", "variance_error", "coverage", "warnings",
     ]  # fmt: skip
-    assert table[0]["model"] == "directional walk"
-    assert {row["model"]: row["at_bound"] for row in table}["Ornstein-Uhlenbeck"] != ""
+    walks = [row for row in table if row["kind"] == "walk"]
+    assert min(walks, key=lambda row: float(row["aicc_means"]))["model"] == "directional walk"
+    assert (
+        "alpha is at its bound" in {r["model"]: r["warnings"] for r in table}["Ornstein-Uhlenbeck"]
+    )
     assert "Ornstein-Uhlenbeck: alpha is at its bound" in said
     estimates = {
         (row["model"], row["parameter"]): row for row in rows(tmp_path / "fit" / "parameters.csv")
@@ -38,6 +42,17 @@ def test_the_tables_of_a_series(qtm, path, tmp_path):
     slope = estimates["directional walk", "step_mean"]
     assert float(slope["estimate"]) == pytest.approx(0.5, abs=0.05)
     assert slope["at_bound"] == "False"
+    assert float(slope["low"]) < 0.5 < float(slope["high"])
+    # Means rise by a constant step: so they do under directional selection, b V a generation.
+    gradient = estimates["directional", "gradient"]
+    assert float(gradient["low"]) < 0.5 < float(gradient["high"])
+    predicted = rows(tmp_path / "fit" / "predictions.csv")
+    assert {row["kind"] for row in predicted} == {"fitted", "held out"}
+    assert {row["model"] for row in predicted} == {row["model"] for row in table}
+    assert (tmp_path / "fit" / "posterior.nc").stat().st_size > 0
+    assert {p.name for p in (tmp_path / "fit").glob("series.*")} == {
+        "series.pdf", "series.png", "series.txt"
+    }  # fmt: skip
 
 
 def test_models_and_pooling_are_chosen(qtm, path):
@@ -50,7 +65,27 @@ def test_models_and_pooling_are_chosen(qtm, path):
     assert code == 0
     assert "variances each sample's own" in apart
     code, pooled, _ = qtm("fit", path, "--model", "stasis", "--pool")
-    assert apart.splitlines()[1] != pooled.splitlines()[1]
+    assert apart.splitlines()[2] != pooled.splitlines()[2]
+
+
+def test_a_life_cycle_is_chosen_by_name(qtm, path, tmp_path):
+    code, said, _ = qtm("fit", path, "--model", "neutral", "--out", tmp_path / "fit")
+    assert code == 0
+    assert "walk" not in said
+    assert "mutation_variance" in said
+    code, said, _ = qtm("fit", path, "--model", "neutral", "--population-size", "50")
+    assert code == 0
+    assert "population_size" not in said
+    code, said, _ = qtm("fit", path, "--model", "neutral", "--population-size", "fit")
+    assert code == 0
+    assert "population_size" in said
+
+
+def test_times_that_are_no_generations_leave_walks(qtm, path):
+    path.write_text(HEAD + "".join(f"{t / 4},{m},{v},{n}\n" for t, m, v, n in ROWS))
+    code, said, _ = qtm("fit", path)
+    assert code == 0
+    assert "no life cycle was fitted: life cycles need times in whole generations" in said
 
 
 def test_a_measured_trait_of_a_run_is_a_series(qtm, tmp_path):
@@ -95,9 +130,11 @@ def test_the_order_of_time_is_said(qtm, tmp_path):
     ("words", "sentence"),
     [
         (["--model", "refit drift"], "no model 'refit drift' of series, there are random walk, "),
+        (["--population-size", "two"], "--population-size is 'two', it must be a number greater"),
+        (["--population-size", "1"], "population size is 1, it must be greater than 2"),
         (["--trait", "latent"], "no column 'feature', so trait latent cannot be chosen"),
         (["--component", "0"], "no column 'component', so component 0 cannot be chosen"),
-        (["--posterior", "stasis"], "a series has no posterior"),
+        (["--posterior", "stasis"], "no posterior of 'stasis', there are those of neutral"),
         (["--thin"], "--thin is for runs"),
         (["--kept", "embedded"], "is fitted alone, without --kept"),
         (["other"], "is fitted alone, without other series or runs"),
@@ -113,7 +150,7 @@ def test_options_that_do_not_hold_are_refused(qtm, path, tmp_path, words, senten
 
 
 def test_options_of_series_are_refused_for_runs(qtm, tmp_path):
-    for word in (["--no-pool"], ["--time", "rising"]):
+    for word in (["--no-pool"], ["--time", "rising"], ["--population-size", "9"]):
         code, _, complaints = qtm("fit", "--kept", "embedded", *word, "--out", tmp_path / "fit")
         assert code == 2
         assert f"{word[0]} is for a file with a series, not for runs" in complaints

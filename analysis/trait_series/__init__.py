@@ -10,7 +10,7 @@ families: fossils, another laboratory's chain. Times are generations and need no
 from analysis.trait_series.comparison import SeriesResult, compare, steps
 from analysis.trait_series.cycle_fit import CycleFit, fit_cycles
 from analysis.trait_series.cycles import cycle_models
-from analysis.trait_series.results import comparison, description, estimates, parameters
+from analysis.trait_series.results import description, estimates, walk_table
 from analysis.trait_series.series import TraitSeries, VarianceTest, series, variance_test
 from analysis.trait_series.table import TIMES, read_csv, read_paleots
 from analysis.trait_series.walk_fit import SeriesFit, fit_series, work
@@ -30,7 +30,6 @@ __all__ = [
     "TraitSeries",
     "VarianceTest",
     "compare",
-    "comparison",
     "cycle_models",
     "description",
     "estimates",
@@ -38,12 +37,12 @@ __all__ = [
     "fit_series",
     "log_likelihood",
     "moments",
-    "parameters",
     "read_csv",
     "read_paleots",
     "series",
     "steps",
     "stepwise_log_likelihood",
     "variance_test",
+    "walk_table",
     "work",
 ]

@@ -62,6 +62,28 @@ class SeriesResult:
         """The name of the model with the lowest AICc."""
         return str(self.comparison()["model"].iloc[0])
 
+    @property
+    def best_cycle(self) -> str | None:
+        """The name of the life cycle with the lowest AICc, None without life cycles."""
+        return next((str(m) for m in self.comparison()["model"] if m in self.cycles), None)
+
+    def sentences(self) -> list[str]:
+        """Return what a reader must know before trusting the numbers."""
+        said = [sentence for walk in self.walks.values() for sentence in walk.warnings]
+        for name, fit in self.cycles.items():
+            said += [f"{name}: {sentence}" for sentence in fit.warnings]
+            n, k = fit.data.observations, len(fit.parameters)
+            if n <= k + 1:
+                said.append(
+                    f"{name} has no AICc and no weight: {k} parameters need {k + 2} means and "
+                    f"variances or more, the series has {n}"
+                )
+        if self.best_cycle is not None and not self.cycles[self.best_cycle].draws.trusted:
+            said.append(f"{self.best_cycle}: intervals are rough (k-hat above 0.7)")
+        if self.left_out:
+            said.append(f"no life cycle was fitted: {self.left_out}")
+        return said
+
     def comparison(self) -> pd.DataFrame:
         """Return a row a model, lowest AICc first.
 
@@ -105,29 +127,35 @@ class SeriesResult:
         table["warnings"] = table.pop("warnings")
         return table.sort_values("aicc", kind="stable").reset_index(drop=True)
 
-    def parameters(self) -> pd.DataFrame:
-        """Return model, parameter, estimate, low, high, meaning, k_hat: a row a parameter.
+    def parameters(self, models: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return model, parameter, estimate, low, high, at_bound, meaning, k_hat: a row a parameter
+        of all models, or of those named.
 
         Estimates are of maximum likelihood. From low to high reach 90 %: of the posterior for life
         cycles, nan where the data say less than the prior, rough where `k_hat` is above 0.7; by the
         curvature of the likelihood for walks, nan for parameters at a bound.
         """
         rows = []
+        wanted = (*self.walks, *self.cycles) if models is None else models
         for name, walk in self.walks.items():
+            if name not in wanted:
+                continue
             found = walk_intervals(walk, self.series)
             rows += [
                 (name, parameter, value, *found.get(parameter, (np.nan, np.nan)),
-                 WALK_PARAMETERS[parameter], np.nan)
+                 parameter in walk.at_bound, WALK_PARAMETERS[parameter], np.nan)
                 for parameter, value in walk.values.items()
             ]  # fmt: skip
         for name, cycle in self.cycles.items():
+            if name not in wanted:
+                continue
             intervals = cycle.draws.interval()
             rows += [
-                (name, p.name, cycle.values[p.name], *intervals[p.name], p.meaning,
-                 cycle.draws.k_hat)
-                for _, p in cycle.own()
+                (name, p.name, cycle.values[p.name], *intervals[p.name], bool(cycle.at_bound[i]),
+                 p.meaning, cycle.draws.k_hat)
+                for i, p in cycle.own()
             ]  # fmt: skip
-        columns = ["model", "parameter", "estimate", "low", "high", "meaning", "k_hat"]
+        columns = ["model", "parameter", "estimate", "low", "high", "at_bound", "meaning", "k_hat"]
         return pd.DataFrame(rows, columns=columns)
 
     def posterior(self, model: str = "") -> Any:
@@ -138,8 +166,7 @@ class SeriesResult:
         and variance, `observed_data`; attributes: model, k_hat and effective draws of the
         importance sampling. Raises `UserError` for a model that is no life cycle that was fitted.
         """
-        ranked = [m for m in self.comparison()["model"] if m in self.cycles]
-        name = model or (ranked[0] if ranked else "none")
+        name = model or self.best_cycle or "none"
         if name not in self.cycles:
             raise UserError(
                 f"there is no posterior of '{name}', there are those of "

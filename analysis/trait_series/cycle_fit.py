@@ -65,22 +65,22 @@ class CycleFit:
     def draws(self) -> importance.Draws:
         """Draws from the posterior, with the weak priors of the parameters."""
         mode = maximize(self.model, self.data, self.parameters, self.size, [self.x], prior=1.0)
-        many, prior = compiled(self.model, self.size)["many"], _prior(self.parameters)
-        log_posterior = lambda x: np.asarray(many(x, self.data)) + prior(x)
+        many = compiled(self.model, self.size)["many"]
+        log_posterior = lambda x: np.asarray(many(x, self.data)) + self._log_prior(x)
         width = np.asarray([p.prior_deviation for p in self.parameters])
         return importance.Draws(
             mode, *importance.draw(log_posterior, mode.x, mode.covariance, width)
         )
 
-
-def _prior(parameters: tuple[Parameter, ...]):
-    low, high, typical, spread = priors(parameters)
-
-    def log_density(x: np.ndarray) -> np.ndarray:
+    def _log_prior(self, x: np.ndarray) -> np.ndarray:
+        low, high, typical, spread = priors(self.parameters)
         inside = np.all((low <= x) & (x <= high), axis=1)
-        return np.where(inside, -0.5 * np.square((x - typical) / spread).sum(axis=1), -np.inf)
-
-    return log_density
+        values = {
+            p.name: np.asarray(p.from_real(np.where(inside, x[:, i], typical[i])))
+            for i, p in self.own()
+        }
+        density = -0.5 * np.square((x - typical) / spread).sum(axis=1)
+        return np.where(inside, density + self.model.log_prior(values), -np.inf)
 
 
 def fit_cycles(

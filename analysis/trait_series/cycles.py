@@ -90,6 +90,10 @@ class CycleModel(ABC):
     # The theories that this one contains, at the values of `idle`.
     contains: ClassVar[tuple[str, ...]] = ()
 
+    def log_prior(self, values: Mapping[str, np.ndarray]) -> np.ndarray | float:
+        """Return what the prior says of parameters together, up to a constant."""
+        return 0.0
+
     @abstractmethod
     def own(self, scale: Scale) -> tuple[Parameter, ...]:
         """Return the parameters of selection, with ranges and priors in the units of a series."""
@@ -213,6 +217,11 @@ class Disruptive(CycleModel):
 
     theory = "disruptive"
     contains = ("neutral",)
+
+    def log_prior(self, values: Mapping[str, np.ndarray]) -> np.ndarray | float:
+        # Even in theta/omega^2, the push away from it, and not in theta: the weaker selection is,
+        # the more places the worst value may be at, and their number would speak for weakness.
+        return -np.log(values["width2"])
 
     def own(self, scale: Scale) -> tuple[Parameter, ...]:
         return (

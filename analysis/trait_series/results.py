@@ -9,7 +9,7 @@ from analysis.trait_series.series import TraitSeries, variance_test
 from analysis.trait_series.walk_fit import SeriesFit
 
 
-def comparison(fits: Sequence[SeriesFit]) -> pd.DataFrame:
+def walk_table(fits: Sequence[SeriesFit]) -> pd.DataFrame:
     """Return a row for each model: model, log_likelihood, parameters, aicc, weight, at_bound.
 
     AICc is missing (NaN) where the series is too short for the model; `at_bound` names the
@@ -26,16 +26,6 @@ def comparison(fits: Sequence[SeriesFit]) -> pd.DataFrame:
         }
         for fit in fits
     )
-
-
-def parameters(fits: Sequence[SeriesFit]) -> pd.DataFrame:
-    """Return a row for each parameter of each model: model, parameter, estimate, at_bound."""
-    rows = [
-        (fit.model, name, value, name in fit.at_bound)
-        for fit in fits
-        for name, value in fit.values.items()
-    ]
-    return pd.DataFrame(rows, columns=["model", "parameter", "estimate", "at_bound"])
 
 
 def estimates(fits: Sequence[SeriesFit]) -> list[str]:

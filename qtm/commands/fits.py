@@ -1,13 +1,12 @@
 """``qtm fit``: which theory explains chains, and predicts what it has not seen."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from empirical.errors import UserError
+from qtm.commands import series
 from qtm.commands.progress import progress
 
 if TYPE_CHECKING:
@@ -17,8 +16,6 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 _NONE = "none"
-# Samples from which on the fit of a series shows progress.
-_LONG = 300
 
 Trait = Annotated[str, typer.Option(help="Name of a trait in moments.csv.")]
 Components = Annotated[
@@ -46,7 +43,8 @@ def fit(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="Theory, with or without its link; all by default. Of a series: a walk, by name."
+            help="Theory, with or without its link; all by default. Of a series: a walk or a life "
+            "cycle, by name."
         ),
     ] = None,
     posterior: Annotated[
@@ -75,30 +73,45 @@ def fit(
             "have each its own.",
         ),
     ] = None,
+    population_size: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a series: number of individuals that reproduce, which makes drift; 'fit' to "
+            "estimate it. No drift by default.",
+        ),
+    ] = None,
 ) -> None:
     """Fit every theory to runs with shared parameters and compare what they predict unseen.
 
-    With --out: comparison.csv, parameters.csv, predictions.csv, posterior.nc. Of a trait series:
-    comparison.csv and parameters.csv.
+    A file with a trait series is fitted by walks of the mean and by life cycles of mean and
+    variance. With --out: comparison.csv, parameters.csv, predictions.csv, posterior.nc, and of a
+    series a figure.
     """
     paths = runs or []
-    files_of_series = [path for path in paths if _is_series(path)]
+    files_of_series = [path for path in paths if series.is_one(path)]
     if files_of_series and (len(paths) > 1 or kept is not None):
         raise UserError(
             f"'{files_of_series[0]}' is a file with a series, which is fitted alone, without "
             f"{'other series or runs' if len(paths) > 1 else '--kept'}"
         )
     if files_of_series:
-        if posterior not in ("", _NONE):
-            raise UserError(f"--posterior {posterior} is for runs, a series has no posterior")
         if thin:
             raise UserError("--thin is for runs, the tables of a series are small")
         source = context.get_parameter_source("trait")
-        chosen = {
-            "trait": trait if source is not None and source.name != "DEFAULT" else None,
-            "component": component,
-        }
-        return _fit_series(paths[0], out, model, chosen, time, pool is not False)
+        asked = source is not None and source.name != "DEFAULT"
+        return series.fit(
+            files_of_series[0],
+            out,
+            models=model,
+            trait=trait if asked else None,
+            components=component,
+            time=time,
+            pool=pool is not False,
+            population_size=population_size,
+            posterior=posterior,
+        )
+    if population_size is not None:
+        raise UserError("--population-size is for a file with a series, not for runs")
     if time is not None or pool is not None:
         name = "--time" if time is not None else "--pool" if pool else "--no-pool"
         raise UserError(f"{name} is for a file with a series, not for runs")
@@ -180,51 +193,3 @@ def _draw_posterior(result: "Result", name: str, path: Path, thin: bool) -> None
     )
     for sentence in diagnostics(data, fitted.model, of.components):
         print(f"qtm: {sentence}")
-
-
-def _is_series(path: Path) -> bool:
-    """Whether a path is meant as a file; one that is missing is told by its extension."""
-    if path.exists():
-        return not path.is_dir()
-    return path.suffix.lower() in (".csv", ".tsv", ".txt", ".tab", ".dat")
-
-
-def _fit_series(
-    path: Path,
-    out: Path | None,
-    models: list[str] | None,
-    chosen: dict[str, Any],
-    time: str | None,
-    pool: bool,
-) -> None:
-    from analysis import trait_series
-    from empirical import files
-
-    component = chosen["component"] or [None]
-    if len(component) > 1:
-        raise UserError("--component is given more than once, a series has one component")
-    s = trait_series.read_csv(
-        path, time=time or "auto", pool=pool, trait=chosen["trait"], component=component[0]
-    )
-    names = models or trait_series.MODELS
-    with _progress_of_series(len(s.time), trait_series.work(names)) as advance:
-        fits = trait_series.fit_series(s, names, advance=advance)
-    table = trait_series.comparison(fits)
-    shown = table.drop(columns="at_bound").assign(estimates=trait_series.estimates(fits))
-    print(shown.round(5).to_string(index=False, na_rep="-"))
-    print(trait_series.description(s))
-    for sentence in (sentence for one in fits for sentence in one.warnings):
-        print(f"qtm: {sentence}")
-    if out is not None:
-        files.write_text(out / "comparison.csv", table.to_csv(index=False))
-        files.write_text(out / "parameters.csv", trait_series.parameters(fits).to_csv(index=False))
-
-
-@contextmanager
-def _progress_of_series(samples: int, steps: int) -> Iterator[Callable[[], None]]:
-    """Show progress where a series is long enough to wait for."""
-    if samples < _LONG:
-        yield lambda: None
-        return
-    with progress("fitting", steps) as advance:
-        yield lambda: advance(1)

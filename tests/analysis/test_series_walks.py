@@ -10,14 +10,13 @@ from scipy.optimize import minimize
 
 from analysis.trait_series import (
     MODELS,
-    comparison,
     description,
     fit_series,
     log_likelihood,
     moments,
-    parameters,
     series,
     variance_test,
+    walk_table,
     work,
 )
 from empirical.errors import UserError
@@ -122,7 +121,7 @@ def test_bounds_are_said():
     assert "directional walk" in slow.warnings[0]
     assert slow.log_likelihood == pytest.approx(straight.log_likelihood, abs=1e-7)
 
-    table = comparison(list(found.values())).set_index("model")
+    table = walk_table(list(found.values())).set_index("model")
     assert table["at_bound"].to_dict() == {
         "random walk": "", "directional walk": "", "stasis": "", "Ornstein-Uhlenbeck": "alpha"
     }  # fmt: skip
@@ -140,7 +139,7 @@ def test_few_samples_are_said():
         assert one.weight == 0
         least = {"directional walk": 5, "Ornstein-Uhlenbeck": 6}[one.model]
         assert f"no AICc and no weight: it needs {least} samples" in one.warnings[-1]
-    assert comparison(fits)["aicc"].isna().tolist() == [False, False, True, True]
+    assert walk_table(fits)["aicc"].isna().tolist() == [False, False, True, True]
     assert sum(one.weight for one in fits) == pytest.approx(1)
     with pytest.raises(UserError, match=r"3 samples, too few .* random walk needs 4, directional"):
         fit_series(made("walk", 3, 0))

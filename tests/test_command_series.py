@@ -48,7 +48,10 @@ def test_the_tables_of_a_series(qtm, path, tmp_path):
     assert float(gradient["low"]) < 0.5 < float(gradient["high"])
     predicted = rows(tmp_path / "fit" / "predictions.csv")
     assert {row["kind"] for row in predicted} == {"fitted", "held out"}
-    assert {row["model"] for row in predicted} == {row["model"] for row in table}
+    # Five samples are too few for Ornstein-Uhlenbeck, whose half is left out.
+    assert {row["model"] for row in predicted} == {row["model"] for row in table} - {
+        "Ornstein-Uhlenbeck"
+    }
     assert (tmp_path / "fit" / "posterior.nc").stat().st_size > 0
     assert {p.name for p in (tmp_path / "fit").glob("series.*")} == {
         "series.pdf", "series.png", "series.txt"

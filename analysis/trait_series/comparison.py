@@ -190,13 +190,13 @@ def compare(
     s: TraitSeries,
     models: Sequence[str] | None = None,
     population_size: float | None = np.inf,
-    held_out: bool = True,
+    predicted: bool = True,
     advance: Callable[[int], None] = lambda count: None,
 ) -> SeriesResult:
     """Fit walks and life cycles to a series and score what its first half says of its second.
 
     `models` are names of walks and life cycles, all by default; `population_size` as in
-    `fit_cycles`. Life cycles need times in whole generations: without them they are left out where
+    `fit_cycles`; `predicted` says whether predictions are wanted. Life cycles need times in whole generations: without them they are left out where
     all models are wanted. `advance` is called with 1, `steps(models)` times.
 
     Raises `UserError` for unknown models, and for life cycles by name that cannot be fitted.
@@ -220,11 +220,12 @@ def compare(
         found = {fit.model: fit for fit in fit_series(s, walks, advance=lambda: advance(1))}
         fitted_walks = {name: found[name] for name in walks}
     cycles = fit_cycles(s, forms, population_size, advance=lambda: advance(1))
-    if held_out and half >= _LEAST_SEEN:
+    if predicted and half >= _LEAST_SEEN:
         tables += _predicted_by_walks(walks, s, half)
         for name, fit in fit_cycles(s, forms, population_size, half).items():
             tables.append(prediction_table(name, s, fit, "held out", half))
-    tables += [prediction_table(name, s, fit, "fitted", 0) for name, fit in cycles.items()]
+    if predicted:
+        tables += [prediction_table(name, s, fit, "fitted", 0) for name, fit in cycles.items()]
     predictions = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     return SeriesResult(s, fitted_walks, cycles, predictions, left_out)
 
@@ -277,8 +278,7 @@ def _rows(
 
 def _predicted_by_walks(names: Sequence[str], s: TraitSeries, half: int) -> list[pd.DataFrame]:
     """What walks say of the second half, fitted to the first; none where that is too short."""
-    head = replace(s, time=s.time[:half], mean=s.mean[:half], variance=s.variance[:half],
-                   n=s.n[:half])  # fmt: skip
+    head = s.first(half)
     tables = []
     for name in names:
         try:

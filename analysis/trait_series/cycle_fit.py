@@ -110,7 +110,10 @@ def fit_cycles(
             f"the population size is {population_size:g}, it must be greater than 2, or inf for no "
             f"drift"
         )
-    data, scale = Samples.of(s, seen), Scale.of(s)
+    if not wanted:
+        return {}
+    # Also what priors take for typical must not come from samples that are held out.
+    data, scale = Samples.of(s, seen), Scale.of(s.first(seen))
     found: dict[str, CycleFit] = {}
 
     def fitted(name: str) -> CycleFit:

@@ -45,6 +45,11 @@ class TraitSeries:
             return self.pooled_variance / self.n
         return np.where(self.lone, self.pooled_variance, self.variance) / self.n
 
+    def first(self, count: int | None) -> "TraitSeries":
+        """Return the first samples, all where `count` is None."""
+        parts = {name: getattr(self, name)[:count] for name in ("time", "mean", "variance", "n")}
+        return replace(self, **parts)
+
     def pooling(self, pool: bool) -> "TraitSeries":
         """Return the series with its variances pooled or not."""
         return replace(self, pool=pool)

@@ -125,10 +125,6 @@ def test_bounds_are_said():
     assert table["at_bound"].to_dict() == {
         "random walk": "", "directional walk": "", "stasis": "", "Ornstein-Uhlenbeck": "alpha"
     }  # fmt: skip
-    rows = parameters([quick]).set_index("parameter")
-    assert rows["at_bound"].to_dict() == {
-        "ancestor": False, "theta": False, "alpha": True, "step_variance": False
-    }  # fmt: skip
 
 
 def test_few_samples_are_said():

@@ -196,8 +196,9 @@ def compare(
     """Fit walks and life cycles to a series and score what its first half says of its second.
 
     `models` are names of walks and life cycles, all by default; `population_size` as in
-    `fit_cycles`; `predicted` says whether predictions are wanted. Life cycles need times in whole generations: without them they are left out where
-    all models are wanted. `advance` is called with 1, `steps(models)` times.
+    `fit_cycles`; `predicted` says whether predictions are wanted. Life cycles need times in whole
+    generations: without them they are left out where all models are wanted. `advance` is called
+    with 1, `steps(models)` times.
 
     Raises `UserError` for unknown models, and for life cycles by name that cannot be fitted.
     """

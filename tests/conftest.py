@@ -34,6 +34,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory):
     """One tiny chain on the embedded model, for all tests that read a run."""
+    pytest.importorskip("torch", reason="a chain needs torch")
     from tiny_chain import tiny
 
     from empirical import chain

@@ -2,7 +2,7 @@
 
 python tests/trials/peak_memory.py [--limit GB] COMMAND ...
 
-Four times a second it adds the proportional set sizes (PSS: shared pages are divided among those
+Every second it adds the proportional set sizes (PSS: shared pages are divided among those
 who share them) of the whole tree, where the system tells them, else the resident sets, which count
 shared pages once for each process. With `--limit` it exits with 1 where the peak is above.
 """
@@ -14,7 +14,7 @@ import time
 
 import psutil
 
-INTERVAL = 0.25
+INTERVAL = 1.0
 
 
 def main() -> int:

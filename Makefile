@@ -3,8 +3,14 @@ PYTHON ?= $(firstword $(foreach v,python3.11 python3.12 python3.13 python3,$(if 
 VENV := .venv
 STAMP := $(VENV)/.installed
 RUN := $(VENV)/bin
+PIP := $(RUN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+# PyPI's torch for Linux brings CUDA, 2.8 GB. Without an NVIDIA GPU torch's own index has a build of
+# 200 MB; `make TORCH_INDEX=` takes PyPI's nevertheless.
+TORCH_INDEX ?= $(if $(filter Linux,$(shell uname -s)),$(if $(shell command -v nvidia-smi 2>/dev/null),,https://download.pytorch.org/whl/cpu))
+# Short-lived arrays of many threads would else leave each an arena of its own.
+export MALLOC_ARENA_MAX ?= 2
 
-.PHONY: demo test install bench trials lint types clean
+.PHONY: demo test test-slow install check-install memory bench trials lint types clean
 
 demo: install
 	$(RUN)/qtm demo
@@ -14,17 +20,30 @@ test: install
 	$(RUN)/ruff format --check .
 	$(RUN)/pytest --numprocesses auto --dist worksteal
 
+test-slow: install
+	$(RUN)/pytest -m slow
+
 install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "diffusion-qtm needs Python 3.11 or newer, this is " + sys.version.split()[0])'
 	$(PYTHON) -m venv $(VENV)
-	$(RUN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(RUN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[chain,dev]'
+	$(if $(TORCH_INDEX),$(PIP) --no-deps --retries 1 --index-url $(TORCH_INDEX) torch || echo "$(TORCH_INDEX) has no build of torch for this machine: taking PyPI's")
+	$(PIP) torch
+	$(PIP) --editable '.[chain,dev]'
 	touch $(STAMP)
 
+# Whether the pins install on every supported machine, asked of the package index.
+check-install:
+	$(PYTHON) tests/trials/install_check.py --pip
+
+# Peak memory of the suite and of the demo, all their processes together.
+memory: install
+	$(RUN)/python tests/trials/peak_memory.py $(MAKE) --no-print-directory test
+	$(RUN)/python tests/trials/peak_memory.py $(MAKE) --no-print-directory demo
+
 bench: install
-	$(RUN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	$(PIP) --editable '.[bench]'
 	$(RUN)/pytest tests/benchmarks --benchmark-only --benchmark-group-by=group --benchmark-columns=min,median,rounds -o addopts=
 
 trials: install

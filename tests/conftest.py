@@ -1,6 +1,8 @@
 """Shared by all tests: where the packages are, and how JAX and its compiler are set up."""
 
 import atexit
+import ctypes
+import gc
 import os
 import shutil
 import sys
@@ -31,9 +33,25 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
+@pytest.fixture(scope="module", autouse=True)
+def compiled_programs_go_with_their_module():
+    """Give back what JAX compiled and traced for a module: no other module needs much of it.
+
+    A worker that goes through all of them would hold gigabytes. What several modules compile lies
+    in the folder above. Freed memory goes back to the system where the C library can be asked to.
+    """
+    yield
+    if "jax" in sys.modules:
+        sys.modules["jax"].clear_caches()
+    gc.collect()
+    if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
+        trim(0)
+
+
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory):
     """One tiny chain on the embedded model, for all tests that read a run."""
+    pytest.importorskip("torch", reason="a chain needs torch")
     from tiny_chain import tiny
 
     from empirical import chain

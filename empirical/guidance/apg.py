@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
     from empirical.guidance._step import Step
 
+# The smallest normal number of float64.
+TINY = float(np.finfo(np.float64).tiny)
+
 
 class APG(GuidanceRule):
     """Guidance of the predicted clean image D, apart along it and across it.
@@ -27,7 +30,9 @@ class APG(GuidanceRule):
     Norms and products run over all coordinates of an image, so that a threshold belongs to one
     size of latents: it grows as the square root of their number. ``norm_threshold = 0`` is none.
     ``parallel = 1`` without threshold and momentum is constant guidance. A negative momentum damps.
-    Predictions of noise or v are converted to D and back. Sadat, Hilliges & Weber 2024,
+    Predictions of noise or v are converted to D and back, in float64: at high noise D is a
+    difference of large numbers over a small one, whose rounding the momentum would carry on to low
+    noise. An image of zeros has no direction: then p = 0. Sadat, Hilliges & Weber 2024,
     arXiv 2410.02416, whose eta is `parallel`, r `norm_threshold` and beta `momentum`.
     """
 
@@ -51,7 +56,7 @@ class APG(GuidanceRule):
         conditional, unconditional = step.pair(always, step.scales != 1)
         if (step.scales == 1).all():
             return conditional
-        D_c, D_u = step.clean(conditional), step.clean(unconditional)
+        D_c, D_u = step.clean(conditional.double()), step.clean(unconditional.double())
         M = D_c - D_u
         if self.momentum and "M" in step.memory:
             M = M + self.momentum * step.memory["M"]
@@ -59,9 +64,10 @@ class APG(GuidanceRule):
         d = M
         if self.norm_threshold:
             d = M * (self.norm_threshold / _dot(M, M).sqrt()).clamp(max=1)
-        p = _dot(d, D_c) / _dot(D_c, D_c) * D_c
+        p = _dot(d, D_c) / _dot(D_c, D_c).clamp(min=TINY) * D_c
         w = step.spread(step.scales)
-        return step.prediction(D_c + (w - 1) * (d - p + self.parallel * p))
+        guided = step.prediction(D_c + (w - 1) * (d - p + self.parallel * p))
+        return guided.to(conditional.dtype)
 
 
 def _dot(a: "Tensor", b: "Tensor") -> "Tensor":

@@ -1,6 +1,7 @@
 """Adapters: what they add to the weights, how they go away, and what is on disk."""
 
 import pytest
+import rounding
 import safetensors.torch
 import torch
 from torch import nn
@@ -33,6 +34,12 @@ def x():
     return torch.randn((2, 3, 8, 8), generator=torch.Generator().manual_seed(1))
 
 
+def close(found, expected):
+    # 27 products of a window and two of the adapter, added in another order.
+    apart = rounding.float32_error(expected.abs().max().item(), 29)
+    torch.testing.assert_close(found, expected, rtol=0, atol=apart)
+
+
 def trained(part, rank=2, seed=0):
     """An adapter that is no longer zero."""
     adapter = adapters.attach([part], rank, seed)
@@ -57,7 +64,7 @@ def test_it_adds_what_peft_would(part, x):
     pair = trained(part)["unet.conv1"]
     low = nn.functional.conv2d(x, pair.down, padding=1)
     expected = plain + nn.functional.conv2d(low, pair.up)
-    torch.testing.assert_close(part.module.conv1(x), expected)
+    close(part.module.conv1(x), expected)
 
 
 def test_merged_weights_give_the_same_and_are_put_together_once(part, x, monkeypatch):
@@ -127,7 +134,7 @@ def test_files_add_up_from_the_base(part, x, tmp_path):
         outputs.append(part.module.conv1(x))
         adapters.detach([part])
     base = part.module.conv1(x)
-    torch.testing.assert_close(outputs[2], outputs[0] + outputs[1] - base)
+    close(outputs[2], outputs[0] + outputs[1] - base)
     assert torch.equal(outputs[2], outputs[3])
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import rounding
 import torch
 
 from empirical import model
@@ -41,7 +42,11 @@ def test_padded_text_and_plain_attention_are_those_of_diffusers(stock, count):
         # The mask hides zeros, which would count as text.
         hidden = torch.nn.functional.pad(told.hidden, (0, 0, 0, 4))
         unmasked = stock(noisy, times, hidden).sample
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    apart = rounding.of_network(
+        stock, noisy, times, told.hidden, output=lambda result: result.sample
+    )
+    # Sums at points of 4 x 4 blocks are differences of larger numbers than those of a window.
+    torch.testing.assert_close(found, expected, rtol=0, atol=4 * apart)
     assert (unmasked - expected).abs().max() > 100 * (found - expected).abs().max()
 
 

@@ -1,6 +1,7 @@
 """Convolutions at points: the plain convolution's numbers and gradients, where they are used."""
 
 import pytest
+import rounding
 import torch
 from diffusers.models.upsampling import Upsample2D
 from torch import nn
@@ -45,7 +46,8 @@ def test_rounding_stays_small(doubled):
     x, weight, bias = drawn(4, torch.float32)
     exact = plainly(x.double(), weight.double(), bias.double(), doubled)
     error = (winograd.convolve(x, weight, bias, doubled=doubled) - exact).square().mean().sqrt()
-    assert 0 < error < 2e-6
+    # Sums of 360 products of random signs, once at points and once back from them.
+    assert 0 < error < rounding.float32_error(1, 2 * 360**0.5)
 
 
 def test_images_do_not_depend_on_each_other():
@@ -112,7 +114,9 @@ def test_the_embedded_denoiser_uses_it_and_learns_the_same(stock):
     expected = {name: weight.grad for name, weight in stock.named_parameters()}
     for name, weight in ours.unet.named_parameters():
         size = expected[name].abs().max()
-        torch.testing.assert_close(weight.grad / size, expected[name] / size, rtol=0, atol=2e-4)
+        # Gradients add 16 images of 64 pixels through some fifty layers of up to 864 products.
+        apart = 4 * rounding.float32_error(1, (1024 * 50) ** 0.5)
+        torch.testing.assert_close(weight.grad / size, expected[name] / size, rtol=0, atol=apart)
 
 
 @pytest.mark.parametrize("shape", [(15, 40, 4, 4), (0, 40, 4, 4), (40, 4, 4)])
@@ -143,10 +147,14 @@ def test_what_is_laid_around_the_convolution_of_an_upsampler_is_heard():
     with torch.no_grad():
         plain = holder[0](x)
         hook = holder[0].conv.register_forward_hook(lambda layer, given, y: 3 * y)
-        torch.testing.assert_close(holder[0](x), 3 * plain)
+        # What is listened to is convolved as before, and not at points.
+        size, operations = plain.abs().max().item(), 2 * 360**0.5
+        apart = rounding.float32_error(3 * size, operations)
+        torch.testing.assert_close(holder[0](x), 3 * plain, rtol=0, atol=apart)
         hook.remove()
         holder[0].conv = Louder(holder[0].conv)
-        torch.testing.assert_close(holder[0](x), 2 * plain)
+        apart = rounding.float32_error(2 * size, operations)
+        torch.testing.assert_close(holder[0](x), 2 * plain, rtol=0, atol=apart)
 
 
 def test_drawing_first_does_not_spoil_learning():

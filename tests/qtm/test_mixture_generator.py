@@ -6,9 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from empirical import chain, recipe
+from empirical import recipe
 from empirical.data import Population
 from qtm.mixture import Learning, Mixture, MixtureGenerator, NoiseLevels, Sampler
+
+chain = pytest.importorskip("empirical.chain", reason="a chain needs torch")
 
 CAPTIONS = ("a cat", "a dog")
 D = 16

@@ -65,8 +65,12 @@ class CycleFit:
     def draws(self) -> importance.Draws:
         """Draws from the posterior, with the weak priors of the parameters."""
         mode = maximize(self.model, self.data, self.parameters, self.size, [self.x], prior=1.0)
-        many = compiled(self.model, self.size)["many"]
-        log_posterior = lambda x: np.asarray(many(x, self.data)) + self._log_prior(x)
+        explain, seen = compiled(self.model, self.size)["explain"], np.asarray(self.data.seen)
+
+        def log_posterior(x: np.ndarray) -> np.ndarray:
+            density = np.asarray(explain(x, self.data).density)
+            return density.sum(axis=2) @ seen + self._log_prior(x)
+
         width = np.asarray([p.prior_deviation for p in self.parameters])
         return importance.Draws(
             mode, *importance.draw(log_posterior, mode.x, mode.covariance, width)
@@ -226,7 +230,7 @@ class Predicted:
     log_density: np.ndarray
 
 
-def predict(fit: CycleFit, count: int = 1000, seed: int = 0) -> Predicted:
+def predict(fit: CycleFit, count: int = importance.POINTS, seed: int = 0) -> Predicted:
     """Draw populations and samples of every generation from the posterior of a fit."""
     rng = np.random.default_rng(seed)
     x = fit.draws.x[rng.permutation(len(fit.draws.x))[:count]]

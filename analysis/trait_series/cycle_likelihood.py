@@ -227,8 +227,8 @@ def compiled(model: CycleModel, size: float | None) -> dict[str, Any]:
 
     `size` is the population size: infinite, a number, or None where it is a parameter. Functions of
     a vector x on the scale of the search and of `Samples`: ``loss``, the negative log likelihood
-    of what is seen with its gradient; ``many``, the log likelihoods of points [n, k]; ``explain``,
-    what they say of the series (`Explained`, with a leading axis n).
+    of what is seen with its gradient; ``explain``, what points [n, k] say of the series
+    (`Explained`, with a leading axis n).
     """
     # Only names and domains matter here, which are the same in any units.
     parameters = model.parameters(Scale(0.0, 1.0, 1.0, 0.0, 1.0, 1.0), size is None)
@@ -244,6 +244,5 @@ def compiled(model: CycleModel, size: float | None) -> dict[str, Any]:
 
     return {
         "loss": jax.jit(jax.value_and_grad(lambda x, data: -total(x, data))),
-        "many": jax.jit(jax.vmap(total, (0, None))),
         "explain": jax.jit(jax.vmap(explained, (0, None))),
     }

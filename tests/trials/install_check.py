@@ -131,7 +131,7 @@ def check_with_pip(pythons: list[str], platforms: list[str], folder: Path) -> li
         for platform in platforms:
             for part, extras in PARTS.items():
                 elsewhere = platform.split("-")[0] != native.split("-")[0]
-                if platform != native and (part == "bench" or elsewhere and part != "theory"):
+                if platform != native and (part == "bench" or (elsewhere and part != "theory")):
                     continue
                 words = [str(venv / "bin" / "pip"), "install", "--dry-run", "--ignore-installed"]
                 words += ["--quiet", "--disable-pip-version-check", "--only-binary=:all:"]

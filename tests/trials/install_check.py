@@ -9,7 +9,8 @@ downloaded. Needs access to the index, and uv, which is fetched into a temporary
 
 `--pip` then repeats it with pip: natively by every interpreter of those versions that is found
 here, and with `--platform`. Pip evaluates the markers of dependencies on the running machine, so
-that across operating systems only the theory can be resolved: torch asks for CUDA on Linux.
+that the benchmarks are left out elsewhere, and across operating systems all but the theory: on
+Linux torch asks for CUDA.
 """
 
 import argparse
@@ -130,7 +131,7 @@ def check_with_pip(pythons: list[str], platforms: list[str], folder: Path) -> li
         for platform in platforms:
             for part, extras in PARTS.items():
                 elsewhere = platform.split("-")[0] != native.split("-")[0]
-                if elsewhere and part != "theory":
+                if platform != native and (part == "bench" or (elsewhere and part != "theory")):
                     continue
                 words = [str(venv / "bin" / "pip"), "install", "--dry-run", "--ignore-installed"]
                 words += ["--quiet", "--disable-pip-version-check", "--only-binary=:all:"]

@@ -52,7 +52,8 @@ def fit(
         path, time=time or "auto", pool=pool, trait=trait, component=component
     )
     with _progress(len(s.time), trait_series.steps(models)) as advance:
-        result = trait_series.compare(s, models, size, advance=advance)
+        # Predictions take most of the time, and go into tables and the figure.
+        result = trait_series.compare(s, models, size, predicted=out is not None, advance=advance)
     _show(result)
     if out is not None:
         _write(result, out, posterior)

@@ -4,9 +4,9 @@ python tests/trials/series_recovery.py --out FOLDER [--sets 1000] [--contests 20
                                        [--generations 13] [--workers CORES] [TRUTH ...]
 
 For every truth: how often 90 % intervals hold its parameters, and how often, in the first sets, its
-theory has the best AICc of all life cycles and walks, or is within 2 of one that contains it. Series are 13 generations
-of samples of n = 400, normal, without drift unless the truth says so. Results are appended to
-FOLDER as they come, and what is there is not done again.
+theory has the best AICc of all life cycles and walks, or is within 2 of one that contains it.
+Series are 13 generations of samples of n = 400, normal, without drift unless the truth says so.
+Results are appended to FOLDER as they come, and what is there is not done again.
 """
 
 import argparse

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from diffusers import (
     AutoencoderKL,
     DiffusionPipeline,
@@ -66,12 +67,13 @@ def read(name: str, where: str, known: str) -> DiffusionPipeline:
     image, asks for what chains do not do, or has weights that are not finite.
     """
     try:
-        kind = DiffusionPipeline.load_config(where).get("_class_name")
+        index = DiffusionPipeline.load_config(where)
+        kind = index.get("_class_name")
         if kind not in _PIPELINES:
             raise UserError(
                 f"the model '{name}' is a {kind}, known are {', '.join(sorted(_PIPELINES))}"
             )
-        pipeline = _loaded(where, kind)
+        pipeline = _loaded(name, where, index)
     except UserError:
         raise
     except (
@@ -86,6 +88,9 @@ def read(name: str, where: str, known: str) -> DiffusionPipeline:
         ) from error
     must_be_known(f"the model '{name}'", pipeline)
     for part, module in modules(pipeline):
+        absent = next((key for key, weight in module.named_parameters() if weight.is_meta), None)
+        if absent is not None:
+            raise _incomplete(name, part, absent)
         wrong = not_finite(module)
         if wrong is not None:
             raise UserError(
@@ -112,19 +117,56 @@ def not_finite(module: nn.Module) -> str | None:
     return None
 
 
-def _loaded(where: str, kind: str) -> DiffusionPipeline:
-    cls, options = _PIPELINES[kind]
+def _loaded(name: str, where: str, index: Mapping[str, Any]) -> DiffusionPipeline:
+    cls, options = _PIPELINES[index["_class_name"]]
     options = {"use_safetensors": True, **options}
     if Path(where).is_dir():
-        return cls.from_pretrained(where, variant=_variant(Path(where)), **options)
+        variant = _variant(Path(where))
+        encoders = _text_encoders(name, where, index, variant)
+        return cls.from_pretrained(where, variant=variant, **options, **encoders)
     try:
-        return cls.from_pretrained(where, **options)
+        encoders = _text_encoders(name, where, index, None)
+        return cls.from_pretrained(where, **options, **encoders)
     except OSError as error:
         # On the hub, too, many a model is there in half precision only.
         try:
-            return cls.from_pretrained(where, variant="fp16", **options)
+            encoders = _text_encoders(name, where, index, "fp16")
+            return cls.from_pretrained(where, variant="fp16", **options, **encoders)
         except (OSError, ValueError):
             raise error from None
+
+
+def _text_encoders(
+    name: str, where: str, index: Mapping[str, Any], variant: str | None
+) -> dict[str, nn.Module]:
+    """Load the text encoders of a pipeline, whose library makes up the weights that a file lacks.
+
+    Raises `UserError` where it would.
+    """
+    loaded = {}
+    for part in TEXT_ENCODERS:
+        library, kind = index.get(part) or (None, None)
+        if library != "transformers" or not hasattr(transformers, str(kind)):
+            continue
+        folder = Path(where) / part
+        has_variant = not folder.is_dir() or any(folder.glob(f"*.{variant}*.safetensors"))
+        loaded[part], info = getattr(transformers, kind).from_pretrained(
+            where,
+            subfolder=part,
+            variant=variant if has_variant else None,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+        for key in sorted(info["missing_keys"]):
+            raise _incomplete(name, part, key)
+    return loaded
+
+
+def _incomplete(name: str, part: str, key: str) -> UserError:
+    return UserError(
+        f"the model '{name}' lacks weights, '{key}' of its {part} among them: its files are "
+        f"incomplete, or another configuration's"
+    )
 
 
 def _variant(folder: Path) -> str | None:
@@ -151,6 +193,9 @@ def must_be_known(what: str, pipeline: DiffusionPipeline) -> None:
     for part in (*wanted, "unet", "vae", "scheduler"):
         if getattr(pipeline, part, None) is None:
             raise UserError(f"{what} has no {part}, which a {type(pipeline).__name__} needs")
+    for words, encoder in zip(TOKENIZERS, TEXT_ENCODERS, strict=True):
+        if words in wanted:
+            _must_know_the_tokens(what, words, getattr(pipeline, words), getattr(pipeline, encoder))
     _must_be(what, "vae", pipeline.vae, AutoencoderKL)
     _must_be(what, "unet", pipeline.unet, UNet2DConditionModel)
     if pipeline.config.get("requires_aesthetics_score", False):
@@ -179,6 +224,18 @@ def side_of(what: str, unet: Mapping[str, Any]) -> int:
             f"two equal ones, the side of its latents: images are squares"
         )
     return side
+
+
+def _must_know_the_tokens(what: str, part: str, tokenizer: Any, encoder: nn.Module) -> None:
+    """Raise `UserError` where a tokenizer is not that of its text encoder: one whose files are
+    missing loads all the same, and takes every word for the unknown one."""
+    has, wanted = len(tokenizer), encoder.get_input_embeddings().num_embeddings
+    # Embeddings may be padded to a round number.
+    if not wanted / 2 < has <= wanted:
+        raise UserError(
+            f"the {part} of {what} has {has} tokens, and its text encoder {wanted}: its files are "
+            f"missing, or another model's"
+        )
 
 
 def _must_be(what: str, part: str, module: nn.Module, kind: type) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from empirical import data, files
+from empirical import copies, data, files
 from empirical.data import Population
 from empirical.data_set import DataSet, digest_of_listing, names_of, sha256
 from empirical.errors import UserError
@@ -57,6 +57,7 @@ def choose(recipe: Recipe, side: int, mode: str) -> RealData:
     Raises `UserError` where there are too few, or one is broken.
     """
     sets = _chosen(recipe)
+    copies.note(sets)
     first = _population(recipe, [(each, each.chosen) for each in sets], side, mode)
     return RealData(
         lambda: first,

@@ -138,23 +138,26 @@ def measure_sets(
         own = getattr(modules[name], "FEATURES", None)
         space = default if own in (None, extractors.split(default)[0]) else own
         spaces.setdefault(space, []).append(name)
-    rows, refused = [], []
+    rows: list[list[object]] = []
+    refused: list[UserError] = []
+    lost: set[str] = set()
     for space, chosen in spaces.items():
         try:
             rows += _in_one_space(source, space, chosen, seed, resamples, advance)
         except UserError as error:
             # What one space lacks costs no measure in another.
             refused.append(error)
+            lost.update(chosen)
     if refused and not rows:
         raise refused[0]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    undefined = [name for name in names if name not in set(table["measure"])]
-    reasons = [str(error) for error in refused] or [
+    undefined = [name for name in names if name not in {*table["measure"], *lost}]
+    reasons = [str(error) for error in refused] + [
         f"the measure '{name}' is not defined for these images: they are too few, or lack "
         f"captions, a classifier that knows them, or a reference"
         for name in undefined
     ]
-    if undefined and table.empty:
+    if reasons and table.empty:
         raise UserError(reasons[0])
     for reason in reasons:
         warnings.warn(reason, stacklevel=2)

@@ -121,22 +121,31 @@ def of_folders(
     """Return folders of images as generations, the first of them as generation 0.
 
     `reference` is a folder of real images; `model` the one whose latents, and classifier if any,
-    are to be used. Raises `UserError` where folders differ in the size or the colour of images.
+    are to be used. Where any has colours, all are taken as RGB. Raises `UserError` where folders
+    differ in the size of images.
     """
 
     @cache
+    def as_it_is(folder: Path) -> tuple[np.ndarray, Captions]:
+        return image_folder.read(folder, side)
+
+    @cache
+    def channels() -> int:
+        """Return 3 where any folder has colours: grey images lose nothing by being RGB."""
+        every = [*folders, *([] if reference is None else [reference])]
+        return max(as_it_is(folder)[0].shape[-1] for folder in every)
+
+    @cache
     def one(folder: Path) -> tuple[np.ndarray, Captions]:
-        images, captions = image_folder.read(folder, side)
-        if folder != folders[0]:
-            wanted = one(folders[0])[0].shape[1:]
-            # A folder that happens to hold grey images only, among coloured ones.
-            if images.shape[1:3] == wanted[:2] and images.shape[-1] == 1 and wanted[-1] == 3:
-                images = np.repeat(images, 3, axis=-1)
-            if images.shape[1:] != wanted:
-                raise UserError(
-                    f"the images of '{folder}' have {_shape(images.shape[1:])}, those of "
-                    f"'{folders[0]}' {_shape(wanted)}: give --side to make the sizes equal"
-                )
+        images, captions = as_it_is(folder)
+        wanted = as_it_is(folders[0])[0].shape[1:3]
+        if images.shape[1:3] != wanted:
+            raise UserError(
+                f"the images of '{folder}' have {_shape(images.shape[1:3])}, those of "
+                f"'{folders[0]}' {_shape(wanted)}: give --side to make the sizes equal"
+            )
+        if images.shape[-1] < channels():
+            images = np.repeat(images, 3, axis=-1)
         return images, captions
 
     judge = None if model is None else _judge(model)
@@ -183,4 +192,4 @@ def _judge(model: str) -> Judge | None:
 
 
 def _shape(shape: tuple[int, ...]) -> str:
-    return f"{shape[1]} x {shape[0]} pixels in {shape[2]} channels"
+    return f"{shape[1]} x {shape[0]} pixels"

@@ -69,7 +69,8 @@ def _of_memory(words: list[str]) -> str:
 
 def main() -> None:
     """Run the command line; mistakes end in one sentence and exit code 2."""
-    for quiet in ("TRANSFORMERS_VERBOSITY", "DIFFUSERS_VERBOSITY"):
+    libraries = ("TRANSFORMERS", "DIFFUSERS", "DATASETS", "HF_HUB")
+    for quiet in (f"{library}_VERBOSITY" for library in libraries):
         os.environ.setdefault(quiet, "error")
     # Pictures are written to files. A notebook leaves the name of its own backend, which this
     # process may lack, to all processes that it starts.

@@ -234,11 +234,28 @@ def test_folders_of_different_images(measure, folders, tmp_path):
     assert code == 2
     assert "'00001.png' has 8 x 9 pixels and '00000.png' 9 x 8; give --side" in said
     assert measure("--images", odd, "saturation", "--side", "16")[0] == 0
-    code, _, said = measure("--images", folders[0], odd, "entropy", "--side", "16")
+    write_images(tmp_path / "small", [np.zeros((8, 8, 3), np.uint8)] * 2)
+    code, _, said = measure("--images", folders[0], tmp_path / "small", "entropy")
     assert code == 2
-    assert "16 x 16 pixels in 3 channels" in said
-    # Grey images among coloured ones are coloured ones without colour.
-    assert measure("--images", odd, folders[0], "saturation", "--side", "16")[0] == 0
+    assert "have 8 x 8 pixels, those of" in said
+    assert "32 x 32 pixels: give --side to make the sizes equal" in said
+
+
+def test_grey_folders_among_coloured_ones_are_without_colour(measure, folders, tmp_path):
+    odd, table = tmp_path / "odd", tmp_path / "table.csv"
+    write_images(odd, list(np.random.default_rng(0).integers(0, 256, (3, 16, 16, 3), np.uint8)))
+    for places, grey in (((odd, folders[0]), 1), ((folders[0], odd), 0)):
+        code, _, said = measure(
+            "--images", *places, "saturation", "entropy", "--side", "16", "--csv", table
+        )
+        assert code == 0, said
+        found = pd.read_csv(table).set_index(["feature", "generation"])["mean"]
+        assert found["saturation", grey] == 0 < found["saturation", 1 - grey]
+    # Colours of the real images count, too.
+    code, _, said = measure(
+        "--images", folders[0], "mmd", "--side", "16", "--reference", odd, "--csv", table
+    )
+    assert code == 0, said
 
 
 @pytest.mark.parametrize(
@@ -344,5 +361,18 @@ def test_what_is_not_defined_costs_nothing_else(measure, run):
 def test_an_undefined_measure_costs_no_other(measure, folders):
     with pytest.warns(UserWarning, match="'accuracy' is not defined for these images"):
         code, out, _ = measure("--images", folders[0], "accuracy", "vendi")
+    assert code == 0
+    assert "vendi" in out
+
+
+def test_every_measure_that_fails_is_said_to_the_end(measure, folders):
+    """One that has no weights on this machine hides no other that is not defined."""
+    with (
+        pytest.warns(UserWarning, match="is not on this machine"),
+        pytest.warns(UserWarning, match="'accuracy' is not defined for these images"),
+    ):
+        code, out, _ = measure(
+            "--images", folders[0], "clip_score", "accuracy", "vendi", "--offline"
+        )
     assert code == 0
     assert "vendi" in out

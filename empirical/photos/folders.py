@@ -1,6 +1,7 @@
 """The images of a folder, with their captions or without."""
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,8 @@ def _must_hold_images(there: Listing) -> None:
     if not there.images:
         others = {path.suffix.lower() for path in there.others} - {""}
         those = f", but files {', '.join(sorted(others))}" if others else ""
+        if others & {".parquet", ".arrow"}:
+            those += " (a data set of the library datasets is read as its save_to_disk writes it)"
         raise UserError(
             f"the folder '{there.folder}' holds no images "
             f"({', '.join(sorted(opening.EXTENSIONS))}){those}"
@@ -114,8 +117,10 @@ def _file(there: Listing, path: Path) -> File:
 def _from_tables(
     there: Listing, found: list[list[Path]], column: str | None, notes: Notes
 ) -> list[tuple[File, str]]:
-    beside, pairs, bare, hidden, again = Beside(there), [], [], [], []
+    beside, pairs, bare, hidden, again, several = Beside(there), [], [], [], [], []
+    others: list[str] = []
     seen: dict[Path, str | None] = {}
+    elsewhere: set[Path] = set()
     for first, *further in found:
         table = tables.read(first, column, notes)
         for where, name, text in table.rows:
@@ -123,8 +128,12 @@ def _from_tables(
             if _is_hidden(there, path):
                 hidden.append(name)
                 continue
-            if path in seen and seen[path] == text:
-                again.append(there.name(path))
+            if path in elsewhere or not _may_be_an_image(path):
+                elsewhere.add(path)
+                others.append(there.name(path))
+                continue
+            if path in seen:
+                (again if seen[path] == text else several).append(there.name(path))
             seen[path] = text
             if text is None:
                 bare.append(there.name(path))
@@ -135,13 +144,16 @@ def _from_tables(
     if len(found) > 1:
         notes.add("tables of captions", *(there.name(first) for first, *_ in found))
     notes.add("rows that name hidden files, left out", *hidden)
+    notes.add("rows that name files which are no images, left out", *others)
     notes.add("images named twice with the same caption, taken twice", *again)
+    notes.add("images named again with another caption, taken with each", *several)
     notes.add("images with an empty row, left out", *bare)
     unnamed = [there.name(path) for path in there.images if path not in seen]
-    notes.add(f"images that {_those(found)} do not name, left out", *unnamed)
+    notes.add(f"images not named in {_those(found)}, left out", *unnamed)
     _note_other_captions(there, beside, seen, notes)
     used = {path for image in there.images for path in beside.of(image)}
-    note_left_out(there, used | {path for paths in found for path in paths}, notes)
+    used |= elsewhere | set(seen) | {path for paths in found for path in paths}
+    note_left_out(there, used, notes)
     if not pairs:
         raise CaptionError(f"the tables of captions in '{there.folder}' name no image")
     return pairs
@@ -153,20 +165,28 @@ def _those(found: list[list[Path]]) -> str:
 
 
 def _path(there: Listing, table: tables.Table, where: str, name: str) -> Path:
-    """Return the file that a row names, also with a backslash, or composed in another way."""
+    """Return the file that a row names, also with a backslash, with spaces around it, or composed
+    in another way."""
     place = table.path.parent
-    for spelt in dict.fromkeys((name, name.replace("\\", "/"))):
+    for spelt in dict.fromkeys((name, name.replace("\\", "/"), name.strip().replace("\\", "/"))):
         path = place / spelt
         try:
-            if path.is_file():
-                return path
+            is_file = path.is_file()
         except OSError:
             # A name longer than any file's.
             continue
-        near = there.by_name.get(normal(there.name(path)))
+        # One file has one name, whether the row has it from the root or by way of '..'.
+        short = there.folder / os.path.relpath(path, there.folder)
+        if is_file:
+            return short if short in there.paths and short.samefile(path) else path
+        near = there.by_name.get(normal(there.name(short)))
         if near is not None:
             return near
     raise CaptionError(f"{where} of '{table.path}' names '{name}', which is not there")
+
+
+def _may_be_an_image(path: Path) -> bool:
+    return path.suffix.lower() in opening.EXTENSIONS or opening.is_image(path)
 
 
 def _is_hidden(there: Listing, path: Path) -> bool:

@@ -39,6 +39,8 @@ class Row:
         """Return the image in 8 bits without transparency."""
         what = f"{self.place}, row {self.index}"
         stored = self.rows[self.index][self.column]
+        if stored is None:
+            raise UserError(f"the image '{what}' is empty: leave the row out")
         if not isinstance(stored, Mapping):
             raise UserError(f"the image '{what}' is broken or no image: it is {type(stored)}")
         content, path = stored.get("bytes"), stored.get("path")
@@ -96,7 +98,8 @@ class _Data:
 
     @cached_property
     def _split(self) -> Any:
-        return _loaded(self.place)
+        # A format that it was saved with may hide columns, and turn images into tensors.
+        return _loaded(self.place).with_format(None)
 
     @cached_property
     def rows(self) -> Any:

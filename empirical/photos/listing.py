@@ -32,6 +32,11 @@ class Listing:
         return relative(path, self.folder)
 
     @cached_property
+    def paths(self) -> frozenset[Path]:
+        """Every image and other file."""
+        return frozenset((*self.images, *self.others))
+
+    @cached_property
     def by_name(self) -> dict[str, Path]:
         """Every image and other file by its normalised relative path."""
         return {normal(self.name(path)): path for path in (*self.images, *self.others)}

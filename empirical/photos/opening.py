@@ -1,6 +1,10 @@
 """Opening an image of any kind as 8 bits without transparency."""
 
+import re
+import struct
 import threading
+import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
@@ -10,6 +14,8 @@ import numpy as np
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
 from empirical.errors import UserError
+from empirical.out_of_memory import is_out_of_memory
+from empirical.photos.contents import what_it_is
 from empirical.photos.notes import Notes
 
 EXTENSIONS = frozenset(
@@ -19,12 +25,14 @@ EXTENSIONS = frozenset(
 )  # fmt: skip
 TRANSPARENT = "transparent pixels, put on white"
 SEVERAL = "several frames or pages, of which the first is taken"
+DAMAGED = "damaged notes of a camera or scanner inside, the pixels read nevertheless"
 
+# Decoders in C raise RuntimeError, and what unpacks its own bytes struct.error or zlib.error.
 _BROKEN = (
-    UnidentifiedImageError, OSError, SyntaxError, ValueError, TypeError, EOFError, IndexError,
-    KeyError, OverflowError,
+    UnidentifiedImageError, OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError,
+    ArithmeticError, AttributeError, RuntimeError, struct.error, zlib.error,
 )  # fmt: skip
-_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+_DAMAGE = re.compile(r"corrupt|truncated|larger than file|malformed|metadata warning", re.I)
 _WHITE = 255
 # A workflow or a colour profile inside a PNG; Pillow allows 1 MB a piece and 64 MB in all.
 _TEXT_CHUNK, _TEXT_IN_ALL = 1 << 26, 1 << 28
@@ -40,7 +48,7 @@ def read(source: Path | bytes, what: str, notes: Notes | None = None) -> Image.I
     """
     try:
         with (
-            _long_texts.allowed(),
+            _reading.under_way() as remarks,
             Image.open(BytesIO(source) if isinstance(source, bytes) else source) as image,
         ):
             # A phone's MPO holds a preview or depths beside the one picture.
@@ -48,17 +56,34 @@ def read(source: Path | bytes, what: str, notes: Notes | None = None) -> Image.I
                 notes.add(SEVERAL, what)
             image.load()
             upright = ImageOps.exif_transpose(image)
-            return plain(upright, what, _full_scale(image), notes).copy()
+            read = plain(upright, what, _full_scale(image), notes).copy()
+            if notes is not None and any(_DAMAGE.search(str(remark.message)) for remark in remarks):
+                notes.add(DAMAGED, what)
+            return read
     except UserError:
         raise
-    except _BOMBS:
+    except Image.DecompressionBombError:
         limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
         raise UserError(
             f"the image '{what}' is too large: at most {limit / 1e6:.0f} million pixels are read, "
             f"make it smaller"
         ) from None
     except _BROKEN as error:
+        if is_out_of_memory(error):
+            raise
+        reason = what_it_is(source) if isinstance(error, UnidentifiedImageError) else None
+        if reason is not None:
+            raise UserError(f"the image '{what}' is no image but {reason}") from error
         raise UserError(f"the image '{what}' is broken or no image: {error}") from error
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file is an image that can be opened, whatever its name ends in."""
+    try:
+        with _reading.under_way(), Image.open(path):
+            return True
+    except (*_BROKEN, Image.DecompressionBombError):
+        return False
 
 
 def plain(
@@ -153,32 +178,59 @@ def _from_lab(image: Image.Image) -> Image.Image:
     return converted
 
 
-class _LongTexts:
-    """Pillow's limits on the texts inside a PNG, raised while any thread reads an image."""
+class _Reading:
+    """While any thread reads an image: Pillow's limits on the texts inside a PNG are raised, and
+    its warnings, which name no file, are kept from the user."""
 
     def __init__(self) -> None:
         self._lock, self._readers = threading.Lock(), 0
-        self._before = (PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY)
+        self._before = _limits()
+        self._catching = warnings.catch_warnings(record=True)
+        self._caught: list[warnings.WarningMessage] = []
 
     @contextmanager
-    def allowed(self) -> Iterator[None]:
+    def under_way(self) -> Iterator[list[warnings.WarningMessage]]:
+        """Yield the list that Pillow's warnings are added to, by whichever thread."""
         with self._lock:
             if self._readers == 0:
-                self._before = (PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY)
-                self._set(*(max(pair) for pair in zip(self._before, _LIMITS, strict=True)))
+                self._begin()
             self._readers += 1
         try:
-            yield
+            yield self._caught
         finally:
             with self._lock:
                 self._readers -= 1
                 if self._readers == 0:
-                    self._set(*self._before)
+                    self._end()
 
-    @staticmethod
-    def _set(chunk: int, memory: int) -> None:
-        PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = chunk, memory
+    def _begin(self) -> None:
+        self._before = _limits()
+        _set_limits(*map(max, zip(self._before, _LIMITS, strict=True)))
+        self._catching = warnings.catch_warnings(record=True)
+        caught = self._catching.__enter__()
+        assert caught is not None
+        self._caught = caught
+        warnings.filterwarnings("always", module="PIL")
+
+    def _end(self) -> None:
+        _set_limits(*self._before)
+        self._catching.__exit__(None, None, None)
+        for other in self._caught:
+            if not _is_of_pillow(other):
+                warnings.warn_explicit(other.message, other.category, other.filename, other.lineno)
+
+
+def _is_of_pillow(warning: warnings.WarningMessage) -> bool:
+    return Path(warning.filename).parent == Path(Image.__file__).parent
+
+
+def _limits() -> tuple[int, int]:
+    return PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY
+
+
+def _set_limits(chunk: int, memory: int) -> None:
+    PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY = chunk, memory
 
 
 _LIMITS = (_TEXT_CHUNK, _TEXT_IN_ALL)
-_long_texts = _LongTexts()
+_reading = _Reading()

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,12 +144,15 @@ def _json_lines(path: Path) -> tuple[list[str], _Rows]:
 
 
 def _csv(path: Path) -> tuple[list[str], _Rows]:
-    text = files.read_text(path)
+    # Excel may say in a line before the header how columns are separated.
+    text = re.sub(r'\A"?sep=."?\r?\n', "", files.read_text(path))
     # Spreadsheets write semicolons where a comma is the decimal sign.
     delimiter = next((d for d in _DELIMITERS if _FILE in _header(text, d)), ",")
     rows: _Rows = []
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        reader = csv.reader(
+            io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=True
+        )
         names = next(reader, [])
         for fields in _filled(reader):
             if len(fields) != len(names):
@@ -156,14 +160,17 @@ def _csv(path: Path) -> tuple[list[str], _Rows]:
                     f"line {reader.line_num} of '{path}' has {len(fields)} fields under a header "
                     f"of {len(names)}: put captions with '{delimiter}' in double quotes"
                 )
-            rows.append((f"line {reader.line_num}", dict(zip(names, fields, strict=True))))
+            # An empty field is what other formats write as null.
+            row = {n: f if f.strip() else None for n, f in zip(names, fields, strict=True)}
+            rows.append((f"line {reader.line_num}", row))
     except csv.Error as error:
         raise CaptionError(f"'{path}' is not a table of comma-separated values: {error}") from error
     return names, rows
 
 
 def _filled(reader: Iterator[list[str]]) -> Iterator[list[str]]:
-    return (fields for fields in reader if fields)
+    # Spreadsheets write the empty rows below a table, too.
+    return (fields for fields in reader if any(field.strip() for field in fields))
 
 
 def _header(text: str, delimiter: str) -> list[str]:

@@ -232,3 +232,36 @@ def test_images_that_are_no_numbers_are_blamed_on_the_weights_that_make_them(dig
             sampling.sample(digits, CAPTIONS, [3, 4], rule, "ddim", 2, generation=2)
     finally:
         learning.forget(digits)
+
+
+@pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+def test_a_model_that_lacks_weights_is_refused(part, copy):
+    """The libraries would draw them at random, and say so to a log at most."""
+    folder = copy({})
+    (path,) = (folder / part).glob("*.safetensors")
+    weights = load_file(path)
+    lost = next(name for name in sorted(weights) if "norm" in name and "bias" in name)
+    del weights[lost]
+    save_file(weights, path, metadata={"format": "pt"})
+    with pytest.raises(UserError, match=rf"lacks weights, '.*{lost}' of its {part} among them"):
+        model.load(str(folder))
+
+
+@pytest.mark.parametrize("part", ["tokenizer", "tokenizer/tokenizer.json"])
+def test_a_tokenizer_whose_files_are_missing_is_refused(part, copy):
+    """It would take every word for the unknown one, and all prompts for one."""
+    path = copy({}) / part
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with pytest.raises(UserError, match=r"the tokenizer of the model .* has \d+ tokens"):
+        model.load(str(path.parent if part == "tokenizer" else path.parents[1]))
+
+
+def test_text_encoders_keep_their_weights(xl):
+    """They are loaded on their own, apart from the other parts."""
+    ours, theirs = model.load(str(xl)), StableDiffusionXLPipeline.from_pretrained(str(xl))
+    for part in pipelines.TEXT_ENCODERS:
+        found = getattr(ours.pipeline, part).state_dict()
+        expected = getattr(theirs, part).state_dict()
+        assert found.keys() == expected.keys()
+        for name, weight in expected.items():
+            assert torch.equal(found[name], weight.float()), name

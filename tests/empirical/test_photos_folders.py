@@ -210,7 +210,7 @@ def test_images_that_a_table_leaves_out_are_counted(tmp_path):
     table(folder, rows)
     found, (sentence,) = remarks(lambda: pairs(folder))
     assert found == EXPECTED
-    assert "metadata.jsonl do not name, left out: 1 ('5.png')" in sentence
+    assert "images not named in metadata.jsonl, left out: 1 ('5.png')" in sentence
     assert "an empty row, left out: 1 ('4.png')" in sentence
     assert "files that are no images and belong to none, left out: 1 ('notes.pdf')" in sentence
 

@@ -172,3 +172,24 @@ def test_without_the_library_it_says_what_to_install(saved, monkeypatch):
     for place in (saved, "hub:someone/foxes"):
         with pytest.raises(UserError, match=r"'datasets' is not installed.*diffusion-qtm\[data\]"):
             data.real(DataTable(name=str(place), size=4), 16, "L", 0)
+
+
+def test_the_format_of_a_saved_data_set_changes_nothing(saved, tmp_path):
+    """A format may show some columns only, and images as tensors."""
+    rows = dataset(id=[f"n{i}" for i in range(N)])
+    expected = [photo.digest() for photo, _ in data.captioned(saved)]
+    for name, formatted in {
+        "numpy": rows.with_format("numpy"),
+        "hidden": rows.with_format("numpy", columns=["caption"]),
+    }.items():
+        formatted.save_to_disk(tmp_path / name)
+        assert [photo.digest() for photo, _ in data.captioned(tmp_path / name)] == expected
+        assert captions(tmp_path / name) == TEXTS * (N // 2)
+
+
+def test_a_row_without_an_image_is_named(tmp_path):
+    features = datasets.Features({"image": datasets.Image(), "text": datasets.Value("string")})
+    table = {"image": [drawn(0), None], "text": TEXTS}
+    datasets.Dataset.from_dict(table, features=features).save_to_disk(tmp_path / "gap")
+    with pytest.raises(UserError, match="gap, row 1' is empty: leave the row out"):
+        image_folder.read(tmp_path / "gap")

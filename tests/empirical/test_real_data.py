@@ -262,3 +262,24 @@ def test_generations_of_earlier_versions_are_recognised_in_a_longer_run(tiny_run
     assert len(Run(folder).generations()) == 4
     assert json.loads((folder / "gen_003" / "done.json").read_text())["recipe"] != digest
     chain.run(tiny(generations=3), folder)
+
+
+def test_copies_are_counted_within_a_folder_and_between_two(tmp_path):
+    first, second = photos(tmp_path / "a", 8), tmp_path / "b"
+    shutil.copyfile(first / "03.png", first / "03 (1).png")
+    shutil.copyfile(first / "03.txt", first / "03 (1).txt")
+    with pytest.warns(UserWarning, match=r"'.*/a': copies of other images.*: 1 \('.*/a/03\.png'\)"):
+        real_data.choose(of(first), 32, "L")
+    (first / "03 (1).png").unlink()
+    photos(second, 4)
+    (first / "03 (1).txt").unlink()
+    recipe = of(first, "real")
+    table = recipe.data.model_copy(update={"name": [str(first), str(second)]})
+    with pytest.warns(UserWarning, match=r"copies of other images.*: 4 \('.*/b/0\d\.png', "):
+        real_data.choose(recipe.model_copy(update={"data": table}), 32, "L")
+
+
+def test_photos_that_differ_are_no_copies(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        real_data.choose(of(photos(tmp_path)), 32, "L")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _NONE = "none"
 _ESTIMATED = "fit"
-# Samples from which on the fit of a series shows progress.
+# Samples, or generations, from which on the fit of a series shows progress.
 _LONG = 300
 
 
@@ -51,7 +51,8 @@ def fit(
     s = trait_series.read_csv(
         path, time=time or "auto", pool=pool, trait=trait, component=component
     )
-    with _progress(len(s.time), trait_series.steps(models)) as advance:
+    length = max(len(s.time), s.time[-1] - s.time[0])
+    with _progress(length, trait_series.steps(len(s.time), models)) as advance:
         result = trait_series.compare(s, models, size, advance=advance)
     _show(result)
     if out is not None:
@@ -123,9 +124,9 @@ def _write(result: "SeriesResult", out: Path, posterior: str) -> None:
 
 
 @contextmanager
-def _progress(samples: int, steps: int) -> Iterator[Callable[[int], None]]:
+def _progress(length: float, steps: int) -> Iterator[Callable[[int], None]]:
     """Show progress where a series is long enough to wait for."""
-    if samples < _LONG:
+    if length < _LONG:
         yield lambda count: None
         return
     with progress("fitting", steps) as advance:

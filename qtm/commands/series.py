@@ -48,6 +48,13 @@ def fit(
         raise UserError(
             f"there is no posterior of '{posterior}', there are those of {', '.join(known)}"
         )
+    if models and posterior not in ("", _NONE, *models):
+        raise UserError(
+            f"there is no posterior of '{posterior}' among the models to be fitted: "
+            f"{', '.join(models)}"
+        )
+    if out is not None and out.exists() and not out.is_dir():
+        raise UserError(f"the results cannot be written to '{out}': it is a file, not a folder")
     s = trait_series.read_csv(
         path, time=time or "auto", pool=pool, trait=trait, component=component
     )

@@ -20,6 +20,7 @@ from scipy.optimize import bisect
 from scipy.special import logsumexp
 
 from analysis._arviz import arviz
+from analysis._threads import one_thread
 from analysis.design import Design
 from analysis.likelihood import all_parameters, linked, log_likelihood, log_prior
 from analysis.maximum import LEVEL, Maximum
@@ -92,6 +93,7 @@ def draw_posterior(
     return Draws(mode, *drawn)
 
 
+@one_thread
 def draw(
     log_posterior: Callable[[np.ndarray], np.ndarray],
     mode: np.ndarray,

@@ -6,6 +6,7 @@ import numpy as np
 from scipy.optimize import OptimizeResult, minimize
 from scipy.stats import qmc
 
+from analysis._threads import one_thread
 from analysis.design import Design
 from analysis.likelihood import PROCESS, all_parameters, linked, loss_and_gradient
 from analysis.models import Model, Parameter, priors
@@ -84,6 +85,7 @@ class Maximum:
         return self.x + np.where(noises & ~self.stuck & ~self.silent, np.log(self.inflation) / 2, 0)
 
 
+@one_thread
 def maximize(
     model: Model,
     design: Design,

@@ -100,7 +100,7 @@ def test_a_fit_of_a_series(qtm, tmp_path):
     path.write_text("generation,mean,variance,n\n" + rows)
     code, said, _ = qtm("fit", path, "--out", tmp_path / "fit")
     assert code == 0
-    assert said.splitlines()[1].split()[:2] == ["directional", "walk"]
+    assert said.splitlines()[2].split()[:2] == ["directional", "walk"]
     assert (tmp_path / "fit" / "parameters.csv").is_file()
 
 

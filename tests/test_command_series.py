@@ -175,3 +175,17 @@ def test_a_long_series_shows_progress(qtm, path):
     code, _, said = qtm("fit", path, "--model", "Ornstein-Uhlenbeck")
     assert code == 0
     assert "fitting: 100 %" in said
+
+
+def test_what_cannot_be_written_is_said_before_a_fit(qtm, path, tmp_path):
+    out = tmp_path / "fit"
+    words = ["--model", "neutral", "--posterior", "stabilizing"]
+    code, _, complaints = qtm("fit", path, *words, "--out", out)
+    assert code == 2
+    assert "no posterior of 'stabilizing' among the models to be fitted: neutral" in complaints
+    assert not out.exists()
+    out.write_text("notes")
+    code, _, complaints = qtm("fit", path, "--model", "neutral", "--out", out)
+    assert code == 2
+    assert "it is a file, not a folder" in complaints
+    assert out.read_text() == "notes"

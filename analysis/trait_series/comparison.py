@@ -21,7 +21,7 @@ from scipy.stats import norm
 
 from analysis._arviz import arviz
 from analysis.trait_series.cycle_fit import LEVEL, CycleFit, fit_cycles, predict
-from analysis.trait_series.cycle_likelihood import compiled, generations_of, log_chi2_density
+from analysis.trait_series.cycle_likelihood import generations_of, log_chi2_density
 from analysis.trait_series.cycles import cycle_models
 from analysis.trait_series.series import TraitSeries
 from analysis.trait_series.walk_fit import SeriesFit, fit_series, work
@@ -117,7 +117,9 @@ class SeriesResult:
                 }
             )  # fmt: skip
         table = pd.DataFrame(rows)
-        weight = np.exp(-(table["aicc"] - table["aicc"].min()).fillna(0.0) / 2)
+        finite = np.isfinite(table["aicc"])
+        # Of models that all lack an AICc none has a weight (0/0).
+        weight = np.exp(-(table["aicc"] - table["aicc"].min()) / 2).where(finite, 0.0)
         table.insert(5, "weight", weight / weight.sum())
         if len(self.predictions):
             held_out = self.predictions[self.predictions["kind"] == "held out"]
@@ -174,11 +176,11 @@ class SeriesResult:
             )
         fit = self.cycles[name]
         x = fit.draws.x
-        density = compiled(fit.model, fit.size)["explain"](jnp.asarray(x), fit.data).density
         at = np.flatnonzero(np.asarray(fit.data.measured)[:, 0])
+        density = fit.explain(x, at).density
         return arviz().from_dict(
             posterior={p.name: np.asarray(p.from_real(x[:, i]))[None] for i, p in fit.own()},
-            log_likelihood={"y": np.asarray(density)[None][:, :, at]},
+            log_likelihood={"y": density[None]},
             observed_data={"y": np.stack([self.series.mean, self.series.variance], axis=-1)},
             dims={"y": ["generation", "quantity"]},
             coords={"generation": self.series.time, "quantity": ["mean", "variance"]},
@@ -198,7 +200,8 @@ def compare(
     `models` are names of walks and life cycles, all by default; `population_size` as in
     `fit_cycles`; `predicted` says whether predictions are wanted. Life cycles need times in whole
     generations: without them they are left out where all models are wanted. `advance` is called
-    with 1, `steps(models)` times.
+    with 1, `steps(len(s.time), models, predicted)` times in all, fewer where life cycles are left
+    out.
 
     Raises `UserError` for unknown models, and for life cycles by name that cannot be fitted.
     """
@@ -215,7 +218,7 @@ def compare(
         if models is not None and forms:
             raise
         forms, left_out = [], str(error)
-    half = (len(s.time) + 1) // 2
+    half = _half(len(s.time))
     fitted_walks, tables = {}, []
     if walks:
         found = {fit.model: fit for fit in fit_series(s, walks, advance=lambda: advance(1))}
@@ -223,18 +226,29 @@ def compare(
     cycles = fit_cycles(s, forms, population_size, advance=lambda: advance(1))
     if predicted and half >= _LEAST_SEEN:
         tables += _predicted_by_walks(walks, s, half)
-        for name, fit in fit_cycles(s, forms, population_size, half).items():
+        early = fit_cycles(s, forms, population_size, half, advance=lambda: advance(1))
+        for name, fit in early.items():
             tables.append(prediction_table(name, s, fit, "held out", half))
+            advance(1)
     if predicted:
-        tables += [prediction_table(name, s, fit, "fitted", 0) for name, fit in cycles.items()]
+        for name, fit in cycles.items():
+            tables.append(prediction_table(name, s, fit, "fitted", 0))
+            advance(1)
     predictions = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     return SeriesResult(s, fitted_walks, cycles, predictions, left_out)
 
 
-def steps(models: Sequence[str] | None = None) -> int:
-    """Return how often `compare` reports progress."""
+def steps(samples: int, models: Sequence[str] | None = None, predicted: bool = True) -> int:
+    """Return how often `compare` reports progress of a series of so many samples."""
     walks = [name for name in MODELS if models is None or name in models]
-    return work(walks) + sum(models is None or name in models for name in cycle_models())
+    forms = sum(models is None or name in models for name in cycle_models())
+    # A fit, and draws; and both again for the first half.
+    parts = 1 + predicted * (1 + 2 * (_half(samples) >= _LEAST_SEEN))
+    return work(walks) + parts * forms
+
+
+def _half(samples: int) -> int:
+    return (samples + 1) // 2
 
 
 _COLUMNS = (
@@ -251,10 +265,9 @@ def prediction_table(
     Columns: model, kind, generation (as in the series), quantity (mean, variance), n, measured,
     predicted (median), low, high (90 % of samples of n), log_density (of the mean, or of ln s^2).
     """
-    at = generations_of(s)[begin:]
     told = predict(fit)
-    found = {"mean": told.sample_mean[:, at], "variance": told.sample_variance[:, at]}
-    density = dict(zip(found, told.log_density[at].T, strict=True))
+    found = {"mean": told.sample_mean[:, begin:], "variance": told.sample_variance[:, begin:]}
+    density = dict(zip(found, told.log_density[begin:].T, strict=True))
     return _rows(name, kind, s, begin, {
         q: (*np.quantile(x, _TAILS, axis=0), density[q]) for q, x in found.items()
     })  # fmt: skip

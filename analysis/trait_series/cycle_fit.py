@@ -1,7 +1,7 @@
 """Fits of life cycles to a trait series: maximum likelihood, posterior, what is predicted."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import jax.numpy as jnp
@@ -11,8 +11,9 @@ from scipy.special import logsumexp
 from scipy.stats import qmc
 
 from analysis import importance
+from analysis._threads import one_thread
 from analysis.models import Parameter, priors
-from analysis.trait_series.cycle_likelihood import Samples, compiled
+from analysis.trait_series.cycle_likelihood import Explained, Samples, compiled
 from analysis.trait_series.cycles import CycleModel, Scale, cycle_models
 from analysis.trait_series.series import TraitSeries
 from empirical.errors import UserError
@@ -22,6 +23,8 @@ _STARTS = 6
 _NOWHERE = 1e12
 _STEP = 1e-4
 _MARGIN = 1e-6
+# So many generations of all points at once: some 300 MB.
+_STATES = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -65,16 +68,39 @@ class CycleFit:
     def draws(self) -> importance.Draws:
         """Draws from the posterior, with the weak priors of the parameters."""
         mode = maximize(self.model, self.data, self.parameters, self.size, [self.x], prior=1.0)
-        explain, seen = compiled(self.model, self.size)["explain"], np.asarray(self.data.seen)
+        seen = np.flatnonzero(np.asarray(self.data.seen))
 
-        def log_posterior(x: np.ndarray) -> np.ndarray:
-            density = np.asarray(explain(x, self.data).density)
-            return density.sum(axis=2) @ seen + self._log_prior(x)
+        # In units of the priors, so that a trait in metres has the intervals of one in microns.
+        _, _, typical, spread = priors(self.parameters)
 
-        width = np.asarray([p.prior_deviation for p in self.parameters])
-        return importance.Draws(
-            mode, *importance.draw(log_posterior, mode.x, mode.covariance, width)
+        def log_posterior(z: np.ndarray) -> np.ndarray:
+            x = typical + spread * z
+            return self.explain(x, seen).density.sum(axis=(1, 2)) + self._log_prior(x)
+
+        width = np.asarray([p.prior_deviation for p in self.parameters]) / spread
+        z, k_hat, effective = importance.draw(
+            log_posterior,
+            (mode.x - typical) / spread,
+            mode.covariance / np.outer(spread, spread),
+            width,
         )
+        return importance.Draws(mode, typical + spread * z, k_hat, effective)
+
+    def explain(self, x: np.ndarray, at: np.ndarray) -> Explained:
+        """Return what points [n, k] say of the generations `at` [m], each part [n, m, ...].
+
+        Points go in blocks: a few samples may lie thousands of generations apart.
+        """
+        explain = compiled(self.model, self.size)["explain"]
+        block = int(np.clip(_STATES // (self.data.generations + 1), 1, importance.POINTS))
+        found = []
+        for i in range(0, len(x), block):
+            some = x[i : i + block]
+            # All blocks have one shape, so that it is compiled once.
+            full = np.concatenate([some, np.repeat(some[-1:], block - len(some), axis=0)])
+            parts = explain(jnp.asarray(full), self.data)
+            found.append([np.asarray(part)[: len(some), at] for part in parts])
+        return Explained(*(np.concatenate(part) for part in zip(*found, strict=True)))
 
     def _log_prior(self, x: np.ndarray) -> np.ndarray:
         low, high, typical, spread = priors(self.parameters)
@@ -147,9 +173,13 @@ def _fit(
     for inner in nested:
         values = {**model.idle(scale), **inner.values}
         near.append(np.array([p.to_real(values[p.name]) for p in parameters]))
-    return maximize(model, data, parameters, size, near)
+    fit = maximize(model, data, parameters, size, near)
+    # Idle values are next to none, not none: in their limit a model is what it contains.
+    least = max((inner.log_likelihood for inner in nested), default=-np.inf)
+    return replace(fit, log_likelihood=max(fit.log_likelihood, least))
 
 
+@one_thread
 def maximize(
     model: CycleModel,
     data: Samples,
@@ -216,10 +246,10 @@ def _covariance(loss, z, least, most, at_bound) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Predicted:
-    """What posterior draws say of every generation [S, G + 1]: the population, and the samples.
+    """What posterior draws say of sampled generations [S, T]: the population, and the samples.
 
     `mean` and `variance` are of the population, drift included; `sample_mean` and
-    `sample_variance` of samples of n as they would be measured; `log_density` [G + 1, 2] of what
+    `sample_variance` of samples of n as they would be measured; `log_density` [T, 2] of what
     was measured, averaged over the draws, given what the fit has seen before it.
     """
 
@@ -231,18 +261,18 @@ class Predicted:
 
 
 def predict(fit: CycleFit, count: int = importance.POINTS, seed: int = 0) -> Predicted:
-    """Draw populations and samples of every generation from the posterior of a fit."""
+    """Draw populations and samples of every sampled generation from the posterior of a fit."""
     rng = np.random.default_rng(seed)
     x = fit.draws.x[rng.permutation(len(fit.draws.x))[:count]]
-    explained = compiled(fit.model, fit.size)["explain"](jnp.asarray(x), fit.data)
-    density, path, P = (np.asarray(part) for part in explained)
+    at = np.flatnonzero(np.asarray(fit.data.measured)[:, 0])
+    density, path, P = fit.explain(x, at)
     # Of a covariance [2, 2] that may be 0.
     root = np.sqrt(np.maximum(P[..., 0, 0], 0))
     slope = np.divide(P[..., 0, 1], root, out=np.zeros_like(root), where=root > 0)
     rest = np.sqrt(np.maximum(P[..., 1, 1] - slope**2, 0))
     e, f, g = rng.normal(size=(3, *root.shape))
     mean, variance = path[..., 0] + root * e, np.exp(path[..., 1] + slope * e + rest * f)
-    n, k = np.asarray(fit.data.n), np.asarray(fit.data.freedom)
+    n, k = np.asarray(fit.data.n)[at], np.asarray(fit.data.freedom)[at]
     return Predicted(
         mean,
         variance,

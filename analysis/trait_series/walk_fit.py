@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from analysis._threads import one_thread
 from analysis.trait_series.series import TraitSeries, variance_test
 from analysis.trait_series.walk_search import CHUNKS, RETURN, Search
 from analysis.trait_series.walks import MODELS
@@ -37,6 +38,7 @@ def work(models: Sequence[str] = MODELS) -> int:
     return sum(CHUNKS + 2 if model == RETURN else 1 for model in models)
 
 
+@one_thread
 def fit_series(
     s: TraitSeries,
     models: Sequence[str] = MODELS,
@@ -102,5 +104,5 @@ def _warn_if_unequal(s: TraitSeries) -> None:
             f"the variances of the samples are not equal (Bartlett's test: p = "
             f"{test.p_value:.2g}), and are pooled: without pooling (--no-pool, pool=False) each "
             f"sample has its own",
-            stacklevel=3,
+            stacklevel=4,
         )

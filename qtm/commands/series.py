@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _NONE = "none"
 _ESTIMATED = "fit"
-# Samples from which on the fit of a series shows progress.
+# Samples, or generations, from which on the fit of a series shows progress.
 _LONG = 300
 
 
@@ -48,12 +48,21 @@ def fit(
         raise UserError(
             f"there is no posterior of '{posterior}', there are those of {', '.join(known)}"
         )
+    if models and posterior not in ("", _NONE, *models):
+        raise UserError(
+            f"there is no posterior of '{posterior}' among the models to be fitted: "
+            f"{', '.join(models)}"
+        )
+    if out is not None and out.exists() and not out.is_dir():
+        raise UserError(f"the results cannot be written to '{out}': it is a file, not a folder")
     s = trait_series.read_csv(
         path, time=time or "auto", pool=pool, trait=trait, component=component
     )
-    with _progress(len(s.time), trait_series.steps(models)) as advance:
-        # Predictions take most of the time, and go into tables and the figure.
-        result = trait_series.compare(s, models, size, predicted=out is not None, advance=advance)
+    # Predictions take most of the time, and go into tables and the figure.
+    predicted = out is not None
+    length = max(len(s.time), s.time[-1] - s.time[0])
+    with _progress(length, trait_series.steps(len(s.time), models, predicted)) as advance:
+        result = trait_series.compare(s, models, size, predicted=predicted, advance=advance)
     _show(result)
     if out is not None:
         _write(result, out, posterior)
@@ -124,9 +133,9 @@ def _write(result: "SeriesResult", out: Path, posterior: str) -> None:
 
 
 @contextmanager
-def _progress(samples: int, steps: int) -> Iterator[Callable[[int], None]]:
+def _progress(length: float, steps: int) -> Iterator[Callable[[int], None]]:
     """Show progress where a series is long enough to wait for."""
-    if samples < _LONG:
+    if length < _LONG:
         yield lambda count: None
         return
     with progress("fitting", steps) as advance:

@@ -1,9 +1,7 @@
 """Where a sweep is kept: in memory, or in a Zarr store that says which tasks are finished."""
 
-import json
 import math
 import shutil
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ import zarr
 
 from qtm.sweeps.claim import claim
 from qtm.sweeps.grid import Region
+from qtm.sweeps.identity import require_code, require_same
 
 # Where a store notes which tasks are finished, and how its arrays name their dimensions.
 _FINISHED = "sweep/finished"
@@ -98,10 +97,12 @@ class ZarrStore:
             group = zarr.open_group(path, mode="r+")
         except (FileNotFoundError, NotADirectoryError):
             raise ValueError(f"{path} must be the store of a sweep, it is not.") from None
-        self._found = _require_same(path, group.attrs.get("sweep"), layout)
+        self._found = require_same(path, group.attrs.get("sweep"), layout.identity)
         self._arrays = [cast(zarr.Array, group[name]) for name in layout.names]
         self._finished = cast(zarr.Array, group[_FINISHED])
-        _require_code(path, self._found, layout, bool(self.missing(self._finished.shape[0])))
+        require_code(
+            path, self._found, layout.identity, bool(self.missing(self._finished.shape[0]))
+        )
 
     def missing(self, tasks: int) -> list[int]:
         return np.flatnonzero(~np.asarray(self._finished[:tasks])).tolist()
@@ -127,7 +128,9 @@ class NetCDF:
                     found = data.attrs.get("sweep")
             except (OSError, ValueError):
                 raise ValueError(f"{path} must be a netCDF file of a sweep, it is not.") from None
-            _require_code(path, _require_same(path, found, layout), layout, half=False)
+            require_code(
+                path, require_same(path, found, layout.identity), layout.identity, half=False
+            )
             # A sweep that was killed at its very end has left its parts.
             shutil.rmtree(self._parts, ignore_errors=True)
         else:
@@ -183,49 +186,3 @@ def _create(path: Path, layout: Layout) -> None:
             attributes={**VARIABLES[name], _DIMENSIONS: list(layout.dims)},
         )  # fmt: skip
     zarr.consolidate_metadata(path, zarr_format=2)
-
-
-def _require_same(path: Path, found: Any, layout: Layout) -> dict[str, Any]:
-    """The identity of the sweep in `path`; raises ValueError, naming what differs, unless it is
-    this sweep."""
-    try:
-        theirs = json.loads(found)
-    except (TypeError, ValueError):
-        raise ValueError(f"{path} must be the store of a sweep, it is not.") from None
-    if "code" not in theirs:
-        raise ValueError(
-            f"{path} was begun by a version of qtm that did not note all that its numbers depend "
-            f"on: out must be a new path (xarray still opens the old one)."
-        )
-    ours = json.loads(layout.identity)
-    differ = [name for name in {**ours, **theirs} if theirs.get(name) != ours.get(name)]
-    changed = "code" in differ
-    differ = [name for name in differ if name != "code"]
-    if differ:
-        if "axes" in differ:
-            axes = [dict(sweep["axes"]) for sweep in (ours, theirs)]
-            names = [n for n in {**axes[0], **axes[1]} if axes[0].get(n) != axes[1].get(n)]
-            differ[differ.index("axes") : differ.index("axes") + 1] = names or ["order of the axes"]
-        also = "; the code of qtm or JAX has changed since, too" if changed else ""
-        raise ValueError(
-            f"{path} belongs to another sweep, they differ in {', '.join(differ)}{also}: "
-            f"out must be a new path, or this one after it is removed."
-        )
-    return theirs
-
-
-def _require_code(path: Path, found: dict[str, Any], layout: Layout, half: bool) -> None:
-    """Raises ValueError if `path` is half computed by other code; warns if it is all done."""
-    theirs, ours = found["code"], json.loads(layout.identity)["code"]
-    if theirs == ours:
-        return
-    if theirs["jax"] != ours["jax"]:
-        what = f"JAX has changed from {theirs['jax']} to {ours['jax']}"
-    else:
-        versions = f" from {theirs['qtm']} to {ours['qtm']}" if theirs["qtm"] != ours["qtm"] else ""
-        what = f"the code of qtm has changed{versions}"
-    if half:
-        raise ValueError(
-            f"{what} since {path} was begun: go on with the code that began it, or give a new path."
-        )
-    warnings.warn(f"{what} since {path} was computed: its numbers are of then", stacklevel=5)

@@ -15,7 +15,7 @@ from jaxtyping import PRNGKeyArray
 from qtm._blocks import Job, Keep, run
 from qtm.evolution import Cycle
 from qtm.states import Population
-from qtm.sweeps import fingerprint
+from qtm.sweeps import fingerprint, traced
 from qtm.sweeps.code import code
 from qtm.sweeps.grid import Grid, Region
 
@@ -103,11 +103,11 @@ class Plan:
         for job, arguments in self._firsts():
             state = job.state
             if callable(state):
-                states.append(fingerprint.program(state, arguments[0]))
+                states.append(traced.program(state, arguments[0]))
                 state = eqx.filter_eval_shape(state, arguments[0])
             else:
                 states.append(fingerprint.values(jax.tree.leaves(eqx.filter(state, eqx.is_array))))
-            cycles.append(fingerprint.program(_with_state(job), state, *arguments))
+            cycles.append(traced.program(_with_state(job), state, *arguments))
         return {
             "axes": [[name, fingerprint.values(values)] for name, values in self.grid],
             "replicates": self.grid.replicates,

@@ -8,7 +8,7 @@ from scipy.stats import chi2, norm
 from scipy.stats import f as variance_ratio
 
 from analysis._arviz import arviz
-from analysis.trait_series import MODELS, compare, cycle_models, fit_series, series, steps
+from analysis.trait_series import MODELS, compare, fit_series, series, steps
 from analysis.trait_series.synthetic import draw_series
 from analysis.trait_series.walk_intervals import walk_intervals
 from empirical.errors import UserError
@@ -138,8 +138,18 @@ def test_unknown_models_are_named(s):
         compare(s, ["brownian"])
 
 
+def test_models_without_an_aicc_have_no_weight():
+    few = series([0, 1, 2], [0.0, 1.0, 1.5], [1.0, 1.1, 0.9], [20, 20, 20])
+    table = compare(few, ["moving optimum"]).comparison()
+    assert np.isinf(table["aicc"]).all()
+    assert table["weight"].isna().all()
+    both = compare(few, ["neutral", "moving optimum"], predicted=False).comparison()
+    assert both.set_index("model")["weight"].to_dict() == {"neutral": 1.0, "moving optimum": 0.0}
+
+
 def test_progress_is_what_was_announced(s):
-    told = []
-    compare(s, FEW, advance=told.append, predicted=False)
-    assert sum(told) == steps(FEW)
-    assert steps() > len(MODELS) + len(cycle_models())
+    """Also the fits of the first half, and draws: nothing long comes after the last step."""
+    for predicted in (False, True):
+        told = []
+        compare(s, FEW, advance=told.append, predicted=predicted)
+        assert sum(told) == steps(len(s.time), FEW, predicted)

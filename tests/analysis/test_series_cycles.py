@@ -132,6 +132,50 @@ def test_other_units_change_nothing_but_units():
         assert b.values[name] == pytest.approx(100 * a.values[name], rel=1e-3)
 
 
+@pytest.mark.parametrize("unit", [1e-7, -1e7])
+@pytest.mark.parametrize("theory", ["truncation", "directional", "stabilizing", "disruptive"])
+def test_intervals_have_the_units_of_the_trait(theory, unit):
+    """z -> c z, c from 1e-7 to 1e7: the ends of all intervals go along, to a tenth of their width,
+    and so does what is predicted."""
+    s = draw_series("stabilizing", STABILIZING, samples=8, n=200, seed=2)
+    other = series(s.time, unit * s.mean, unit**2 * s.variance, s.n)
+    a, b = (fit_cycles(one, [theory])[theory] for one in (s, other))
+    powers = {"start_mean": 1, "optimum": 1, "gradient": -1, "fraction": 0}
+    mine, theirs = a.draws.interval(), b.draws.interval()
+    for name in mine:
+        scaled = np.sort(np.array(theirs[name]) / unit ** powers.get(name, 2))
+        np.testing.assert_allclose(scaled, mine[name], atol=0.1 * np.ptp(mine[name]))
+    np.testing.assert_allclose(
+        predict(b).log_density[:, 1], predict(a).log_density[:, 1], atol=0.05
+    )
+
+
+def test_few_samples_may_lie_thousands_of_generations_apart():
+    """In blocks of points, each generation of a sample has what it has in one piece."""
+    s = draw_series("neutral", {k: STABILIZING[k] for k in
+                                ("start_mean", "start_variance", "mutation_variance")},
+                    samples=5, n=50, seed=1)  # fmt: skip
+    far = series(2000 * s.time, s.mean, s.variance, s.n)
+    fit = fit_cycles(far, ["stabilizing"])["stabilizing"]
+    x, at = fit.x + 0.01 * np.arange(600)[:, None] * abs(fit.x), generations_of(far)
+    explained = fit.explain(x, at)
+    assert explained.density.shape == (600, 5, 2)
+    assert explained.path.shape == (600, 5, 2)
+    for i in (0, 249, 250, 599):
+        for block, one in zip(explained, fit.explain(x[i : i + 1], at), strict=True):
+            np.testing.assert_array_equal(block[i], one[0])
+
+
+def test_an_outlier_does_not_break_nesting():
+    """Where slopes are steep, the limits of a model fall short of what they stand for."""
+    s = draw_series("stabilizing", STABILIZING, samples=8, n=400, seed=2)
+    wild = series(s.time, np.where(s.time == 4, 1e4, s.mean), s.variance, s.n)
+    fits = fit_cycles(wild)
+    for fit in fits.values():
+        for inner in fit.model.contains:
+            assert fit.log_likelihood >= fits[inner].log_likelihood
+
+
 def test_predictions_hold_new_samples():
     """A fit to eight samples: 90 % intervals of the next four hold 90 % of means and variances, to
     four standard errors over series."""

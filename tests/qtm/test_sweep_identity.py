@@ -11,11 +11,13 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+import pandas as pd
 import pytest
+from scipy.interpolate import CubicSpline
 
 import qtm
 from qtm.sweeps import code as codes
-from qtm.sweeps import fingerprint
+from qtm.sweeps import fingerprint, traced
 from qtm.sweeps.store import ZarrStore
 from qtm.sweeps.task import Plan
 
@@ -228,3 +230,30 @@ def test_a_store_without_a_note_of_its_code_is_refused_in_a_sentence(begun):
     path.write_text(json.dumps({"sweep": json.dumps(identity)}))
     with pytest.raises(ValueError, match="did not note all that its numbers depend on"):
         qtm.sweep(**begun)
+
+
+class Slots:
+    """An object without a dictionary."""
+
+    __slots__ = ("values",)
+
+    def __init__(self, values):
+        self.values = values
+
+
+@pytest.mark.parametrize("holder", [pd.DataFrame, pd.Series, Slots, CubicSpline])
+def test_tables_of_any_kind_that_a_callback_holds_are_compared(holder):
+    """One number among 3,000 differs in its tenth digit; equal tables are the same."""
+    changed = LONG.copy()
+    changed[1500] *= 1 + 1e-10
+    shape = jax.ShapeDtypeStruct((), jnp.float64)
+
+    def digest(table):
+        held = holder(LONG, table) if holder is CubicSpline else holder(table)
+        return traced.program(
+            lambda t: jax.pure_callback(lambda t: np.float64(t * (held is not None)), shape, t),
+            shape,
+        )
+
+    assert digest(LONG) == digest(LONG.copy())
+    assert digest(LONG) != digest(changed)

@@ -1,0 +1,52 @@
+"""Whether a store belongs to a sweep, and to the code that computes it."""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+
+def require_same(path: Path, found: Any, identity: str) -> dict[str, Any]:
+    """The identity of the sweep in `path`; raises ValueError, naming what differs, unless it is
+    this sweep."""
+    try:
+        theirs = json.loads(found)
+    except (TypeError, ValueError):
+        raise ValueError(f"{path} must be the store of a sweep, it is not.") from None
+    if "code" not in theirs:
+        raise ValueError(
+            f"{path} was begun by a version of qtm that did not note all that its numbers depend "
+            f"on: out must be a new path (xarray still opens the old one)."
+        )
+    ours = json.loads(identity)
+    differ = [name for name in {**ours, **theirs} if theirs.get(name) != ours.get(name)]
+    changed = "code" in differ
+    differ = [name for name in differ if name != "code"]
+    if differ:
+        if "axes" in differ:
+            axes = [dict(sweep["axes"]) for sweep in (ours, theirs)]
+            names = [n for n in {**axes[0], **axes[1]} if axes[0].get(n) != axes[1].get(n)]
+            differ[differ.index("axes") : differ.index("axes") + 1] = names or ["order of the axes"]
+        also = "; the code of qtm or JAX has changed since, too" if changed else ""
+        raise ValueError(
+            f"{path} belongs to another sweep, they differ in {', '.join(differ)}{also}: "
+            f"out must be a new path, or this one after it is removed."
+        )
+    return theirs
+
+
+def require_code(path: Path, found: dict[str, Any], identity: str, half: bool) -> None:
+    """Raises ValueError if `path` is half computed by other code; warns if it is all done."""
+    theirs, ours = found["code"], json.loads(identity)["code"]
+    if theirs == ours:
+        return
+    if theirs["jax"] != ours["jax"]:
+        what = f"JAX has changed from {theirs['jax']} to {ours['jax']}"
+    else:
+        versions = f" from {theirs['qtm']} to {ours['qtm']}" if theirs["qtm"] != ours["qtm"] else ""
+        what = f"the code of qtm has changed{versions}"
+    if half:
+        raise ValueError(
+            f"{what} since {path} was begun: go on with the code that began it, or give a new path."
+        )
+    warnings.warn(f"{what} since {path} was computed: its numbers are of then", stacklevel=5)

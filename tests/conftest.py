@@ -4,6 +4,7 @@ import atexit
 import ctypes
 import gc
 import os
+import resource
 import shutil
 import sys
 import tempfile
@@ -33,19 +34,42 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def compiled_programs_go_with_their_module():
-    """Give back what JAX compiled and traced for a module: no other module needs much of it.
+# A worker that holds more than this gives back what it can, and again for each further step.
+_MOST, _MORE = 1.3e9, 0.4e9
+_limit = _MOST
 
-    A worker that goes through all of them would hold gigabytes. What several modules compile lies
-    in the folder above. Freed memory goes back to the system where the C library can be asked to.
-    """
-    yield
+
+def _give_back() -> None:
+    """Give back what JAX compiled and traced, cycles of objects, and freed memory to the system
+    where the C library can be asked to. What several modules compile lies in the folder above."""
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
     gc.collect()
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):
         trim(0)
+
+
+def _resident() -> float:
+    """Memory of this process in bytes, 0 where the system does not tell."""
+    pages = Path("/proc/self/statm")
+    return int(pages.read_text().split()[1]) * resource.getpagesize() if pages.exists() else 0.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled_programs_go_with_their_module():
+    """No other module needs much of what one has compiled, and all together are gigabytes."""
+    yield
+    _give_back()
+
+
+@pytest.fixture(autouse=True)
+def memory_stays_small():
+    """Modules of many models and pipelines give back on their way what they no longer need."""
+    yield
+    global _limit
+    if _resident() > _limit:
+        _give_back()
+        _limit = max(_MOST, _resident() + _MORE)
 
 
 @pytest.fixture(scope="session")

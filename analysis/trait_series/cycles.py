@@ -77,9 +77,14 @@ def _place(name: str, meaning: str, scale: Scale, typical: float, width: float) 
     )
 
 
-def _width2(meaning: str, scale: Scale) -> Parameter:
+def _around(optimum: str, width: str, scale: Scale) -> tuple[Parameter, Parameter]:
+    """The optimum and the width of a fitness function, with what they mean."""
     V = scale.variance
-    return Parameter("width2", meaning, "inverse", 1e-2 * V, _NONE * V, _NONE * V, 1 / V)
+    return (
+        _place("optimum", f"{optimum}, trait units", scale, scale.centre, scale.spread),
+        Parameter("width2", f"{width}, omega^2, trait units squared", "inverse", 1e-2 * V,
+                  _NONE * V, _NONE * V, 1 / V),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -199,11 +204,7 @@ class Stabilizing(CycleModel):
     contains = ("neutral",)
 
     def own(self, scale: Scale) -> tuple[Parameter, ...]:
-        return (
-            _place("optimum", "trait value of highest fitness, trait units", scale, scale.centre,
-                   scale.spread),
-            _width2("width of the fitness function, omega^2, trait units squared", scale),
-        )  # fmt: skip
+        return _around("trait value of highest fitness", "width of the fitness function", scale)
 
     def selection(self, values: Values) -> Selection:
         return qtm.Stabilizing(values["optimum"], values["width2"])
@@ -224,11 +225,7 @@ class Disruptive(CycleModel):
         return -np.log(values["width2"])
 
     def own(self, scale: Scale) -> tuple[Parameter, ...]:
-        return (
-            _place("optimum", "trait value of lowest fitness, trait units", scale, scale.centre,
-                   scale.spread),
-            _width2("width of the valley of fitness, omega^2, trait units squared", scale),
-        )  # fmt: skip
+        return _around("trait value of lowest fitness", "width of the valley of fitness", scale)
 
     def selection(self, values: Values) -> Selection:
         return qtm.Disruptive(values["optimum"], values["width2"])
@@ -244,13 +241,14 @@ class MovingOptimum(CycleModel):
     contains = ("stabilizing",)
 
     def own(self, scale: Scale) -> tuple[Parameter, ...]:
-        return (
-            _place("optimum", "trait value of highest fitness at the first time, trait units",
-                   scale, scale.centre, scale.spread),
-            _place("optimum_rate", "trait units by which the optimum moves a generation", scale,
-                   0.0, scale.spread / scale.generations),
-            _width2("width of the fitness function, omega^2, trait units squared", scale),
-        )  # fmt: skip
+        optimum, width2 = _around(
+            "trait value of highest fitness at the first time",
+            "width of the fitness function",
+            scale,
+        )
+        meaning = "trait units by which the optimum moves a generation"
+        rate = _place("optimum_rate", meaning, scale, 0.0, scale.spread / scale.generations)
+        return optimum, rate, width2
 
     def selection(self, values: Values) -> Selection:
         moving = _Line(values["optimum"], values["optimum_rate"])

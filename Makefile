@@ -10,6 +10,9 @@ TORCH_INDEX ?= $(if $(filter Linux,$(shell uname -s)),$(if $(shell command -v nv
 # Short-lived arrays of many threads would else leave each an arena of its own.
 export MALLOC_ARENA_MAX ?= 2
 
+# A test that hangs ends with a traceback of every thread, and the others go on.
+HANGS := -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true
+
 .PHONY: demo test test-slow install check-install memory bench trials lint types clean
 
 demo: install
@@ -18,7 +21,7 @@ demo: install
 test: install
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
-	$(RUN)/pytest --numprocesses auto --dist worksteal
+	$(RUN)/pytest --numprocesses auto --dist worksteal $(HANGS)
 
 test-slow: install
 	$(RUN)/pytest -m slow

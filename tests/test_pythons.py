@@ -12,8 +12,10 @@ from interpreters import interpreter
 ROOT = Path(__file__).resolve().parent.parent
 SUITES = ("tests/qtm", "tests/analysis", "tests/figures", "tests/test_theory_commands.py")
 RUNNERS = ("pytest", "pytest-xdist")
+# A test that hangs ends with a traceback of every thread, and the others go on.
+HANGS = ("-o", "faulthandler_timeout=600", "-o", "faulthandler_exit_on_timeout=true")
 # What ends a run in a test that did not: the environment, the suite, or this many seconds.
-LIMIT = 3600
+LIMIT = 1800
 
 
 def call(words, **environment):
@@ -45,7 +47,7 @@ def test_theory_fits_and_figures(version, tmp_path):
     done = call([*pip, *project["dependencies"], *RUNNERS])
     assert done.returncode == 0, done.stderr[-3000:]
     assert call([venv / "bin" / "python", "-c", "import torch"]).returncode != 0
-    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--numprocesses", "auto", *SUITES]
+    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "auto", *HANGS, *SUITES]
     done = call([venv / "bin" / "python", *words])
     print(done.stdout[-3000:])
     assert done.returncode == 0, done.stdout[-6000:]

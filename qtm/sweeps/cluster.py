@@ -62,7 +62,8 @@ def _done(client: "Client", futures: "list[Future]") -> "list[Future]":
     alone = 0.0
     while True:
         try:
-            return list(wait(futures, timeout=_LOOK, return_when="FIRST_COMPLETED").done)
+            with client.as_current():  # `wait` knows no other way to be given a client
+                return list(wait(futures, timeout=_LOOK, return_when="FIRST_COMPLETED").done)
         except TimeoutError:
             alone = 0.0 if client.nthreads() else alone + _LOOK
         if alone >= _ALONE:
@@ -87,7 +88,9 @@ def _connected(scheduler: "str | Client") -> "Iterator[Client]":
     try:
         if isinstance(scheduler, str):
             try:
-                client = Client(scheduler, timeout=_PATIENCE)
+                # As a default it would compute every other array of Dask too, and a connection
+                # that fails or is lost would stay behind as the setting of the whole process.
+                client = Client(scheduler, timeout=_PATIENCE, set_as_default=False)
             except (OSError, ValueError, TypeError) as error:
                 raise ValueError(f"there is no Dask scheduler at {scheduler}.") from error
         else:

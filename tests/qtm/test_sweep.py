@@ -141,7 +141,7 @@ def test_a_cluster_computes_the_same(tmp_path, small_tasks):
     here = swept(replicates=2)
     with (
         LocalCluster(2, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster,
-        Client(cluster) as client,
+        Client(cluster, set_as_default=False) as client,
     ):
         by_client = swept(replicates=2, scheduler=client)
         by_address = swept(

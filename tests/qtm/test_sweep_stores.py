@@ -8,6 +8,7 @@ import time
 import warnings
 from pathlib import Path
 
+import dask
 import numpy as np
 import pytest
 import xarray as xr
@@ -160,6 +161,7 @@ def test_a_scheduler_that_is_lost_costs_nothing(tmp_path, small_tasks):
         qtm.sweep(of, scheduler=cluster.scheduler_address, advance=advance, **call)
     counted = []
     data = qtm.sweep(of, advance=counted.append, **call)
+    assert dask.config.get("scheduler", None) is None
     assert counted[0] >= 2
     assert sum(counted) == 12
     xr.testing.assert_equal(data.compute(), qtm.sweep(of, grid, UNIT, 2))
@@ -175,7 +177,8 @@ def test_workers_that_do_not_come_back_are_said(tmp_path, small_tasks, monkeypat
         def advance(count):
             if count:
                 cluster.scale(0)
-                while cluster.scheduler.workers:
+                end = time.monotonic() + 60
+                while cluster.scheduler.workers and time.monotonic() < end:
                     time.sleep(0.05)
 
         with pytest.raises(ConnectionError, match=r"has had no workers for 0\.6 seconds"):
@@ -190,6 +193,8 @@ def test_where_no_scheduler_is(monkeypatch):
     for address in ("tcp://127.0.0.1:9", "nonsense"):
         with pytest.raises(ValueError, match=f"there is no Dask scheduler at {address}"):
             qtm.sweep(of, {"o": [1.0]}, UNIT, 1, scheduler=address)
+        # Dask would else compute every array of this process on a cluster that is not there.
+        assert dask.config.get("scheduler", None) is None
 
 
 def test_a_worker_with_other_code_computes_nothing(monkeypatch):
@@ -199,7 +204,7 @@ def test_a_worker_with_other_code_computes_nothing(monkeypatch):
     monkeypatch.setattr("qtm.sweeps.task.code", lambda: theirs)  # the default was taken before
     with (
         LocalCluster(1, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster,
-        Client(cluster) as client,
+        Client(cluster, set_as_default=False) as client,
         pytest.raises(ValueError, match=r"a worker has other code of qtm or JAX \(qtm 9\.9"),
     ):
         qtm.sweep(of, {"o": [1.0]}, UNIT, 1, scheduler=client)

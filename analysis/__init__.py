@@ -8,7 +8,7 @@ from typing import Any
 
 def __getattr__(name: str) -> Any:
     if name in ("Result", "fit"):
-        from analysis import fitting
+        from analysis.comparison import fit
 
-        return getattr(fitting, name)
+        return getattr(fit, name)
     raise AttributeError(f"module 'analysis' has no attribute {name!r}")

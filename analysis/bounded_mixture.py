@@ -14,7 +14,7 @@ import pandas as pd
 from jaxtyping import ArrayLike
 
 from empirical.errors import UserError
-from empirical.record import Run
+from empirical.runs.record import Run
 from qtm import mixture
 
 

@@ -10,10 +10,10 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from empirical import files
 from empirical.errors import UserError
 from empirical.guidance import GuidanceRule
 from empirical.remedies import Remedy
+from empirical.runs import files
 
 Positive = Annotated[int, Field(gt=0)]
 Name = Annotated[str, Field(min_length=1)]
@@ -202,7 +202,7 @@ def differences(theirs: Recipe, ours: Recipe) -> list[str]:
     """Say in which settings two recipes are different experiments.
 
     A run may be longer: generations are drawn by seed and generation alone. Its images may lie in
-    another folder; whether they are the same is for `empirical.real_data` to say.
+    another folder; whether they are the same is for `empirical.data.recorded` to say.
     """
     there, here = _flat(theirs), _flat(ours)
     there["generations"] = here["generations"]

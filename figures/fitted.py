@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 import analysis
-from analysis.fitting import NAIVE
+from analysis.comparison.fit import NAIVE
 from empirical.errors import UserError
 
 # The fit of all theories to the kept runs, as ``qtm fit --out`` wrote it.

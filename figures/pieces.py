@@ -8,7 +8,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
-from empirical.record import Generation
+from empirical.runs.record import Generation
 from figures.study import Curve
 from figures.style import Look
 from figures.text import formula, is_formula, name_lines

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from empirical.errors import UserError
-from empirical.record import Generation, Run
+from empirical.runs.record import Generation, Run
 from figures.fitted import Fitted
 
 SCALE = "generate.guidance.scale"

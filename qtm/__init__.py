@@ -19,14 +19,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qtm import family, mixture
-    from qtm.evolution import Trajectory, evolve
-    from qtm.family import neutral_scale, response
-    from qtm.family_cycle import FamilyCycle
-    from qtm.fixed_point import equilibrium
+    from qtm import mixture
+    from qtm.cycle import family
+    from qtm.cycle.equilibrium import equilibrium
+    from qtm.cycle.evolution import Trajectory, evolve
+    from qtm.cycle.family import neutral_scale, response
+    from qtm.cycle.family_cycle import FamilyCycle
+    from qtm.cycle.lifecycle import LifeCycle
     from qtm.inheritance import Clonal, Infinitesimal, Refit, Regression
-    from qtm.lifecycle import LifeCycle
-    from qtm.many import evolve_many
     from qtm.mutation import (
         GaussianMutation,
         HouseOfCards,
@@ -49,7 +49,8 @@ if TYPE_CHECKING:
         Truncation,
     )
     from qtm.states import Density, Families, Individuals, JointMoments, Moments
-    from qtm.sweeps import sweep
+    from qtm.sweeps.many import evolve_many
+    from qtm.sweeps.run import sweep
 
 __all__ = [
     "BestOf",
@@ -91,6 +92,7 @@ __all__ = [
     "sweep",
 ]
 
+_MODULES = {"family": "cycle.family", "mixture": "mixture"}
 _HOME = {
     "BestOf": "selection",
     "ByNoise": "selection",
@@ -99,7 +101,7 @@ _HOME = {
     "Directional": "selection",
     "Disruptive": "selection",
     "Families": "states",
-    "FamilyCycle": "family_cycle",
+    "FamilyCycle": "cycle.family_cycle",
     "Fitness": "selection",
     "GaussianMutation": "mutation",
     "Guidance": "selection",
@@ -108,7 +110,7 @@ _HOME = {
     "Infinitesimal": "inheritance",
     "JointMoments": "states",
     "LaplaceMutation": "mutation",
-    "LifeCycle": "lifecycle",
+    "LifeCycle": "cycle.lifecycle",
     "Middle": "selection",
     "Moments": "states",
     "Neutral": "selection",
@@ -119,20 +121,20 @@ _HOME = {
     "Stabilizing": "selection",
     "StudentMutation": "mutation",
     "Tails": "selection",
-    "Trajectory": "evolution",
+    "Trajectory": "cycle.evolution",
     "Truncation": "selection",
-    "equilibrium": "fixed_point",
-    "evolve": "evolution",
-    "evolve_many": "many",
-    "neutral_scale": "family",
-    "response": "family",
-    "sweep": "sweeps",
+    "equilibrium": "cycle.equilibrium",
+    "evolve": "cycle.evolution",
+    "evolve_many": "sweeps.many",
+    "neutral_scale": "cycle.family",
+    "response": "cycle.family",
+    "sweep": "sweeps.run",
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("family", "mixture"):
-        return import_module(f"qtm.{name}")
+    if name in _MODULES:
+        return import_module(f"qtm.{_MODULES[name]}")
     if name not in _HOME:
         raise AttributeError(f"module 'qtm' has no attribute {name!r}")
     value = getattr(import_module(f"qtm.{_HOME[name]}"), name)

@@ -78,15 +78,15 @@ def tiny_run(tmp_path_factory):
     pytest.importorskip("torch", reason="a chain needs torch")
     from tiny_chain import tiny
 
-    from empirical import chain
+    from empirical.chain import loop
 
-    return chain.run(tiny(), tmp_path_factory.mktemp("runs") / "tiny")
+    return loop.run(tiny(), tmp_path_factory.mktemp("runs") / "tiny")
 
 
 @pytest.fixture(scope="session")
 def digits():
     """The embedded model. Tests leave no adapter in it."""
-    from empirical import model
+    from empirical.pipeline import model
 
     return model.load("digits")
 
@@ -97,7 +97,7 @@ def stock():
     import torch
     from diffusers import StableDiffusionPipeline
 
-    from empirical import model
+    from empirical.pipeline import model
 
     pipeline = StableDiffusionPipeline.from_pretrained(
         model.EMBEDDED / "digits", dtype=torch.float32

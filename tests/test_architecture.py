@@ -17,7 +17,7 @@ ALLOWED = {
     "analysis": {"qtm", "empirical"},
     "figures": {"analysis", "empirical", "qtm"},
 }
-RECORDS = {"empirical.record", "empirical.errors", "empirical.files"}
+RECORDS = {"empirical.runs.record", "empirical.errors", "empirical.runs.files"}
 
 
 def imports(path):
@@ -70,8 +70,8 @@ def test_a_run_is_read_fitted_and_reported_without_torch(tiny_run, tmp_path):
         """
         from pathlib import Path
         import qtm, analysis, figures
-        from empirical.record import open_run
-        from figures import report
+        from empirical.runs.record import open_run
+        from figures.report import page as report
         run = open_run(Path(sys.argv[1]))
         assert len(run.moments()) > 0 and run.generation(1).images().shape[0] == 20
         qtm.LifeCycle

@@ -112,7 +112,7 @@ def test_a_tracker_that_is_not_there(qtm, tmp_path):
 def test_an_adapter_for_kohya(qtm, tiny_run, tmp_path):
     from safetensors.torch import load_file
 
-    from empirical import adapters
+    from empirical.pipeline import adapters
 
     words = ("chain", "export-kohya", tiny_run.folder, "--out", tmp_path / "k.safetensors")
     assert qtm(*words, "--generation", 2)[0] == 0

@@ -47,13 +47,13 @@ def test_a_mistake_in_a_command(qtm, tmp_path, monkeypatch, words):
 
 
 def test_a_full_disk_is_said(qtm, tmp_path, monkeypatch):
-    from empirical import chain
+    from empirical.chain import loop
 
     def full(*words):
         raise OSError(errno.ENOSPC, "No space left on device", "run/x.png")
 
     (tmp_path / "r.toml").write_text("")
-    monkeypatch.setattr(chain, "run", full)
+    monkeypatch.setattr(loop, "run", full)
     code, _, said = qtm("chain", "run", tmp_path / "r.toml", "--out", tmp_path / "run")
     assert code == 2
     assert "the disk is full ('run/x.png')" in said
@@ -61,13 +61,13 @@ def test_a_full_disk_is_said(qtm, tmp_path, monkeypatch):
 
 
 def test_an_interruption_says_how_to_go_on(qtm, tmp_path, monkeypatch):
-    from empirical import chain
+    from empirical.chain import loop
 
     def interrupt(*words):
         raise KeyboardInterrupt
 
     (tmp_path / "r.toml").write_text("")
-    monkeypatch.setattr(chain, "run", interrupt)
+    monkeypatch.setattr(loop, "run", interrupt)
     code, _, said = qtm("chain", "run", tmp_path / "r.toml", "--out", tmp_path / "run")
     assert code == 130
     assert "same command again" in said

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from empirical import chain
+from empirical.chain import loop
 from empirical.out_of_memory import is_out_of_memory
 
 GPU = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
@@ -60,7 +60,7 @@ def test_a_chain_names_the_settings_that_help_and_can_be_resumed(
     def full(*_, **__):
         raise error
 
-    monkeypatch.setattr(chain, where, full)
+    monkeypatch.setattr(loop, where, full)
     code, _, said = qtm("chain", "run", tmp_path / "r.toml", "--out", tmp_path / "run")
     assert code == 2
     assert "Traceback" not in said

@@ -10,8 +10,8 @@ from scipy.optimize import OptimizeResult, minimize
 from scipy.special import logsumexp
 from scipy.stats import qmc
 
-from analysis import importance
 from analysis._threads import one_thread
+from analysis.inference import importance
 from analysis.models import Parameter, priors
 from analysis.trait_series.cycle_likelihood import Explained, Samples, compiled
 from analysis.trait_series.cycles import CycleModel, Scale, cycle_models

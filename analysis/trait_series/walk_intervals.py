@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.stats import norm
 
-from analysis.importance import LEVEL
+from analysis.inference.importance import LEVEL
 from analysis.trait_series.series import TraitSeries
 from analysis.trait_series.walk_fit import SeriesFit
 from analysis.trait_series.walks import log_likelihood

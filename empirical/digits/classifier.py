@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from empirical import adapters
 from empirical.errors import UserError
+from empirical.pipeline import adapters
 
 FEATURES = 64
 

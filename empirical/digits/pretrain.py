@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from empirical.digits import architecture, classifier, dataset
-from empirical.model import device_of_choice
+from empirical.pipeline.model import device_of_choice
 from empirical.seeds import seed_of
 
 Advance = Callable[[int], None]

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from filelock import FileLock, Timeout
 
-from empirical import files
 from empirical.errors import UserError
 from empirical.recipe import Recipe, differences
-from empirical.record import Run
+from empirical.runs import files
+from empirical.runs.record import Run
 from empirical.sweeps import grid as grids
 from empirical.sweeps import work
 from empirical.sweeps.grid import Grid
 from empirical.sweeps.work import Advance, Failure, Survey, Task
 
 if TYPE_CHECKING:
-    from empirical.plan import Estimate
+    from empirical.chain.estimate import Estimate
 
 GRID = "grid.toml"
 

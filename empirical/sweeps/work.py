@@ -17,8 +17,8 @@ from empirical.out_of_memory import is_out_of_memory, settings
 from empirical.recipe import Recipe
 
 if TYPE_CHECKING:
-    from empirical.model import Model
-    from empirical.plan import Estimate
+    from empirical.chain.estimate import Estimate
+    from empirical.pipeline.model import Model
 
 Advance = Callable[[int], None]
 Task = Callable[[Advance], Any]
@@ -93,7 +93,7 @@ def survey(recipes: Mapping[str, Recipe], out: Path, advance: Advance) -> dict[s
 
     Raises `UserError` that names the chain.
     """
-    from empirical import chain, folder
+    from empirical.chain import folder, loop
 
     found = {}
     for name, recipe in sorted(recipes.items(), key=lambda item: _model_of(item[1])):
@@ -101,12 +101,10 @@ def survey(recipes: Mapping[str, Recipe], out: Path, advance: Advance) -> dict[s
             base = _base(recipe)
             if (out / name / "recipe.toml").is_file():
                 # What is wrong with the images of a chain that was begun ends no other.
-                chain.check(recipe, base)
+                loop.check(recipe, base)
             else:
-                chain.prepare(recipe, base)
-            found[name] = Survey(
-                chain.work(recipe), chain.size(recipe, base), _memory(recipe, base)
-            )
+                loop.prepare(recipe, base)
+            found[name] = Survey(loop.work(recipe), loop.size(recipe, base), _memory(recipe, base))
         except UserError as error:
             raise UserError(f"the chain '{name}' cannot run: {error}") from error
     folder.must_have_room(out, sum(each.disk for each in found.values()))
@@ -115,7 +113,7 @@ def survey(recipes: Mapping[str, Recipe], out: Path, advance: Advance) -> dict[s
 
 def estimate(recipes: Mapping[str, Recipe], out: Path, advance: Advance) -> "dict[str, Estimate]":
     """Estimate what chains will take, with one probe for all that cost the same."""
-    from empirical import plan
+    from empirical.chain import estimate as plan
 
     found, probes = {}, {}
     for name, recipe in sorted(recipes.items(), key=lambda item: _model_of(item[1])):
@@ -128,9 +126,9 @@ def estimate(recipes: Mapping[str, Recipe], out: Path, advance: Advance) -> "dic
 
 def run(recipe: Recipe, folder: Path, advance: Advance) -> None:
     """Run a chain, or go on with it."""
-    from empirical import chain
+    from empirical.chain import loop
 
-    chain.run(recipe, folder, advance, base=_base(recipe))
+    loop.run(recipe, folder, advance, base=_base(recipe))
 
 
 # Threads of one process share the model.
@@ -146,16 +144,16 @@ def _model_of(recipe: Recipe) -> tuple[str, str, bool]:
 def _memory(recipe: Recipe, base: "Model") -> int:
     """Return roughly the bytes of a chain: torch, weights and activations, and for everything that
     learns its value, gradient, and two moments."""
-    from empirical import learning
+    from empirical.generator import trainable
 
     parts = (base.pipeline.vae, base.unet, *base.text_encoders)
     weights = sum(4 * p.numel() for part in parts for p in part.parameters())
-    return 700_000_000 + 3 * weights // 2 + 4 * learning.size(base, recipe.settled().finetune)
+    return 700_000_000 + 3 * weights // 2 + 4 * trainable.size(base, recipe.settled().finetune)
 
 
 def _base(recipe: Recipe) -> "Model":
     """Return the model of a recipe, the one in memory if it is the same."""
-    from empirical import model
+    from empirical.pipeline import model
 
     wanted = _model_of(recipe)
     if wanted not in _loaded:

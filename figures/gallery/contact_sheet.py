@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 
 from empirical.errors import UserError
-from empirical.record import Run
+from empirical.runs.record import Run
 from figures.pieces import probes, show_mosaic, stored_images
 from figures.study import Study
 from figures.style import PAGE

@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from empirical.errors import UserError
-from empirical.record import Run
+from empirical.runs.record import Run
 from figures.pieces import letters, plain_logarithm
 from figures.study import SCALE, Study
 from figures.style import PAGE, scale_colour, scale_look

@@ -4,12 +4,12 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from empirical.record import Run
+from empirical.runs.record import Run
 from figures.pieces import letters, plain_logarithm
 from figures.study import Study
 from figures.style import PAGE, scale_look
 from figures.text import formula
-from qtm import family
+from qtm.cycle import family
 
 NUMBER = 6
 MADE_BY = (

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from empirical.errors import UserError
-from empirical.record import Run
+from empirical.runs.record import Run
 from figures.pieces import draw_curve, generations_below, legend_below, letters, plain_logarithm
 from figures.study import SCALE, Study
 from figures.style import PAGE, REMEDIES, scale_look

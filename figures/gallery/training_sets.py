@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from empirical.errors import UserError
-from empirical.record import Run
+from empirical.runs.record import Run
 from figures.pieces import draw_curve, generations_below, legend_below, letters, plain_logarithm
 from figures.study import SCALE, Study
 from figures.style import PAGE, Look, scale_look

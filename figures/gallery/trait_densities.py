@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from scipy.optimize import minimize_scalar
 from scipy.stats import norm
 
-from empirical.record import Run
+from empirical.runs.record import Run
 from figures.pieces import letters
 from figures.study import Study
 from figures.style import PAGE, scale_colour

@@ -33,18 +33,18 @@ def chain_run(
     from empirical.recipe import read
 
     wanted = read(recipe)
-    from empirical import chain
+    from empirical.chain import loop as chain
 
     if dry_run:
         plans.of_chain(wanted, out)
         return
-    from empirical import folder
+    from empirical.chain import folder
 
     complete = folder.is_complete(out, wanted)
     told = {}
     with ExitStack() as stack:
         if tracker is not None:
-            from empirical.trackers import tracked
+            from empirical.chain.trackers import tracked
 
             told["on_generation"] = stack.enter_context(tracked(tracker, wanted, out.name))
         advance = stack.enter_context(progress(f"chain {out}", chain.work(wanted), "passes"))
@@ -136,9 +136,9 @@ def chain_export_kohya(
     out: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="The file to write.")],
 ) -> None:
     """Write a generation's LoRA under the names that kohya's scripts and most interfaces read."""
-    from empirical import files
     from empirical.errors import UserError
-    from empirical.record import open_run
+    from empirical.runs import files
+    from empirical.runs.record import open_run
 
     opened = open_run(run)
     made = opened.generations()
@@ -148,7 +148,7 @@ def chain_export_kohya(
         )
     if opened.recipe.finetune.method != "lora":
         raise UserError(f"the run '{run}' was finetuned in full: it has no LoRA to export")
-    from empirical import adapters
+    from empirical.pipeline import adapters
 
     weights = made[generation].folder / "lora" / adapters.WEIGHTS
     files.write_bytes(out, adapters.kohya(weights))
@@ -164,8 +164,8 @@ def chain_keep(
     ] = 0,
 ) -> None:
     """Write finished runs as DIR/NAME.tar.xz, thinned: what figures and fits need."""
-    from empirical import kept
-    from empirical.record import open_run
+    from empirical.runs import kept
+    from empirical.runs.record import open_run
 
     for folder in runs:
         print(kept.keep(open_run(folder), out, images))
@@ -176,7 +176,7 @@ def chain_moments(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
 ) -> None:
     """Derive RUN/moments.csv from the stored traits again."""
-    from empirical.record import open_run
+    from empirical.runs.record import open_run
 
     open_run(run).rebuild_moments()
     print(run / "moments.csv")

@@ -66,8 +66,8 @@ def figures(
 
 
 def _study(folder: Path | None, fit: Path | None):
-    from empirical import kept
-    from empirical.record import open_run
+    from empirical.runs import kept
+    from empirical.runs.record import open_run
     from figures import fitted
     from figures.study import Study
 

@@ -10,8 +10,8 @@ from qtm.commands import series
 from qtm.commands.progress import progress
 
 if TYPE_CHECKING:
-    from analysis.fitting import Result
-    from empirical.record import Run
+    from analysis.comparison.fit import Result
+    from empirical.runs.record import Run
 
 app = typer.Typer()
 
@@ -116,10 +116,10 @@ def fit(
         name = "--time" if time is not None else "--pool" if pool else "--no-pool"
         raise UserError(f"{name} is for a file with a series, not for runs")
 
-    from analysis.fitting import NAIVE
-    from analysis.fitting import fit as fit_models
+    from analysis.comparison.fit import NAIVE
+    from analysis.comparison.fit import fit as fit_models
     from analysis.models import every_model
-    from empirical import files
+    from empirical.runs import files
 
     opened = _opened(runs or [], kept)
     known = every_model()
@@ -145,8 +145,8 @@ def fit(
 
 
 def _opened(folders: list[Path], experiment: str | None) -> "list[Run]":
-    from empirical.kept import runs
-    from empirical.record import open_run
+    from empirical.runs.kept import runs
+    from empirical.runs.record import open_run
 
     if bool(folders) == (experiment is not None):
         raise UserError("a fit takes folders of runs, or --kept NAME, one of both")
@@ -179,8 +179,8 @@ def _show(result: "Result") -> None:
 
 
 def _draw_posterior(result: "Result", name: str, path: Path, thin: bool) -> None:
-    from analysis.design import design
-    from analysis.posterior import diagnostics, loo, posterior, write
+    from analysis.arms.design import design
+    from analysis.inference.posterior import diagnostics, loo, posterior, write
 
     fitted = result.of(name or result.best_theory)
     of = design(result.arms)

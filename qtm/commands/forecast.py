@@ -26,11 +26,11 @@ def forecast(
     csv: Annotated[Path | None, typer.Option(help="Write the trajectories to this file.")] = None,
 ) -> None:
     """Say where a chain goes, when it has lost half of its variance, and what would hold it."""
-    from analysis.arms import arms
-    from analysis.forecast import forecast as ahead
-    from analysis.forecast import quantiles
-    from empirical import files
-    from empirical.record import open_run
+    from analysis.arms.read import arms
+    from analysis.prediction.forecast import forecast as ahead
+    from analysis.prediction.forecast import quantiles
+    from empirical.runs import files
+    from empirical.runs.record import open_run
 
     opened = [open_run(folder) for folder in runs]
     found, left_out = arms(opened, trait, component)

@@ -11,9 +11,9 @@ from qtm.commands.progress import progress
 if TYPE_CHECKING:
     import pandas as pd
 
-    from empirical.record import Run
-    from empirical.remeasuring import Asked
-    from empirical.sources import Source
+    from empirical.measuring.finished import Asked
+    from empirical.measuring.sources import Source
+    from empirical.runs.record import Run
 
 app = typer.Typer()
 
@@ -67,11 +67,11 @@ def measure(
     if show:
         _show()
         return
-    from empirical import remeasuring, sources
+    from empirical.measuring import finished, sources
 
     places, names = _sorted(words or [], images)
     if images:
-        wanted = remeasuring.asked(names or _of_pixels())
+        wanted = finished.asked(names or _of_pixels())
         source = sources.of_folders(places, reference, model, side, offline)
         run = None
     else:
@@ -81,9 +81,9 @@ def measure(
             raise UserError(f"{wrong} goes with --images: a run has its own")
         if not names:
             raise UserError("name a trait or a measure; qtm measure --list shows all")
-        from empirical.record import open_run
+        from empirical.runs.record import open_run
 
-        wanted, run = remeasuring.asked(names), open_run(places[0])
+        wanted, run = finished.asked(names), open_run(places[0])
         source = sources.of_run(run, offline, reference)
         seed = run.recipe.seed if seed is None else seed
     if csv is not None and wanted.traits and wanted.measures:
@@ -91,7 +91,7 @@ def measure(
     tables = _measured(source, wanted, features, seed or 0, resamples, run, not names)
     for table in tables:
         if csv is not None:
-            from empirical import files
+            from empirical.runs import files
 
             files.write_text(csv, table.to_csv(index=False, float_format="%.17g"))
         print(_shortened(table))
@@ -112,7 +112,7 @@ def _sorted(words: list[str], images: bool) -> tuple[list[Path], list[str]]:
 
 def _of_pixels() -> list[str]:
     """Return the traits that need no model."""
-    from empirical.traits import every_trait
+    from empirical.measuring.traits import every_trait
 
     return [name for name in every_trait() if name not in ("latent", "latent_pc", "classifier")]
 
@@ -128,25 +128,25 @@ def _measured(
 ) -> "list[pd.DataFrame]":
     from contextlib import nullcontext
 
-    from empirical import remeasuring
+    from empirical.measuring import finished
 
     work = len(source.labels) * (len(wanted.traits) + len(wanted.measures))
     tables = []
     with (
-        nullcontext() if run is None else remeasuring.claimed(run),
+        nullcontext() if run is None else finished.claimed(run),
         progress("measure", work) as advance,
     ):
         if wanted.traits:
-            found = remeasuring.measure_traits(source, wanted.traits, advance, whatever_there_is)
+            found = finished.measure_traits(source, wanted.traits, advance, whatever_there_is)
             if run is not None:
-                remeasuring.keep_traits(run, found)
-            tables.append(remeasuring.table_of_traits(found))
+                finished.keep_traits(run, found)
+            tables.append(finished.table_of_traits(found))
         if wanted.measures:
-            table = remeasuring.measure_sets(
+            table = finished.measure_sets(
                 source, wanted.measures, features, seed, resamples, advance
             )
             if run is not None:
-                remeasuring.keep_measures(run, table)
+                finished.keep_measures(run, table)
             tables.append(table)
     return tables
 
@@ -165,9 +165,9 @@ def _shortened(table: "pd.DataFrame") -> str:
 
 
 def _show() -> None:
-    from empirical.extractors import every_extractor
-    from empirical.metrics import every_measure
-    from empirical.traits import every_trait
+    from empirical.measuring.extractors import every_extractor
+    from empirical.measuring.metrics import every_measure
+    from empirical.measuring.traits import every_trait
 
     traits = {name: trait.__module__ for name, trait in every_trait().items()}
     groups = {

@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 
 def of_chain(recipe: "Recipe", out: Path) -> None:
     """Print the plan of one chain."""
-    from empirical import chain, files, plan
+    from empirical.chain import estimate, loop
+    from empirical.runs import files
 
-    base = chain.load(recipe)
-    found = plan.estimate(recipe, base, out)
+    base = loop.load(recipe)
+    found = estimate.estimate(recipe, base, out)
     settled = recipe.settled()
     learn, draw = settled.finetune, settled.generate
     of, left = recipe.generations + 1, found.generations

@@ -19,8 +19,8 @@ def pretrain_digits(
 
     State is kept in OUT.seed-SEED while it goes; the same command given again goes on from there.
     """
-    from empirical import model
     from empirical.digits import card, pretrain
+    from empirical.pipeline import model
 
     with progress(f"pretrain {out}", pretrain.work() + card.work()) as advance:
         pretrain.pretrain(out, out.with_name(f"{out.name}.seed-{seed}"), seed, advance)

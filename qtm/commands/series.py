@@ -115,8 +115,8 @@ def _show(result: "SeriesResult") -> None:
 
 
 def _write(result: "SeriesResult", out: Path, posterior: str) -> None:
-    from analysis.posterior import write
-    from empirical import files
+    from analysis.inference.posterior import write
+    from empirical.runs import files
     from figures import series
 
     tables = {

@@ -23,8 +23,8 @@ def report(
     title: Annotated[str, typer.Option(help="Its title.")] = "Chains of Diffusion",
 ) -> None:
     """Fit the theories to runs and write a report: one self-contained HTML file."""
-    from empirical.record import open_run
-    from figures import report as reports
+    from empirical.runs.record import open_run
+    from figures.report import page as reports
 
     runs = [run if run.name not in ("", "..") else run.resolve() for run in runs]  # "." has no name
     opened = [open_run(folder) for folder in runs]
@@ -44,13 +44,13 @@ def demo(
 
     recipes = Path(__file__).parents[2] / "empirical" / "recipes" / "demo"
     chains = {path.stem: read(path) for path in sorted(recipes.glob("*.toml"))}
-    from empirical import chain
-    from figures import report as reports
+    from empirical.chain import loop
+    from figures.report import page as reports
 
-    total = sum(chain.work(recipe) for recipe in chains.values())
+    total = sum(loop.work(recipe) for recipe in chains.values())
     total += _WORK_OF_A_FIT * len(reports.TRAITS)
     with progress("demo", total) as advance:
-        runs = [chain.run(recipe, out / name, advance) for name, recipe in chains.items()]
+        runs = [loop.run(recipe, out / name, advance) for name, recipe in chains.items()]
         fits = reports.fits(runs, lambda: advance(_WORK_OF_A_FIT))
         path = out / "report.html"
         reports.write(runs, path, "Four Chains of Diffusion on handwritten digits", fits)

@@ -69,7 +69,7 @@ def simulate(
         )
     records = _trajectory(model)
     if csv is not None:
-        from empirical import files
+        from empirical.runs import files
 
         files.write_text(csv, records.to_csv(index=False))
     if plot is not None:

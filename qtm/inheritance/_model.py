@@ -6,7 +6,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, PRNGKeyArray
 
-from qtm._numerics import safe_sqrt
+from qtm._core.numerics import safe_sqrt
 from qtm.selection import FitnessSelection, Neutral, Selection
 from qtm.selection._base import survivors
 from qtm.states import Individuals, Moments

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from qtm._matrices import as_matrix, require_variances
-from qtm._numerics import parameter, require_nonnegative, safe_sqrt
+from qtm._core.matrices import as_matrix, require_variances
+from qtm._core.numerics import parameter, require_nonnegative, safe_sqrt
 from qtm.inheritance._base import Inheritance
 from qtm.mutation.gaussian import gaussian_kernel
 from qtm.states import Density, Individuals, JointMoments, Moments

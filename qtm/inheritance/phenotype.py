@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from qtm._matrices import as_matrix
-from qtm._numerics import safe_sqrt
+from qtm._core.matrices import as_matrix
+from qtm._core.numerics import safe_sqrt
 from qtm.mutation.gaussian import gaussian_kernel
 from qtm.selection import FitnessSelection, Selection
 from qtm.selection._base import draw_parents, fitness_on_grid, log_share

@@ -5,7 +5,14 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from qtm._numerics import parameter, require, require_nonnegative, require_share, safe_sqrt, whole
+from qtm._core.numerics import (
+    parameter,
+    require,
+    require_nonnegative,
+    require_share,
+    safe_sqrt,
+    whole,
+)
 from qtm.inheritance._base import Inheritance
 from qtm.states import Density, Individuals, Moments
 from qtm.states.density import resolved, with_density

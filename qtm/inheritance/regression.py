@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from qtm._matrices import as_matrix, as_vector, require_variances
-from qtm._numerics import (
+from qtm._core.matrices import as_matrix, as_vector, require_variances
+from qtm._core.numerics import (
     parameter,
     require_finite,
     require_nonnegative,

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array
 from threadpoolctl import threadpool_limits
 
-from qtm._numerics import safe_sqrt
+from qtm._core.numerics import safe_sqrt
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -9,7 +9,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from qtm._numerics import (
+from qtm._core.numerics import (
     concrete,
     real,
     require,

@@ -10,7 +10,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, ArrayLike
 
-from qtm._numerics import require_positive
+from qtm._core.numerics import require_positive
 from qtm.mixture.distribution import Mixture
 from qtm.mixture.learning import Learning
 from qtm.mixture.sampler import Sampler, sample

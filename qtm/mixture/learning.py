@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._numerics import require_share
+from qtm._core.numerics import require_share
 from qtm.mixture._spectra import factors_of, of_factors, one_thread
 from qtm.mixture.distribution import Mixture
 

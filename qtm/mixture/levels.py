@@ -6,7 +6,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._numerics import real, require, require_positive, whole
+from qtm._core.numerics import real, require, require_positive, whole
 
 
 class NoiseLevels(eqx.Module):

@@ -9,7 +9,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from qtm._numerics import require_double, require_nonnegative, whole
+from qtm._core.numerics import require_double, require_nonnegative, whole
 from qtm.mixture.distribution import Mixture
 from qtm.mixture.learning import Learning
 from qtm.mixture.sampler import Sampler, keys_of, sample

@@ -12,7 +12,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from qtm._numerics import real, require_double, require_finite, safe_sqrt
+from qtm._core.numerics import real, require_double, require_finite, safe_sqrt
 from qtm.mixture._blocks import blocks, chunks
 from qtm.mixture._exact import denoise
 from qtm.mixture.distribution import Mixture

@@ -4,9 +4,9 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from qtm._matrices import as_matrix, require_variances
-from qtm._numerics import parameter, require_nonnegative, safe_sqrt
-from qtm._random import normal
+from qtm._core.matrices import as_matrix, require_variances
+from qtm._core.numerics import parameter, require_nonnegative, safe_sqrt
+from qtm._core.random import normal
 from qtm.mutation._base import SHORT, Mutation, column, rows, short_walk, steps
 from qtm.states import Density, Individuals, JointMoments, Moments
 from qtm.states.grid import convolved

@@ -5,7 +5,13 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from qtm._numerics import parameter, require_finite, require_nonnegative, require_share, safe_sqrt
+from qtm._core.numerics import (
+    parameter,
+    require_finite,
+    require_nonnegative,
+    require_share,
+    safe_sqrt,
+)
 from qtm.mutation._base import Mutation, column
 from qtm.states import Density, Individuals, Moments
 from qtm.states.density import resolved, with_density

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from qtm._numerics import parameter, require_nonnegative, safe_sqrt
+from qtm._core.numerics import parameter, require_nonnegative, safe_sqrt
 from qtm.mutation._base import Mutation, column, rows, steps
 from qtm.states import Density, Individuals, Moments
 from qtm.states.grid import convolved

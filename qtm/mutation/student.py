@@ -6,7 +6,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from qtm._numerics import parameter, require, require_nonnegative, safe_sqrt
+from qtm._core.numerics import parameter, require, require_nonnegative, safe_sqrt
 from qtm.mutation._base import SHORT, Mutation, column, rows, short_walk, steps
 from qtm.states import Density, Individuals, Moments
 from qtm.states.grid import convolved

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from qtm._numerics import or_nan, real
-from qtm._random import choose
+from qtm._core.numerics import or_nan, real
+from qtm._core.random import choose
 from qtm.states import Density, Individuals, Moments, State
 from qtm.states.grid import reweighted
 

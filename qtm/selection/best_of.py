@@ -7,7 +7,7 @@ import numpy as np
 from jax.scipy.special import ndtri
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._numerics import log_cdf, parameter, require, safe_sqrt
+from qtm._core.numerics import log_cdf, parameter, require, safe_sqrt
 from qtm.selection._base import FitnessSelection, log_share
 from qtm.states import Moments, State
 

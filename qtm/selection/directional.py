@@ -3,8 +3,8 @@
 import equinox as eqx
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._matrices import as_vector
-from qtm._numerics import parameter, real, require_finite
+from qtm._core.matrices import as_vector
+from qtm._core.numerics import parameter, real, require_finite
 from qtm.selection._base import FitnessSelection
 from qtm.states import JointMoments, Moments, State
 

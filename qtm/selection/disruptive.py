@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._numerics import or_nan, parameter, real, require_finite, require_positive
+from qtm._core.numerics import or_nan, parameter, real, require_finite, require_positive
 from qtm.selection._base import FitnessSelection
 from qtm.states import Moments, State
 

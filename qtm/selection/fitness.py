@@ -6,7 +6,7 @@ from collections.abc import Callable
 import equinox as eqx
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._numerics import Law, real
+from qtm._core.numerics import Law, real
 from qtm.selection._base import FitnessSelection, moments_by_quadrature
 from qtm.states import Moments, State
 

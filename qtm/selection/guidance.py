@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from qtm._numerics import or_nan, parameter, require_finite, require_positive, safe_sqrt
+from qtm._core.numerics import or_nan, parameter, require_finite, require_positive, safe_sqrt
 from qtm.selection._base import Selection, draw_parents
 from qtm.selection.noise import ByNoise
 from qtm.selection.schedule import scheduled

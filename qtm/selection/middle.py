@@ -7,7 +7,7 @@ from jax import lax
 from jax.scipy.special import erf, erfinv
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._numerics import parameter, require
+from qtm._core.numerics import parameter, require
 from qtm.selection._base import FitnessSelection, extreme, log_share
 from qtm.states import Moments, State
 

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._numerics import Law, real, require_nonnegative
+from qtm._core.numerics import Law, real, require_nonnegative
 
 
 class ByNoise(eqx.Module):

@@ -5,7 +5,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._numerics import real
+from qtm._core.numerics import real
 from qtm.selection.noise import ByNoise
 
 # Eight Gauss-Legendre nodes in each of 64 cells in the logarithm of the noise variance, and the

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtri
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._numerics import log_cdf, parameter, require, require_positive, safe_sqrt
+from qtm._core.numerics import log_cdf, parameter, require, require_positive, safe_sqrt
 from qtm.selection._base import FitnessSelection
 from qtm.selection.truncation import intensity
 from qtm.states import Moments, State

@@ -4,8 +4,8 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._matrices import as_matrix, as_vector, require_variances
-from qtm._numerics import parameter, real, require_finite, require_positive
+from qtm._core.matrices import as_matrix, as_vector, require_variances
+from qtm._core.numerics import parameter, real, require_finite, require_positive
 from qtm.selection._base import FitnessSelection
 from qtm.states import JointMoments, Moments, State
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtri
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._numerics import parameter, require
+from qtm._core.numerics import parameter, require
 from qtm.selection._base import FitnessSelection, extreme, log_share
 from qtm.states import Moments, State
 

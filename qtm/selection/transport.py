@@ -17,7 +17,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._numerics import real
+from qtm._core.numerics import real
 
 # Gauss-Legendre on (0, 1), then squared towards 1, where the integrand of a large w has its peak.
 # 64 nodes give 10 digits up to w = 300, and 7 at w = 1000, for V_c/V_u from 1e-9 to 1.

@@ -9,7 +9,7 @@ from jax import lax
 from jax.scipy.special import ndtri
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._numerics import parameter, require, safe_sqrt
+from qtm._core.numerics import parameter, require, safe_sqrt
 from qtm.selection._base import FitnessSelection, extreme, log_share
 from qtm.states import Moments, State
 

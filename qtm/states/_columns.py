@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike
 
-from qtm._numerics import real
+from qtm._core.numerics import real
 
 
 def by_column(look_up: Callable[[Array, Array], Array], table: Array, z: ArrayLike) -> Array:

@@ -8,7 +8,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._numerics import (
+from qtm._core.numerics import (
     concrete,
     or_nan,
     real,

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._numerics import real, require_finite, require_nonnegative
+from qtm._core.numerics import real, require_finite, require_nonnegative
 
 
 class Families(eqx.Module):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from qtm._numerics import real, safe_sqrt, whole
+from qtm._core.numerics import real, safe_sqrt, whole
 from qtm.states._columns import by_column
 from qtm.states.moments import Moments
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._numerics import concrete, real, require_finite
+from qtm._core.numerics import concrete, real, require_finite
 
 
 class JointMoments(eqx.Module):

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax.scipy.special import ndtr
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._numerics import real, require_nonnegative, safe_sqrt
+from qtm._core.numerics import real, require_nonnegative, safe_sqrt
 from qtm.states.joint import JointMoments
 
 

@@ -1,9 +1,6 @@
-"""Sweeps over grids of parameters: one dimension for each, replicates, streamed to disk.
+"""Many populations: sets of parameters in memory, and sweeps over grids, streamed to disk.
 
-`grid` cuts a grid into tasks, `task` computes one, `store` keeps what is finished, and `run` leads
-them all, on this machine or on a Dask cluster.
+`many` evolves sets of parameters in `blocks`. Of a sweep, `grid` cuts the grid into tasks, `task`
+computes one, `store` keeps what is finished, and `run` leads them all, on this machine or on a Dask
+cluster.
 """
-
-from qtm.sweeps.run import sweep
-
-__all__ = ["sweep"]

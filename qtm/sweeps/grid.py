@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from qtm._numerics import whole
+from qtm._core.numerics import whole
 
 _RESERVED = ("replicate", "generation", "mean", "variance", "within", "between", "finished")
 

@@ -14,10 +14,10 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray
 
-from qtm._blocks import Keep
-from qtm._numerics import require_double, whole
-from qtm.evolution import Cycle
+from qtm._core.numerics import require_double, whole
+from qtm.cycle.evolution import Cycle
 from qtm.states import Population
+from qtm.sweeps.blocks import Keep
 from qtm.sweeps.cluster import Results, on_cluster
 from qtm.sweeps.grid import Grid, Region, count
 from qtm.sweeps.store import VARIABLES, Layout, open_store

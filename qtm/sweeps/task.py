@@ -12,10 +12,10 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import PRNGKeyArray
 
-from qtm._blocks import Job, Keep, run
-from qtm.evolution import Cycle
+from qtm.cycle.evolution import Cycle
 from qtm.states import Population
 from qtm.sweeps import fingerprint, traced
+from qtm.sweeps.blocks import Job, Keep, run
 from qtm.sweeps.code import code
 from qtm.sweeps.grid import Grid, Region
 

@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.arms import arm, arms
-from empirical import files, moments, recipe
+from analysis.arms.read import arm, arms
+from empirical import recipe
 from empirical.errors import UserError
-from empirical.record import Run
+from empirical.runs import files, moments
+from empirical.runs.record import Run
 
 CAPTIONS = [caption for caption in "abcd" for _ in range(50)]
 G = 3
@@ -63,7 +64,7 @@ def test_tails_say_how_surely_a_variance_is_known(tmp_path, kind, spread):
 
 def test_sampling_errors_are_those_of_new_samples():
     """Variances of the measured mean, ln V_W and ln V_B over 400 samples of the same families."""
-    from analysis.arms import _sampling
+    from analysis.arms.read import _sampling
 
     rng = np.random.default_rng(2)
     families, n, D = np.array([-1.5, -0.5, 0.5, 1.5]), 50, 3

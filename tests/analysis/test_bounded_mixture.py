@@ -7,7 +7,7 @@ import pytest
 
 from analysis.bounded_mixture import bounded_mixture
 from empirical.errors import UserError
-from empirical.record import Run
+from empirical.runs.record import Run
 from qtm.mixture import NoiseLevels
 
 LEVELS = NoiseLevels.preserving(steps=40)

@@ -3,11 +3,12 @@
 import jax
 import pytest
 
-from analysis import likelihood, models
-from analysis.design import design, extended
-from analysis.maximum import maximize
-from analysis.prediction import simulate
-from analysis.synthetic import draw_arms, draw_values
+from analysis import models
+from analysis.arms.design import design, extended
+from analysis.inference import likelihood
+from analysis.inference.maximum import maximize
+from analysis.prediction.paths import simulate
+from analysis.prediction.synthetic import draw_arms, draw_values
 
 
 @pytest.fixture

@@ -6,15 +6,15 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from analysis.contest import Contest, contest
-from analysis.design import design
-from analysis.fitting import fit
-from analysis.holdout import predictions, score, splits
-from analysis.importance import draw_posterior
-from analysis.likelihood import log_density
-from analysis.maximum import maximize
+from analysis.arms.design import design
+from analysis.comparison.contest import Contest, contest
+from analysis.comparison.fit import fit
+from analysis.inference.importance import draw_posterior
+from analysis.inference.likelihood import log_density
+from analysis.inference.maximum import maximize
 from analysis.models import every_model
-from analysis.synthetic import draw_arms, draw_values
+from analysis.prediction.holdout import predictions, score, splits
+from analysis.prediction.synthetic import draw_arms, draw_values
 from empirical.errors import UserError
 
 MODELS = every_model()

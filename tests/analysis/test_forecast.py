@@ -5,15 +5,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.design import design
-from analysis.forecast import forecast, quantiles
-from analysis.importance import draw_posterior
-from analysis.maximum import maximize
-from analysis.mechanism import measured_parts, parts_of
+from analysis.arms.design import design
+from analysis.comparison.mechanism import measured_parts, parts_of
+from analysis.inference.importance import draw_posterior
+from analysis.inference.maximum import maximize
+from analysis.inference.posterior import diagnostics, loo, posterior, write
 from analysis.models import every_model
-from analysis.posterior import diagnostics, loo, posterior, write
-from analysis.prediction import draw_parameters, trajectory
-from analysis.synthetic import draw_arms
+from analysis.prediction.forecast import forecast, quantiles
+from analysis.prediction.paths import draw_parameters, trajectory
+from analysis.prediction.synthetic import draw_arms
 from empirical.errors import UserError
 
 MODEL = every_model()["bounded family, saturating"]

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from analysis.design import design
-from analysis.importance import _tempered, draw_posterior
-from analysis.maximum import maximize
+from analysis.arms.design import design
+from analysis.inference.importance import _tempered, draw_posterior
+from analysis.inference.maximum import maximize
 from analysis.models import every_model
-from analysis.synthetic import draw_arms, draw_values
+from analysis.prediction.synthetic import draw_arms, draw_values
 from empirical.seeds import seed_of
 
 # Far from even: the largest of a thousand has most of the weight.

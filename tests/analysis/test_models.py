@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from analysis.design import design
-from analysis.levels import SIGMA
-from analysis.likelihood import all_expected, all_parameters, linked, values_of
+from analysis.arms.design import design
+from analysis.arms.levels import SIGMA
+from analysis.inference.likelihood import all_expected, all_parameters, linked, values_of
 from analysis.models import EVERY_LINK, every_model
 from analysis.models._transport import transport
-from analysis.synthetic import draw_arms, vector
+from analysis.prediction.synthetic import draw_arms, vector
 from qtm.selection.transport import (
     ddim_response,
     ddim_variance,

@@ -14,9 +14,11 @@ from PIL import Image
 from stock import forget, load, train
 from stock import sample as draw_stock
 
-from empirical import data, learning, model
-from empirical.finetuning import finetune
-from empirical.generator import DiffusionGenerator
+from empirical.data import real_images
+from empirical.generator import trainable
+from empirical.generator.diffusion import DiffusionGenerator
+from empirical.generator.finetuning import finetune
+from empirical.pipeline import model
 from empirical.recipe import TARGETS, DataTable, FinetuneTable, parse
 from empirical.seeds import seed_of
 
@@ -37,7 +39,7 @@ def stock():
 
 @pytest.fixture(scope="module")
 def population():
-    return data.real(DataTable(size=IMAGES), 32, "L", 0)
+    return real_images.real(DataTable(size=IMAGES), 32, "L", 0)
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +136,7 @@ class TestSampling:
         guidance = {"rule": "constant", "scale": SCALE}
         table = {"guidance": guidance, "steps": 5, "batch_size": SAMPLED}
         generator = DiffusionGenerator(base, parse({"generate": table}))
-        learning.recall(base, generator.recipe.finetune, [tmp_path])
+        trainable.recall(base, generator.recipe.finetune, [tmp_path])
         benchmark.pedantic(our_sampling, (generator, captions), rounds=3, warmup_rounds=1)
 
     def test_stock(self, stock, folder, captions, benchmark):

@@ -6,9 +6,9 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from empirical import adapters
-from empirical.adapters import Part
 from empirical.errors import UserError
+from empirical.pipeline import adapters
+from empirical.pipeline.adapters import Part
 
 
 class Net(nn.Module):

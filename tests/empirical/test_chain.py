@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from tiny_chain import contents, tiny
 
-from empirical import chain, files, recipe
-from empirical.adapters import WEIGHTS
-from empirical.data import Population
+from empirical import recipe
+from empirical.chain import loop
+from empirical.data.real_images import Population
 from empirical.errors import UserError
-from empirical.record import Run, open_run
+from empirical.pipeline.adapters import WEIGHTS
+from empirical.runs import files
+from empirical.runs.record import Run, open_run
 from empirical.seeds import seed_of
 
 
@@ -45,20 +47,20 @@ def test_the_folder_is_as_promised(tiny_run):
 def again(tmp_path_factory):
     """The tiny chain a second time, and the work that it told, call by call."""
     told = []
-    return chain.run(tiny(), tmp_path_factory.mktemp("again") / "run", told.append), told
+    return loop.run(tiny(), tmp_path_factory.mktemp("again") / "run", told.append), told
 
 
 def test_the_bar_knows_the_whole_job(again):
     run, told = again
-    assert sum(told) == chain.work(tiny())
+    assert sum(told) == loop.work(tiny())
     finished = []
-    chain.run(tiny(), run.folder, finished.append)
-    assert sum(finished) == chain.work(tiny())
+    loop.run(tiny(), run.folder, finished.append)
+    assert sum(finished) == loop.work(tiny())
 
 
 def test_the_same_recipe_gives_the_same_files_and_another_seed_others(tiny_run, again, tmp_path):
     assert contents(again[0].folder) == contents(tiny_run.folder)
-    other = chain.run(tiny(seed=1), tmp_path / "other")
+    other = loop.run(tiny(seed=1), tmp_path / "other")
     ours, theirs = contents(tiny_run.folder), contents(other.folder)
     for name in ours:
         if name.startswith(("gen_001/images/0", "gen_002/images/0")):
@@ -80,9 +82,9 @@ def test_a_run_killed_anywhere_ends_with_the_same_files(tiny_run, again, tmp_pat
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            chain.run(tiny(), folder, kill)
+            loop.run(tiny(), folder, kill)
         assert not (folder / "moments.csv").exists()
-    chain.run(tiny(), folder)
+    loop.run(tiny(), folder)
     assert contents(folder) == contents(tiny_run.folder)
     sessions = json.loads((folder / "provenance.json").read_text())["sessions"]
     assert len(sessions) == len(stops) + 1
@@ -93,14 +95,14 @@ def test_a_chain_guided_by_a_weaker_model_goes_on_as_it_was(tmp_path, against):
     """After an interruption too, images come from what was learnt, not from the weaker model."""
     guidance = {"rule": "autoguidance", "scale": 2.0, "against": against}
     weak = tiny(generations=1, generate={"guidance": guidance})
-    whole = chain.run(weak, tmp_path / "whole")
+    whole = loop.run(weak, tmp_path / "whole")
     shutil.copytree(whole.folder, tmp_path / "run")
     (tmp_path / "run" / "moments.csv").unlink()
     for name in ("images", "probes", "features"):
         shutil.rmtree(tmp_path / "run" / "gen_001" / name)
     for name in ("done.json", "metrics.json"):
         (tmp_path / "run" / "gen_001" / name).unlink()
-    chain.run(weak, tmp_path / "run")
+    loop.run(weak, tmp_path / "run")
     assert contents(tmp_path / "run") == contents(whole.folder)
 
 
@@ -113,7 +115,7 @@ def test_what_was_not_written_yet_is_made_up_for(tiny_run, tmp_path, lost):
     if lost.startswith("gen_001"):
         shutil.rmtree(folder / "gen_002")
         (folder / "gen_001" / "done.json").unlink()
-    chain.run(tiny(), folder)
+    loop.run(tiny(), folder)
     assert contents(folder) == contents(tiny_run.folder)
 
 
@@ -129,26 +131,26 @@ def test_a_full_disk_leaves_whole_files_and_can_be_resumed(tiny_run, tmp_path, m
 
     monkeypatch.setattr(Path, "write_bytes", write)
     with pytest.raises(OSError, match="No space left"):
-        chain.run(tiny(), tmp_path / "run")
+        loop.run(tiny(), tmp_path / "run")
     monkeypatch.undo()
     left, all_of_it = contents(tmp_path / "run"), contents(tiny_run.folder)
     assert len(left) > 50
     for name, content in left.items():
         if name != "moments.csv":
             assert content == all_of_it[name]
-    chain.run(tiny(), tmp_path / "run")
+    loop.run(tiny(), tmp_path / "run")
     assert contents(tmp_path / "run") == all_of_it
 
 
 def test_too_small_a_disk_is_found_before_anything_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "available", lambda path: 1000)
     with pytest.raises(UserError, match="MB free"):
-        chain.run(tiny(), tmp_path / "run")
+        loop.run(tiny(), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_going_on_from_the_previous_model_is_another_experiment(tiny_run, tmp_path):
-    previous = chain.run(tiny(finetune={"start_from": "previous"}), tmp_path / "run")
+    previous = loop.run(tiny(finetune={"start_from": "previous"}), tmp_path / "run")
     ours, theirs = contents(tiny_run.folder), contents(previous.folder)
     assert ours["gen_001/lora/" + WEIGHTS] == theirs["gen_001/lora/" + WEIGHTS]
     assert ours["gen_002/lora/" + WEIGHTS] != theirs["gen_002/lora/" + WEIGHTS]
@@ -156,12 +158,12 @@ def test_going_on_from_the_previous_model_is_another_experiment(tiny_run, tmp_pa
 
 def test_a_folder_of_something_else_is_left_alone(tiny_run, tmp_path):
     with pytest.raises(UserError, match="'seed' is 0 there and 1 here"):
-        chain.run(tiny(seed=1), tiny_run.folder)
+        loop.run(tiny(seed=1), tiny_run.folder)
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises(UserError, match="not empty and holds no run"):
-        chain.run(tiny(), tmp_path)
+        loop.run(tiny(), tmp_path)
     with pytest.raises(UserError, match="is a file"):
-        chain.run(tiny(), tmp_path / "mine.txt")
+        loop.run(tiny(), tmp_path / "mine.txt")
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
 
 
@@ -172,9 +174,9 @@ def test_two_processes_do_not_share_a_run(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        chain.run(tiny(), tmp_path / "run", interrupt)
+        loop.run(tiny(), tmp_path / "run", interrupt)
     with FileLock(tmp_path / "run" / ".lock"), pytest.raises(UserError, match="another process"):
-        chain.run(tiny(), tmp_path / "run")
+        loop.run(tiny(), tmp_path / "run")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +194,7 @@ def test_nothing_is_written_for_a_recipe_that_cannot_run(tmp_path, changes, word
         if table.get("name") == "NOT_A_PIPELINE":
             table["name"] = str(tmp_path / "empty")
     with pytest.raises(UserError, match=words):
-        chain.run(tiny(**changes), tmp_path / "run")
+        loop.run(tiny(**changes), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -240,7 +242,7 @@ def test_the_loop_reproduces_refitting_a_gaussian(tmp_path, monkeypatch, size):
         values = generator.encode(generation.images())
         files.write_array(generation.folder / "features" / "latent.npy", values)
 
-    monkeypatch.setattr(chain, "measure", measure)
+    monkeypatch.setattr(loop, "measure", measure)
     steps = []
     for seed in range(60):
         ours = recipe.parse(
@@ -249,7 +251,7 @@ def test_the_loop_reproduces_refitting_a_gaussian(tmp_path, monkeypatch, size):
         first = np.random.default_rng(seed).normal(128, 30, size).round().clip(0, 255)
         images = np.broadcast_to(first.astype(np.uint8)[:, None, None, None], (size, 4, 4, 1))
         folder = tmp_path / str(seed)
-        chain.loop(Gaussian(), Population(images, ("x",) * size), None, ours, folder)
+        loop.loop(Gaussian(), Population(images, ("x",) * size), None, ours, folder)
         levels = [g.trait("latent")[:, 0] for g in Run(folder).generations()]
         variances = np.array([z.var() for z in levels])
         steps.append(np.log(variances[-1] / variances[0]) / 4)

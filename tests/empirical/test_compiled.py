@@ -7,7 +7,8 @@ import rounding
 import torch
 from torch._dynamo.testing import CompileCounter
 
-from empirical import adapters, learning, model
+from empirical.generator import trainable
+from empirical.pipeline import adapters, model
 from empirical.recipe import FinetuneTable
 
 TABLE = FinetuneTable(rank=2)
@@ -57,15 +58,15 @@ def test_adapters_come_and_go_without_a_new_compilation(counter, both):
     for seed in (1, 2):
         found = []
         for which in both:
-            learnt = learning.begin(which, TABLE, seed, ())
+            learnt = trainable.begin(which, TABLE, seed, ())
             with torch.no_grad():
                 for name, weight in learnt.weights.items():
                     if name.endswith("up"):
                         weight.fill_(0.02)
-            learning.mode(which, TABLE, training=True)
+            trainable.mode(which, TABLE, training=True)
             loss = asked(which, told).square().mean()
             loss.backward()
-            learning.mode(which, TABLE, training=False)
+            trainable.mode(which, TABLE, training=False)
             with torch.no_grad(), adapters.merged(which.unet):
                 drawn = asked(which, told)
             found.append((loss.detach(), drawn, [w.grad for w in learnt.weights.values()]))
@@ -79,7 +80,7 @@ def test_adapters_come_and_go_without_a_new_compilation(counter, both):
     assert compilations[0] > 0
     assert compilations[1] == compilations[0]
     for which in both:
-        learning.forget(which)
+        trainable.forget(which)
     with torch.no_grad():
         plain, compiled = (asked(which, told) for which in both)
     close(compiled, plain, relative)

@@ -5,9 +5,10 @@ import shutil
 import pytest
 from tiny_chain import contents, tiny
 
-from empirical import chain, model
-from empirical.adapters import WEIGHTS
+from empirical.chain import loop
 from empirical.errors import UserError
+from empirical.pipeline import model
+from empirical.pipeline.adapters import WEIGHTS
 
 
 @pytest.fixture
@@ -36,13 +37,13 @@ def test_a_finished_generation_that_is_not_as_it_was_left(folder, tiny_run, name
     spoil(folder / name)
     before = contents(folder)
     with pytest.raises(UserError, match=words) as error:
-        chain.run(tiny(), folder)
+        loop.run(tiny(), folder)
     assert str(folder / name) in str(error.value)
     assert contents(folder) == before
     # As the sentence says: without it and done.json the generation is made up for.
     (folder / name).unlink(missing_ok=True)
     (folder / name.split("/")[0] / "done.json").unlink(missing_ok=True)
-    chain.run(tiny(), folder)
+    loop.run(tiny(), folder)
     assert contents(folder) == contents(tiny_run.folder)
 
 
@@ -51,10 +52,10 @@ def test_a_damaged_adapter_of_an_unfinished_generation(folder, tiny_run):
     (folder / "gen_001" / "images" / "00001.png").unlink()
     (folder / LORA).write_bytes((folder / LORA).read_bytes()[:99])
     with pytest.raises(UserError, match="are damaged") as error:
-        chain.run(tiny(), folder)
+        loop.run(tiny(), folder)
     assert str(folder / LORA) in str(error.value)
     (folder / LORA).unlink()
-    chain.run(tiny(), folder)
+    loop.run(tiny(), folder)
     assert contents(folder) == contents(tiny_run.folder)
 
 
@@ -63,14 +64,14 @@ def test_a_recipe_edited_by_hand(folder):
     path = folder / "recipe.toml"
     path.write_text(path.read_text().replace("scale = 2.0", "scale = 3.0"))
     with pytest.raises(UserError, match=r"scale' is 3\.0 there and 2\.0 here"):
-        chain.run(tiny(), folder)
+        loop.run(tiny(), folder)
     edited = tiny(generate={"guidance": {"rule": "constant", "scale": 3.0}})
     with pytest.raises(UserError, match="has been edited since generation 0 was made"):
-        chain.run(edited, folder)
+        loop.run(edited, folder)
     with pytest.raises(UserError, match="has been edited since generation 0 was made"):
-        chain.run(tiny(generations=3, generate=edited.generate.model_dump()), folder)
+        loop.run(tiny(generations=3, generate=edited.generate.model_dump()), folder)
     with pytest.raises(UserError, match="2 generations, and 'generations' is 1 here"):
-        chain.run(tiny(generations=1, generate=edited.generate.model_dump()), folder)
+        loop.run(tiny(generations=1, generate=edited.generate.model_dump()), folder)
 
 
 @pytest.mark.parametrize(
@@ -84,14 +85,14 @@ def test_what_an_unfinished_generation_needs_is_named(folder, name):
         (folder / later / "metrics.json").unlink()
     (folder / name).write_bytes((folder / name).read_bytes()[:40])
     with pytest.raises(UserError, match=f"{name}' is damaged"):
-        chain.run(tiny(), folder)
+        loop.run(tiny(), folder)
 
 
 def test_damaged_accounts_are_named(folder):
     shutil.rmtree(folder / "gen_002")
     (folder / "provenance.json").write_text("{")
     with pytest.raises(UserError, match=r"provenance\.json' is damaged"):
-        chain.run(tiny(), folder)
+        loop.run(tiny(), folder)
 
 
 def test_a_damaged_checkpoint(folder, tiny_run):
@@ -100,9 +101,9 @@ def test_a_damaged_checkpoint(folder, tiny_run):
     checkpoint.parent.mkdir()
     checkpoint.write_bytes(b"x")
     with pytest.raises(UserError, match="is damaged: delete it to learn this generation"):
-        chain.run(tiny(), folder)
+        loop.run(tiny(), folder)
     checkpoint.unlink()
-    chain.run(tiny(), folder)
+    loop.run(tiny(), folder)
     assert contents(folder) == contents(tiny_run.folder)
 
 
@@ -112,4 +113,4 @@ def test_a_damaged_pipeline(part, tmp_path):
     (weights,) = (tmp_path / "model" / part).glob("*.safetensors")
     weights.write_bytes(weights.read_bytes()[:99])
     with pytest.raises(UserError, match=r"model"):
-        chain.run(tiny(model={"name": str(tmp_path / "model")}), tmp_path / "run")
+        loop.run(tiny(model={"name": str(tmp_path / "model")}), tmp_path / "run")

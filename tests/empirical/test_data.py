@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from empirical import data
+from empirical.data import real_images
 from empirical.digits import dataset
 from empirical.errors import UserError
 from empirical.recipe import DataTable
@@ -28,7 +28,7 @@ def folder_of(path, captions):
 
 
 def real(path, size, seed=0, mode="L"):
-    return data.real(DataTable(name=str(path), size=size), 16, mode, seed)
+    return real_images.real(DataTable(name=str(path), size=size), 16, mode, seed)
 
 
 def test_the_three_parts_of_the_digits_share_no_image():
@@ -44,14 +44,14 @@ def test_the_three_parts_of_the_digits_share_no_image():
 
 
 def test_families_come_in_turn_and_the_seed_draws(tmp_path):
-    digits = data.real(DataTable(name="digits", size=30), 32, "L", 0)
+    digits = real_images.real(DataTable(name="digits", size=30), 32, "L", 0)
     assert digits.images.shape == (30, 32, 32, 1)
     assert digits.captions[:10] == digits.captions[10:20] == tuple(dataset.CAPTIONS)
-    again = data.real(DataTable(name="digits", size=30), 32, "L", 0)
-    other = data.real(DataTable(name="digits", size=30), 32, "L", 1)
+    again = real_images.real(DataTable(name="digits", size=30), 32, "L", 0)
+    other = real_images.real(DataTable(name="digits", size=30), 32, "L", 1)
     np.testing.assert_array_equal(digits.images, again.images)
     assert not np.array_equal(digits.images, other.images)
-    whole = data.real(DataTable(name="digits", size=500), 32, "L", 1)
+    whole = real_images.real(DataTable(name="digits", size=500), 32, "L", 1)
     assert len({image.tobytes() for image in whole.images}) == 500
 
 

@@ -7,11 +7,12 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 
-from empirical import metrics, model
 from empirical.digits import card, classifier, dataset, pretrain
 from empirical.digits.architecture import tokenizer
+from empirical.generator.sampling import sample
 from empirical.guidance import Constant
-from empirical.sampling import sample
+from empirical.measuring import metrics
+from empirical.pipeline import model
 
 FOLDER = model.EMBEDDED / "digits"
 CARD = (FOLDER / "README.md").read_text()

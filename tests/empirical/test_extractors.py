@@ -11,10 +11,10 @@ import rounding
 import torch
 from transformers import CLIPConfig, CLIPModel, Dinov2Config, Dinov2Model
 
-from empirical import extractors
 from empirical.errors import UserError
-from empirical.extractors import _networks
-from empirical.extractors.classifier import _EMBEDDED
+from empirical.measuring import extractors
+from empirical.measuring.extractors import _networks
+from empirical.measuring.extractors.classifier import _EMBEDDED
 
 SIDE = 24
 MEAN, DEVIATION = [0.5, 0.4, 0.3], [0.2, 0.3, 0.4]

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from empirical import files
-from empirical.record import Generation
+from empirical.runs import files
+from empirical.runs.record import Generation
 from empirical.seeds import seed_of
 
 

@@ -7,10 +7,13 @@ import rounding
 import torch
 from diffusers import StableDiffusionPipeline
 
-from empirical import data, finetuning, learning, model, processes
-from empirical.adapters import WEIGHTS
+from empirical import processes
+from empirical.data import real_images
 from empirical.errors import UserError
-from empirical.finetuning import _Visits, finetune
+from empirical.generator import finetuning, trainable
+from empirical.generator.finetuning import _Visits, finetune
+from empirical.pipeline import model
+from empirical.pipeline.adapters import WEIGHTS
 from empirical.recipe import DataTable, FinetuneTable
 
 TABLE = FinetuneTable(rank=2, steps=4, batch_size=8)
@@ -18,13 +21,13 @@ TABLE = FinetuneTable(rank=2, steps=4, batch_size=8)
 
 @pytest.fixture(scope="module")
 def population():
-    return data.real(DataTable(size=20), 32, "L", 0)
+    return real_images.real(DataTable(size=20), 32, "L", 0)
 
 
 @pytest.fixture
 def base(digits):
     yield digits
-    learning.forget(digits)
+    trainable.forget(digits)
 
 
 def inputs(base):
@@ -66,7 +69,7 @@ def test_plain_diffusers_reads_the_adapter(base, population, tmp_path):
 def test_detaching_brings_the_base_back_bit_for_bit(base, population, tmp_path):
     before = predict(base.pipeline.unet, base)
     finetune(base, population, TABLE, 0, 1, tmp_path)
-    learning.forget(base)
+    trainable.forget(base)
     assert torch.equal(predict(base.pipeline.unet, base), before)
 
 
@@ -119,7 +122,7 @@ def test_learning_lowers_the_loss(base, population, tmp_path):
 def test_a_dropped_condition_is_never_seen(base, population, tmp_path):
     """With every condition dropped, the captions make no difference to what is learnt."""
     table = TABLE.model_copy(update={"condition_drop": 1.0})
-    mixed = data.Population(population.images, population.captions[::-1])
+    mixed = real_images.Population(population.images, population.captions[::-1])
     finetune(base, population, table, 0, 1, tmp_path / "a")
     finetune(base, mixed, table, 0, 1, tmp_path / "b")
     finetune(base, mixed, TABLE, 0, 1, tmp_path / "c")

@@ -6,7 +6,7 @@ import torch
 from guidance_examples import RULES, make
 
 from empirical.digits.dataset import CAPTIONS
-from empirical.sampling import draw, sample
+from empirical.generator.sampling import draw, sample
 from empirical.seeds import seed_of
 
 SEEDS = [seed_of("guidance images", i) for i in range(8)]

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from empirical import kept
 from empirical.errors import UserError
-from empirical.model import EMBEDDED
-from empirical.record import Run
+from empirical.pipeline.model import EMBEDDED
+from empirical.runs import kept
+from empirical.runs.record import Run
 from empirical.sweeps import grid
 
 

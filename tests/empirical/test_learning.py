@@ -7,9 +7,11 @@ import safetensors.torch
 import torch
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 
-from empirical import data, learning, model
-from empirical.adapters import WEIGHTS
-from empirical.finetuning import finetune
+from empirical.data import real_images
+from empirical.generator import trainable
+from empirical.generator.finetuning import finetune
+from empirical.pipeline import model
+from empirical.pipeline.adapters import WEIGHTS
 from empirical.recipe import DataTable, FinetuneTable
 
 QUICK = {"rank": 2, "steps": 3, "batch_size": 8}
@@ -17,13 +19,13 @@ QUICK = {"rank": 2, "steps": 3, "batch_size": 8}
 
 @pytest.fixture(scope="module")
 def population():
-    return data.real(DataTable(size=20), 32, "L", 0)
+    return real_images.real(DataTable(size=20), 32, "L", 0)
 
 
 @pytest.fixture
 def base(digits):
     yield digits
-    learning.forget(digits)
+    trainable.forget(digits)
 
 
 def predict(base, unet=None, told=None):
@@ -58,7 +60,7 @@ def test_full_finetuning_writes_a_denoiser_that_diffusers_loads(base, population
     assert (after - before).abs().max() > 1e-4
     loaded = UNet2DConditionModel.from_pretrained(str(tmp_path / "gen_001" / "unet"))
     agree(predict(base, loaded), after, base, loaded)
-    learning.forget(base)
+    trainable.forget(base)
     assert torch.equal(predict(base), before)
     finetune(base, population, table, 0, 1, tmp_path / "gen_001")
     assert torch.equal(predict(base), after)
@@ -82,7 +84,7 @@ def test_the_text_encoder_learns_where_it_is_asked_to(base, population, tmp_path
     expected = predict(base)
     got = predict(base, theirs.unet, told.expand(2, -1, -1))
     agree(got, expected, base, theirs.unet)
-    learning.forget(base)
+    trainable.forget(base)
     assert torch.equal(base.embed(captions).hidden, before)
 
 
@@ -96,7 +98,7 @@ def test_from_the_previous_generation(base, population, tmp_path, method):
     finetune(base, population, table, 0, 2, folders[1], [folders[0]])
     both = predict(base)
     assert (both - first).abs().max() > 1e-5
-    learning.recall(base, table, folders)
+    trainable.recall(base, table, folders)
     assert torch.equal(predict(base), both)
     if method == "full":
         loaded = UNet2DConditionModel.from_pretrained(str(folders[1] / "unet"))
@@ -138,6 +140,6 @@ def test_what_it_takes_on_disk_is_known_before(base, population, tmp_path):
     for method in ("lora", "full"):
         table = FinetuneTable(method=method, **QUICK)
         finetune(base, population, table, 0, 1, tmp_path / method)
-        taken = sum(p.stat().st_size for p in learning.paths(base, table, tmp_path / method))
-        learning.forget(base)
-        assert learning.size(base, table) == pytest.approx(taken, rel=0.15)
+        taken = sum(p.stat().st_size for p in trainable.paths(base, table, tmp_path / method))
+        trainable.forget(base)
+        assert trainable.size(base, table) == pytest.approx(taken, rel=0.15)

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from empirical import metrics
-from empirical.metrics import Sample, every_measure, measurements, of_generation
-from empirical.metrics.intervals import halves_of_one, interval
+from empirical.measuring import metrics
+from empirical.measuring.metrics import Sample, every_measure, measurements, of_generation
+from empirical.measuring.metrics.intervals import halves_of_one, interval
 
 N, D = 80, 4
 CAPTIONS = tuple("abcd"[i % 4] for i in range(N))

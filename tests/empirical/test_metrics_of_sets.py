@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from empirical import metrics
-from empirical.metrics import Pair, Sample
-from empirical.metrics.measures import kid, mmd
+from empirical.measuring import metrics
+from empirical.measuring.metrics import Pair, Sample
+from empirical.measuring.metrics.measures import kid, mmd
 
 MEASURES = metrics.every_measure()
 AGAINST = [name for name, module in MEASURES.items() if hasattr(module, "against")]

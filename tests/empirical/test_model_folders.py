@@ -18,10 +18,12 @@ from random_pipelines import tiny_xl
 from safetensors.torch import load_file, save_file
 from tiny_chain import tiny
 
-from empirical import chain, learning, model, pipelines, sampling
+from empirical.chain import loop
 from empirical.errors import UserError
+from empirical.generator import sampling, trainable
 from empirical.guidance import Constant
-from empirical.model import EMBEDDED
+from empirical.pipeline import loading, model
+from empirical.pipeline.model import EMBEDDED
 from empirical.recipe import FinetuneTable
 
 CAPTIONS = ["a handwritten digit two", "a handwritten digit six"]
@@ -164,7 +166,7 @@ def test_what_is_not_done_is_refused_before_a_folder_is_made(copy, tmp_path, cha
         config = UNet2DConditionModel.load_config(folder / "unet")
         UNet2DConditionModel.from_config(config).save_pretrained(folder / "unet")
     with pytest.raises(UserError, match=words):
-        chain.run(tiny(model={"name": str(folder)}), tmp_path / "run")
+        loop.run(tiny(model={"name": str(folder)}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
@@ -190,7 +192,7 @@ def test_a_refiner_is_refused(xl):
     pipeline = StableDiffusionXLPipeline.from_pretrained(str(xl), add_watermarker=False)
     pipeline.register_to_config(requires_aesthetics_score=True)
     with pytest.raises(UserError, match="it is a refiner"):
-        pipelines.must_be_known("the model", pipeline)
+        loading.must_be_known("the model", pipeline)
 
 
 @pytest.mark.parametrize("parts", ["all", "unet"])
@@ -224,14 +226,14 @@ def test_weights_that_are_no_numbers_are_found_when_a_model_is_loaded(copy, part
 
 
 def test_images_that_are_no_numbers_are_blamed_on_the_weights_that_make_them(digits):
-    learnt = learning.begin(digits, FinetuneTable(rank=1), 0, [])
+    learnt = trainable.begin(digits, FinetuneTable(rank=1), 0, [])
     try:
         next(iter(learnt.weights.values())).data.fill_(float("inf"))
         rule = Constant(rule="constant", scale=3.0)
         with pytest.raises(UserError, match=r"generation 2 learnt .* 'finetune\.learning_rate'"):
             sampling.sample(digits, CAPTIONS, [3, 4], rule, "ddim", 2, generation=2)
     finally:
-        learning.forget(digits)
+        trainable.forget(digits)
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
@@ -259,7 +261,7 @@ def test_a_tokenizer_whose_files_are_missing_is_refused(part, copy):
 def test_text_encoders_keep_their_weights(xl):
     """They are loaded on their own, apart from the other parts."""
     ours, theirs = model.load(str(xl)), StableDiffusionXLPipeline.from_pretrained(str(xl))
-    for part in pipelines.TEXT_ENCODERS:
+    for part in loading.TEXT_ENCODERS:
         found = getattr(ours.pipeline, part).state_dict()
         expected = getattr(theirs, part).state_dict()
         assert found.keys() == expected.keys()

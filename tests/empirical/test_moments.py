@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from empirical import metrics, moments
+from empirical.measuring import metrics
+from empirical.runs import moments
 
 FAMILIES = ["a"] * 4 + ["b"] * 3 + ["c"] * 5
 

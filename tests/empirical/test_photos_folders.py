@@ -13,11 +13,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from empirical import chain, data, files, folder, image_folder, kept, recipe
+from empirical import recipe
+from empirical.chain import folder
+from empirical.chain import loop as chain
+from empirical.data import real_images
+from empirical.data.photos import folders
+from empirical.data.photos.captions import clean
 from empirical.errors import UserError
-from empirical.photos import folders
-from empirical.photos.captions import clean
-from empirical.record import open_run
+from empirical.measuring import image_folder
+from empirical.runs import files, kept
+from empirical.runs.record import open_run
 from empirical.sweeps import grid
 
 APPLE = b"\0\5\x16\7\0\2\0\0Mac OS X        " + bytes(90)
@@ -72,7 +77,7 @@ def remarks(read):
 
 
 def pairs(folder, column=None):
-    return {photo.name: caption for photo, caption in data.captioned(folder, column)}
+    return {photo.name: caption for photo, caption in real_images.captioned(folder, column)}
 
 
 EXPECTED = {f"{i}.png": (FOX, OWL)[i % 2] for i in range(4)}
@@ -161,7 +166,7 @@ def test_another_column_can_be_named(name, tmp_path):
     assert set(pairs(folder).values()) == {"a thing"}
     assert pairs(folder, "short") == EXPECTED
     chosen = recipe.DataTable(name=str(folder), size=4, caption_column="short")
-    assert sorted(data.real(chosen, 8, "L", 0).captions) == [FOX, FOX, OWL, OWL]
+    assert sorted(real_images.real(chosen, 8, "L", 0).captions) == [FOX, FOX, OWL, OWL]
     with pytest.raises(UserError, match=r"'data\.caption_column' is 'long', .*'text', 'short'"):
         pairs(folder, "long")
 
@@ -432,8 +437,8 @@ def test_a_folder_of_other_files_says_which(tmp_path):
 
 
 def test_photos_have_names_and_digests_that_a_move_keeps(tmp_path):
-    first = data.captioned(album(tmp_path / "a"))
-    other = data.captioned(shutil.copytree(tmp_path / "a", tmp_path / "b"))
+    first = real_images.captioned(album(tmp_path / "a"))
+    other = real_images.captioned(shutil.copytree(tmp_path / "a", tmp_path / "b"))
     told = [[(photo.name, photo.digest()) for photo, _ in each] for each in (first, other)]
     assert told[0] == told[1]
     assert len(set(told[0])) == 4
@@ -447,7 +452,7 @@ def test_remarks_on_many_images_are_one_warning(tmp_path):
     for i in range(3):
         Image.new("RGBA", (12, 12), (0, 0, 0, i)).save(tmp_path / f"{i}.png")
     chosen = recipe.DataTable(name=str(tmp_path), size=4)
-    _, (sentence,) = remarks(lambda: data.real(chosen, 8, "RGB", 0))
+    _, (sentence,) = remarks(lambda: real_images.real(chosen, 8, "RGB", 0))
     assert "transparent pixels, put on white: 3 (" in sentence
 
 

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from empirical import chain, data, image_folder
+from empirical.chain import loop
+from empirical.data import real_images
 from empirical.errors import UserError
+from empirical.measuring import image_folder
 from empirical.recipe import DataTable
 
 datasets = pytest.importorskip("datasets")
@@ -37,17 +39,17 @@ def saved(tmp_path_factory):
 
 
 def captions(place, column=None):
-    return [caption for _, caption in data.captioned(place, column)]
+    return [caption for _, caption in real_images.captioned(place, column)]
 
 
 def test_a_saved_data_set_is_read_by_type_and_name(saved):
-    pairs = data.captioned(saved)
+    pairs = real_images.captioned(saved)
     assert [caption for _, caption in pairs] == TEXTS * (N // 2)
     assert [photo.name for photo, _ in pairs] == [str(i) for i in range(N)]
     for i, (photo, _) in enumerate(pairs):
         np.testing.assert_array_equal(np.asarray(photo.open()), np.asarray(drawn(i)))
     assert len({photo.digest() for photo, _ in pairs}) == N
-    population = data.real(DataTable(name=str(saved), size=N), 16, "L", 0)
+    population = real_images.real(DataTable(name=str(saved), size=N), 16, "L", 0)
     assert population.images.shape == (N, 16, 16, 1)
     assert set(captions(saved, "id")) == {f"n{i}" for i in range(N)}
 
@@ -94,7 +96,7 @@ def test_one_column_of_text_or_of_classes_is_the_caption(tmp_path):
 def test_rows_without_a_caption_are_counted(tmp_path):
     dataset(None, text=["a fox", None] * (N // 2)).save_to_disk(tmp_path / "some")
     with pytest.warns(UserWarning, match="rows without a caption, left out: 6"):
-        pairs = data.captioned(tmp_path / "some")
+        pairs = real_images.captioned(tmp_path / "some")
     assert [photo.name for photo, _ in pairs] == ["0", "2", "4", "6", "8", "10"]
 
 
@@ -125,14 +127,14 @@ def test_a_data_set_of_the_hub_is_a_recipes_data(hub, digits):
     from tiny_chain import tiny
 
     settings = tiny(data={"name": "hub:someone/foxes", "size": N})
-    real = chain.prepare(settings, digits)
+    real = loop.prepare(settings, digits)
     assert real.images.shape == (N, 32, 32, 1)
     assert sorted(set(real.captions)) == TEXTS
 
 
 def test_an_unknown_data_set_is_one_sentence(hub):
     with pytest.raises(UserError, match="'hub:no/such' cannot be loaded from the hub") as said:
-        data.real(DataTable(name="hub:no/such", size=4), 16, "L", 0)
+        real_images.real(DataTable(name="hub:no/such", size=4), 16, "L", 0)
     assert "\n" not in str(said.value)
 
 
@@ -147,7 +149,7 @@ def test_load_dataset_itself_reads_a_folder(tmp_path, monkeypatch):
     )
     for i in range(4):
         drawn(i).save(folder / f"{i}.png")
-    real = data.real(DataTable(name=f"hub:{folder}", size=4), SIDE, "RGB", 0)
+    real = real_images.real(DataTable(name=f"hub:{folder}", size=4), SIDE, "RGB", 0)
     assert sorted(real.captions) == sorted(TEXTS * 2)
     assert {image.tobytes() for image in real.images} == {drawn(i).tobytes() for i in range(4)}
 
@@ -171,19 +173,19 @@ def test_without_the_library_it_says_what_to_install(saved, monkeypatch):
     monkeypatch.setitem(sys.modules, "datasets", None)
     for place in (saved, "hub:someone/foxes"):
         with pytest.raises(UserError, match=r"'datasets' is not installed.*diffusion-qtm\[data\]"):
-            data.real(DataTable(name=str(place), size=4), 16, "L", 0)
+            real_images.real(DataTable(name=str(place), size=4), 16, "L", 0)
 
 
 def test_the_format_of_a_saved_data_set_changes_nothing(saved, tmp_path):
     """A format may show some columns only, and images as tensors."""
     rows = dataset(id=[f"n{i}" for i in range(N)])
-    expected = [photo.digest() for photo, _ in data.captioned(saved)]
+    expected = [photo.digest() for photo, _ in real_images.captioned(saved)]
     for name, formatted in {
         "numpy": rows.with_format("numpy"),
         "hidden": rows.with_format("numpy", columns=["caption"]),
     }.items():
         formatted.save_to_disk(tmp_path / name)
-        assert [photo.digest() for photo, _ in data.captioned(tmp_path / name)] == expected
+        assert [photo.digest() for photo, _ in real_images.captioned(tmp_path / name)] == expected
         assert captions(tmp_path / name) == TEXTS * (N // 2)
 
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from empirical import data, image_folder
+from empirical.data import real_images
+from empirical.data.photos import folders, opening
+from empirical.data.photos.notes import Notes
 from empirical.errors import UserError
-from empirical.photos import folders, opening
-from empirical.photos.notes import Notes
+from empirical.measuring import image_folder
 
 LYNX, WREN = "a lynx", "a wren"
 ISO = b"\0\0\0\x18ftyp"
@@ -42,7 +43,7 @@ def album(folder, count=4):
 
 
 def pairs(folder, column=None):
-    return {photo.name: caption for photo, caption in data.captioned(folder, column)}
+    return {photo.name: caption for photo, caption in real_images.captioned(folder, column)}
 
 
 def remark_on(read):
@@ -174,7 +175,7 @@ def test_an_image_with_several_captions_is_taken_with_each_and_said(tmp_path):
     table = [("0.png", LYNX), ("0.png", WREN), ("1.png", WREN)]
     rows = [json.dumps({"file_name": name, "text": text}) for name, text in table]
     (tmp_path / "metadata.jsonl").write_text("\n".join(rows))
-    found, remark = remark_on(lambda: [caption for _, caption in data.captioned(tmp_path)])
+    found, remark = remark_on(lambda: [caption for _, caption in real_images.captioned(tmp_path)])
     assert found == [LYNX, WREN, WREN]
     assert "images named again with another caption, taken with each: 1 ('0.png')" in remark
 
@@ -184,4 +185,4 @@ def test_the_layout_of_the_hub_is_called_by_its_name(tmp_path):
     with pytest.raises(
         UserError, match=r"but files \.parquet \(a data set of the library datasets"
     ):
-        data.captioned(tmp_path)
+        real_images.captioned(tmp_path)

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from empirical import data, files, image_folder
+from empirical.data import real_images
+from empirical.data.photos import opening
+from empirical.data.photos.notes import Notes
 from empirical.errors import UserError
-from empirical.photos import opening
-from empirical.photos.notes import Notes
+from empirical.measuring import image_folder
 from empirical.recipe import DataTable
+from empirical.runs import files
 
 SIDE = 24
 RAMP = np.linspace(0, 1, SIDE * SIDE).reshape(SIDE, SIDE)
@@ -29,7 +31,7 @@ def both_ways(folder):
     for path in folder.iterdir():
         path.with_suffix(".caption").write_text("a ramp")
     table = DataTable(name=str(folder), size=count)
-    return image_folder.read(folder)[0], data.real(table, SIDE, "L", 0).images
+    return image_folder.read(folder)[0], real_images.real(table, SIDE, "L", 0).images
 
 
 DEEP = {

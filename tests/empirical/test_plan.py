@@ -7,27 +7,27 @@ import numpy as np
 import pytest
 from tiny_chain import tiny
 
-from empirical import chain, plan
+from empirical.chain import estimate, loop
 from empirical.errors import UserError
-from empirical.learning import forget
+from empirical.generator.trainable import forget
 
-COST = plan.Probe(step=1.0, encode=0.5, draw=0.01, decode=0.02, measure=3.0, memory=7)
+COST = estimate.Probe(step=1.0, encode=0.5, draw=0.01, decode=0.02, measure=3.0, memory=7)
 
 
 @pytest.fixture(scope="module")
 def found(digits):
-    return plan.probe(tiny(), digits)
+    return estimate.probe(tiny(), digits)
 
 
 def test_the_sum_is_as_written_here(digits, tmp_path):
     """Two generations of 20 images, 3 steps each, and 20 probes in three generations."""
-    each = plan.estimate(tiny(), digits, tmp_path / "run", COST)
+    each = estimate.estimate(tiny(), digits, tmp_path / "run", COST)
     assert each.generations == 3
     assert each.finetuning == pytest.approx(2 * (3 * 1.0 + 20 * 0.5))
     assert each.sampling == pytest.approx((2 * 20 + 3 * 20) * (0.02 + 2 * 0.01))
     assert each.measuring == pytest.approx(3 * 3.0)
     assert each.seconds == pytest.approx(26 + 4 + 9)
-    assert (each.memory, each.disk) == (7, chain.size(tiny(), digits))
+    assert (each.memory, each.disk) == (7, loop.size(tiny(), digits))
     assert not (tmp_path / "run").exists()
 
 
@@ -44,16 +44,16 @@ def test_the_sum_is_as_written_here(digits, tmp_path):
     ],
 )
 def test_more_takes_more(digits, tmp_path, changes, part):
-    less = plan.estimate(tiny(), digits, tmp_path / "run", COST)
-    more = plan.estimate(tiny(**changes), digits, tmp_path / "run", COST)
+    less = estimate.estimate(tiny(), digits, tmp_path / "run", COST)
+    more = estimate.estimate(tiny(**changes), digits, tmp_path / "run", COST)
     assert getattr(more, part) > getattr(less, part)
 
 
 def test_what_is_done_takes_no_more(digits, tiny_run, tmp_path):
-    left = plan.estimate(tiny(), digits, tiny_run.folder, COST)
+    left = estimate.estimate(tiny(), digits, tiny_run.folder, COST)
     assert (left.generations, left.seconds) == (0, 0)
     with pytest.raises(UserError, match="another recipe"):
-        plan.estimate(tiny(seed=3), digits, tiny_run.folder, COST)
+        estimate.estimate(tiny(seed=3), digits, tiny_run.folder, COST)
 
 
 def test_the_probe_is_near_the_truth(digits, found, tiny_run, tmp_path):
@@ -61,24 +61,24 @@ def test_the_probe_is_near_the_truth(digits, found, tiny_run, tmp_path):
     not keep time, so the best of three counts."""
     ratios = []
     for attempt in range(3):
-        cost = found if attempt == 0 else plan.probe(tiny(), digits)
-        foretold = plan.estimate(tiny(), digits, tmp_path / "run", cost).seconds
+        cost = found if attempt == 0 else estimate.probe(tiny(), digits)
+        foretold = estimate.estimate(tiny(), digits, tmp_path / "run", cost).seconds
         started = time.monotonic()
-        chain.run(tiny(), tmp_path / f"run-{attempt}", base=digits)
+        loop.run(tiny(), tmp_path / f"run-{attempt}", base=digits)
         ratios.append(foretold / (time.monotonic() - started))
         if 0.5 < ratios[-1] < 2:
             break
     else:
         pytest.fail(f"the estimates were {ratios} of what it took")
     held = sum(path.stat().st_size for path in tiny_run.folder.rglob("*") if path.is_file())
-    assert 0.5 * held < chain.size(tiny(), digits) < 2 * held
+    assert 0.5 * held < loop.size(tiny(), digits) < 2 * held
 
 
 def test_the_probe_leaves_the_model_as_it_was(digits, found):
     assert 100e6 < found.memory < 8e9
     assert min(found.step, found.draw, found.decode, found.measure) > 0
     before = {name: value.clone() for name, value in digits.unet.state_dict().items()}
-    plan.probe(tiny(finetune={"method": "full"}), digits)
+    estimate.probe(tiny(finetune={"method": "full"}), digits)
     forget(digits)
     after = digits.unet.state_dict()
     assert before.keys() == after.keys()
@@ -95,26 +95,26 @@ def test_a_long_batch_is_foretold_from_smaller_ones(monkeypatch):
         return np.array([3.0 * n + 1, 10.0 * n + 5])
 
     for seconds, sizes in ((1.0, [1, 2]), (200.0, [1, 4, 16]), (1e9, [1, 100])):
-        monkeypatch.setattr(plan, "_LONG", seconds)
+        monkeypatch.setattr(estimate, "_LONG", seconds)
         asked.clear()
-        assert list(plan._at(100, costs)) == pytest.approx([301, 1005])
+        assert list(estimate._at(100, costs)) == pytest.approx([301, 1005])
         assert asked == sizes
-    assert list(plan._at(1, costs)) == [4, 15]
+    assert list(estimate._at(1, costs)) == [4, 15]
 
 
 def test_recipes_that_cost_the_same_share_a_probe():
     guided = {"guidance": {"rule": "constant", "scale": 5.0}}
     same = [tiny(), tiny(seed=4), tiny(finetune={"learning_rate": 1e-3}), tiny(generate=guided)]
-    assert len({plan.kind(each) for each in same}) == 1
+    assert len({estimate.kind(each) for each in same}) == 1
     free = {"guidance": {"rule": "constant", "scale": 1.0}}
     others = [tiny(generate=free), tiny(finetune={"rank": 3}), tiny(data={"size": 21})]
-    assert len({plan.kind(each) for each in [*same, *others]}) == 4
+    assert len({estimate.kind(each) for each in [*same, *others]}) == 4
 
 
 def test_seconds_of_a_sweep():
     from empirical.sweeps.run import duration
 
-    one = plan.Estimate(1, 1.0, 0.0, 0.0, 0, 0)
+    one = estimate.Estimate(1, 1.0, 0.0, 0.0, 0, 0)
     estimates = {str(i): replace(one, sampling=float(i)) for i in range(4)}
     assert duration(estimates, 1) == 10
     assert duration(estimates, 2) == 5

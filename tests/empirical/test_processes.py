@@ -10,7 +10,7 @@ import numpy as np
 from tiny_chain import tiny
 
 from empirical import recipe
-from empirical.record import Run
+from empirical.runs.record import Run
 
 CODE = """
 import sys

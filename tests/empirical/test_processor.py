@@ -8,12 +8,12 @@ import pytest
 import rounding
 import torch
 
-from empirical import model
+from empirical.pipeline import model
 
 FAULTS = """
 import resource, sys
 import torch
-from empirical import memory
+from empirical.pipeline import memory
 if sys.argv[1] == "kept":
     memory.keep_freed()
 for turn in range(30):

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from tiny_chain import contents, tiny
 
-from empirical import chain, data, files, real_data, sources
+from empirical.chain import loop
+from empirical.data import real_images, recorded
 from empirical.errors import UserError
-from empirical.record import Run
+from empirical.measuring import sources
+from empirical.runs import files
+from empirical.runs.record import Run
 
 PROMPTS = ("a digit one", "a digit two")
 
@@ -43,7 +46,7 @@ def whole(request, tmp_path_factory):
     """A finished run on photos, and its recipe."""
     place = tmp_path_factory.mktemp(request.param)
     recipe = of(photos(place / "photos"), request.param)
-    return chain.run(recipe, place / "run"), recipe, place / "photos"
+    return loop.run(recipe, place / "run"), recipe, place / "photos"
 
 
 def broken_off(whole, place):
@@ -65,13 +68,13 @@ def same(folder, run):
 
 def test_what_is_chosen_is_what_the_data_say(whole):
     run, recipe, _ = whole
-    real = data.real(recipe.data, 32, "L", recipe.seed)
+    real = real_images.real(recipe.data, 32, "L", recipe.seed)
     assert (run.generation(0).images() == real.images).all()
     assert run.generation(0).captions == list(real.captions)
-    held_out, stored = data.held_out(recipe, 32, "L"), real_data.held_out(run)
+    held_out, stored = real_images.held_out(recipe, 32, "L"), recorded.held_out(run)
     if recipe.finetune.training_set == "real":
         assert stored is held_out is None
-        drawn = data.real(recipe.data, 32, "L", recipe.seed, 2).images
+        drawn = real_images.real(recipe.data, 32, "L", recipe.seed, 2).images
         learnt = [
             files.read_image(run.folder / r["file_name"]) for r in run.generation(2).pedigree()
         ]
@@ -85,7 +88,7 @@ def test_a_photo_added_before_a_resume_changes_nothing_but_is_mentioned(whole, t
     folder, recipe = broken_off(whole, tmp_path)
     photo(tmp_path / "photos", "00a", 98)
     with pytest.warns(UserWarning, match="15 images, where there were 14"):
-        chain.run(recipe, folder)
+        loop.run(recipe, folder)
     same(folder, whole[0])
 
 
@@ -93,7 +96,7 @@ def test_photos_that_moved_are_the_same_data(whole, tmp_path):
     folder, recipe = broken_off(whole, tmp_path)
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        chain.run(recipe, folder)
+        loop.run(recipe, folder)
     same(folder, whole[0])
 
 
@@ -103,7 +106,7 @@ def test_photos_elsewhere_that_are_others_are_refused(whole, tmp_path):
         photo(tmp_path / "photos", path.stem, 50 + int(path.stem))
     before = contents(folder)
     with pytest.raises(UserError, match="are not the same"):
-        chain.run(recipe, folder)
+        loop.run(recipe, folder)
     assert contents(folder) == before
 
 
@@ -118,11 +121,11 @@ def test_photos_that_are_gone_are_missed_only_where_they_are_needed(whole, tmp_p
             with pytest.raises(
                 UserError, match="is missing since the run began, which still needs"
             ):
-                chain.run(recipe, folder)
+                loop.run(recipe, folder)
             assert contents(folder) == before
             return
         with pytest.warns(UserWarning, match="goes on with the images that it began with"):
-            chain.run(recipe, folder)
+            loop.run(recipe, folder)
         same(folder, run)
     finally:
         hidden.rename(photos_then)
@@ -143,7 +146,7 @@ def test_a_photo_that_a_later_draw_needs_must_be_as_it_was(whole, tmp_path):
     (tmp_path / "photos").rename(whole[2])
     try:
         with pytest.raises(UserError, match="is changed since the run began, which still needs it"):
-            chain.run(recipe.model_copy(update={"data": table}), folder)
+            loop.run(recipe.model_copy(update={"data": table}), folder)
         assert not run.generation(1).folder.exists()
     finally:
         shutil.rmtree(whole[2])
@@ -152,11 +155,11 @@ def test_a_photo_that_a_later_draw_needs_must_be_as_it_was(whole, tmp_path):
 
 def test_a_finished_run_needs_neither_photos_nor_model(whole, tmp_path, monkeypatch):
     run, recipe, photos_then = whole
-    monkeypatch.setattr(chain, "load", lambda recipe: pytest.fail("loads its model"))
+    monkeypatch.setattr(loop, "load", lambda recipe: pytest.fail("loads its model"))
     hidden = photos_then.with_name("hidden")
     photos_then.rename(hidden)
     try:
-        assert chain.run(recipe, run.folder) == run
+        assert loop.run(recipe, run.folder) == run
         if recipe.finetune.training_set == "replace":
             assert sources.of_run(run).reference().shape == (6, 32, 32, 1)
     finally:
@@ -169,10 +172,10 @@ def test_held_out_images_are_verified(whole, tmp_path):
         pytest.skip("has none")
     (folder / "held_out" / "00002.png").write_bytes(b"x")
     with pytest.raises(UserError, match=r"00002\.png' is changed since the run began"):
-        chain.run(recipe, folder)
+        loop.run(recipe, folder)
     # As the sentence says.
     (folder / "data.json").unlink()
-    chain.run(recipe, folder)
+    loop.run(recipe, folder)
     ours, theirs = contents(folder), contents(whole[0].folder)
     ours.pop("data.json"), theirs.pop("data.json")
     assert ours == theirs
@@ -187,7 +190,7 @@ def as_before(folder):
 def test_an_older_run_resumes_and_then_carries_its_data(whole, tmp_path):
     folder, _ = broken_off(whole, tmp_path)
     as_before(folder)
-    chain.run(whole[1], folder)
+    loop.run(whole[1], folder)
     same(folder, whole[0])
 
 
@@ -206,7 +209,7 @@ def test_an_older_run_whose_photos_changed_says_what_it_still_needs(whole, tmp_p
     photo(tmp_path / "photos", "00b", 98)
     before = contents(folder)
     with pytest.raises(UserError, match=r"still needs .*but the (images|captions) that"):
-        chain.run(recipe, folder)
+        loop.run(recipe, folder)
     assert contents(folder) == before
     if recipe.finetune.training_set == "replace":
         with pytest.warns(UserWarning, match="without held-out real images"):
@@ -222,32 +225,32 @@ def real_digest(path):
 def test_several_data_sets_one_of_them_of_the_package(tmp_path):
     folder = photos(tmp_path / "photos")
     recipe = tiny(data={"name": ["digits", str(folder)], "size": 8}, finetune={"steps": 1})
-    run = chain.run(recipe, tmp_path / "run")
-    assert (real_data.held_out(run) == data.held_out(recipe, 32, "L")).all()
+    run = loop.run(recipe, tmp_path / "run")
+    assert (recorded.held_out(run) == real_images.held_out(recipe, 32, "L")).all()
     shutil.copytree(run.folder, tmp_path / "again")
     shutil.rmtree(tmp_path / "again" / "gen_000")
     for later in ("gen_001", "gen_002"):
         shutil.rmtree(tmp_path / "again" / later)
-    chain.run(recipe, tmp_path / "again")
+    loop.run(recipe, tmp_path / "again")
     same(tmp_path / "again", run)
     mixed = tiny(data={"name": [str(folder), "digits"], "size": 8}, finetune={"steps": 1})
     with pytest.raises(UserError, match=r"'data\.name' is"):
-        chain.run(mixed, run.folder)
+        loop.run(mixed, run.folder)
 
 
 @pytest.mark.parametrize("by_hand", [False, True])
 def test_a_longer_chain_begins_with_the_files_of_the_shorter_one(tiny_run, tmp_path, by_hand):
     longer = tiny(generations=3)
-    at_once = chain.run(longer, tmp_path / "at once")
+    at_once = loop.run(longer, tmp_path / "at once")
     folder = tmp_path / "run"
     shutil.copytree(tiny_run.folder, folder)
     if by_hand:
         path = folder / "recipe.toml"
         path.write_text(path.read_text().replace("generations = 2", "generations = 3"))
-    chain.run(longer, folder)
+    loop.run(longer, folder)
     same(folder, at_once)
     with pytest.raises(UserError, match="can be lengthened, not shortened"):
-        chain.run(tiny(), folder)
+        loop.run(tiny(), folder)
 
 
 def test_generations_of_earlier_versions_are_recognised_in_a_longer_run(tiny_run, tmp_path):
@@ -258,10 +261,10 @@ def test_generations_of_earlier_versions_are_recognised_in_a_longer_run(tiny_run
     for done in folder.glob("gen_*/done.json"):
         done.write_text(json.dumps(json.loads(done.read_text()) | {"recipe": digest}))
     as_before(folder)
-    chain.run(tiny(generations=3), folder)
+    loop.run(tiny(generations=3), folder)
     assert len(Run(folder).generations()) == 4
     assert json.loads((folder / "gen_003" / "done.json").read_text())["recipe"] != digest
-    chain.run(tiny(generations=3), folder)
+    loop.run(tiny(generations=3), folder)
 
 
 def test_copies_are_counted_within_a_folder_and_between_two(tmp_path):
@@ -269,17 +272,17 @@ def test_copies_are_counted_within_a_folder_and_between_two(tmp_path):
     shutil.copyfile(first / "03.png", first / "03 (1).png")
     shutil.copyfile(first / "03.txt", first / "03 (1).txt")
     with pytest.warns(UserWarning, match=r"'.*/a': copies of other images.*: 1 \('.*/a/03\.png'\)"):
-        real_data.choose(of(first), 32, "L")
+        recorded.choose(of(first), 32, "L")
     (first / "03 (1).png").unlink()
     photos(second, 4)
     (first / "03 (1).txt").unlink()
     recipe = of(first, "real")
     table = recipe.data.model_copy(update={"name": [str(first), str(second)]})
     with pytest.warns(UserWarning, match=r"copies of other images.*: 4 \('.*/b/0\d\.png', "):
-        real_data.choose(recipe.model_copy(update={"data": table}), 32, "L")
+        recorded.choose(recipe.model_copy(update={"data": table}), 32, "L")
 
 
 def test_photos_that_differ_are_no_copies(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        real_data.choose(of(photos(tmp_path)), 32, "L")
+        recorded.choose(of(photos(tmp_path)), 32, "L")

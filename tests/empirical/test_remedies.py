@@ -7,7 +7,8 @@ import pytest
 import torch
 from tiny_chain import tiny
 
-from empirical import chain, recipe
+from empirical import recipe
+from empirical.chain import loop
 from empirical.guidance import Decay
 from empirical.recipe import _members
 from empirical.remedies import Remedy
@@ -39,7 +40,7 @@ def test_it_changes_what_a_chain_does(name):
 
 @pytest.mark.parametrize("name", REMEDIES)
 def test_a_chain_runs_with_it(name, tmp_path):
-    run = chain.run(tiny(generations=2, remedy={"name": name}), tmp_path / "run")
+    run = loop.run(tiny(generations=2, remedy={"name": name}), tmp_path / "run")
     assert len(run.generations()) == 3
     assert run.recipe.remedy.name == name
 
@@ -51,7 +52,7 @@ def test_redifine_is_a_drop_and_a_decay():
 
 
 def test_latent_noise_is_drawn_once_an_image_and_has_its_variance():
-    from empirical.finetuning import _noise_of_images
+    from empirical.generator.finetuning import _noise_of_images
 
     noise = _noise_of_images(torch.zeros((400, 4, 8, 8)), seed=0, generation=1)
     error = np.sqrt(2 / noise.numel())

@@ -8,8 +8,8 @@ from toy_denoiser import Toy
 
 from empirical.digits.dataset import CAPTIONS
 from empirical.errors import UserError
+from empirical.generator.sampling import SAMPLERS, levels_of, prepare, sample
 from empirical.guidance import Constant, Decay
-from empirical.sampling import SAMPLERS, levels_of, prepare, sample
 from empirical.seeds import seed_of
 
 # With guidance twice as many images: enough to be convolved at points.

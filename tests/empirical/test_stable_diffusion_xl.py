@@ -7,10 +7,13 @@ from diffusers import StableDiffusionXLPipeline
 from random_pipelines import tiny_xl
 from tiny_chain import tiny
 
-from empirical import chain, files, learning, model
+from empirical.chain import loop
+from empirical.generator import trainable
+from empirical.generator.sampling import sample
 from empirical.guidance import Constant
+from empirical.pipeline import model
 from empirical.recipe import FinetuneTable
-from empirical.sampling import sample
+from empirical.runs import files
 
 CAPTIONS = ["a handwritten digit two", "a handwritten digit six"]
 
@@ -58,10 +61,10 @@ def test_a_chain_runs_and_plain_diffusers_reads_it(folder, xl, tmp_path):
         data={"name": str(tmp_path / "data"), "size": 8},
         finetune={"text_encoder": True, "steps": 2, "condition_drop": 0.5},
     )
-    run = chain.run(recipe, tmp_path / "run")
+    run = loop.run(recipe, tmp_path / "run")
     assert run.generation(2).images().shape == (8, 16, 16, 3)
     table = FinetuneTable(**recipe.finetune.model_dump())
-    learning.recall(xl, table, [run.generation(1).folder])
+    trainable.recall(xl, table, [run.generation(1).folder])
     theirs = StableDiffusionXLPipeline.from_pretrained(str(folder), add_watermarker=False)
     theirs.load_lora_weights(str(run.generation(1).folder / "lora"))
     theirs.set_progress_bar_config(disable=True)
@@ -71,5 +74,5 @@ def test_a_chain_runs_and_plain_diffusers_reads_it(folder, xl, tmp_path):
             CAPTIONS[:1], latents=noise, num_inference_steps=3, guidance_scale=2.0, output_type="np"
         ).images
     ours = sample(xl, CAPTIONS[:1], [5], Constant(rule="constant", scale=2.0), "ddim", 3)
-    learning.forget(xl)
+    trainable.forget(xl)
     assert np.abs(ours - np.round(stock * 255)).max() <= 1

@@ -3,7 +3,7 @@
 import pytest
 from tiny_chain import tiny
 
-from empirical import chain, trackers
+from empirical.chain import loop, trackers
 from empirical.errors import UserError
 
 
@@ -46,7 +46,7 @@ def diary():
 def test_everything_is_told_once(tiny_run, diary, digits):
     with trackers.tracked("diary", tiny(), "mine") as on_generation:
         assert not diary
-        chain.run(tiny(), tiny_run.folder, base=digits, on_generation=on_generation)
+        loop.run(tiny(), tiny_run.folder, base=digits, on_generation=on_generation)
     made, started, settings, *logs, finished = diary
     assert made == ("made", "mine", str(tiny_run.folder / "tracking"))
     assert (started, finished) == (("started",), ("finished",))

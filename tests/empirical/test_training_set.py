@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from tiny_chain import tiny
 
-from empirical import data, files, recipe, training_set
-from empirical.record import Run
+from empirical import recipe
+from empirical.data import real_images, training_set
+from empirical.runs import files
+from empirical.runs.record import Run
 
 FAMILIES = ("a", "b", "c", "d")
 SIZE = 20
@@ -98,7 +100,7 @@ def test_the_control_learns_from_fresh_real_images(chain):
     def fresh(number):
         asked.append(number)
         images = np.full((SIZE, 2, 2, 1), 200 + number, np.uint8)
-        return data.Population(images, tuple(FAMILIES[i % 4] for i in range(SIZE)))
+        return real_images.Population(images, tuple(FAMILIES[i % 4] for i in range(SIZE)))
 
     rows = made(chain, 2, fresh, finetune={"training_set": "real"})
     assert generations(rows) == {0: SIZE}
@@ -136,23 +138,23 @@ def test_generation_0_shares_several_data_sets(tmp_path):
             files.write_text(tmp_path / name / f"{i}.txt", f"a picture of {name}")
     names = [str(tmp_path / "x"), "digits", str(tmp_path / "y")]
     table = recipe.DataTable(name=names, size=20)
-    real = data.real(table, 32, "L", seed=0)
+    real = real_images.real(table, 32, "L", seed=0)
     assert len(real) == 20
     count = Counter(caption for caption in real.captions)
     assert count["a picture of x"] == 6
     assert count["a picture of y"] == 7
     # What is left over of each, at most as many as were taken.
-    spare = data.reference(table, 32, "L", seed=0)
+    spare = real_images.reference(table, 32, "L", seed=0)
     grey = [int(image.max()) for image in spare if image.max() == image.min()]
     assert (len(spare), sorted(grey)) == (2 + 7 + 1, [30, 30, 60])
     assert not any((image == one).all() for image in real.images[1::3] for one in spare[2:9])
-    assert data.reference(table, 32, "L", seed=0, fresh=True) is None
+    assert real_images.reference(table, 32, "L", seed=0, fresh=True) is None
     all_of_it = recipe.DataTable(name=names[0], size=8)
-    assert data.reference(all_of_it, 32, "L", seed=0) is None
+    assert real_images.reference(all_of_it, 32, "L", seed=0) is None
     digits = recipe.DataTable(size=20)
-    assert data.reference(digits, 32, "L", seed=0, fresh=True).shape[1:] == (32, 32, 1)
-    assert data.reference(digits, 64, "RGB", seed=0) is None
+    assert real_images.reference(digits, 32, "L", seed=0, fresh=True).shape[1:] == (32, 32, 1)
+    assert real_images.reference(digits, 64, "RGB", seed=0) is None
     fewer = recipe.DataTable(name=names, size=12)
-    drawn = [data.real(fewer, 32, "L", 0, generation).images for generation in (0, 0, 3)]
+    drawn = [real_images.real(fewer, 32, "L", 0, generation).images for generation in (0, 0, 3)]
     assert (drawn[0] == drawn[1]).all()
     assert (drawn[0] != drawn[2]).any()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from empirical.traits import Judge, View, every_trait
+from empirical.measuring.traits import Judge, View, every_trait
 
 TRAITS = every_trait()
 

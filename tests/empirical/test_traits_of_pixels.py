@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from empirical.traits import View, _spectrum, every_trait
+from empirical.measuring.traits import View, _spectrum, every_trait
 
 TRAITS = every_trait()
 

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 from random_pipelines import tiny_xl
 
-from empirical import chain, model, truncation
+from empirical.chain import loop
 from empirical.digits.dataset import CAPTIONS
+from empirical.pipeline import model, truncation
 from empirical.recipe import parse
 
 LONG = "a handwritten digit seven " * 8
@@ -82,7 +83,7 @@ def test_a_chain_says_so_before_it_begins(digits, tmp_path):
         (tmp_path / f"{i}.txt").write_text(LONG + ("in red" if i % 2 else "in blue"))
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        chain.prepare(parse({"data": {"name": str(tmp_path), "size": 4}}), digits)
+        loop.prepare(parse({"data": {"name": str(tmp_path), "size": 4}}), digits)
     cut, same = (str(one.message) for one in said)
     assert "truncated: 2" in cut
     assert "alike in the 12 tokens" in same

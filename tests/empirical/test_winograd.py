@@ -7,7 +7,7 @@ from diffusers.models.upsampling import Upsample2D
 from torch import nn
 from torch.nn import functional
 
-from empirical import model, winograd
+from empirical.pipeline import model, winograd
 
 
 def plainly(x, weight, bias, doubled):

@@ -1,7 +1,7 @@
 """A denoiser that is exact: prompts are normal distributions of latents.
 
-It stands in for `empirical.model.Model` where a test wants to know the right answer, or to count
-what the denoiser is asked.
+It stands in for `empirical.pipeline.model.Model` where a test wants to know the right answer, or to
+count what the denoiser is asked.
 """
 
 from types import SimpleNamespace
@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import diffusers
 import torch
 
-from empirical.conditioning import Conditioning
+from empirical.pipeline.conditioning import Conditioning
 from empirical.seeds import seed_of
 
 SHAPE = (2, 4, 4)

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from empirical import files, moments, recipe
-from empirical.record import Run
+from empirical import recipe
+from empirical.runs import files, moments
+from empirical.runs.record import Run
 
 PROMPTS = [f"a handwritten digit {name}" for name in ("zero", "one", "two", "three", "four")]
 REFERENCE = "held-out real images"

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from empirical import kept
+from empirical.runs import kept
 from figures.fitted import KEPT, NAIVE, Fitted
 from figures.gallery import every_figure
 from figures.gallery.phase_diagram import place, variances

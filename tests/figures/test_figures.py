@@ -7,21 +7,21 @@ import pytest
 from matplotlib.figure import Figure
 from small_runs import study_folder
 
-from figures import report
-from figures.evidence import Evidence, describe
-from figures.plots import every_plot
+from figures.report import page
+from figures.report.evidence import Evidence, describe
+from figures.report.plots import every_plot
 from figures.style import COLUMN, PAGE, scale_colour
 
 
 @pytest.fixture(scope="module")
 def evidence(tiny_run):
-    told, refused = report.forecasts([tiny_run])
+    told, refused = page.forecasts([tiny_run])
     assert not refused
-    return Evidence((tiny_run,), report.fits([tiny_run]), told)
+    return Evidence((tiny_run,), page.fits([tiny_run]), told)
 
 
 def test_a_report_fits_what_it_says(evidence, tiny_run):
-    assert set(evidence.fits) == set(report.TRAITS)
+    assert set(evidence.fits) == set(page.TRAITS)
 
 
 @pytest.mark.parametrize("name", every_plot())
@@ -57,12 +57,12 @@ def test_what_a_reader_must_know_is_said(tmp_path):
     found = json.loads(path.read_text())
     found["measures"][0]["caution"] = "few images"
     path.write_text(json.dumps(found))
-    said = [(w["run"], w["text"]) for w in report.warnings_of(Evidence(tuple(runs[:3])))]
+    said = [(w["run"], w["text"]) for w in page.warnings_of(Evidence(tuple(runs[:3])))]
     assert said == [("cfg 1", "1 of 2 generations are done"), ("cfg 2.5", "accuracy: few images")]
 
 
 def test_the_report_is_one_file_with_all_of_it(evidence, tiny_run, tmp_path):
-    report.write([tiny_run], tmp_path / "r.html", "A <title>", evidence.fits)
+    page.write([tiny_run], tmp_path / "r.html", "A <title>", evidence.fits)
     html = (tmp_path / "r.html").read_text()
     drawn = re.findall(r'src="data:image/(png|svg\+xml);base64,', html)
     assert len(drawn) == len(every_plot())

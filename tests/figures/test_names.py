@@ -11,10 +11,11 @@ from matplotlib.figure import Figure
 from matplotlib.mathtext import MathTextParser
 from small_runs import study_folder
 
-from figures import pieces, report, text
-from figures.evidence import Evidence
+from figures import pieces, text
 from figures.fitted import Fitted
-from figures.plots import every_plot
+from figures.report import page
+from figures.report.evidence import Evidence
+from figures.report.plots import every_plot
 from figures.write import render
 
 ROOT = Path(__file__).parents[2]
@@ -108,7 +109,7 @@ def test_a_report_of_odd_names_escapes_them(tmp_path):
     run = renamed(study_folder(tmp_path / "runs")[0], "<b>$x_$ & 日本")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        report.write([run], tmp_path / "r.html", "$t_$ <i>", {})
+        page.write([run], tmp_path / "r.html", "$t_$ <i>", {})
     html = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert "&lt;b&gt;$x_$ &amp; 日本" in html
     assert "$t_$ &lt;i&gt;" in html
@@ -127,11 +128,11 @@ def test_a_report_of_odd_names_escapes_them(tmp_path):
     ],
 )
 def test_a_report_leaves_out_what_a_run_lacks_and_says_so(tmp_path, gone, heading, monkeypatch):
-    monkeypatch.setattr(report, "forecasts", lambda runs: ({}, []))
+    monkeypatch.setattr(page, "forecasts", lambda runs: ({}, []))
     run = study_folder(tmp_path / "runs")[0]
     for path in run.folder.glob(gone):
         path.unlink()
-    report.write([run], tmp_path / "r.html", "t", {})
+    page.write([run], tmp_path / "r.html", "t", {})
     html = (tmp_path / "r.html").read_text()
     if heading is None:
         assert "provenance.json is not stored" in html

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from empirical import recipe
-from empirical.data import Population
+from empirical.data.real_images import Population
 from qtm.mixture import Learning, Mixture, MixtureGenerator, NoiseLevels, Sampler
 
-chain = pytest.importorskip("empirical.chain", reason="a chain needs torch")
+chain = pytest.importorskip("empirical.chain.loop", reason="a chain needs torch")
 
 CAPTIONS = ("a cat", "a dog")
 D = 16

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from qtm._random import bits, choose, normal, uniform
+from qtm._core.random import bits, choose, normal, uniform
 
 SIZE = 200_000
 

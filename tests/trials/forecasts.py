@@ -19,9 +19,9 @@ def main() -> None:
     import numpy as np
     import pandas as pd
 
-    from analysis.arms import arms
-    from analysis.forecast import forecast
-    from empirical import kept
+    from analysis.arms.read import arms
+    from analysis.prediction.forecast import forecast
+    from empirical.runs import kept
 
     rows = []
     for arm in arms(kept.runs(*sys.argv[1:]))[0]:

@@ -25,8 +25,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import stock
 from random_pipelines import version_15
 
-from empirical import data, model
-from empirical.generator import DiffusionGenerator
+from empirical.data import real_images
+from empirical.generator.diffusion import DiffusionGenerator
+from empirical.pipeline import model
 from empirical.recipe import DataTable, parse
 
 SCALE, TARGETS = 7.5, ("to_q", "to_k", "to_v", "to_out.0")
@@ -74,7 +75,7 @@ def _photos(folder: Path, images: int) -> Path:
 
 def _stock(asked, photos: Path):
     pipeline = stock.load(asked.folder, getattr(torch, asked.precision), model.device_of_choice())
-    folder = data.captioned(photos)
+    folder = real_images.captioned(photos)
     if asked.compile:
         pipeline.unet.compile()
     for _ in range(asked.rounds):
@@ -106,7 +107,7 @@ def _ours(asked, photos: Path):
     for number in range(asked.rounds):
         generator = DiffusionGenerator(base, recipe)
         start = _now()
-        population = data.real(table, base.side, base.mode, 0)
+        population = real_images.real(table, base.side, base.mode, 0)
         generator.fit(population, 1, photos.parent / str(number) / "gen_001", lambda count: None)
         learnt = _now()
         for part in model.batches(asked.images, asked.drawn):

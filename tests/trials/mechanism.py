@@ -24,13 +24,13 @@ PLAIN, SCHEDULE, DROP, BOTH = (
 
 
 def main() -> None:
-    from analysis.arms import arms
-    from analysis.design import design
-    from analysis.importance import draw_posterior
-    from analysis.maximum import maximize
-    from analysis.mechanism import measured_parts, parts_of
+    from analysis.arms.design import design
+    from analysis.arms.read import arms
+    from analysis.comparison.mechanism import measured_parts, parts_of
+    from analysis.inference.importance import draw_posterior
+    from analysis.inference.maximum import maximize
     from analysis.models import every_model
-    from empirical import kept
+    from empirical.runs import kept
 
     every = arms(kept.runs())[0]
     named = {arm.name: arm for arm in every}

@@ -18,8 +18,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from empirical import files
 from empirical.digits import architecture, card, dataset, pretrain
+from empirical.runs import files
 
 
 def main() -> None:

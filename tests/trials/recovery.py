@@ -41,12 +41,12 @@ def one_set(theory: str, seed: int, compared: bool) -> tuple[list[tuple], list[t
     over."""
     import numpy as np
 
-    from analysis.contest import contest
-    from analysis.design import design
-    from analysis.importance import draw_posterior
-    from analysis.maximum import maximize
+    from analysis.arms.design import design
+    from analysis.comparison.contest import contest
+    from analysis.inference.importance import draw_posterior
+    from analysis.inference.maximum import maximize
     from analysis.models import every_model
-    from analysis.synthetic import draw_arms, draw_values
+    from analysis.prediction.synthetic import draw_arms, draw_values
     from empirical.seeds import seed_of
 
     models, names = every_model(), candidates()

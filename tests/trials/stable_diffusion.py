@@ -20,7 +20,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from random_pipelines import version_15
 
-from empirical import chain, files, recipe
+from empirical import recipe
+from empirical.chain import loop
+from empirical.runs import files
 
 
 def main() -> None:
@@ -60,7 +62,7 @@ def main() -> None:
             }
         )
         before, start = _rss(), time.monotonic()
-        run = chain.run(table, Path(temporary) / "run")
+        run = loop.run(table, Path(temporary) / "run")
         taken = time.monotonic() - start
         loss = run.generation(1).loss()
     print(

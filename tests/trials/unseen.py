@@ -23,10 +23,10 @@ def main() -> None:
     import numpy as np
     import pandas as pd
 
-    from analysis.arms import arms
-    from analysis.holdout import Split, predictions, score
+    from analysis.arms.read import arms
     from analysis.models import every_model
-    from empirical import kept
+    from analysis.prediction.holdout import Split, predictions, score
+    from empirical.runs import kept
 
     words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     words.add_argument("models", nargs="*", default=list(MODELS))

@@ -1,0 +1,1 @@
+"""Runs read as the arms of an experiment: generations, noise levels, the design."""

@@ -1,0 +1,57 @@
+"""The noise levels at which guidance is compared, and what a recipe's guidance is at each."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from empirical.errors import UserError
+from empirical.runs.record import Run
+from qtm.mixture.levels import NoiseLevels
+
+COUNT = 24
+_ALL = np.asarray(NoiseLevels.preserving(steps=1000).levels)[:-1]
+# From pure noise on, even in the logarithm: noise standard deviations in units of the latents.
+SIGMA = np.geomspace(_ALL[0], _ALL[-1], COUNT)
+
+RULES = ("constant", "decay", "generation_decay", "interval")
+
+
+@dataclass(frozen=True)
+class Visited:
+    """The levels that a sampler visits, as a guidance rule wants to see them."""
+
+    sigma: np.ndarray
+
+    @property
+    def alpha_cumprod(self) -> np.ndarray:
+        return 1 / (1 + np.square(self.sigma))
+
+    @property
+    def progress(self) -> np.ndarray:
+        return np.arange(len(self.sigma)) / len(self.sigma)
+
+
+def scales(run: Run, generations: int) -> np.ndarray:
+    """Return the guidance scale at each of `SIGMA` in generations 1 to G: [G, COUNT].
+
+    Raises `UserError` for a guidance rule that is no schedule of a scale.
+    """
+    recipe = run.recipe.settled()
+    rule = recipe.generate.guidance
+    if rule.rule not in RULES:
+        raise UserError(
+            f"the run '{run.name}' is guided by '{rule.rule}', a model describes {_listed(RULES)}"
+        )
+    steps = recipe.generate.steps
+    visited = Visited(np.asarray(NoiseLevels.preserving(steps=steps).levels)[:-1])
+    found = []
+    for generation in range(1, generations + 1):
+        w = np.broadcast_to(rule.scales(visited, generation), (steps,))
+        # Between two visits the scale is that of the noisier one, at which the step was taken.
+        place = np.searchsorted(-visited.sigma, -SIGMA, side="right") - 1
+        found.append(w[np.clip(place, 0, steps - 1)])
+    return np.stack(found).astype(np.float64)
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

@@ -1,0 +1,305 @@
+"""Arms: the moments of a trait down one chain, with the settings that a model needs of it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.arms.levels import SIGMA, scales
+from empirical.errors import UserError
+from empirical.runs.record import Run
+
+# More components than this are averaged: a matrix of hundreds of traits is no trait.
+_SEPARATE = 16
+# Traits that live where the noise of sampling does, so that noise levels have their units.
+_LATENT = ("latent", "latent_pc")
+QUANTITIES = ("mean", "within", "between")
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Moments of a trait of D components down G generations after generation 0.
+
+    `measured` [G + 1, 3, D] holds the mean, ln V_W and ln V_B; `sampling` [G + 1, 3, D] the
+    variances of their sampling errors. Means are deviations from generation 0's, in its standard
+    deviations; variances are in units of generation 0's V_W + V_B, `unit` [D] (feature units
+    squared), around `centre` [D].
+
+    `scales` [G, L] is the guidance w at the noise levels; `noise` [L, D] the variance of the noise
+    at these, beside that of the axes along which the trait varies; `label` the scale
+    of the recipe, which arms to hold out share.
+    `dropped` is the probability of condition drop, `real` the share of real images in training
+    sets, `mutation` [D] the variance of noise that is put on training images. `families` are the
+    prompts, `images` the number of images.
+    """
+
+    name: str
+    seed: int
+    trait: str
+    measured: np.ndarray
+    sampling: np.ndarray
+    unit: np.ndarray
+    centre: np.ndarray
+    scales: np.ndarray
+    noise: np.ndarray
+    label: float
+    dropped: float
+    real: float
+    mutation: np.ndarray
+    families: int
+    images: int
+    stochastic: bool
+
+    @property
+    def generations(self) -> int:
+        """Number of generations after generation 0."""
+        return len(self.measured) - 1
+
+    @property
+    def constant(self) -> bool:
+        """Whether the guidance is one scale throughout, and nothing else was done."""
+        plain = self.dropped == 0 and self.real == 0 and not self.mutation.any()
+        return plain and bool(np.all(self.scales == self.scales.flat[0]))
+
+
+def arm(run: Run, trait: str = "latent", components: Sequence[int] | None = None) -> Arm:
+    """Read an arm from ``moments.csv`` and the recipe.
+
+    Traits of many components, such as `latent`, are averaged over them. Raises `UserError` for a
+    trait that is not there or does not vary, numbers that are not finite, a single generation, or
+    settings that no model describes.
+    """
+    captions = run.generation(0).captions
+    families = len(set(captions))
+    _must_have_families(run, captions)
+    table, pooled = _table(run, trait, components)
+    _refuse(run, table, trait)
+    moments = {q: _pivot(table, q) for q in (*QUANTITIES, "n")}
+    V_W, V_B, m = moments["within"], moments["between"], moments["mean"]
+    G, images = len(m) - 1, int(moments["n"].min())
+    parts = _parts(run, trait, V_W, V_B) if pooled else (V_W, V_B)
+    spread = _spread(run, trait, captions, np.unique(table["component"]), pooled, G)
+    sampling = _sampling(*parts, images, families, pooled, spread)
+    axes = parts[0][0] + parts[1][0]
+    if pooled:
+        V_W, V_B, m = (x.mean(axis=1, keepdims=True) for x in (V_W, V_B, m))
+    unit = V_W[0] + V_B[0]
+    # An average over coordinates varies along a few axes, whose variance is what noise is beside.
+    along = np.square(axes).sum(keepdims=True) / axes.sum() if pooled else axes
+    # What has collapsed altogether keeps a finite logarithm.
+    log = lambda V: np.log(np.maximum(V / unit, 1e-12))
+    recipe = run.recipe.settled()
+    noise = run.recipe.remedy.latent_noise() if run.recipe.remedy is not None else 0.0
+    latent = trait in _LATENT
+    rule = recipe.generate.guidance
+    kind = recipe.finetune.training_set
+    return Arm(
+        run.name,
+        recipe.seed,
+        trait,
+        np.stack([(m - m[0]) / np.sqrt(unit), log(V_W), log(V_B)], axis=1),
+        sampling,
+        unit,
+        m[0],
+        scales(run, G),
+        np.square(SIGMA)[:, None] / (along if latent else np.ones_like(unit)),
+        float(rule.scale),
+        recipe.finetune.condition_drop,
+        {"mix": recipe.finetune.real_fraction, "real": 1.0}.get(kind, 0.0),
+        noise**2 / unit if latent else np.zeros_like(unit),
+        families,
+        images,
+        recipe.generate.sampler in ("ddpm", "euler_ancestral"),
+    )
+
+
+def arms(
+    runs: Iterable[Run], trait: str = "latent", components: Sequence[int] | None = None
+) -> tuple[list[Arm], list[str]]:
+    """Read the arms that models can share parameters over; and say which runs were left out, why.
+
+    Parameters such as heritability belong to a way of learning. Runs that learn or sample in
+    another way than most are left out, as are those that no model describes. Raises `UserError`
+    where nothing is left.
+    """
+    runs = list(runs)
+    ways = [_way(run) for run in runs]
+    usual = max(ways, key=ways.count) if ways else ""
+    kept, left_out = [], []
+    for run, way in zip(runs, ways, strict=True):
+        if way != usual:
+            left_out.append(f"the run '{run.name}' learns or samples in another way than most")
+            continue
+        try:
+            kept.append(arm(run, trait, components))
+        except UserError as error:
+            left_out.append(str(error))
+    if not kept:
+        raise UserError("; ".join(left_out) or "a fit needs a run")
+    return kept, left_out
+
+
+def _way(run: Run) -> str:
+    """What arms must have in common to share a heritability, written out."""
+    recipe = run.recipe.settled()
+    finetune = recipe.finetune.model_dump(
+        exclude={"condition_drop", "training_set", "real_fraction", "micro_batches"}
+    )
+    generate = recipe.generate.model_dump(include={"sampler"})
+    return repr((recipe.model.name, recipe.data.model_dump(), finetune, generate))
+
+
+def _must_have_families(run: Run, captions: Sequence[str]) -> None:
+    """Raise `UserError` where variance within prompts cannot be told from that between them."""
+    prompts = list(dict.fromkeys(captions))
+    if len(prompts) < 2:
+        raise UserError(
+            f"the run '{run.name}' has one prompt for all of its {len(captions)} images "
+            f"('{prompts[0]}'), so that nothing varies between prompts: a fit needs two prompts or "
+            f"more"
+        )
+    if len(prompts) >= len(captions):
+        raise UserError(
+            f"the run '{run.name}' has {len(prompts)} different prompts for its {len(captions)} "
+            f"images, so that nothing varies within a prompt: a fit needs more images than prompts"
+        )
+
+
+def _refuse(run: Run, table: pd.DataFrame, trait: str) -> None:
+    if len(run.generations()) < 2 or table["generation"].to_numpy().max() < 1:
+        raise UserError(f"the run '{run.name}' has no generation after generation 0 to fit yet")
+    wrong = table[~np.isfinite(table[["mean", "within", "between"]]).all(axis=1)]
+    if len(wrong):
+        row = wrong.iloc[0]
+        raise UserError(
+            f"the moments of '{trait}' in generation {row['generation']:.0f} of '{run.name}' are "
+            f"not finite: mean {row['mean']}, within {row['within']}, between {row['between']}"
+        )
+    first = pd.DataFrame(table[table["generation"] == 0])
+    V_W, V_B = (first[name].to_numpy(float) for name in ("within", "between"))
+    if not (V_W > 0).any() or not (V_B > 0).any():
+        raise UserError(
+            f"trait '{trait}' of '{run.name}' does not vary within and between prompts in "
+            f"generation 0"
+        )
+    recipe = run.recipe.settled()
+    kind = recipe.finetune.training_set
+    if kind not in ("replace", "mix", "real"):
+        raise UserError(
+            f"the run '{run.name}' learns from '{kind}', a model describes 'replace', 'mix', 'real'"
+        )
+    if recipe.finetune.start_from != "base":
+        raise UserError(
+            f"the run '{run.name}' goes on from the previous model, a model describes a restart "
+            f"from the base"
+        )
+    if run.recipe.remedy is not None and run.recipe.remedy.name == "filter":
+        raise UserError(f"the run '{run.name}' filters its training sets, which no model describes")
+
+
+def _table(run: Run, trait: str, components: Sequence[int] | None) -> tuple[pd.DataFrame, bool]:
+    """The rows of a trait's varying components, and whether they are to be averaged."""
+    moments = run.moments()
+    complete = len(run.generations())
+    chosen = (moments["feature"] == trait) & (moments["generation"] < complete)
+    table = pd.DataFrame(moments[chosen])
+    if table.empty:
+        known = ", ".join(sorted(moments["feature"].unique()))
+        raise UserError(f"'{run.folder}' holds no trait '{trait}', it has {known}")
+    there = sorted(table["component"].unique())
+    if components is not None:
+        missing = [c for c in components if c not in there]
+        if missing:
+            raise UserError(
+                f"trait '{trait}' has no component {missing[0]}, allowed are 0 to {there[-1]}"
+            )
+        table = pd.DataFrame(table[table["component"].isin(components)])
+    pooled = components is None and (len(there) > _SEPARATE or trait in ("latent", "classifier"))
+    if not pooled:
+        # A millionth of the typical variance is rounding, not a trait.
+        first = pd.DataFrame(table[table["generation"] == 0])
+        V_W, V_B = (first[name].to_numpy(float) for name in ("within", "between"))
+        varies = first["component"].to_numpy()[(1e-6 * np.median(V_W) < V_W) & (V_B > 0)]
+        if len(varies):
+            table = pd.DataFrame(table[table["component"].isin(list(varies))])
+    return table, pooled
+
+
+def _pivot(table: pd.DataFrame, quantity: str) -> np.ndarray:
+    return table.pivot(index="generation", columns="component", values=quantity).to_numpy(float)
+
+
+def _parts(run: Run, trait: str, V_W: np.ndarray, V_B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """V_W and V_B of uncorrelated components, which say how surely their average is known."""
+    moments = run.moments()
+    scores = pd.DataFrame(moments[moments["feature"] == "latent_pc"])
+    if trait != "latent" or scores.empty:
+        return V_W, V_B
+    scores = pd.DataFrame(scores[scores["generation"] < len(V_W)])
+    return _pivot(scores, "within"), _pivot(scores, "between")
+
+
+def _spread(
+    run: Run, trait: str, captions: list[str], components: np.ndarray, pooled: bool, G: int
+) -> np.ndarray | None:
+    """How uneven the squared deviations of images are, [G + 1, 1 or D]: Var(q)/E(q)^2 in prompts.
+
+    q = (z - z_c)^2, summed over components for an average, as it is: with all correlations and
+    whatever tails. A normal trait has 2. None where the trait of each image was not kept.
+    """
+    name = "latent_pc" if trait == "latent" else trait
+    families = np.unique(captions, return_inverse=True)[1]
+    found = []
+    for t in range(G + 1):
+        generation = run.generation(t)
+        if name not in generation.traits() or list(generation.captions) != captions:
+            return None
+        z = generation.trait(name).astype(float).reshape(len(captions), -1)
+        z = z if name != trait else z[:, components]
+        q = np.square(_within(z, families))
+        q = q.sum(axis=1, keepdims=True) if pooled else q
+        count = len(captions) - families.max() - 1
+        variance = np.square(_within(q, families)).sum(axis=0) / count
+        found.append(variance / np.maximum(np.square(q.mean(axis=0)), 1e-300))
+    return np.stack(found)
+
+
+def _within(x: np.ndarray, families: np.ndarray) -> np.ndarray:
+    """Deviations from the means of families."""
+    sums = np.zeros((families.max() + 1, x.shape[1]))
+    np.add.at(sums, families, x)
+    return x - (sums / np.bincount(families)[:, None])[families]
+
+
+def _sampling(
+    V_W: np.ndarray,
+    V_B: np.ndarray,
+    images: int,
+    families: int,
+    pooled: bool,
+    spread: np.ndarray | None,
+) -> np.ndarray:
+    """Variances [G + 1, 3, D] of the sampling errors of the mean, ln V_W and ln V_B.
+
+    Var(m) = V_W/N;  Var(ln V_W) = Var(q)/[E(q)^2 (N - C)] with q the squared deviation of an image
+    from its prompt's mean, which is 2/(N - C) for a normal trait;  and, because prompts are the
+    same in every generation and only their means are drawn anew,
+    Var(ln V_B) = 4 V_W/[n (C - 1) V_B] with n = N/C. For an average over components the numerators
+    and denominators are sums.
+    """
+    n = images / families
+    unit = V_W[0] + V_B[0]
+    if pooled:
+        sums = lambda x: x.sum(axis=1, keepdims=True)
+        count = V_W.shape[1]
+        mean = sums(V_W) / (images * sums(unit[None]) * count)
+        normal = 2 * sums(np.square(V_W)) / np.square(sums(V_W))
+        between = 4 * sums(V_W * V_B) / (n * (families - 1) * np.square(sums(V_B)))
+    else:
+        mean = V_W / (images * unit)
+        normal = np.full_like(V_W, 2.0)
+        between = 4 * V_W / (n * (families - 1) * np.maximum(V_B, 1e-12))
+    within = (normal if spread is None else np.maximum(spread, 1e-6)) / (images - families)
+    # A variance that is mostly sampling error says nothing: beyond this the expansion fails.
+    return np.stack([mean, within, np.minimum(between, 2 / (families - 1))], axis=1)

@@ -1,0 +1,1 @@
+"""Fits of all models, contests between them, and which mechanism the data show."""

@@ -1,0 +1,62 @@
+"""Which of two fits explains the same data better, and whether by more than sampling error."""
+
+from dataclasses import dataclass
+
+import jax.numpy as jnp
+import numpy as np
+from scipy.stats import chi2
+
+from analysis.arms.design import Design
+from analysis.inference.likelihood import all_parameters, linked, pointwise, values_of
+from analysis.inference.maximum import Maximum
+
+
+@dataclass(frozen=True)
+class Contest:
+    """By how much one fit is better than another.
+
+    `gap` is half the difference of AICc, positive where the first is better; `error` its standard
+    error, sqrt(T) times the standard deviation of the T differences in log density of transitions;
+    `likelihood` the difference in log likelihood, `parameters` that in their number.
+    """
+
+    gap: float
+    error: float
+    likelihood: float
+    parameters: int
+
+    @property
+    def distinct(self) -> bool:
+        """Whether the fits differ at all: twice the difference in log likelihood is beyond the 95 %
+        quantile of chi^2 with as many degrees as parameters that one has more, 1 at least. Where
+        one model contains the other and its extra parameters find nothing to do, the gap is what
+        they cost, known without error, and says nothing of the data."""
+        degrees = max(abs(self.parameters), 1)
+        return 2 * abs(self.likelihood) > chi2.ppf(0.95, degrees)
+
+    @property
+    def tie(self) -> bool:
+        """Whether the data do not decide: the fits are not distinct, or the gap is below two
+        standard errors (Vuong 1989, Econometrica 57:307-333)."""
+        return not self.distinct or abs(self.gap) < 2 * self.error
+
+
+def densities(fitted: Maximum, design: Design) -> np.ndarray:
+    """Return the log density of each seen transition [T], its three quantities together."""
+    model = fitted.model
+    values = values_of(all_parameters(model, design.components), jnp.asarray(fitted.x))
+    each = np.asarray(pointwise(model.general, values, linked(model, design))).sum(axis=2)
+    return each[np.asarray(design.seen) > 0]
+
+
+def contest(one: Maximum, other: Maximum, design: Design) -> Contest:
+    """Compare two fits to the same design."""
+    difference = densities(one, design) - densities(other, design)
+    error = np.sqrt(len(difference)) * difference.std(ddof=1) if len(difference) > 1 else np.inf
+    gap = (other.aicc - one.aicc) / 2
+    return Contest(
+        float(gap) if np.isfinite(gap) else 0.0,
+        float(error),
+        float(difference.sum()),
+        one.count - other.count,
+    )

@@ -1,0 +1,1 @@
+"""Likelihood, its maximum, importance sampling and posteriors."""

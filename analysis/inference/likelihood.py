@@ -1,0 +1,134 @@
+"""The likelihood of arms under a model, transition by transition.
+
+The images that are measured are those that the next generation learns from, so what was measured is
+an exact starting point, and the likelihood is a product over transitions. Of the measured mean,
+ln V_W and ln V_B of D components, y = (y_1, ..., y_D) each,
+
+    y' ~ N(f(y) + p e, S + tau^2 [(1 - r) I + r 1 1^T]),
+
+f(y) what the model expects; e = y - f(y_before), by how much y itself was off (0 in generation 0),
+and p its persistence: what a model misses of an arm it misses again; S the variances of sampling
+(diagonal); tau^2 a process variance for each of the three quantities, by which seeds differ beyond
+sampling, and r the correlation of components in it (left out for D = 1): a chain moves all its
+traits at once. The less variance is left within families, the less alike are seeds in it: the tau
+of ln V_W is process (V_W/V_W0)^-growth, V_W averaged over components on the log scale.
+"""
+
+from dataclasses import replace
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from analysis.arms.design import Design
+from analysis.models import EVERY_LINK, Model, Parameter, Setting, Values, priors
+from qtm import Families
+from qtm._core.numerics import require_double
+
+PROCESS = tuple(
+    Parameter(
+        f"process_{quantity}", f"process standard deviation of {what}, a generation", "positive",
+        1e-3, 5.0, 0.04, 0.7,
+    )
+    for quantity, what in (
+        ("mean", "the mean, in sd of generation 0"), ("within", "ln V_W"), ("between", "ln V_B")
+    )
+)  # fmt: skip
+GROWTH = Parameter(
+    "process_growth", "power of V_W0/V_W by which the process standard deviation of ln V_W grows",
+    "real", -1.0, 3.0, 1.0, 0.5, "arms in which V_W moves far from generation 0",
+)  # fmt: skip
+PERSISTENCE = Parameter(
+    "process_persistence", "share of a deviation from the model that comes again next generation",
+    "real", -0.5, 0.95, 0.5, 0.3,
+)  # fmt: skip
+CORRELATION = Parameter(
+    "process_correlation", "correlation of components in the process variance",
+    "share", 1e-3, 0.99, 0.3, 1.0, "a trait with several components",
+)  # fmt: skip
+
+
+def all_parameters(model: Model, components: int) -> tuple[Parameter, ...]:
+    """Return the parameters of a model with any link, and those of the process variance."""
+    shared = (CORRELATION,) if components > 1 else ()
+    return (*model.general.parameters, *PROCESS, GROWTH, PERSISTENCE, *shared)
+
+
+def values_of(parameters: tuple[Parameter, ...], x: Array) -> dict[str, Array]:
+    """Map a vector on the scale of the search to values by name."""
+    return {p.name: p.from_real(x[i]) for i, p in enumerate(parameters)}
+
+
+def expected(model: Model, values: Values, y: Array, setting: Setting) -> Array:
+    """Return what a model expects next of the measured y [3, D]: mean, ln V_W, ln V_B."""
+    state = Families(y[0], jnp.exp(y[1]), jnp.exp(y[2]))
+    after = model.step(values, state, setting)
+    return jnp.stack([after.mean, jnp.log(after.within), jnp.log(after.between)])
+
+
+def all_expected(model: Model, values: Values, design: Design) -> Array:
+    """Return what a model expects of generations 1 to G of all arms, each from the one before."""
+    one = lambda y, setting: expected(model, values, y, setting)
+    return jax.vmap(jax.vmap(one))(design.measured[:, :-1], design.settings)
+
+
+def pointwise(model: Model, values: Values, design: Design) -> Array:
+    """Return the log density [R, G, 3] of each quantity in each transition, seen or not."""
+    rest = design.measured[:, 1:] - all_expected(model, values, design)
+    before = jnp.pad(rest[:, :-1], ((0, 0), (1, 0), (0, 0), (0, 0)))
+    rest = rest - values[PERSISTENCE.name] * before
+    tau = deviations(values, design.measured[:, :-1], design.measured[:, :1])
+    return log_density(rest, design.sampling[:, 1:], tau, values.get(CORRELATION.name, 0.0))
+
+
+def deviations(values: Values, y: Array, first: Array) -> Array:
+    """Return the process standard deviations [..., 3, 1] after y [..., 3, D]; `first` is that of
+    generation 0."""
+    lost = jnp.mean(first[..., 1, :] - y[..., 1, :], axis=-1)
+    growth = jnp.exp(values[GROWTH.name] * jnp.clip(lost, -5.0, 5.0))
+    same = jnp.ones_like(growth)
+    tau = jnp.stack([values[p.name] for p in PROCESS])
+    return (tau * jnp.stack([same, growth, same], axis=-1))[..., None]
+
+
+def log_density(rest: Array, sampling: Array, tau: Array, r: Array | float) -> Array:
+    """Log density of N(0, S + tau^2 [(1 - r) I + r 1 1^T]) at `rest` [..., 3, D], over D.
+
+    By the matrix inversion lemma, with a = S + tau^2 (1 - r) and b = tau^2 r.
+    """
+    tau2 = jnp.square(tau)
+    a, b = sampling + tau2 * (1 - r), (tau2 * r)[..., 0]
+    ones = jnp.sum(1 / a, axis=-1)
+    square = jnp.sum(jnp.square(rest) / a, axis=-1)
+    square -= b * jnp.square(jnp.sum(rest / a, axis=-1)) / (1 + b * ones)
+    log_det = jnp.sum(jnp.log(a), axis=-1) + jnp.log1p(b * ones)
+    return -0.5 * (square + log_det + rest.shape[-1] * jnp.log(2 * jnp.pi))
+
+
+def log_likelihood(model: Model, x: Array, design: Design) -> Array:
+    """Log likelihood of what a fit may see, at x on the scale of the search."""
+    values = values_of(all_parameters(model, design.components), x)
+    return jnp.sum(design.seen[..., None] * pointwise(model, values, design))
+
+
+def log_prior(parameters: tuple[Parameter, ...], x: Array) -> Array:
+    """Log density of the priors, normal on the scale of the search within the bounds, up to a
+    constant."""
+    low, high, typical, spread = priors(parameters)
+    density = -0.5 * jnp.sum(jnp.square((x - typical) / spread))
+    return jnp.where(jnp.all((low <= x) & (x <= high)), density, -jnp.inf)
+
+
+def linked(model: Model, design: Design) -> Design:
+    """Return the design under a model's link."""
+    require_double()
+    place = EVERY_LINK.index(model.link)
+    settings = replace(design.settings, link=jnp.full_like(design.settings.scale, place))
+    return replace(design, settings=settings)
+
+
+@cache
+def loss_and_gradient(model: Model):
+    """Return the compiled negative log likelihood of a general model, and its gradient in x."""
+    return jax.jit(jax.value_and_grad(lambda x, design: -log_likelihood(model, x, design)))

@@ -1,0 +1,173 @@
+"""Forecasts: where a chain goes, when it has lost half of what it had, and what would hold it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+from analysis.arms.design import Design, design, extended
+from analysis.arms.read import QUANTITIES, Arm
+from analysis.inference.importance import draw_posterior
+from analysis.inference.likelihood import all_parameters, expected, linked, values_of
+from analysis.inference.maximum import Maximum, maximize
+from analysis.models import Model, every_model
+from analysis.prediction.paths import DRAWS, simulate
+from empirical.errors import UserError
+
+MODEL = "bounded family, saturating"
+_LEVELS = (0.05, 0.5, 0.95)
+_SCALES = np.geomspace(0.5, 20.0, 80)
+_REAL = np.linspace(0, 1, 21)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a model says of the generations to come.
+
+    `paths` [S, G + 1, 3, D] are draws of mean, ln V_W and ln V_B (units of generation 0), measured
+    up to generation `last`. `neutral` [S] is the CFG scale at which V_B would neither grow nor fall
+    after generation 0, infinite where there is none up to 20. `real` [S] is the share of real
+    images in every training set that keeps V_W and V_B, averaged over components, above half of
+    generation 0 to the end; infinite where none does.
+    """
+
+    fitted: Maximum
+    arm: Arm
+    last: int
+    paths: np.ndarray
+    neutral: np.ndarray
+    real: np.ndarray
+
+    def table(self) -> pd.DataFrame:
+        """Return generation, component, quantity (mean, within, between), low, median, high (90 %),
+        in feature units (squared for variances)."""
+        unit, rows = self.arm.unit, []
+        z = np.stack(
+            [
+                self.arm.centre + np.sqrt(unit) * self.paths[:, :, 0],
+                unit * np.exp(self.paths[:, :, 1]),
+                unit * np.exp(self.paths[:, :, 2]),
+            ],
+            axis=2,
+        )
+        low, median, high = np.quantile(z, _LEVELS, axis=0)
+        for t, q, d in np.ndindex(*median.shape):
+            name = QUANTITIES[q]
+            rows.append((t, d, name, low[t, q, d], median[t, q, d], high[t, q, d], t <= self.last))
+        return pd.DataFrame(
+            rows,
+            columns=["generation", "component", "quantity", "low", "median", "high", "measured"],
+        )
+
+    def half_lives(self) -> dict[str, tuple[float, float, float]]:
+        """Return low, median, high of the generation at which V_W, V_B and their sum (averaged over
+        components) are first below half of generation 0; infinite where not within the forecast."""
+        V_W, V_B = np.exp(self.paths[:, :, 1]), np.exp(self.paths[:, :, 2])
+        found = {}
+        for name, V in (("within", V_W), ("between", V_B), ("total", V_W + V_B)):
+            ratio = (V / V[:, :1]).mean(axis=2)
+            below = ratio < 0.5
+            first = np.where(below.any(axis=1), below.argmax(axis=1).astype(float), np.inf)
+            found[name] = quantiles(first)
+        return found
+
+
+def quantiles(values: np.ndarray) -> tuple[float, float, float]:
+    """Return the 5 %, 50 % and 95 % quantiles, of values that may be infinite."""
+    low, median, high = np.quantile(values, _LEVELS, method="inverted_cdf")
+    return float(low), float(median), float(high)
+
+
+def forecast(
+    arms: Sequence[Arm],
+    generations: int = 10,
+    guidance: float | None = None,
+    model: str = MODEL,
+    draws: int = DRAWS,
+    fitted: Maximum | None = None,
+) -> Forecast:
+    """Forecast the first of the arms over so many generations from its last one on.
+
+    The model is fitted to all arms at its posterior mode: with few generations the priors, which
+    say what is typical, hold the rest; or it is `fitted` already, to these arms in any order.
+    `guidance` is the CFG scale from then on, that of the last generation by default.
+
+    Raises `UserError` for an unknown model, fewer than one generation, or a scale that is not
+    finite.
+    """
+    known = every_model()
+    if model not in known:
+        raise UserError(f"there is no model '{model}', there are {', '.join(known)}")
+    if generations < 1:
+        raise UserError(f"a forecast has 1 generation or more, got {generations}")
+    if guidance is not None and not np.isfinite(guidance):
+        raise UserError(f"the guidance scale must be a finite number, got {guidance}")
+    fitted = fitted or maximize(known[model], design(arms), prior=1.0)
+    x = draw_posterior(fitted, design(arms), draws).x
+    arm = arms[0]
+    ahead = extended(arms[:1], generations, guidance)
+    start = np.array([arm.generations])
+    paths = simulate(fitted.model, x, ahead, start)[:, 0]
+    return Forecast(
+        fitted,
+        arm,
+        arm.generations,
+        paths,
+        _neutral(fitted.model, x, design(arms[:1])),
+        _holding(fitted.model, x, arm, generations, guidance),
+    )
+
+
+def _neutral(model: Model, x: np.ndarray, of: Design) -> np.ndarray:
+    """The scale at which the first generation keeps V_B, averaged over components, as it is."""
+    growth = np.asarray(
+        _growth(model.general)(jnp.asarray(x), linked(model, of), jnp.asarray(_SCALES))
+    )
+    grows = growth > 0
+    at = grows.argmax(axis=1)
+    found = np.full(len(x), np.inf)
+    for s in np.flatnonzero(grows.any(axis=1)):
+        i = at[s]
+        if i == 0:
+            found[s] = _SCALES[0]
+            continue
+        before, after = growth[s, i - 1], growth[s, i]
+        share = -before / (after - before)
+        found[s] = _SCALES[i - 1] ** (1 - share) * _SCALES[i] ** share
+    return found
+
+
+@cache
+def _growth(model: Model):
+    def one(x, of: Design, scales):
+        values = values_of(all_parameters(model, of.components), x)
+        setting = jax.tree.map(lambda leaf: leaf[0, 0], of.settings)
+        # Nothing but guidance: what a remedy adds is not asked for.
+        plain = replace(setting, dropped=0.0, real=0.0, mutation=0 * setting.mutation)
+        first = of.measured[0, 0]
+
+        def change(w):
+            at = replace(plain, scales=jnp.full_like(setting.scales, w), scale=w)
+            return jnp.mean(expected(model, values, first, at)[2] - first[2])
+
+        return jax.vmap(change)(scales)
+
+    return jax.jit(jax.vmap(one, in_axes=(0, None, None)))
+
+
+def _holding(
+    model: Model, x: np.ndarray, arm: Arm, generations: int, guidance: float | None
+) -> np.ndarray:
+    """The smallest share of real images that keeps V_W and V_B above half, of `_REAL`."""
+    found = np.full(len(x), np.inf)
+    for share in _REAL[::-1]:
+        one = replace(arm, real=float(share))
+        ahead = extended([one], generations, guidance)
+        paths = simulate(model, x, ahead, np.array([arm.generations]))[:, 0, arm.generations + 1 :]
+        ratio = np.exp(paths[:, :, 1:] - arm.measured[0, 1:]).mean(axis=3)
+        found = np.where((ratio > 0.5).all(axis=(1, 2)), share, found)
+    return found

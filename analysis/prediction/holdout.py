@@ -1,0 +1,143 @@
+"""Holding out: later generations, CFG scales, seeds; and the scores of what is said of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from analysis.arms.design import design
+from analysis.arms.read import QUANTITIES, Arm
+from analysis.inference.maximum import Maximum, maximize
+from analysis.models import Model
+from analysis.prediction.paths import draw_parameters, simulate
+from empirical.errors import UserError
+
+HOLDOUTS = ("generations", "scale", "seed")
+LEVEL = 0.9
+
+
+@dataclass(frozen=True)
+class Split:
+    """What a fit may see, and what it is to predict.
+
+    `seen` [R, G] are transitions; from generation `start` [R] on arms are predicted freely, and
+    what is `wanted` [R, G] is scored. `what` names what is held out.
+    """
+
+    what: str
+    seen: np.ndarray
+    start: np.ndarray
+    wanted: np.ndarray
+
+
+def splits(arms: Sequence[Arm], holdout: str) -> list[Split]:
+    """Return the ways of holding out: one for later generations, one a CFG scale, one a seed.
+
+    Later generations are the second half, predicted from the last of the first. Scales and seeds
+    are predicted from generation 0. Raises `UserError` where there is nothing to hold out.
+    """
+    G = max(arm.generations for arm in arms)
+    there = np.stack([np.arange(1, G + 1) <= arm.generations for arm in arms])
+    if holdout == "generations":
+        half = (G + 1) // 2
+        if G < 2:
+            raise UserError("holding out later generations takes two or more after generation 0")
+        early = np.broadcast_to(np.arange(G) < half, there.shape)
+        start = np.minimum([arm.generations for arm in arms], half)
+        what = f"generations {half + 1} to {G}"
+        return [Split(what, early & there, start, ~early & there)]
+    if holdout not in HOLDOUTS:
+        raise UserError(f"holdout '{holdout}' is unknown, allowed are {', '.join(HOLDOUTS)}")
+    key = {"scale": "label", "seed": "seed"}[holdout]
+    groups = np.asarray([getattr(arm, key) for arm in arms])
+    if len(np.unique(groups)) < 2:
+        raise UserError(f"holding out a {holdout} takes arms with two or more")
+    found = []
+    for group in np.unique(groups):
+        out = (groups == group)[:, None]
+        start = np.where(out[:, 0], 0, [arm.generations for arm in arms])
+        found.append(Split(f"{holdout} {group:g}", there & ~out, start, there & out))
+    return found
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well a model predicted what was held out.
+
+    `log_score` is the mean log predictive density of an observed ln V_W or ln V_B (higher is
+    better); `within_error` and `between_error` are mean absolute errors of the two, `mean_error` of
+    the mean (in sd of generation 0); `coverage` the share of observed ln V_W and ln V_B in the 90 %
+    interval.
+    """
+
+    log_score: float
+    within_error: float
+    between_error: float
+    mean_error: float
+    coverage: float
+
+
+def predictions(
+    model: Model, arms: Sequence[Arm], split: Split, near: Maximum | None = None, starts: int = 2
+) -> pd.DataFrame:
+    """Fit a model to what a split lets it see and predict the rest: one row a wanted quantity.
+
+    Columns: model, holdout, run, generation, component, quantity (mean, within, between), measured,
+    predicted (median), low, high (90 %), log_density. V_W and V_B are logarithms in units of
+    generation 0's V. `near` is a fit to begin the search from.
+    """
+    of = design(arms, split.seen)
+    fitted = maximize(model, of, starts, None if near is None else near.x)
+    paths = simulate(model, draw_parameters(fitted), of, split.start)
+    low, median, high = np.quantile(paths, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2], axis=0)
+    # The median and the central part say where a prediction is; a few runs to nowhere do not.
+    reach = np.maximum((high - low) / (2 * norm.ppf((1 + LEVEL) / 2)), 1e-6)
+    measured = np.asarray(of.measured)
+    density = norm.logpdf(measured, median, reach)
+    rows = []
+    for r, t in np.argwhere(split.wanted):
+        for q, quantity in enumerate(QUANTITIES):
+            for d in range(of.components):
+                at = r, t + 1, q, d
+                rows.append(
+                    (model.name, split.what, arms[r].name, t + 1, d, quantity, measured[at],
+                     median[at], low[at], high[at], density[at])
+                )  # fmt: skip
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+COLUMNS = (
+    "model", "holdout", "run", "generation", "component", "quantity", "measured", "predicted",
+    "low", "high", "log_density",
+)  # fmt: skip
+
+
+def score(table: pd.DataFrame) -> Score:
+    """Score a table of predictions, of one or several splits."""
+    columns = ("predicted", "measured", "low", "high", "log_density")
+    predicted, measured, low, high, density = (table[c].to_numpy(float) for c in columns)
+    error, quantity = np.abs(predicted - measured), table["quantity"].to_numpy()
+    inside = (low <= measured) & (measured <= high)
+    mean = lambda x, of: float(x[of].mean())
+    variances = quantity != "mean"
+    return Score(
+        mean(density, variances),
+        mean(error, quantity == "within"),
+        mean(error, quantity == "between"),
+        mean(error, ~variances),
+        mean(inside, variances),
+    )
+
+
+def possible(arms: Sequence[Arm], wanted: Sequence[str] = HOLDOUTS) -> Mapping[str, list[Split]]:
+    """Return the splits of every holdout that the arms allow."""
+    found = {}
+    for holdout in wanted:
+        try:
+            found[holdout] = splits(arms, holdout)
+        except UserError:
+            if holdout not in HOLDOUTS:
+                raise
+    return found

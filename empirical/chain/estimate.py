@@ -1,0 +1,228 @@
+"""What a chain will take: time, memory and disk, from a short probe of its model on this machine.
+
+The probe trains, draws and measures with the chain's own code, model and batch sizes. Where a batch
+would take long it tries smaller ones, and goes on from there along a straight line.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from empirical.chain import folder, loop
+from empirical.data import recorded
+from empirical.data.real_images import Population
+from empirical.generator.diffusion import DiffusionGenerator
+from empirical.measuring import generation as measuring
+from empirical.pipeline.memory import Peak
+from empirical.pipeline.model import Model
+from empirical.recipe import Recipe
+from empirical.runs.record import Run
+
+_LONG = 20.0  # seconds that one part of the probe may take
+_STEPS = 3
+_FEW = 64
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Costs of a model under a recipe, in seconds: of one training step, of encoding an image, of
+    one step of drawing an image, of decoding it, and of measuring a generation; and the peak of
+    memory in bytes."""
+
+    step: float
+    encode: float
+    draw: float
+    decode: float
+    measure: float
+    memory: int
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What the generations that are not done yet will take.
+
+    `finetuning`, `sampling` and `measuring` in seconds; `memory` in bytes, the peak of the device,
+    which for processors is that of the whole process; `disk` in bytes, that of the whole run.
+    """
+
+    generations: int
+    finetuning: float
+    sampling: float
+    measuring: float
+    memory: int
+    disk: int
+
+    @property
+    def seconds(self) -> float:
+        """All of the time."""
+        return self.finetuning + self.sampling + self.measuring
+
+
+def estimate(recipe: Recipe, base: Model, out: Path, cost: Probe | None = None) -> Estimate:
+    """Estimate what a chain will take that is run, or goes on, in the folder `out`.
+
+    `cost` is what a probe found; without it one is made. Nothing is written to `out`. Raises
+    `UserError` for what `chain.run` would refuse.
+    """
+    folder.must_be_free(out, recipe)
+    cost = cost or probe(recipe, base, out)
+    settled, run = recipe.settled(), Run(out)
+    table, size = settled.finetune, recipe.data.size
+    left = [n for n in range(recipe.generations + 1) if not run.generation(n).done]
+    learnt = [n if table.training_set == "accumulate" else 1 for n in left if n]
+    drawn = len(left) * loop.probes(recipe) + len(learnt) * size
+    disk = loop.size(recipe, base)
+    folder.must_have_room(out, disk)
+    return Estimate(
+        len(left),
+        len(learnt) * table.steps * cost.step + sum(learnt) * size * cost.encode,
+        drawn * (cost.decode + cost.draw * settled.generate.steps),
+        len(left) * cost.measure,
+        cost.memory,
+        disk,
+    )
+
+
+def kind(recipe: Recipe) -> str:
+    """Return a text that is the same for recipes which one probe does for."""
+    settled = recipe.settled()
+    free = {"steps", "learning_rate", "start_from", "training_set", "real_fraction"}
+    said = [
+        settled.model.model_dump(),
+        settled.data.model_dump(),
+        settled.finetune.model_dump(exclude={*free, "condition_drop"}),
+        settled.generate.model_dump(exclude={"steps", "guidance"}),
+        # Of a scale it matters only whether both predictions are needed.
+        {
+            key: (value == 0, value == 1) if isinstance(value, float) else value
+            for key, value in settled.generate.guidance.model_dump().items()
+        },
+    ]
+    return json.dumps(said)
+
+
+def probe(recipe: Recipe, base: Model, out: Path | None = None) -> Probe:
+    """Time the parts of a chain, and see how much memory they take.
+
+    The images are those of the run in `out`, where there is one.
+    """
+    loop.check(recipe, base)
+    images = (
+        recorded.choose(recipe, base.side, base.mode)
+        if out is None
+        else recorded.of_run(recipe, base.side, base.mode, out)
+    )
+    real, settled = images.first(), recipe.settled()
+    peak = Peak(base.device)
+    with TemporaryDirectory(prefix="qtm-") as scratch:
+        whole = -(-settled.finetune.batch_size // settled.finetune.micro_batches)
+        step, encode, learning = _at(
+            whole, lambda n: _learn(settled, base, real, n, Path(scratch) / f"learn-{n}", peak)
+        )
+        whole = min(settled.generate.batch_size, len(real))
+        draw, decode, drawing = _at(whole, lambda n: _draw(settled, base, real, n, peak))
+        measure = _measure(settled, base, real, images.held_out, Path(scratch) / "run")
+    return Probe(
+        step=float(step) * settled.finetune.micro_batches,
+        encode=float(encode) / min(_FEW, len(real)),
+        draw=float(draw) / whole,
+        decode=float(decode) / whole,
+        measure=measure,
+        memory=int(max(learning, drawing)),
+    )
+
+
+def _at(whole: int, costs: Callable[[int], np.ndarray]) -> np.ndarray:
+    """Return the costs [seconds of a step, ..., bytes] of a batch: measured, or foretold along a
+    straight line where that would take long."""
+    size, found, slope = 1, costs(1), None
+    while size < whole:
+        # More images at a time never take longer each.
+        room = int(size * _LONG / (_STEPS * found[0]))
+        if room >= whole:
+            return costs(whole)
+        if slope is not None and room < 4 * size:
+            return found + (whole - size) * slope
+        larger, smaller, before = min(max(2, min(4 * size, room)), whole), size, found
+        size, found = larger, costs(larger)
+        slope = np.maximum(found - before, 0) / (size - smaller)
+    return found
+
+
+def _learn(
+    recipe: Recipe, base: Model, real: Population, batch: int, out: Path, peak: Peak
+) -> np.ndarray:
+    """Return seconds of a step and of encoding a few images, and the peak of memory."""
+    table = recipe.finetune.model_copy(
+        update={"steps": _STEPS, "batch_size": batch, "micro_batches": 1}
+    )
+    generator = DiffusionGenerator(base, recipe.model_copy(update={"finetune": table}))
+    few, clock = _first(real, min(_FEW, len(real)) if batch > 1 else 1), _Clock()
+    peak.reset()
+    try:
+        generator.fit(few, 1, out, clock)
+    finally:
+        generator.forget()
+    # The first word is that nothing is done yet; then come encoding and the first step.
+    begun, *steps = clock.times[-_STEPS - 1 :]
+    step = (steps[-1] - steps[0]) / (_STEPS - 1)
+    encode = max(0.0, steps[0] - begun - step)
+    return np.array([step, encode * min(_FEW, len(real)) / len(few), peak.read()])
+
+
+def _draw(recipe: Recipe, base: Model, real: Population, batch: int, peak: Peak) -> np.ndarray:
+    """Return seconds of a step of sampling and of decoding a batch, and the peak of memory."""
+    table = recipe.generate.model_copy(update={"steps": _STEPS})
+    generator = DiffusionGenerator(base, recipe.model_copy(update={"generate": table}))
+    clock = _Clock()
+    peak.reset()
+    try:
+        generator.sample(real.captions[:batch], list(range(batch)), clock)
+        decode = time.perf_counter() - clock.times[-1]
+    finally:
+        generator.forget()
+    step = (clock.times[-1] - clock.times[0]) / sum(clock.counts[1:]) * batch
+    return np.array([step, decode, peak.read()])
+
+
+def _measure(
+    recipe: Recipe, base: Model, real: Population, reference: np.ndarray | None, out: Path
+) -> float:
+    """Return seconds of measuring a generation."""
+    generator = DiffusionGenerator(base, recipe)
+
+    def seconds(size: int) -> float:
+        run, few = Run(out.with_name(f"{out.name}-{size}")), _first(real, size)
+        folder.write_recipe(run, recipe)
+        for number in range(2):
+            generation = run.generation(number)
+            loop.write_images(generation, few)
+            started = time.perf_counter()
+            measuring.measure(generator, run, generation, reference, recipe.seed)
+        return time.perf_counter() - started
+
+    some = min(_FEW, len(real))
+    first, ratio = seconds(some), len(real) / some
+    # Distances between images grow with the square of their number.
+    return seconds(len(real)) if first * ratio**2 < _LONG else first * ratio
+
+
+def _first(real: Population, count: int) -> Population:
+    return Population(real.images[:count], real.captions[:count])
+
+
+class _Clock:
+    """Notes when it is told of work."""
+
+    def __init__(self) -> None:
+        self.times: list[float] = []
+        self.counts: list[int] = []
+
+    def __call__(self, count: int) -> None:
+        self.times.append(time.perf_counter())
+        self.counts.append(count)

@@ -1,0 +1,195 @@
+"""The folder of a run: whose it is, whether it is free, and whether it is as it was left."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from empirical import processes
+from empirical.data import recorded
+from empirical.errors import UserError
+from empirical.recipe import Recipe, differences, dump, read
+from empirical.runs import files, provenance
+from empirical.runs.record import Generation, Run
+
+
+def must_be_free(folder: Path, recipe: Recipe) -> None:
+    """Raise `UserError` where the folder belongs to anything but a run of this very recipe."""
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"'{folder}' is a file, where the run wants a folder")
+    if not folder.exists() or not files.visible(folder, "*"):
+        return
+    if not (folder / "recipe.toml").is_file():
+        raise UserError(f"the folder '{folder}' is not empty and holds no run; name another one")
+    theirs = read(folder / "recipe.toml")
+    differing = differences(theirs, recipe)
+    if differing:
+        raise UserError(
+            f"the folder '{folder}' holds a run of another recipe: {', '.join(differing)}"
+        )
+    if theirs.generations > recipe.generations:
+        raise UserError(
+            f"the folder '{folder}' holds a run of {theirs.generations} generations, and "
+            f"'generations' is {recipe.generations} here: a run can be lengthened, not shortened"
+        )
+
+
+def is_complete(folder: Path, recipe: Recipe) -> bool:
+    """Return whether a folder holds every generation that a recipe asks for."""
+    chain = Run(folder)
+    return (folder / "recipe.toml").is_file() and all(
+        chain.generation(number).done for number in range(recipe.generations + 1)
+    )
+
+
+def must_have_room(folder: Path, needed: int) -> None:
+    """Raise `UserError` where the disk cannot hold `needed` bytes, less what is there already."""
+    held = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    free = files.available(folder)
+    if needed - held > free:
+        raise UserError(
+            f"the run '{folder}' may need {needed / 1e6:,.0f} MB, but its disk has "
+            f"{free / 1e6:,.0f} MB free: lower 'data.size' or 'generations', or name another disk"
+        )
+
+
+def finish(generation: Generation, weights: Sequence[Path]) -> None:
+    """Write ``done.json``, last of all: the digest of the recipe, of every image, of the captions,
+    and of the weights, and which traits were measured."""
+    images = [generation.folder / "images" / row["file_name"] for row in generation.metadata()]
+    captions = generation.folder / "images" / "metadata.jsonl"
+    files.write_json(
+        generation.folder / "done.json",
+        {
+            "generation": generation.number,
+            "recipe": _digest_of_recipe(generation.folder.parent / "recipe.toml"),
+            "files": {
+                path.relative_to(generation.folder).as_posix(): _digest(path)
+                for path in [*images, captions, *weights]
+            },
+            "features": generation.traits(),
+        },
+    )
+
+
+def must_be_whole(chain: Run) -> None:
+    """Raise `UserError` where a finished generation, or a held-out image, is not as it was left."""
+    recipe = chain.folder / "recipe.toml"
+    made_from = _known_digests(recipe)
+    for number in range(chain.recipe.generations + 1):
+        generation = chain.generation(number)
+        if not generation.done:
+            continue
+        path = generation.folder / "done.json"
+        try:
+            done = json.loads(path.read_text(encoding="utf-8"))
+            digests, made_by = done["files"], done["recipe"]
+            features = [f"features/{name}.npy" for name in done.get("features", [])]
+        except (OSError, ValueError, KeyError, TypeError):
+            raise UserError(
+                f"'{path}' is damaged: delete it to have the generation checked and made up for"
+            ) from None
+        if made_by not in made_from:
+            raise UserError(
+                f"'{recipe}' has been edited since generation {number} was made: put it back as it "
+                f"was, or start a new run"
+            )
+        # Of features only that they are there: measuring again may write them again.
+        for name, digest in {**digests, **dict.fromkeys(features)}.items():
+            lost = generation.folder / name
+            state = "missing" if not lost.is_file() else "changed"
+            if state == "missing" or (digest is not None and _digest(lost) != digest):
+                raise UserError(
+                    f"'{lost}' is {state} since generation {number} was finished: put it back, or "
+                    f"delete it and '{path}' to have it made again"
+                )
+    for name, digest in recorded.digests(chain).items():
+        lost = chain.folder / name
+        state = "missing" if not lost.is_file() else "changed"
+        if state == "missing" or _digest(lost) != digest:
+            raise UserError(
+                f"the held-out image '{lost}' is {state} since the run began: put it back, or "
+                f"delete '{chain.folder / recorded.DATA}' to have all of them chosen again"
+            )
+
+
+@contextmanager
+def claimed(folder: Path, recipe: Recipe, device: str) -> Iterator[None]:
+    """Hold the folder for this chain, and keep account of its sessions in provenance.json."""
+    if not processes.is_main():
+        processes.wait()
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"another process is at work on the run '{folder}'") from None
+    try:
+        # First of all: it is what makes the folder a run that can be resumed.
+        write_recipe(Run(folder), recipe)
+        path = folder / "provenance.json"
+        sessions = files.read_json(path)["sessions"] if path.is_file() else []
+        this = {
+            **provenance.of_this_process(device),
+            "processes": processes.count(),
+            "started": provenance.now(),
+            "ended": None,
+        }
+        files.write_json(path, {"sessions": [*sessions, this]})
+        processes.wait()
+        yield
+        this["ended"] = provenance.now()
+        files.write_json(path, {"sessions": [*sessions, this]})
+    finally:
+        lock.release()
+
+
+def write_recipe(chain: Run, recipe: Recipe) -> None:
+    """Write the recipe into a run's folder, where it is not yet; or the number of generations,
+    where the run is to be longer than it was."""
+    path = chain.folder / "recipe.toml"
+    if not path.is_file():
+        files.write_text(path, dump(recipe))
+    elif chain.recipe.generations < recipe.generations:
+        # Every other character stays, so that what the generations were made from is recognised.
+        text = path.read_text(encoding="utf-8")
+        files.write_text(path, _with_generations(text, recipe.generations))
+
+
+_GENERATIONS = re.compile(r"^[ \t]*generations[ \t]*=.*\n?", re.MULTILINE)
+
+
+def _with_generations(text: str, count: int | None) -> str:
+    """Return the text of a recipe with another number of generations, or without any."""
+    line = "" if count is None else f"generations = {count}\n"
+    rest = _GENERATIONS.sub("", text, count=1)
+    return line + rest
+
+
+def _digest_of_recipe(path: Path) -> str:
+    """Return the digest of everything in a recipe that makes a generation what it is."""
+    text = path.read_text(encoding="utf-8")
+    return hashlib.sha256(_with_generations(text, None).encode()).hexdigest()
+
+
+def _known_digests(path: Path) -> set[str]:
+    """Return every digest that a generation of this recipe may name.
+
+    Runs of earlier versions name that of the whole file, with the number of generations that was
+    planned at the time.
+    """
+    text = path.read_text(encoding="utf-8")
+    shorter = range(1, read(path).generations + 1)
+    texts = [_with_generations(text, count) for count in shorter]
+    whole = {hashlib.sha256(each.encode()).hexdigest() for each in [text, *texts]}
+    return {_digest_of_recipe(path), *whole}
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,366 @@
+"""The real images of a run: chosen once, written down, and the same ones ever after.
+
+At its start a run writes ``data.json``: of every image that it takes, or that a later draw may
+take, the name, the caption and a digest. Held-out images go into ``held_out/``. So a run depends on
+its folder of photos no longer than it has to, and what changed there does not change the run.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from empirical.data import copies, real_images
+from empirical.data.data_set import DataSet, digest_of_listing, names_of, sha256
+from empirical.data.real_images import Population
+from empirical.errors import UserError
+from empirical.recipe import DataTable, Recipe
+from empirical.runs import files
+from empirical.runs.record import Run
+
+DATA, HELD_OUT = "data.json", "held_out"
+_HELD_OUT_REFERENCE = "held-out real images"
+
+
+@dataclass(frozen=True)
+class RealData:
+    """The real images of one run.
+
+    `first()` are those of generation 0, `draw(generation)` those that the control chain learns
+    from, `held_out` [n, side, side, channels] those that no generation learns from, or None.
+    """
+
+    first: Callable[[], Population]
+    draw: Callable[[int], Population]
+    held_out: np.ndarray | None
+    _record: dict[str, Any] | None = None
+
+    def keep(self, run: Run) -> None:
+        """Write ``held_out/`` and, last, ``data.json``, where the run has none yet."""
+        if self._record is None or (run.folder / DATA).is_file():
+            return
+        digests = {}
+        embedded = all(table["embedded"] for table in self._record["sets"])
+        # Images that come with the package are there wherever the run is read.
+        for i, pixels in enumerate([] if embedded or self.held_out is None else self.held_out):
+            name = f"{HELD_OUT}/{i:05d}.png"
+            files.write_image(run.folder / name, pixels)
+            digests[name] = sha256(run.folder / name)
+        files.write_json(run.folder / DATA, {**self._record, "held_out": digests})
+
+
+def choose(recipe: Recipe, side: int, mode: str) -> RealData:
+    """Choose the real images of a new run from its data sets.
+
+    Raises `UserError` where there are too few, or one is broken.
+    """
+    sets = _chosen(recipe)
+    copies.note(sets)
+    first = _population(recipe, [(each, each.chosen) for each in sets], side, mode)
+    return RealData(
+        lambda: first,
+        lambda generation: _draw(recipe, sets, generation, side, mode),
+        _held_out(recipe, sets, side, mode),
+        {"version": 1, "sets": [each.row() for each in sets]},
+    )
+
+
+def of_run(recipe: Recipe, side: int, mode: str, out: Path) -> RealData:
+    """Return the real images of the run in a folder, or choose them where there is none yet.
+
+    Raises `UserError` where images that the run still needs are gone or changed, or where the
+    recipe names another folder whose images are others. Warns of changes that do not matter.
+    """
+    run = Run(out)
+    if (out / DATA).is_file():
+        return _resumed(run, recipe, side, mode)
+    if (out / "gen_000" / "images" / "metadata.jsonl").is_file():
+        return _adopted(run, recipe, side, mode)
+    return choose(recipe, side, mode)
+
+
+def must_agree(run: Run, recipe: Recipe) -> None:
+    """Raise `UserError` where a recipe names other folders than a run was begun with, and their
+    images are not the same. Nothing is compared where the names are the same."""
+    begun = _names(run)
+    if begun == recipe.data.names:
+        return
+    if (run.folder / DATA).is_file():
+        for each in _recorded(run, recipe):
+            _must_be_the_same(run, each)
+        return
+    _, side, _, channels = run.generation(0).images([0]).shape
+    reason = _disagreement(run, recipe, side, "L" if channels == 1 else "RGB")
+    if reason is not None:
+        raise UserError(_another(run, recipe.data, reason))
+
+
+def held_out(run: Run) -> np.ndarray | None:
+    """Return the held-out images of a run [n, side, side, channels], where there are any.
+
+    Warns where they are not in the run, and its data sets are not as they were any more.
+    """
+    recipe = run.recipe
+    if (run.folder / DATA).is_file() and recipe.data.names != ["digits"]:
+        return _stored(run)
+    _, side, _, channels = run.generation(0).images([0]).shape
+    mode = "L" if channels == 1 else "RGB"
+    if recipe.data.names != ["digits"]:
+        reason = _disagreement(run, recipe, side, mode)
+        if reason is not None and not _compared_with_held_out(run):
+            return None
+        if reason is not None:
+            warnings.warn(
+                f"the run '{run.folder}' is measured without held-out real images: {reason}",
+                stacklevel=2,
+            )
+            return None
+    return real_images.held_out(recipe, side, mode)
+
+
+def digests(run: Run) -> dict[str, str]:
+    """Return the digests of a run's own held-out images by their names below its folder."""
+    path = run.folder / DATA
+    if not path.is_file():
+        return {}
+    content = files.read_json(path)
+    if not isinstance(content, dict) or not isinstance(content.get("held_out"), dict):
+        raise UserError(f"'{path}' is damaged: delete it to have the images compared again")
+    return content["held_out"]
+
+
+def _chosen(recipe: Recipe) -> list[DataSet]:
+    """Look through the data sets of a recipe and choose as `data.real` does."""
+    draws_again = recipe.settled().finetune.training_set == "real"
+    sets = []
+    for name, (size, pairs) in zip(recipe.data.names, real_images.listed(recipe.data), strict=True):
+        pairs = list(pairs)
+        captions = [caption for _, caption in pairs]
+        order = real_images.order(captions, recipe.seed)[: 2 * size]
+        if name == "digits" or draws_again:
+            needed, chosen = range(len(pairs)), order[:size]
+            spare = order[size:]
+        else:
+            needed, chosen, spare = order, range(size), range(size, len(order))
+        names = names_of([item for item, _ in pairs])
+        embedded = name == "digits"
+        rows = tuple(
+            {
+                "file": names[i],
+                "text": captions[i],
+                "sha256": "" if embedded else pairs[i][0].digest(),
+            }
+            for i in needed
+        )
+        found = DataSet(
+            name,
+            size,
+            len(pairs),
+            digest_of_listing(pairs),
+            rows,
+            tuple(chosen),
+            tuple(spare),
+            name,
+            recipe.data.caption_column,
+        )
+        found.__dict__["_source"] = pairs
+        sets.append(found)
+    return sets
+
+
+def _held_out(recipe: Recipe, sets: Sequence[DataSet], side: int, mode: str) -> np.ndarray | None:
+    """Return what `data.held_out` does, from data sets that were looked through already."""
+    if recipe.data.names == ["digits"]:
+        return real_images.held_out(recipe, side, mode)
+    spare = [(each, each.held_out) for each in sets]
+    draws_again = recipe.settled().finetune.training_set == "real"
+    if draws_again or not any(places for _, places in spare):
+        return None
+    return _population(recipe, spare, side, mode).images
+
+
+def _draw(
+    recipe: Recipe, sets: Sequence[DataSet], generation: int, side: int, mode: str
+) -> Population:
+    """Draw the real images of a generation, as `data.real` does."""
+    drawn = [(each, each.order(recipe.seed, generation)) for each in sets]
+    return _population(recipe, drawn, side, mode)
+
+
+def _population(
+    recipe: Recipe, taken: Sequence[tuple[DataSet, Sequence[int]]], side: int, mode: str
+) -> Population:
+    """Read the images at some places of each data set."""
+    items = [item for each, places in taken for item in each.take(places)]
+    captions = (each.images[place]["text"] for each, places in taken for place in places)
+    return Population(real_images.pixels(recipe.data, items, side, mode), tuple(captions))
+
+
+def _resumed(run: Run, recipe: Recipe, side: int, mode: str) -> RealData:
+    sets, first = _recorded(run, recipe), run.generation(0)
+    if _names(run) != recipe.data.names:
+        for each in sets:
+            _must_be_the_same(run, each)
+    for each, places in zip(sets, _needed(run, recipe, sets), strict=True):
+        if not each.embedded:
+            each.take(places)
+    for each in sets:
+        change = each.change()
+        if change is not None:
+            warnings.warn(
+                f"the data '{each.where}' {change}: the run '{run.folder}' goes on with the images "
+                f"that it began with",
+                stacklevel=2,
+            )
+
+    def of_generation_0() -> Population:
+        if first.done:
+            return Population(first.images(), tuple(first.captions))
+        return _population(recipe, [(each, each.chosen) for each in sets], side, mode)
+
+    return RealData(
+        of_generation_0,
+        lambda generation: _draw(recipe, sets, generation, side, mode),
+        real_images.held_out(recipe, side, mode)
+        if recipe.data.names == ["digits"]
+        else _stored(run),
+    )
+
+
+def _needed(run: Run, recipe: Recipe, sets: Sequence[DataSet]) -> list[list[int]]:
+    """Return for each data set the images that are still to be read."""
+    needed = [[] if run.generation(0).done else list(each.chosen) for each in sets]
+    for number in _draws_left(run, recipe):
+        for places, each in zip(needed, sets, strict=True):
+            places += each.order(recipe.seed, number)
+    return [sorted(set(places)) for places in needed]
+
+
+def _draws_left(run: Run, recipe: Recipe) -> list[int]:
+    """Return the generations whose training sets are still to be drawn from real images."""
+    if recipe.settled().finetune.training_set != "real":
+        return []
+    generations = (run.generation(number) for number in range(1, recipe.generations + 1))
+    return [g.number for g in generations if not (g.folder / "training.jsonl").is_file()]
+
+
+def _adopted(run: Run, recipe: Recipe, side: int, mode: str) -> RealData:
+    """Return the real images of a run that was begun before runs wrote them down."""
+    first = run.generation(0)
+    reason = _disagreement(run, recipe, side, mode)
+    if reason is None:
+        return choose(recipe, side, mode)
+    if recipe.data.names != _names(run):
+        raise UserError(_another(run, recipe.data, reason))
+    if not first.done:
+        needed = "the images of generation 0"
+    elif _draws_left(run, recipe):
+        needed = "further real images to learn from"
+    elif _compared_with_held_out(run):
+        needed = "the held-out images that its generations are compared with"
+    else:
+        warnings.warn(
+            f"the run '{run.folder}' goes on with the images that it began with: {reason}",
+            stacklevel=2,
+        )
+        population = Population(first.images(), tuple(first.captions))
+        return RealData(lambda: population, lambda generation: population, None)
+    raise UserError(
+        f"the run '{run.folder}' still needs {needed}, but {reason}: put its data back as they "
+        f"were, or start a new run"
+    )
+
+
+def _compared_with_held_out(run: Run) -> bool:
+    """Return whether held-out images were there when generation 0 was measured."""
+    return run.generation(0).metrics().get("reference") == _HELD_OUT_REFERENCE
+
+
+def _disagreement(run: Run, recipe: Recipe, side: int, mode: str) -> str | None:
+    """Say why the data of a recipe are not those that generation 0 of a run holds, or None."""
+    try:
+        real = real_images.real(recipe.data, side, mode, recipe.seed)
+    except UserError as error:
+        return str(error)
+    first = run.generation(0)
+    rows = first.metadata()
+    named = ", ".join(f"'{name}'" for name in recipe.data.names)
+    if [row["text"] for row in rows] != list(real.captions):
+        return f"the captions that {named} gives now are not those of '{first.folder}'"
+    for row, pixels in zip(rows, real.images, strict=True):
+        path = first.folder / "images" / row["file_name"]
+        if (first.done or path.is_file()) and not np.array_equal(files.read_image(path), pixels):
+            return f"the images that {named} gives now are not those of '{first.folder}'"
+    return None
+
+
+def _recorded(run: Run, recipe: Recipe) -> list[DataSet]:
+    """Read ``data.json``; images are looked for where the recipe says that they are now."""
+    try:
+        rows = files.read_json(run.folder / DATA)["sets"]
+        sets = [
+            DataSet(
+                row["name"],
+                row["size"],
+                row.get("count", 0),
+                row.get("listing", ""),
+                tuple(row.get("images", [])),
+                tuple(row.get("chosen", [])),
+                tuple(row.get("held_out", [])),
+                where,
+                recipe.data.caption_column,
+            )
+            for row, where in zip(rows, recipe.data.names, strict=True)
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(
+            f"'{run.folder / DATA}' is damaged: delete it to have the images compared again"
+        ) from error
+    return [_of_the_package(each.size, recipe.seed) if each.embedded else each for each in sets]
+
+
+def _of_the_package(size: int, seed: int) -> DataSet:
+    """Return the embedded digits, which ``data.json`` does not list."""
+    pairs = real_images.source_of("digits")
+    names = names_of([item for item, _ in pairs])
+    rows = tuple(
+        {"file": name, "text": text, "sha256": ""}
+        for name, (_, text) in zip(names, pairs, strict=True)
+    )
+    order = real_images.order([text for _, text in pairs], seed)
+    chosen, spare = tuple(order[:size]), tuple(order[size : 2 * size])
+    return DataSet("digits", size, len(pairs), "", rows, chosen, spare, "digits")
+
+
+def _must_be_the_same(run: Run, each: DataSet) -> None:
+    for place in range(0 if each.embedded else len(each.images)):
+        state = each.state(place)
+        if state is not None:
+            name = each.images[place]["file"]
+            reason = f"'{name}' is {state} in '{each.where}', of what '{each.name}' held"
+            raise UserError(_another(run, DataTable(name=each.where), reason))
+
+
+def _another(run: Run, table: DataTable, reason: str) -> str:
+    return (
+        f"the run '{run.folder}' was begun with the data {_listed(_names(run))}, and those of "
+        f"{_listed(table.names)} are not the same: {reason}"
+    )
+
+
+def _names(run: Run) -> list[str]:
+    return run.recipe.data.names
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)
+
+
+def _stored(run: Run) -> np.ndarray | None:
+    names = digests(run)
+    return np.stack([files.read_image(run.folder / name) for name in names]) if names else None

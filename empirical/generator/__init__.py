@@ -1,0 +1,1 @@
+"""The generative model of a chain: its weights, finetuning and sampling."""

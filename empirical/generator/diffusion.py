@@ -1,0 +1,148 @@
+"""What a chain needs of a model, and the diffusion model that provides it."""
+
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from empirical.data.real_images import Population
+from empirical.generator import trainable
+from empirical.generator.finetuning import finetune
+from empirical.generator.sampling import sample
+from empirical.measuring.traits import Judge
+from empirical.pipeline import adapters
+from empirical.pipeline import model as models
+from empirical.recipe import Recipe
+
+Advance = Callable[[int], None]
+
+
+class Generator(Protocol):
+    """Anything that can learn a population and draw another."""
+
+    def fit(self, population: Population, generation: int, folder: Path, advance: Advance) -> None:
+        """Learn `population`, to draw generation `generation`; keep what was learnt in `folder`."""
+        ...
+
+    def forget(self) -> None:
+        """Become the base again."""
+        ...
+
+    def sample(self, captions: Sequence[str], seeds: Sequence[int], advance: Advance) -> np.ndarray:
+        """Draw images [n, height, width, channels] (uint8); image i depends on seed i alone."""
+        ...
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """Map images to latent coordinates [n, d]."""
+        ...
+
+    @cached_property
+    def judge(self) -> Judge | None:
+        """The classifier of this kind of images, where there is one."""
+        ...
+
+    @property
+    def costs(self) -> tuple[int, int]:
+        """Work of one `fit`, and of one image of `sample`, as told to `advance`."""
+        ...
+
+
+def costs(recipe: Recipe) -> tuple[int, int]:
+    """Return the work of finetuning a diffusion model once, and of drawing one image, in image
+    passes of the denoiser: forward and backward count as three."""
+    table = recipe.finetune
+    return 3 * table.steps * table.batch_size, recipe.generate.steps
+
+
+class DiffusionGenerator:
+    """A latent diffusion model that is finetuned and draws by guided sampling."""
+
+    def __init__(self, model: models.Model, recipe: Recipe) -> None:
+        self.model = model
+        self.recipe = recipe.settled()
+        self.generation = 0
+
+    def fit(self, population: Population, generation: int, folder: Path, advance: Advance) -> None:
+        """Finetune on a population, from the base model or from the previous generation's."""
+        table, remedy = self.recipe.finetune, self.recipe.remedy
+        self.generation = generation
+        if self.recipe.generate.guidance.weak is not None:
+            # Before anything is learnt: made in `sample`, it would forget that first.
+            _ = self._weak
+        previous = []
+        if table.start_from == "previous":
+            previous = [_folder(folder, number) for number in range(1, generation)]
+        if self.recipe.generate.guidance.weak == "previous":
+            earlier = [_folder(folder, generation - 1)] if generation > 1 else []
+            trainable.recall(self._weak, table, previous or earlier)
+        finetune(
+            self.model,
+            population,
+            table,
+            self.recipe.seed,
+            generation,
+            folder,
+            previous,
+            0.0 if remedy is None else remedy.latent_noise(),
+            advance,
+        )
+
+    def forget(self) -> None:
+        """Take what was learnt out of the model."""
+        self.generation = 0
+        trainable.forget(self.model)
+
+    def sample(self, captions: Sequence[str], seeds: Sequence[int], advance: Advance) -> np.ndarray:
+        """Draw one batch of images by guided sampling."""
+        table = self.recipe.generate
+        with adapters.merged(self.model.unet, self.model.precision):
+            return sample(
+                self.model,
+                captions,
+                seeds,
+                table.guidance,
+                table.sampler,
+                table.steps,
+                advance,
+                generation=self.generation,
+                weak=None if table.guidance.weak is None else self._weak.denoise,
+            )
+
+    @cached_property
+    def _weak(self) -> models.Model:
+        """A second denoiser, for rules that guide by a weaker model."""
+        trainable.forget(self.model)
+        return replace(self.model, denoiser=deepcopy(self.model.unet))
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """Return the means of the VAE's posteriors [n, d]."""
+        return self.model.encode(images)[0].flatten(1).numpy()
+
+    @cached_property
+    def judge(self) -> Judge | None:
+        """Return the classifier that lies in the model's folder, if any."""
+        folder = self.model.folder / "classifier"
+        if not (folder / "model.safetensors").is_file():
+            return None
+        from empirical.digits import classifier, dataset
+
+        network = classifier.load(folder)
+
+        def look(images: np.ndarray) -> tuple[np.ndarray, list[str]]:
+            features, labels = classifier.judge(network, images[..., 0] / 255)
+            return features, [dataset.CAPTIONS[label] for label in labels]
+
+        return Judge(dataset.CAPTIONS, look)
+
+    @property
+    def costs(self) -> tuple[int, int]:
+        """Image passes of the denoiser: forward and backward count as three."""
+        return costs(self.recipe)
+
+
+def _folder(beside: Path, number: int) -> Path:
+    return beside.with_name(f"gen_{number:03d}")

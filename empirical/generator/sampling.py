@@ -1,0 +1,227 @@
+"""Guided sampling, over any scheduler of diffusers.
+
+The loop is our own because the pipeline's cannot do what a chain needs: scales at and below one,
+rules that change with the noise level from the very first step or with the image, and one
+generator per image.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import numpy as np
+import torch
+from torch import Tensor
+
+from empirical.errors import UserError
+from empirical.guidance import GuidanceRule, Levels
+from empirical.guidance._step import Predict, Step
+from empirical.pipeline import loading
+from empirical.pipeline.model import Model
+
+SAMPLERS = {
+    "ddim": "DDIMScheduler",
+    "ddpm": "DDPMScheduler",
+    "dpm++": "DPMSolverMultistepScheduler",
+    "euler": "EulerDiscreteScheduler",
+    "euler_ancestral": "EulerAncestralDiscreteScheduler",
+    "heun": "HeunDiscreteScheduler",
+    "unipc": "UniPCMultistepScheduler",
+}
+# Settings of a scheduler that belong to the model rather than to the way of sampling.
+_OF_THE_MODEL = ("rescale_betas_zero_snr", "trained_betas", "clip_sample", "thresholding")
+
+
+def draw(
+    pipeline: Any,
+    prompts: Sequence[str],
+    guidance: GuidanceRule,
+    seeds: Sequence[int],
+    sampler: str = "ddim",
+    steps: int = 50,
+    *,
+    generation: int = 0,
+    weak: Predict | None = None,
+) -> np.ndarray:
+    """Draw images [n, height, width, channels] (uint8) with a loaded Stable Diffusion pipeline.
+
+    For a rule by itself, with no chain around it. The pipeline is frozen and set to float32 on the
+    device where it is. Else like `sample`.
+    """
+    loading.must_be_known("the pipeline", pipeline)
+    model = Model(pipeline, pipeline.device, Path())
+    return sample(model, prompts, seeds, guidance, sampler, steps, generation=generation, weak=weak)
+
+
+def sample(
+    model: Model,
+    captions: Sequence[str],
+    seeds: Sequence[int],
+    guidance: GuidanceRule,
+    sampler: str,
+    steps: int,
+    advance: Callable[[int], None] = lambda count: None,
+    *,
+    generation: int = 0,
+    weak: Predict | None = None,
+) -> np.ndarray:
+    """Draw one batch of images [n, height, width, channels] (uint8), one for each caption.
+
+    Image i depends on ``captions[i]`` and ``seeds[i]`` alone, up to the rounding of batched
+    arithmetic. `advance` is told the work as it goes, n times the steps in all. `generation` is
+    that of the images in their chain, for rules that change with it. `weak` maps latents, time and
+    embeddings to predictions: the model that ``guidance.weak`` names, if it names one. Raises
+    `UserError` where the rule, the sampler and the model do not go together, and when latents are
+    no longer numbers.
+    """
+    latents = sample_latents(
+        model, captions, seeds, guidance, sampler, steps, advance, generation=generation, weak=weak
+    )
+    return model.decode(latents)
+
+
+@torch.no_grad()
+def sample_latents(
+    model: Model,
+    captions: Sequence[str],
+    seeds: Sequence[int],
+    guidance: GuidanceRule,
+    sampler: str,
+    steps: int,
+    advance: Callable[[int], None] = lambda count: None,
+    *,
+    generation: int = 0,
+    weak: Predict | None = None,
+) -> Tensor:
+    """Return the latents [n, ...] that `sample` decodes."""
+    guidance.check(sampler)
+    if guidance.weak is not None and weak is None:
+        raise UserError(
+            f"the guidance rule '{guidance.key()}' compares with a weak model "
+            f"('{guidance.weak}'), and none was given"
+        )
+    scheduler = prepare(model, sampler, steps)
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    noise = torch.stack([torch.randn(model.latent_shape, generator=g) for g in generators])
+    latents = noise.to(model.device) * scheduler.init_noise_sigma
+    conditional, null = model.embed(captions), model.embed([""])
+    options = {}
+    if "generator" in inspect.signature(scheduler.step).parameters:
+        options["generator"] = generators
+    # Second-order samplers visit some noise levels twice, with the same scale.
+    visits = scheduler.timesteps.tolist()
+    places = {level: place for place, level in enumerate(dict.fromkeys(visits))}
+    levels = levels_of(scheduler)
+    scales = np.asarray(guidance.scales(levels, generation, seeds), np.float64)
+    scales = np.broadcast_to(scales.reshape(len(levels.progress), -1), (len(places), len(seeds)))
+    memory: dict[str, Tensor] = {}
+    told = 0
+    for visit, (time, level) in enumerate(zip(scheduler.timesteps, visits, strict=True)):
+        place = places[level]
+        progress = float(levels.progress[place])
+        step = Step(
+            seen=scheduler.scale_model_input(latents, time),
+            time=time,
+            scales=scales[place],
+            alpha_cumprod=float(levels.alpha_cumprod[place]),
+            predicts=scheduler.config.prediction_type,
+            memory=memory,
+            predict=model.denoise,
+            conditional=guidance.condition(conditional, progress, visit, seeds),
+            null=null,
+            weak=None if guidance.weak is None else weak,
+        )
+        # With a number, schedulers of one step look up their tables without asking a GPU for it,
+        # which would first finish all that it has been told to do.
+        moment = time if hasattr(scheduler, "step_index") else level
+        latents = scheduler.step(guidance.guide(step), moment, latents, **options).prev_sample
+        due = len(captions) * steps * (visit + 1) // len(visits)
+        advance(due - told)
+        told = due
+    if not torch.isfinite(latents).all():
+        _must_have_finite_weights(model, generation)
+        raise UserError(
+            f"sampling with '{sampler}' in {steps} steps at guidance scales from "
+            f"{scales.min():g} to {scales.max():g} gave no finite images: "
+            f"take a scale nearer to 1 or more steps"
+        )
+    return latents
+
+
+def _must_have_finite_weights(model: Model, generation: int) -> None:
+    """Raise `UserError` where it is the weights, and no setting of sampling, that are wrong."""
+    for part, module in loading.modules(model.pipeline):
+        wrong = loading.not_finite(module)
+        if wrong is None:
+            continue
+        if "parametrizations" in wrong and not wrong.endswith(".original"):
+            raise UserError(
+                f"the weights of the {part} that generation {generation} learnt are not finite "
+                f"numbers: lower 'finetune.learning_rate', or set 'model.precision' to 'float32', "
+                f"and start a new run"
+            )
+        raise UserError(
+            f"the weights of the model's {part} are not finite numbers ('{wrong}'), so that it "
+            f"draws nothing: its files are damaged, or overflowed in half precision"
+        )
+
+
+def prepare(model: Model, sampler: str, steps: int) -> Any:
+    """Return a scheduler of diffusers, set to a number of steps for the model's noise schedule.
+
+    Raises `UserError` where it cannot take so many steps, or what the model predicts.
+    """
+    config = dict(model.pipeline.scheduler.config)
+    trained = config.get("num_train_timesteps", steps)
+    if steps > trained:
+        raise UserError(
+            f"'generate.steps' is {steps}, it must be at most {trained}, the noise levels of the "
+            f"model"
+        )
+    if sampler == "euler_ancestral" and config.get("prediction_type") == "sample":
+        raise UserError(
+            "the sampler 'euler_ancestral' takes models that predict noise or v, this one predicts "
+            "'sample'"
+        )
+    kind = getattr(diffusers, SAMPLERS[sampler])
+    for key in _OF_THE_MODEL:
+        if config.get(key) and key not in _parameters(kind):
+            able = [n for n, k in SAMPLERS.items() if key in _parameters(getattr(diffusers, k))]
+            raise UserError(
+                f"the model's scheduler asks for '{key}', which the sampler '{sampler}' cannot do: "
+                f"'generate.sampler' can be {', '.join(able)}"
+            )
+    # Latents have no range to clip to; some schedulers clip by default where the model's own,
+    # of another class, had no such setting.
+    scheduler = kind.from_config({"clip_sample": False, **config})
+    try:
+        scheduler.set_timesteps(steps, device=model.device)
+    except (ValueError, IndexError) as error:
+        raise UserError(f"the sampler '{sampler}' cannot take {steps} steps: {error}") from error
+    return scheduler
+
+
+def _parameters(kind: type) -> Any:
+    return inspect.signature(kind.__init__).parameters
+
+
+def levels_of(scheduler: Any) -> Levels:
+    """Return the noise levels that a prepared scheduler visits, and where each step leads."""
+    visits = scheduler.timesteps.tolist()
+    if hasattr(scheduler, "sigmas"):
+        first = [visits.index(level) for level in dict.fromkeys(visits)]
+        sigmas = scheduler.sigmas.double().cpu().numpy()[[*first, -1]]
+        alphas = 1 / (1 + sigmas**2)
+        return Levels(alphas[:-1], alphas[1:])
+    alphas = scheduler.alphas_cumprod.double().cpu().numpy()
+    times = [int(time) for time in visits]
+    if isinstance(scheduler, diffusers.DDIMScheduler):
+        # It goes by a fixed stride, whatever time it visits next.
+        stride = scheduler.config.num_train_timesteps // len(times)
+        after = [time - stride for time in times]
+        last = float(scheduler.final_alpha_cumprod)
+    else:
+        after, last = [*times[1:], -1], 1.0
+    return Levels(alphas[times], np.array([alphas[t] if t >= 0 else last for t in after]))

@@ -1,0 +1,70 @@
+"""The classifier that comes with an embedded model: features, and verdicts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from empirical.errors import UserError
+from empirical.measuring.traits import Judge
+
+WEIGHTS = "digits"
+_EMBEDDED = Path(__file__).parents[2] / "models"
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """The classifier of digits that lies in a folder; loaded when it first looks."""
+
+    folder: Path
+
+    @cached_property
+    def judge(self) -> Judge:
+        """Return the captions it knows, and how it looks at images."""
+        from empirical.digits import dataset
+
+        return Judge(dataset.CAPTIONS, self.look)
+
+    def look(self, images: np.ndarray) -> tuple[np.ndarray, list[str]]:
+        """Return features [n, 64] of images [n, 32, 32, 1] (uint8), and the captions they get."""
+        from empirical.digits import classifier, dataset
+
+        if images.shape[1:] != (dataset.SIDE, dataset.SIDE, 1):
+            rows, columns, channels = images.shape[1:]
+            raise UserError(
+                f"the classifier of digits sees grey images of {dataset.SIDE} x {dataset.SIDE} "
+                f"pixels, not {rows} x {columns} with {channels} channels: name another extractor"
+            )
+        features, labels = classifier.judge(self._network, images[..., 0] / 255)
+        return features, [dataset.CAPTIONS[label] for label in labels]
+
+    def images(self, images: np.ndarray) -> np.ndarray:
+        """Return features [n, 64] of images [n, 32, 32, 1] (uint8)."""
+        return self.look(images)[0]
+
+    def texts(self, captions: Sequence[str]) -> None:
+        """Return None: it embeds no captions."""
+        return
+
+    @cached_property
+    def _network(self):
+        from empirical.digits import classifier
+
+        return classifier.load(self.folder)
+
+
+def folder_of(model: str) -> Path | None:
+    """Return the classifier's folder of an embedded model or a pipeline folder, if it has one."""
+    base = _EMBEDDED / model if (_EMBEDDED / model).is_dir() else Path(model)
+    folder = base / "classifier"
+    return folder if (folder / "model.safetensors").is_file() else None
+
+
+def load(weights: str, offline: bool = False) -> Classifier:
+    """Return the classifier of a model, an embedded one or a pipeline folder."""
+    folder = folder_of(weights)
+    if folder is None:
+        raise UserError(f"the model '{weights}' has no classifier, such as 'digits' has")
+    return Classifier(folder)

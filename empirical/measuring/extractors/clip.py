@@ -1,0 +1,81 @@
+"""CLIP: images and captions in one space of language and vision."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from empirical.measuring.extractors import _networks
+
+WEIGHTS = "openai/clip-vit-large-patch14"
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A CLIP of the library transformers, with how it wants its images and captions."""
+
+    model: Any
+    tokenizer: Any
+    prepare: _networks.Preparation
+
+    def images(self, images: np.ndarray) -> np.ndarray:
+        """Return projected embeddings [n, d] (float32) of images, of unit length."""
+        import torch
+
+        with torch.no_grad():
+            parts = [
+                self.model.visual_projection(self.model.vision_model(pixel_values=batch)[1])
+                for batch in _networks.batches(images, self.prepare, self.model.device)
+            ]
+        return _unit(torch.cat(parts))
+
+    def texts(self, captions: Sequence[str]) -> np.ndarray:
+        """Return projected embeddings [n, d] (float32) of captions, of unit length.
+
+        Equal captions are embedded once; long ones are cut to what the model reads, 77 tokens as a
+        rule.
+        """
+        import torch
+
+        unique = list(dict.fromkeys(captions))
+        tokens = self.tokenizer(
+            unique,
+            padding="max_length",
+            max_length=self.model.config.text_config.max_position_embeddings,
+            truncation=True,
+            return_tensors="pt",
+        ).to(self.model.device)
+        with torch.no_grad():
+            parts = [
+                self.model.text_projection(
+                    self.model.text_model(
+                        input_ids=tokens.input_ids[start : start + _networks.BATCH],
+                        attention_mask=tokens.attention_mask[start : start + _networks.BATCH],
+                    )[1]
+                )
+                for start in range(0, len(unique), _networks.BATCH)
+            ]
+        place = {caption: index for index, caption in enumerate(unique)}
+        return _unit(torch.cat(parts))[[place[caption] for caption in captions]]
+
+
+def load(weights: str, offline: bool = False) -> Clip:
+    """Load a CLIP from a folder or the hub, in float32.
+
+    The default is the ViT-L/14 of OpenAI; the paper of CMMD takes its variant for 336 pixels.
+    Source: Radford et al. 2021 (arXiv 2103.00020).
+    """
+    from transformers import AutoTokenizer, CLIPModel
+
+    what = "the CLIP"
+    model = _networks.network(CLIPModel, what, weights, offline)
+    tokenizer = _networks.pretrained(
+        AutoTokenizer, f"the tokenizer of {what}", weights, offline, trust_remote_code=False
+    )
+    prepare = _networks.preparation(what, weights, offline)
+    return Clip(model, tokenizer, prepare)
+
+
+def _unit(embeddings: Any) -> np.ndarray:
+    return (embeddings / embeddings.norm(dim=-1, keepdim=True)).cpu().numpy()

@@ -1,0 +1,259 @@
+"""Traits and measures of what is there already: finished runs, or any folders of images."""
+
+import difflib
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from empirical.errors import UserError
+from empirical.measuring import extractors
+from empirical.measuring.metrics import (
+    TRAINING_SET,
+    Sample,
+    every_measure,
+    measurements,
+    of_training_sets,
+)
+from empirical.measuring.metrics.intervals import RESAMPLES
+from empirical.measuring.sources import GENERATION_0, HELD_OUT, PREVIOUS, Source
+from empirical.measuring.traits import View, every_trait
+from empirical.runs import files, moments
+from empirical.runs.record import Run
+from empirical.seeds import seed_of
+
+KEYS = ("generation", "measure", "features", "reference")
+COLUMNS = (*KEYS, "value", "low", "high", "n", "caution")
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The names of what is to be measured, sorted into traits (or extractors) and measures."""
+
+    traits: tuple[str, ...]
+    measures: tuple[str, ...]
+
+
+def asked(names: Sequence[str]) -> Asked:
+    """Sort names into traits and measures; raise `UserError` with the nearest of unknown ones."""
+    traits = {*every_trait(), *extractors.every_extractor()}
+    measures = every_measure()
+    for name in names:
+        known = extractors.split(name)[0] in extractors.every_extractor()
+        if name not in traits and name not in measures and not known:
+            near = difflib.get_close_matches(name, [*traits, *measures], n=3, cutoff=0.5)
+            hint = f", did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+            raise UserError(
+                f"there is no trait or measure '{name}'{hint} (qtm measure --list shows all)"
+            )
+    wanted = tuple(dict.fromkeys(names))
+    return Asked(
+        tuple(name for name in wanted if name not in measures),
+        tuple(name for name in wanted if name in measures),
+    )
+
+
+def measure_traits(
+    source: Source,
+    names: Sequence[str],
+    advance: Advance = lambda count: None,
+    whatever_there_is: bool = False,
+) -> list[tuple[dict[str, np.ndarray], tuple[str, ...] | None]]:
+    """Return each generation's traits by the names they are stored under, and its captions.
+
+    Names of extractors give their features. Traits that the images do not have are left out with a
+    warning, or without one where `whatever_there_is` is wanted; raises `UserError` where no trait
+    is left.
+    """
+    found: list[tuple[dict[str, np.ndarray], tuple[str, ...] | None]] = []
+    undefined: dict[str, str] = {}
+    for number, label in enumerate(source.labels):
+        view, captions = source.view(number)
+        values = {}
+        for name in names:
+            measured = source.features(view, name)
+            if measured is not None:
+                values[extractors.stored_as(name)] = measured
+            elif not whatever_there_is:
+                undefined.setdefault(name, label)
+            advance(1)
+        _must_not_be_all(undefined, names, "trait")
+        found.append((values, captions))
+    for name, label in undefined.items():
+        warnings.warn(
+            f"the trait '{name}' is not defined for the images of {label}: it is left out",
+            stacklevel=2,
+        )
+    return found
+
+
+def _must_not_be_all(undefined: Mapping[str, str], names: Sequence[str], kind: str) -> None:
+    """Raise `UserError` where nothing that was asked for is defined: one alone costs no other."""
+    if undefined and set(undefined) == set(names):
+        name, label = next(iter(undefined.items()))
+        raise UserError(f"the {kind} '{name}' is not defined for the images of {label}")
+
+
+def keep_traits(run: Run, found: Sequence[tuple[dict[str, np.ndarray], object]]) -> None:
+    """Write traits into a run's features, and derive its moments again."""
+    for generation, (values, _) in zip(run.generations(), found, strict=True):
+        for name, array in values.items():
+            files.write_array(generation.folder / "features" / f"{name}.npy", array)
+    run.rebuild_moments()
+
+
+def table_of_traits(
+    found: Sequence[tuple[dict[str, np.ndarray], tuple[str, ...] | None]],
+) -> pd.DataFrame:
+    """Return the moments of traits, as in ``moments.csv``; without captions there are no families,
+    and within and between are nan."""
+    frames = []
+    for number, (values, captions) in enumerate(found):
+        size = len(next(iter(values.values())))
+        frame = moments.table(number, values, captions or [""] * size)
+        if captions is None:
+            frame[["within", "between"]] = np.nan
+        frames.append(frame)
+    return pd.DataFrame(pd.concat(frames, ignore_index=True))
+
+
+def measure_sets(
+    source: Source,
+    names: Sequence[str],
+    features: str | None,
+    seed: int,
+    resamples: int = RESAMPLES,
+    advance: Advance = lambda count: None,
+) -> pd.DataFrame:
+    """Measure every generation alone, against generation 0, the one before and real images.
+
+    `features` names a trait or an extractor; None takes the source's own. A measure that is defined
+    in one space only is measured in that one. Returns a row for each generation, measure and
+    reference, with 95 % intervals; `seed` draws their halves. Warns of a measure that is defined
+    for no generation; raises `UserError` where none is.
+    """
+    modules = every_measure()
+    default = features or source.space
+    spaces: dict[str, list[str]] = {}
+    for name in names:
+        own = getattr(modules[name], "FEATURES", None)
+        space = default if own in (None, extractors.split(default)[0]) else own
+        spaces.setdefault(space, []).append(name)
+    rows: list[list[object]] = []
+    refused: list[UserError] = []
+    lost: set[str] = set()
+    for space, chosen in spaces.items():
+        try:
+            rows += _in_one_space(source, space, chosen, seed, resamples, advance)
+        except UserError as error:
+            # What one space lacks costs no measure in another.
+            refused.append(error)
+            lost.update(chosen)
+    if refused and not rows:
+        raise refused[0]
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    undefined = [name for name in names if name not in {*table["measure"], *lost}]
+    reasons = [str(error) for error in refused] + [
+        f"the measure '{name}' is not defined for these images: they are too few, or lack "
+        f"captions, a classifier that knows them, or a reference"
+        for name in undefined
+    ]
+    if reasons and table.empty:
+        raise UserError(reasons[0])
+    for reason in reasons:
+        warnings.warn(reason, stacklevel=2)
+    return table.sort_values(["generation", "measure"], kind="stable", ignore_index=True)
+
+
+def keep_measures(run: Run, table: pd.DataFrame) -> None:
+    """Add rows to a run's ``measures.csv``, in place of older ones of the same things."""
+    path = run.folder / "measures.csv"
+    if path.is_file():
+        older = pd.read_csv(path)
+        if list(older.columns) != list(COLUMNS):
+            raise UserError(f"'{path}' has other columns than {', '.join(COLUMNS)}: move it away")
+        table = pd.DataFrame(pd.concat([older, table], ignore_index=True))
+        # As text, because an absent reference is nan here and None there.
+        keys = table[list(KEYS)].fillna("").astype(str)
+        table = pd.DataFrame(table[~keys.duplicated(keep="last")])
+    table = table.sort_values(list(KEYS), kind="stable")
+    files.write_text(path, table.to_csv(index=False, float_format="%.17g"))
+
+
+@contextmanager
+def claimed(run: Run) -> Iterator[None]:
+    """Hold a run's folder while something is written into it."""
+    lock = FileLock(run.folder / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"another process is at work on the run '{run.folder}'") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _in_one_space(
+    source: Source,
+    space: str,
+    names: Sequence[str],
+    seed: int,
+    resamples: int,
+    advance: Advance,
+) -> list[list[object]]:
+    outside = source.view_of(source.reference()) if _compares(names) else None
+    held_out = None if outside is None else _sample(source, space, outside, None, [])
+    first = before = None
+    rows = []
+    for number in range(len(source.labels)):
+        kept = source.kept(number, extractors.stored_as(space))
+        view, captions = source.view(number)
+        sample = _sample(source, space, view, captions, names, kept)
+        references = {GENERATION_0: first, PREVIOUS: before, HELD_OUT: held_out}
+        there = {label: one for label, one in references.items() if one is not None}
+        key = seed_of("measures", seed, number)
+        found = measurements(sample, there, key, names, resamples)
+        asked_of_training = [name for name in of_training_sets() if name in names]
+        learnt = source.view_of(source.learnt(number)) if asked_of_training else None
+        if learnt is not None:
+            those = {TRAINING_SET: _sample(source, space, learnt, None, [])}
+            found += measurements(sample, those, key, asked_of_training, resamples)
+        for it in found:
+            row = [it.reference, it.value, it.low, it.high, it.n, it.caution]
+            rows.append([number, it.measure, extractors.stored_as(space), *row])
+        first, before = first or sample, sample
+        advance(len(names))
+    return rows
+
+
+def _sample(
+    source: Source,
+    space: str,
+    view: View,
+    captions: tuple[str, ...] | None,
+    names: Sequence[str],
+    kept: np.ndarray | None = None,
+) -> Sample:
+    """Return a view as measures see it; verdicts and captions' features only if they are wanted."""
+    features = source.features(view, space) if kept is None else kept
+    if features is None:
+        raise UserError(f"the features '{space}' are not defined for these images: name others")
+    predicted = texts = None
+    judge = source.judge
+    knows = captions is not None and judge is not None and set(captions) <= set(judge.classes)
+    if knows and "accuracy" in names and view.judged is not None:
+        predicted = tuple(view.judged[1])
+    if captions is not None and "clip_score" in names:
+        texts = source.extractor(space).texts(captions)
+    return Sample(features, captions, predicted, texts)
+
+
+def _compares(names: Sequence[str]) -> bool:
+    return any(hasattr(every_measure()[name], "against") for name in names)

@@ -1,0 +1,62 @@
+"""What is said of a generation as a whole, alone and against others.
+
+`of_generation` measures everything that applies, with intervals. The measures themselves are one
+file each in `empirical.measuring.metrics.measures`. Nothing here needs torch: it sees features, not
+images.
+"""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from empirical.measuring.metrics.generation import (
+    TRAINING_SET,
+    Measurement,
+    measurements,
+    of_generation,
+    of_training_sets,
+)
+from empirical.measuring.metrics.measures import accuracy as _accuracy
+from empirical.measuring.metrics.measures import diversity as _diversity
+from empirical.measuring.metrics.measures import every_measure
+from empirical.measuring.metrics.measures import frechet as _frechet
+from empirical.measuring.metrics.sample import Pair, Sample
+
+__all__ = [
+    "TRAINING_SET",
+    "Measurement",
+    "Pair",
+    "Sample",
+    "accuracy",
+    "diversity",
+    "every_measure",
+    "frechet",
+    "measurements",
+    "of_generation",
+    "of_training_sets",
+]
+
+
+def frechet(a: np.ndarray, b: np.ndarray) -> float:
+    """Return the squared Fréchet distance of the Gaussians fitted to features [n, d] and [m, d].
+
+    Warns unless both samples exceed the dimension. See the measure ``frechet``.
+    """
+    pair = Pair(Sample(a), Sample(b))
+    caution = _frechet.caution(pair)
+    if caution:
+        warnings.warn(caution, stacklevel=2)
+    return _frechet.against(pair)
+
+
+def diversity(features: np.ndarray, families: Sequence[str]) -> float:
+    """Return the mean distance of two different images of one prompt, in features [n, d]; nan
+    where no prompt has two. See `empirical.measuring.metrics.measures.diversity`."""
+    return _diversity.alone(Sample(features, tuple(families)))
+
+
+def accuracy(predicted: Sequence[str], captions: Sequence[str]) -> float:
+    """Return the share of images whose predicted caption is the one they were made from."""
+    nothing = np.zeros((len(captions), 0))
+    return _accuracy.alone(Sample(nothing, tuple(captions), predicted=tuple(predicted)))

@@ -1,0 +1,19 @@
+"""Accuracy: the share of images a classifier takes for what they were made from."""
+
+import numpy as np
+
+from empirical.measuring.metrics.sample import Sample
+
+RANGE = (0.0, 1.0)
+
+
+def alone(sample: Sample) -> float:
+    """Return the share of images whose predicted caption is their own; nan without predictions.
+
+    Unbiased for the classifier at hand; that one errs on real images too, so read it beside the
+    accuracy of generation 0.
+    """
+    if sample.predicted is None or sample.captions is None or not len(sample):
+        return float("nan")
+    pairs = zip(sample.predicted, sample.captions, strict=True)
+    return float(np.mean([guess == truth for guess, truth in pairs]))

@@ -1,0 +1,15 @@
+"""Distance of the reference's images to each other, the yardstick of `nearest`."""
+
+import numpy as np
+
+from empirical.measuring.metrics.sample import Pair
+
+RANGE = (0.0, np.inf)
+
+
+def against(pair: Pair) -> float:
+    """Return the mean over the reference's images of the distance to the nearest other of them.
+
+    In feature units. It says nothing of the sample. Below 2 reference images: nan.
+    """
+    return float(np.mean(pair.reference.neighbours[:, 0]))

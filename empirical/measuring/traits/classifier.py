@@ -1,0 +1,10 @@
+"""The features of the model's classifier, where it has one."""
+
+import numpy as np
+
+from empirical.measuring.traits import View
+
+
+def measure(view: View) -> np.ndarray | None:
+    """Return the classifier's features [n, d], or None without a classifier."""
+    return None if view.judged is None else view.judged[0]

@@ -1,0 +1,10 @@
+"""VAE-latent coordinates: the encoder's posterior mean, as the denoiser sees it."""
+
+import numpy as np
+
+from empirical.measuring.traits import View
+
+
+def measure(view: View) -> np.ndarray:
+    """Return latents [n, d], channel by channel, row by row."""
+    return view.encode(view.images).astype(np.float32)

@@ -1,0 +1,10 @@
+"""Brightness: the mean of an image's pixels."""
+
+import numpy as np
+
+from empirical.measuring.traits import View
+
+
+def measure(view: View) -> np.ndarray:
+    """Return the mean luminance [n, 1], in [0, 1]."""
+    return view.grey.mean(axis=(1, 2))[:, None]

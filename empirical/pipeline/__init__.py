@@ -1,0 +1,1 @@
+"""Pipelines of diffusers: loading, conditioning, adapters, speed on processors."""

@@ -1,0 +1,320 @@
+"""A text-to-image latent diffusion model, as a chain uses it: embed, encode, decode.
+
+The embedded model and Stable Diffusion 1 and 2 are the same class of diffusers,
+`StableDiffusionPipeline`, and Stable Diffusion XL is its sister; all take the same path here.
+"""
+
+import os
+import platform
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import DiffusionPipeline
+from diffusers.models.attention_processor import AttnProcessor
+from diffusers.utils import logging as diffusers_logging
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers.utils import logging as transformers_logging
+
+from empirical.errors import UserError
+from empirical.pipeline import loading, memory, winograd
+from empirical.pipeline.compiled import CompiledDenoiser
+from empirical.pipeline.conditioning import Conditioning
+from empirical.runs import files
+
+# The chain has a progress bar of its own.
+diffusers_logging.disable_progress_bar()
+transformers_logging.disable_progress_bar()
+
+EMBEDDED = Path(__file__).parents[1] / "models"
+# Of a processor: numbers it multiplies at once, and tokens for which attention need not be fused.
+_VECTOR, _FEW_TOKENS = 16, 256
+
+
+def device_of_choice() -> torch.device:
+    """Return the accelerator of this machine, or its processor."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def device_name() -> str:
+    """Return the product name of the device of choice, for records."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{torch.get_num_threads()} threads of a {platform.machine()} processor"
+
+
+def load(
+    name: str,
+    device: torch.device | None = None,
+    precision: str = "float32",
+    compiled: bool = False,
+) -> "Model":
+    """Load an embedded model, a pipeline folder, or a pipeline of the hub, frozen.
+
+    Stable Diffusion 1, 2 and XL are known. Weights come from safetensors files only, and no code
+    of theirs is run. `precision` is that of the denoiser's and text encoder's arithmetic; weights
+    stay in float32, so that what an adapter adds is not rounded away. Raises `UserError` where the
+    name leads to no pipeline of text to image.
+    """
+    embedded = EMBEDDED / name
+    folder = embedded if embedded.is_dir() else Path(name)
+    if folder.is_dir() and not (folder / "model_index.json").is_file():
+        raise UserError(
+            f"the model folder '{name}' is not a diffusers pipeline: it has no model_index.json"
+        )
+    if Path(name).exists() and not folder.is_dir():
+        raise UserError(f"the model '{name}' is a file, where a pipeline folder is wanted")
+    known = ", ".join(embedded_names())
+    pipeline = loading.read(name, str(folder) if folder.is_dir() else name, known)
+    device = device or device_of_choice()
+    if device.type == "cuda":
+        _compute_reproducibly()
+    where = embedded if embedded.is_dir() else folder
+    loaded = Model(pipeline, device, where, getattr(torch, precision), compiled)
+    if loaded.is_quick:
+        memory.keep_freed()
+    return loaded
+
+
+def _compute_reproducibly() -> None:
+    """Let a GPU give the same bits twice, where its libraries can."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Else every tensor is filled before it is written: an eighth of a denoiser's time.
+    torch.utils.deterministic.fill_uninitialized_memory = False
+    # It says so of attention, whose sums came out the same in every trial.
+    warnings.filterwarnings("ignore", "Memory Efficient attention defaults")
+
+
+def embedded_names() -> list[str]:
+    """Return the names of the models that come with this package."""
+    return sorted(path.parent.name for path in files.visible(EMBEDDED, "*/model_index.json"))
+
+
+@dataclass(frozen=True)
+class Model:
+    """A frozen pipeline on a device, the folder it came from, the precision it computes in, and
+    whether the denoiser's arithmetic is compiled.
+
+    `denoiser`, where given, takes the place of the pipeline's.
+    """
+
+    pipeline: DiffusionPipeline
+    device: torch.device
+    folder: Path
+    precision: torch.dtype = torch.float32
+    compiled: bool = False
+    denoiser: nn.Module | None = None
+
+    def __post_init__(self) -> None:
+        for part in (self.pipeline.vae, self.unet, *self.text_encoders):
+            # The methods of diffusers warn of what they would keep, and keep nothing here.
+            nn.Module.float(part.requires_grad_(False).eval().to(self.device))
+        self.unet.to(memory_format=self.layout)
+        if self.is_quick:
+            # Fused attention is made for long sequences: of short ones, products learn faster.
+            self.unet.set_attn_processor(AttnProcessor())
+            winograd.use(self.unet)
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether the denoiser has so little to do, on a processor, that its surroundings count."""
+        return self.device.type == "cpu" and self._latent_side**2 <= _FEW_TOKENS
+
+    @property
+    def layout(self) -> torch.memory_format:
+        """How the denoiser's tensors lie in memory."""
+        # Convolutions on two cores are a third faster with the channels last.
+        return torch.channels_last if self.device.type == "cpu" else torch.contiguous_format
+
+    @property
+    def unet(self) -> nn.Module:
+        """The denoiser."""
+        return self.pipeline.unet if self.denoiser is None else self.denoiser
+
+    @property
+    def text_encoders(self) -> list[nn.Module]:
+        """One text encoder, or the two of Stable Diffusion XL."""
+        encoders = (getattr(self.pipeline, name, None) for name in loading.TEXT_ENCODERS)
+        return [encoder for encoder in encoders if encoder is not None]
+
+    @property
+    def channels(self) -> int:
+        """Colour channels of an image: 1 (grey) or 3."""
+        return self.pipeline.vae.config.in_channels
+
+    @property
+    def mode(self) -> str:
+        """The pillow mode of an image of this model."""
+        return "L" if self.channels == 1 else "RGB"
+
+    @cached_property
+    def side(self) -> int:
+        """Width and height of an image in pixels."""
+        return self._latent_side * self._pixels_per_latent
+
+    @cached_property
+    def _latent_side(self) -> int:
+        return loading.side_of("the model", self.unet.config)
+
+    @property
+    def _pixels_per_latent(self) -> int:
+        return 2 ** (len(self.pipeline.vae.config.block_out_channels) - 1)
+
+    @property
+    def _decoded_at_once(self) -> int:
+        """How many images the autoencoder sees at once: its memory grows with their pixels."""
+        return max(1, min(64, 2**19 // self.side**2))
+
+    @property
+    def latent_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of one latent."""
+        side = self._latent_side
+        return self.unet.config.in_channels, side, side
+
+    def embed(self, captions: Sequence[str]) -> Conditioning:
+        """Return text embeddings, a row for each caption; equal captions are encoded once.
+
+        The empty caption gives the null embedding, the same one in finetuning and in sampling:
+        zeros where the pipeline says so (Stable Diffusion XL), else the encoded empty text.
+        """
+        unique = list(dict.fromkeys(captions))
+        with self.arithmetic():
+            parts = [self._encode_text(unique[i : i + 64]) for i in range(0, len(unique), 64)]
+        encoded = Conditioning.cat(parts)
+        if "" in unique and self.pipeline.config.get("force_zeros_for_empty_prompt", False):
+            encoded = encoded.with_zeros(unique.index(""))
+        place = {caption: index for index, caption in enumerate(unique)}
+        return encoded[[place[caption] for caption in captions]]
+
+    def _encode_text(self, captions: list[str]) -> Conditioning:
+        tokenizers = (getattr(self.pipeline, name, None) for name in loading.TOKENIZERS)
+        hidden, pooled = [], None
+        for tokenizer, encoder in zip(filter(None, tokenizers), self.text_encoders, strict=True):
+            written = tokenizer(
+                captions,
+                padding="max_length",
+                # Some tokenizers do not say it; the encoder has no more positions than these.
+                max_length=min(tokenizer.model_max_length, encoder.config.max_position_embeddings),
+                truncation=True,
+                return_tensors="pt",
+            ).to(self.device)
+            tokens = written.input_ids
+            if self.is_xl:
+                # The last layer but one, and the pooled text of the second encoder.
+                encoded = encoder(tokens, output_hidden_states=True)
+                hidden.append(encoded.hidden_states[-2])
+                pooled = encoded[0]
+            else:
+                masked = getattr(encoder.config, "use_attention_mask", False)
+                mask = written.attention_mask if masked else None
+                hidden.append(encoder(tokens, attention_mask=mask)[0])
+        return Conditioning(
+            torch.cat(hidden, -1).float(), None if pooled is None else pooled.float()
+        )
+
+    @property
+    def is_xl(self) -> bool:
+        """Whether the denoiser wants pooled text and sizes too, as Stable Diffusion XL does."""
+        return self.unet.config.addition_embed_type == "text_time"
+
+    def denoise(self, latents: Tensor, times: Tensor, told: Conditioning) -> Tensor:
+        """Return the denoiser's prediction for noisy latents [n, ...], in float32."""
+        added = None
+        hidden, read = told.hidden, None
+        if self.device.type == "cpu" and (missing := -hidden.shape[1] % _VECTOR):
+            # Attention takes half the time where keys fill whole vectors; the rest is masked.
+            read = torch.arange(hidden.shape[1] + missing).expand(len(hidden), -1) < hidden.shape[1]
+            hidden = functional.pad(hidden, (0, 0, 0, missing))
+        if told.pooled is not None:
+            added = {"text_embeds": told.pooled, "time_ids": self._sizes.expand(len(latents), -1)}
+        with self.arithmetic():
+            return self._denoiser(
+                latents, times, hidden, encoder_attention_mask=read, added_cond_kwargs=added
+            ).float()
+
+    @cached_property
+    def _sizes(self) -> Tensor:
+        """Original size, crop, and size wanted of Stable Diffusion XL: the whole image."""
+        sizes = [self.side, self.side, 0, 0, self.side, self.side]
+        return torch.tensor(sizes, dtype=torch.float32, device=self.device)
+
+    @cached_property
+    def _denoiser(self) -> Callable[..., Tensor]:
+        if self.compiled:
+            return CompiledDenoiser(self.unet)
+        return lambda *inputs, **options: self.unet(*inputs, **options).sample
+
+    def arithmetic(self) -> AbstractContextManager:
+        """Return the context in which the denoiser and the text encoder compute."""
+        if self.precision == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.precision)
+
+    @cached_property
+    def _moments(self) -> tuple[Tensor, Tensor] | None:
+        """Mean and standard deviation [channels, 1, 1] of the autoencoder's latents per channel,
+        before they are scaled, where its configuration says them."""
+        config = self.pipeline.vae.config
+        if config.get("latents_mean") is None:
+            return None
+        mean, std = (
+            torch.tensor(config[name], dtype=torch.float32, device=self.device)[:, None, None]
+            for name in ("latents_mean", "latents_std")
+        )
+        return mean, std
+
+    @torch.no_grad()
+    def encode(self, images: np.ndarray, batch_size: int | None = None) -> tuple[Tensor, Tensor]:
+        """Map images [n, height, width, channels] (uint8) to the mean and standard deviation of
+        their latents [n, ...], both scaled as the denoiser sees them, on the processor."""
+        scale = self.pipeline.vae.config.scaling_factor
+        batch_size = batch_size or self._decoded_at_once
+        means, deviations = [], []
+        for start in range(0, len(images), batch_size):
+            pixels = torch.from_numpy(images[start : start + batch_size]).to(self.device)
+            posterior = self.pipeline.vae.encode(
+                pixels.permute(0, 3, 1, 2).float() / 127.5 - 1
+            ).latent_dist
+            mean, std = posterior.mean, posterior.std
+            if self._moments is not None:
+                mean, std = (mean - self._moments[0]) / self._moments[1], std / self._moments[1]
+            means.append((mean * scale).cpu())
+            deviations.append((std * scale).cpu())
+        return torch.cat(means), torch.cat(deviations)
+
+    @torch.no_grad()
+    def decode(self, latents: Tensor, batch_size: int | None = None) -> np.ndarray:
+        """Map latents as the denoiser sees them to images [n, height, width, channels] (uint8).
+
+        Raises `UserError` where the autoencoder gives no numbers.
+        """
+        scale = self.pipeline.vae.config.scaling_factor
+        images = []
+        for part in latents.split(batch_size or self._decoded_at_once):
+            coded = part.to(self.device)
+            if self._moments is None:
+                coded = coded / scale
+            else:
+                coded = coded * self._moments[1] / scale + self._moments[0]
+            pixels = self.pipeline.vae.decode(coded).sample
+            if not torch.isfinite(pixels).all():
+                raise UserError(
+                    "the model's vae decodes finite latents to numbers that are not: its weights "
+                    "are damaged, or overflow"
+                )
+            pixels = ((pixels + 1) * 127.5).round().clamp(0, 255)
+            images.append(pixels.permute(0, 2, 3, 1).to("cpu", torch.uint8).numpy())
+        return np.concatenate(images)
+
+
+def batches(count: int, size: int) -> Iterator[range]:
+    """Cut `count` things into ranges of at most `size`."""
+    return (range(start, min(start + size, count)) for start in range(0, count, size))

@@ -1,0 +1,136 @@
+"""Reading a run. The folder is the interface: nothing here needs torch or the model."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from empirical.errors import UserError
+from empirical.recipe import Recipe, read
+from empirical.runs import files, moments
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One generation's folder, ``gen_000`` and so on; number 0 is the real data set."""
+
+    folder: Path
+    number: int
+
+    @property
+    def done(self) -> bool:
+        """Whether the generation is complete: ``done.json`` is written last."""
+        return (self.folder / "done.json").is_file()
+
+    def metadata(self) -> list[dict[str, Any]]:
+        """Return one row for each image: file_name, text, generation, and seed."""
+        return files.read_json_lines(self.folder / "images" / "metadata.jsonl")
+
+    @property
+    def captions(self) -> list[str]:
+        """The prompt of each image; equal prompts are one family."""
+        return [row["text"] for row in self.metadata()]
+
+    def images(self, indices: Sequence[int] | None = None) -> np.ndarray:
+        """Return images [n, height, width, channels] (uint8), all or the chosen ones."""
+        names = [row["file_name"] for row in self.metadata()]
+        chosen = range(len(names)) if indices is None else indices
+        return np.stack([files.read_image(self.folder / "images" / names[i]) for i in chosen])
+
+    def probes(self) -> np.ndarray:
+        """Return the probe images: the same prompts and seeds in every generation.
+
+        Those of generation 0 are drawn from the base model, before any finetuning.
+        """
+        paths = files.visible(self.folder / "probes", "*.png")
+        return np.stack([files.read_image(path) for path in paths])
+
+    def pedigree(self) -> list[dict[str, Any]]:
+        """Return what the generation learnt from, a row for each image: generation (0 is real),
+        file_name below the run's folder, text. Generation 0 has none."""
+        return files.read_json_lines(self.folder / "training.jsonl")
+
+    def traits(self) -> list[str]:
+        """Return the names of the stored traits."""
+        return sorted(path.stem for path in files.visible(self.folder / "features", "*.npy"))
+
+    def trait(self, name: str) -> np.ndarray:
+        """Return one stored trait [n, components]."""
+        path = self.folder / "features" / f"{name}.npy"
+        if not path.is_file():
+            raise UserError(
+                f"'{self.folder}' holds no trait '{name}', it has {', '.join(self.traits())}"
+            )
+        return files.read_array(path)
+
+    def metrics(self) -> dict[str, Any]:
+        """Return accuracy, Fréchet distance and diversity, and how they were measured."""
+        return files.read_json(self.folder / "metrics.json")
+
+    def loss(self) -> pd.DataFrame:
+        """Return the finetuning loss: step, loss, gradient_norm. Generation 0 has none."""
+        return files.read_table(self.folder / "loss.csv")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder, finished or not."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def recipe(self) -> Recipe:
+        return read(self.folder / "recipe.toml")
+
+    def generation(self, number: int) -> Generation:
+        """Return a generation, whether it exists yet or not."""
+        return Generation(self.folder / f"gen_{number:03d}", number)
+
+    def generations(self) -> list[Generation]:
+        """Return the complete generations, in order, up to the first that is not."""
+        found = []
+        for number in range(self.recipe.generations + 1):
+            generation = self.generation(number)
+            if not generation.done:
+                break
+            found.append(generation)
+        return found
+
+    def moments(self) -> pd.DataFrame:
+        """Return ``moments.csv``: generation, feature, component, n, mean, variance, within,
+        between."""
+        return files.read_table(self.folder / "moments.csv")
+
+    def rebuild_moments(self) -> pd.DataFrame:
+        """Derive the moments from the stored traits again, and write ``moments.csv``."""
+        frames = [
+            moments.table(g.number, {name: g.trait(name) for name in g.traits()}, g.captions)
+            for g in self.generations()
+        ]
+        table = pd.DataFrame(pd.concat(frames, ignore_index=True))
+        # Seventeen digits give every float64 back.
+        files.write_text(
+            self.folder / "moments.csv", table.to_csv(index=False, float_format="%.17g")
+        )
+        return table
+
+    def metrics(self) -> pd.DataFrame:
+        """Return the metrics of every complete generation, a row each."""
+        return pd.DataFrame([{"generation": g.number, **g.metrics()} for g in self.generations()])
+
+
+def open_run(folder: Path) -> Run:
+    """Open a run folder; raise `UserError` where there is no run, or no complete generation."""
+    if not (folder / "recipe.toml").is_file():
+        raise UserError(f"'{folder}' is not the folder of a run: it has no recipe.toml")
+    run = Run(folder)
+    if not run.generations():
+        raise UserError(f"the run '{folder}' has no complete generation yet")
+    return run

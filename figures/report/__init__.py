@@ -1,0 +1,1 @@
+"""The report: a page of evidence about runs, with its plots."""

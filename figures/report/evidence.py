@@ -1,0 +1,83 @@
+"""What a report is drawn from: any runs, and the theories that were fitted to them."""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from analysis.comparison.fit import Result
+from analysis.prediction.forecast import Forecast
+from empirical.runs.record import Run
+from figures.study import Study
+from figures.style import Look, scale_look
+from figures.text import shortened
+
+_COLOURS = ("#000000", "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#882255")
+_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h")
+_LINES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Runs in the order of display, fits of theories by the label of a trait, and forecasts by the
+    name of a run."""
+
+    runs: tuple[Run, ...]
+    fits: dict[str, Result] = field(default_factory=dict)
+    forecasts: dict[str, Forecast] = field(default_factory=dict)
+
+    @cached_property
+    def study(self) -> Study:
+        """The tables of all runs."""
+        return Study(self.runs)
+
+    @cached_property
+    def looks(self) -> dict[str, Look]:
+        """How each run looks in every figure, by its name: the ramp of scales where the runs differ
+        in nothing but a constant scale, else colours, markers and lines in turn."""
+        scales = [_scale(run) for run in self.runs]
+        if None not in scales and len(set(scales)) == len(scales):
+            looks = [scale_look(scale) for scale in scales if scale is not None]
+        else:
+            count = len(_COLOURS)
+            looks = [
+                Look("", _COLOURS[i % count], _MARKERS[i % count], _LINES[i // count % len(_LINES)])
+                for i in range(len(self.runs))
+            ]
+        return {
+            run.name: Look(legend_of(run), look.colour, look.marker, look.line)
+            for run, look in zip(self.runs, looks, strict=True)
+        }
+
+
+def _scale(run: Run) -> float | None:
+    """The scale of a run that has nothing else to its description."""
+    rule = run.recipe.settled().generate.guidance
+    return rule.scale if describe(run) == f"CFG {getattr(rule, 'scale', 0):g}" else None
+
+
+def legend_of(run: Run) -> str:
+    """Name a run in a legend, with what sets it apart."""
+    return f"{shortened(run.name, 60)} ({describe(run)})"
+
+
+def describe(run: Run) -> str:
+    """Say in a few words what sets a run apart: its guidance, and what it does unlike others."""
+    recipe = run.recipe.settled()
+    rule = recipe.generate.guidance
+    if rule.rule == "constant":
+        words = [f"CFG {rule.scale:g}"]
+    elif rule.rule == "decay":
+        words = [f"CFG {rule.scale:g} decaying to {rule.floor:g} at rate {rule.rate:g}"]
+    else:
+        settings = rule.model_dump(exclude={"rule"}).items()
+        words = [f"{rule.rule} {', '.join(f'{key} {value}' for key, value in settings)}"]
+    if recipe.finetune.condition_drop:
+        words.append(f"condition dropped {100 * recipe.finetune.condition_drop:g} %")
+    if recipe.finetune.start_from == "previous":
+        words.append("from the previous model")
+    if recipe.finetune.training_set == "mix":
+        words.append(f"{100 * recipe.finetune.real_fraction:g} % real")
+    elif recipe.finetune.training_set != "replace":
+        words.append(recipe.finetune.training_set)
+    if recipe.remedy is not None and recipe.remedy.name in ("latent_noise", "filter"):
+        words.append(recipe.remedy.name.replace("_", " "))
+    return ", ".join(words)

@@ -1,0 +1,283 @@
+"""The report: one self-contained HTML file about a few runs."""
+
+import base64
+import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from jinja2 import Environment, PackageLoader
+from matplotlib.figure import Figure
+
+from analysis.arms.read import arms
+from analysis.comparison.fit import NAIVE, Result, fit
+from analysis.prediction.forecast import Forecast, forecast, quantiles
+from empirical.errors import UserError
+from empirical.runs import files
+from empirical.runs.record import Run
+from figures import style
+from figures.pieces import probes
+from figures.report.evidence import Evidence, describe
+from figures.report.plots import every_plot
+from figures.study import metrics
+from figures.text import printable
+from figures.write import render
+
+_NO_MOMENTS = pd.DataFrame({"feature": [], "generation": [], "within": [], "between": []})
+# How many generations a report looks ahead.
+AHEAD = 10
+# Which traits a report fits: label -> (trait, components or None for all).
+TRAITS: Mapping[str, tuple[str, Sequence[int] | None]] = {
+    "latents": ("latent", None),
+    "latent axis 1": ("latent_pc", [0]),
+    "brightness": ("pixel_mean", None),
+    "sharpness": ("sharpness", None),
+}
+# One link a theory: a few runs seldom tell links apart.
+MODELS = (
+    "truncation, saturating",
+    "stabilizing, saturating",
+    "refit drift",
+    "family DDIM, saturating",
+    "bounded family, saturating",
+)
+
+
+def fits(runs: Sequence[Run], advance: Callable[[], None] = lambda: None) -> dict[str, Result]:
+    """Fit theories to the report's traits, with parameters that all runs share; by label.
+
+    Later generations are held out where there are two or more. Traits that cannot be fitted (no
+    variance within prompts, say), and all where no run can, are left out.
+    """
+    found = {}
+    for label, (trait, components) in TRAITS.items():
+        with suppress(UserError):
+            found[label] = fit(runs, MODELS, ["generations"], trait, components)
+        advance()
+    return found
+
+
+def forecasts(
+    runs: Sequence[Run], generations: int = AHEAD
+) -> tuple[dict[str, Forecast], list[tuple[str, str]]]:
+    """Forecast each run by a theory that is fitted to all of them; and say of which it cannot be.
+
+    Runs that theories do not describe are left out, with the reason.
+    """
+    try:
+        described, left_out = arms(runs)
+    except UserError as error:
+        return {}, [("all runs", f"no forecast: {error}")]
+    found: dict[str, Forecast] = {}
+    fitted = None
+    for own in described:
+        others = [other for other in described if other is not own]
+        found[own.name] = forecast([own, *others], generations, fitted=fitted)
+        fitted = found[own.name].fitted
+    return found, [("all runs", f"no forecast: {reason}") for reason in left_out]
+
+
+def write(runs: Sequence[Run], path: Path, title: str, results: Mapping[str, Result]) -> None:
+    """Draw every figure and write the report, atomically."""
+    told, refused = forecasts(runs)
+    evidence = Evidence(tuple(runs), dict(results), told)
+    plots, left_out = [], []
+    with plt.style.context(style.FILE):
+        for name, module in every_plot().items():
+            heading = (module.__doc__ or name).strip().splitlines()[0].rstrip(".")
+            try:
+                figure = module.draw(evidence)
+            except UserError as error:
+                left_out.append(("all runs", f"{heading} is left out: {error}"))
+                continue
+            if figure is None:
+                left_out.append(
+                    ("all runs", f"{heading} is left out: the runs hold nothing to draw it from")
+                )
+            else:
+                plots.append(
+                    {
+                        "title": heading,
+                        "caption": module.CAPTION,
+                        "name": name.replace("_", "-"),
+                        "picture": _picture(figure),
+                        "wide": figure.get_size_inches()[0] > style.COLUMN,
+                    }
+                )
+    environment = Environment(loader=PackageLoader("figures"), autoescape=True)
+    html = environment.get_template("report.html.j2").render(
+        title=printable(title),
+        subtitle=_subtitle(runs),
+        summary=[_summary(run) for run in runs],
+        warnings=warnings_of(evidence, [*refused, *left_out]),
+        forecasts=_forecasts(evidence),
+        ahead=AHEAD,
+        plots=plots,
+        fits=_rows(evidence),
+        unknown=_unknown(evidence),
+        recipes=[_made(run) for run in runs],
+    )
+    files.write_text(path, html)
+
+
+def warnings_of(
+    evidence: Evidence, refused: Sequence[tuple[str, str]] = ()
+) -> list[dict[str, str]]:
+    """Return what a reader must know before trusting the numbers: of which run, and what."""
+    said = []
+    for run in evidence.runs:
+        generations, wanted = run.generations(), run.recipe.generations
+        if len(generations) <= wanted:
+            done = len(generations) - 1
+            said.append((run.name, f"{done} of {wanted} generations are done"))
+        if all(probes(generation) is None for generation in generations):
+            said.append((run.name, "its probes are not stored: it has no contact sheet"))
+        cautions = {
+            f"{row['measure']}: {row['caution']}"
+            for generation in generations
+            for row in metrics(generation).get("measures", [])
+            if row["caution"]
+        }
+        said += [(run.name, caution) for caution in sorted(cautions)]
+    for label, result in evidence.fits.items():
+        if result.best in NAIVE:
+            said.append(("all runs", f"{label}: no theory predicts better than {result.best}"))
+        said += [("all runs", f"{label}, {text}") for text in _cautions(result)]
+    told = next(iter(evidence.forecasts.values()), None)
+    if told is not None and told.fitted.unidentified:
+        names = ", ".join(told.fitted.unidentified)
+        said.append(("all runs", f"forecast: of {names} it knows little but what is typical"))
+    said += list(refused)
+    return [{"run": printable(run), "text": printable(text)} for run, text in said]
+
+
+def _cautions(result: Result) -> list[str]:
+    """What to know of the best theory: its unidentified parameters in one sentence, then the rest.
+    Which data would identify them is said below the table of theories."""
+    theory = result.best_theory
+    fitted = result.of(theory)
+    rest = [
+        t for t in fitted.warnings if not t.startswith(("not identified", *fitted.unidentified))
+    ]
+    names = ", ".join(fitted.unidentified)
+    unknown = [f"the data do not identify {names}"] if names else []
+    return [f"{theory}: {text}" for text in (*unknown, *rest)]
+
+
+def _forecasts(evidence: Evidence) -> list[dict[str, str]]:
+    rows = []
+    for run, told in evidence.forecasts.items():
+        lives = told.half_lives()
+        rows.append(
+            {
+                "run": printable(run),
+                "within": _with_interval(lives["within"], ".0f"),
+                "total": _with_interval(lives["total"], ".0f"),
+                "neutral": _with_interval(quantiles(told.neutral), ".2f"),
+                "real": _with_interval(quantiles(100 * told.real), ".0f", " %"),
+            }
+        )
+    return rows
+
+
+def _with_interval(values: tuple[float, float, float], how: str, unit: str = "") -> str:
+    low, middle, high = (f"{v:{how}}{unit}" if math.isfinite(v) else "none" for v in values)
+    return middle if low == middle == high else f"{middle} ({low} to {high})"
+
+
+def _picture(figure: Figure) -> str:
+    """Return a figure as the address of an image: as points where it is made of points."""
+    points = any(axis.images for axis in figure.axes)
+    kind, media = ("png", "png") if points else ("svg", "svg+xml")
+    content = render(figure, kind)
+    return f"data:image/{media};base64,{base64.b64encode(content).decode()}"
+
+
+def _subtitle(runs: Sequence[Run]) -> str:
+    models = ", ".join(dict.fromkeys(printable(run.recipe.model.name) for run in runs))
+    seeds = ", ".join(dict.fromkeys(str(run.recipe.seed) for run in runs))
+    return f"Model {models}; one chain a setting, seed {seeds}: a few percent may be noise."
+
+
+def _summary(run: Run) -> dict[str, object]:
+    table = run.moments() if (run.folder / "moments.csv").is_file() else _NO_MOMENTS
+    latent = table[table["feature"] == "latent"].groupby("generation")[["within", "between"]].mean()
+    ratio = latent.iloc[-1] / latent.iloc[0] if len(latent) else {}
+    measured = pd.DataFrame([metrics(generation) for generation in run.generations()])
+    return {
+        "run": printable(run.name),
+        "what": describe(run),
+        "generations": run.generations()[-1].number,
+        "images": run.recipe.data.size,
+        "within": _or_dash(ratio.get("within", math.nan)),
+        "between": _or_dash(ratio.get("between", math.nan)),
+        "accuracy": _from_to(measured.get("accuracy"), ".2f"),
+        "frechet": _from_to(measured.get("frechet"), ".1f"),
+    }
+
+
+def _or_dash(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.2f}"
+
+
+def _from_to(column: pd.Series | None, how: str) -> str:
+    if column is None or column.isna().any():
+        return "–"
+    return f"{column.iloc[0]:{how}} → {column.iloc[-1]:{how}}"
+
+
+def _rows(evidence: Evidence) -> list[dict[str, object]]:
+    rows: list[dict[str, object]] = []
+    for label, result in evidence.fits.items():
+        table = result.comparison()
+        theories = [name for name in table["model"] if name not in NAIVE]
+        own = result.parameters(theories).dropna(subset=["low"])
+        own = own[~own["parameter"].str.startswith("process_")]
+        for place, row in enumerate(table.to_dict("records")):
+            estimates = own[own["model"] == row["model"]].to_dict("records")
+            numbers = {
+                name: _or_dash(row.get(f"generations_{name}", math.nan))
+                for name in ("log_score", "within_error", "between_error", "coverage")
+            }
+            rows.append(
+                {
+                    "trait": label,
+                    "model": row["model"],
+                    "verdict": row["verdict"],
+                    "aicc": f"{row['aicc']:.1f}",
+                    **numbers,
+                    "parameters": ", ".join(_estimate(e) for e in estimates),
+                    "first": place == 0,
+                }
+            )
+    return rows
+
+
+def _unknown(evidence: Evidence) -> list[dict[str, str]]:
+    """What the best theory of each trait could not learn, and which data would tell."""
+    return [
+        {"theory": f"{label}, {result.best_theory}", "text": text}
+        for label, result in evidence.fits.items()
+        for text in result.of(result.best_theory).warnings
+    ]
+
+
+def _estimate(row: dict) -> str:
+    return f"{row['parameter']} {row['estimate']:.3g} ({row['low']:.2g} to {row['high']:.2g})"
+
+
+def _made(run: Run) -> dict[str, str]:
+    return {
+        "name": printable(run.name),
+        "recipe": _content(run.folder / "recipe.toml"),
+        "provenance": _content(run.folder / "provenance.json"),
+    }
+
+
+def _content(path: Path) -> str:
+    """Return the text of a file, or say that there is none."""
+    if not path.is_file():
+        return f"{path.name} is not stored"
+    return path.read_text(encoding="utf-8-sig", errors="replace")

@@ -1,0 +1,46 @@
+"""Forecast: where each chain would go, were it run on."""
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from figures.pieces import generations_below, legend_below
+from figures.report.evidence import Evidence
+from figures.style import PAGE
+from figures.text import formula
+
+ORDER = 35
+CAPTION = (
+    "Variance of the latents within and between prompts in units of generation 0's: marks are "
+    "measured, lines and bands the median and the 90 % interval of one theory (the bounded family "
+    "model, fitted to all runs of this report together) from the last generation on, under the "
+    "guidance of that generation. It takes the theory for true: intervals hold its parameters and "
+    "chance, not what it leaves out."
+)
+
+
+def draw(evidence: Evidence) -> Figure | None:
+    """Draw V_W and V_B of every run that theories describe, measured and to come."""
+    if not evidence.forecasts:
+        return None
+    figure = Figure(figsize=(PAGE, 2.4 + 0.16 * len(evidence.forecasts) / 2))
+    axes = figure.subplots(1, 2)
+    for axis, quantity, title in (
+        (axes[0], 1, "within prompts, $V_W / V_W(0)$"),
+        (axes[1], 2, "between prompts, $V_B / V_B(0)$"),
+    ):
+        for run, forecast in evidence.forecasts.items():
+            look = evidence.looks[run]
+            ratio = np.exp(forecast.paths[:, :, quantity] - forecast.paths[:, :1, quantity])
+            low, middle, high = np.quantile(ratio.mean(axis=2), [0.05, 0.5, 0.95], axis=0)
+            at, last = np.arange(len(middle)), forecast.last
+            axis.plot(at[: last + 1], middle[: last + 1], look.marker, color=look.colour)
+            axis.plot(at[last:], middle[last:], linestyle=look.line, color=look.colour)
+            band = {"color": look.colour, "alpha": 0.13, "linewidth": 0}
+            axis.fill_between(at[last:], low[last:], high[last:], **band)
+        axis.axhline(1, color="0.6", linewidth=0.8)
+        axis.set_ylim(bottom=0)
+        formula(axis.set_title(title))
+        generations_below(axis)
+    looks = [evidence.looks[run] for run in evidence.forecasts]
+    legend_below(figure, looks, 1 if len(looks) < 3 else 2)
+    return figure

@@ -1,0 +1,1 @@
+"""Numbers, matrices and random streams that all parts of the theory use."""

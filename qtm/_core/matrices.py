@@ -1,0 +1,51 @@
+"""Parameters of correlated traits: a number, one per trait `[D]`, or a matrix `[D, D]`."""
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+from qtm._core.numerics import concrete, require, require_nonnegative
+
+
+def require_variances(name: str, value: Array, positive: bool = False) -> None:
+    """Raises ValueError unless `value` is nonnegative (positive) numbers or such a matrix."""
+    if concrete(value) and bool(np.any(np.asarray(value) < 0)) and _is_symmetric(value):
+        least = np.linalg.eigvalsh(np.asarray(value)).min()
+        bound = "greater than 0" if positive else "at least 0"
+        floor = 0.0 if positive else -1e-12 * np.abs(np.asarray(value)).max()
+        holds = (lambda x: x > floor) if positive else (lambda x: x >= floor)
+        require(f"least eigenvalue of {name}", least, bound, holds)
+    elif positive:
+        require(name, value, "greater than 0", lambda v: v > 0)
+    else:
+        require_nonnegative(name, value)
+
+
+def as_matrix(name: str, value: Array, mean: Array) -> Array:
+    """`value` as a matrix `[D, D]`: numbers go to its diagonal."""
+    D = mean.size
+    if value.shape == (D, D) and D > 1:
+        return value
+    if value.shape in ((), (1,), (D,)):
+        return jnp.diag(jnp.broadcast_to(value, (D,)))
+    if value.shape == (1, 1) and D == 1:
+        return value
+    raise ValueError(
+        f"{name} must be a number or have shape ({D},) or ({D}, {D}) for {D} traits, "
+        f"got shape {value.shape}."
+    )
+
+
+def _is_symmetric(value: Array) -> bool:
+    if value.ndim != 2 or value.shape[0] != value.shape[1]:
+        return False
+    return bool(np.allclose(np.asarray(value), np.asarray(value).T, rtol=1e-10, atol=0))
+
+
+def as_vector(name: str, value: Array, mean: Array) -> Array:
+    """`value` as a vector `[D]`."""
+    if value.shape not in ((), (1,), mean.shape):
+        raise ValueError(
+            f"{name} must be a number or have shape {mean.shape}, got shape {value.shape}."
+        )
+    return jnp.broadcast_to(value, mean.shape)

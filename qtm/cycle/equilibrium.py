@@ -1,0 +1,182 @@
+"""Where evolution comes to rest."""
+
+from typing import TypeVar
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import lineax as lx
+import optimistix as optx
+from jax import lax
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array
+
+from qtm._core.matrices import as_matrix, as_vector
+from qtm._core.numerics import concrete, is_scheduled, require_double, safe_sqrt
+from qtm.cycle.evolution import Cycle, evolve
+from qtm.cycle.lifecycle import LifeCycle
+from qtm.inheritance import Clonal, Infinitesimal, Refit
+from qtm.mutation import GaussianMutation, NoMutation
+from qtm.selection import Stabilizing
+from qtm.states import Density, Families, Individuals, JointMoments, Moments, Population
+
+S = TypeVar("S", Moments, JointMoments, Density, Families)
+
+_GENERATIONS, _OF_A_DENSITY = 20_000, 2000
+_TOLERANCE = 1e-10
+
+
+def equilibrium(cycle: Cycle, state: S) -> S:
+    """The population that a life cycle leaves as it is, and that `state` evolves to.
+
+    It is the population at the end of a generation, after mutation and sampling, as `evolve`
+    records it; of expectations, because there is no key. In closed form
+
+    - for clonal inheritance, stabilizing selection and Gaussian mutation, without a size:
+      m = theta, V = [V_m + sqrt(V_m^2 + 4 V_m V_s)]/2 (Kimura 1965), and for correlated traits
+      Omega^1/2 f(Omega^-1/2 M Omega^-1/2) Omega^1/2, f(b) = (b + sqrt(b^2 + 4 b))/2 (Lande 1979);
+    - for infinitesimal inheritance, stabilizing selection and no mutation (Bulmer 1971): at birth
+      V_A = [V_a - V_s + sqrt((V_a - V_s)^2 + 8 V_a V_s)]/4 with V_s = omega^2 + V_E, and after
+      selection, as returned, V_A V_s/(V_A + V_s).
+
+    Else 20,000 generations, or as many as it takes, lead near it, and Newton's method (optimistix)
+    on all moments at once to it; a density only has 2000 generations. Differentiable in the cycle,
+    by the implicit function theorem. Entries are solved together.
+
+    Raises ValueError if none exists, or none that was reached: a mean that moves for ever, a
+    variance that grows without bound, a cycle that has not settled to a relative 1e-10; inside
+    `jit` the result is then nan. Also if a parameter, or the training set, depends on the
+    generation, and for individuals, who drift for ever.
+    """
+    require_double()
+    if isinstance(state, Individuals):
+        raise ValueError("individuals have no equilibrium, they drift; ask for that of Moments.")
+    grows = isinstance(cycle, LifeCycle) and isinstance(cycle.inheritance, Refit)
+    if is_scheduled(cycle) or (grows and cycle.inheritance.accumulate):  # pyright: ignore
+        raise ValueError("there is no equilibrium where the cycle depends on the generation.")
+    found = _closed(cycle, state)
+    if found is None:
+        found, change = _settled(cycle, state)
+    else:
+        change = jnp.zeros(())
+    good = jnp.all(change <= _TOLERANCE) & jnp.all(jnp.isfinite(ravel_pytree(found)[0]))
+    if concrete(good) and not bool(good):
+        _explain(cycle, state)
+    return jax.tree.map(lambda x: jnp.where(good, x, jnp.nan), found)
+
+
+def _closed(cycle: Cycle, state: S) -> S | None:
+    if not (
+        isinstance(cycle, LifeCycle)
+        and isinstance(cycle.selection, Stabilizing)
+        and cycle.size is None
+    ):
+        return None
+    theta, V_s = cycle.selection.optimum, cycle.selection.width2
+    clonal = isinstance(cycle.inheritance, Clonal) and isinstance(cycle.mutation, GaussianMutation)
+    if clonal and isinstance(state, JointMoments):
+        M = as_matrix("variance", cycle.mutation.variance, state.mean)  # pyright: ignore
+        Omega = as_matrix("width2", V_s, state.mean)
+        return JointMoments(as_vector("optimum", theta, state.mean), _matrix_balance(M, Omega))
+    if not isinstance(state, Moments):
+        return None
+    if clonal:
+        V_m = cycle.mutation.variance  # pyright: ignore
+        V = V_m / 2 + safe_sqrt(V_m**2 / 4 + V_m * V_s)
+    elif isinstance(cycle.inheritance, Infinitesimal) and isinstance(cycle.mutation, NoMutation):
+        V_a, V_s = cycle.inheritance.genic_variance, V_s + cycle.inheritance.environmental_variance
+        apart = V_a - V_s
+        at_birth = (apart + safe_sqrt(apart**2 + 8 * V_a * V_s)) / 4
+        V = at_birth * V_s / (at_birth + V_s)
+    else:
+        return None
+    # without any variance, now or from mutation, nothing moves
+    m = jnp.where((state.variance > 0) | (V > 0), theta, state.mean)
+    return Moments(m, V + 0 * state.variance)
+
+
+def _matrix_balance(M: Array, Omega: Array) -> Array:
+    """Omega^1/2 f(Omega^-1/2 M Omega^-1/2) Omega^1/2 with f(b) = (b + sqrt(b^2 + 4 b))/2."""
+    widths, axes = jnp.linalg.eigh(Omega)
+    root = (axes * jnp.sqrt(widths)) @ axes.T
+    inverse = (axes / jnp.sqrt(widths)) @ axes.T
+    b, turn = jnp.linalg.eigh(inverse @ M @ inverse)
+    b = jnp.maximum(b, 0.0)
+    return root @ ((turn * ((b + safe_sqrt(b**2 + 4 * b)) / 2)) @ turn.T) @ root
+
+
+@eqx.filter_jit
+def _settled(cycle: Cycle, state: S) -> tuple[S, Array]:
+    """The population that was reached, and by how much a generation still changes it."""
+    state = cycle.step(state)  # settles the shapes
+    start, unravel = ravel_pytree(state)
+    arrays, rest = eqx.partition(cycle, eqx.is_array)
+    scale = lax.stop_gradient(jnp.sqrt(jnp.max(state.variance)) + 1e-300)
+
+    def change(x: Array, y: Array) -> Array:
+        """Of the mean in standard deviations at the start, of what is squared relative to it."""
+        before, after = unravel(x), unravel(y)
+        moved = jnp.max(jnp.abs(after.mean - before.mean)) / scale
+        spread = jnp.abs(after.variance - before.variance) / (scale**2 + after.variance)
+        return jnp.maximum(moved, jnp.max(spread))
+
+    def produce(x: Array, arrays: Cycle) -> Array:
+        return ravel_pytree(eqx.combine(arrays, rest).step(unravel(x)))[0]
+
+    def go_on(carry: tuple[Array, Array, Array]) -> Array:
+        t, before, x = carry
+        return (t < most) & (change(before, x) > 1e-14)
+
+    held = jax.tree.map(lax.stop_gradient, arrays)
+    most = _OF_A_DENSITY if isinstance(state, Density) else _GENERATIONS
+    first = lax.stop_gradient(start)
+    _, _, near = lax.while_loop(
+        go_on,
+        lambda carry: (carry[0] + 1, carry[2], produce(carry[2], held)),
+        (jnp.asarray(0), first, produce(first, held)),
+    )
+    by_iteration = change(near, produce(near, held))
+    if isinstance(state, Density):
+        return unravel(near), by_iteration
+
+    # Directions in which nothing changes, such as a mean that nothing pulls, are left alone.
+    linear = lx.AutoLinearSolver(well_posed=False)
+    solution = optx.fixed_point(
+        produce,
+        optx.Newton(rtol=1e-13, atol=1e-14, linear_solver=linear),
+        near,
+        args=arrays,
+        max_steps=50,
+        throw=False,
+        adjoint=optx.ImplicitAdjoint(linear_solver=linear),
+    )
+    exact = ravel_pytree(_nonnegative(unravel(solution.value)))[0]
+    by_newton = change(exact, produce(exact, held))
+    # Newton may find a fixed point that is not approached, or one of many, such as a population
+    # without variance, whose mean may be anything.
+    approached = jnp.abs(near - exact) <= 0.99999 * jnp.abs(first - exact) + 1e-9 * scale
+    slope = jax.jacfwd(produce)(exact, held) - jnp.eye(len(exact))
+    single = jnp.min(jnp.linalg.svd(slope, compute_uv=False)) > 1e-9
+    better = (by_newton <= _TOLERANCE) & single & jnp.all(approached)
+    return unravel(jnp.where(better, exact, near)), jnp.where(better, by_newton, by_iteration)
+
+
+def _nonnegative(state: S) -> S:
+    if isinstance(state, Moments):
+        return Moments(state.mean, jnp.maximum(state.variance, 0.0))
+    if isinstance(state, Families):
+        parts = (jnp.maximum(V, 0.0) for V in (state.within, state.between))
+        return Families(state.mean, *parts)
+    return state
+
+
+def _explain(cycle: Cycle, start: Population) -> None:
+    """Raises the ValueError of a parameter that is to blame, or one that says what still moves."""
+    most = _OF_A_DENSITY if isinstance(start, Density) else _GENERATIONS
+    path = evolve(cycle, start, most)
+    m, V = path.mean, path.variance
+    raise ValueError(
+        f"there is no equilibrium that {most} generations and Newton's method reach: the "
+        f"last of them moves the mean from {m[-2]} to {m[-1]} and the variance from {V[-2]} to "
+        f"{V[-1]}."
+    )

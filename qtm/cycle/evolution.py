@@ -1,0 +1,121 @@
+"""The loop over generations, and what is recorded of it."""
+
+from typing import Any, Protocol
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import jax.random as jr
+import numpy as np
+from jax import lax
+from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
+
+from qtm._core.numerics import concrete, require_double, whole
+from qtm.states import Families, Population
+
+
+class Cycle(Protocol):
+    """What can be repeated: `LifeCycle`, `FamilyCycle`."""
+
+    def step(
+        self, state: Any, key: PRNGKeyArray | None = None, generation: ArrayLike | None = None
+    ) -> Any: ...
+
+
+class Trajectory(eqx.Module):
+    """What was recorded of an evolving population.
+
+    `mean` and `variance` have shape `[generations + 1, ...]`, generation 0 included, in feature
+    units and their square; the variance of individuals has divisor N. `final` is the population of
+    the last generation. For `Families`, `variance` is that of all images, and `within` and
+    `between` are its two parts; else both are None.
+    """
+
+    mean: Float[Array, "generations+1 ..."]
+    variance: Float[Array, "generations+1 ..."]
+    final: Population
+    within: Float[Array, "generations+1 ..."] | None = None
+    between: Float[Array, "generations+1 ..."] | None = None
+
+    @property
+    def defined(self) -> Bool[Array, "generations+1 ..."]:
+        """Whether a generation has a finite mean and variance: False from where it lost them on."""
+        return jnp.isfinite(self.mean) & jnp.isfinite(self.variance)
+
+
+def evolve(
+    cycle: Cycle, state: Population, generations: int, key: PRNGKeyArray | None = None
+) -> Trajectory:
+    """Repeats the life cycle for a number of generations, starting from `state` as generation 0.
+
+    Order: inherit (finetune) -> select (guided sampling) -> mutate -> sample N images.
+
+    Generation t uses `jax.random.fold_in(key, t)` and the parameters of generation t, so a longer
+    run repeats a shorter one from its start.
+
+    Raises ValueError as `LifeCycle.step` does, also for what a population only reaches on the way,
+    such as a tilt without a positive precision, and if `generations` is not a whole number of at
+    least 0. Inside `jit`, `vmap` and `grad` nothing can be raised on the way: the entry is nan from
+    there on, and `Trajectory.defined` is False.
+    """
+    require_double()
+    generations = whole("generations", generations, least=0)
+    path = _evolve(cycle, state, generations, key)
+    if concrete(path.mean) and concrete(path.variance):
+        _require_defined(cycle, state, path, key)
+    return path
+
+
+@eqx.filter_jit
+def _evolve(
+    cycle: Cycle, state: Population, generations: int, key: PRNGKeyArray | None
+) -> Trajectory:
+    def produce(state: Population, t: ArrayLike) -> tuple[Population, tuple[Array, ...]]:
+        state = cycle.step(state, None if key is None else jr.fold_in(key, t), t)
+        return state, recorded(state)
+
+    history, t = [tuple(x[None] for x in recorded(state))], 1
+    after, _ = jax.eval_shape(produce, state, jnp.asarray(t))
+    if generations > 0 and _shapes(after) != _shapes(state):
+        # The first generation settles the shapes, of traits and of N, that all later ones have.
+        state, record = produce(state, jnp.asarray(t))
+        history.append(tuple(x[None] for x in record))
+        t += 1
+    if t <= generations:
+        state, later = lax.scan(produce, state, jnp.arange(t, generations + 1))
+        history.append(later)
+    mean, variance, *parts = (
+        jnp.concatenate([jnp.broadcast_to(x, (len(x), *state.mean.shape)) for x in record])
+        for record in zip(*history, strict=True)
+    )
+    return Trajectory(mean, variance, state, *parts)
+
+
+def recorded(state: Population) -> tuple[Array, ...]:
+    """Mean and variance, and of families also the variance within and between them."""
+    parts = (state.within, state.between) if isinstance(state, Families) else ()
+    return (state.mean, state.variance, *parts)
+
+
+def _shapes(state: Population) -> list[tuple[int, ...]]:
+    return [leaf.shape for leaf in jax.tree.leaves(state)]
+
+
+def _require_defined(
+    cycle: Cycle, state: Population, path: Trajectory, key: PRNGKeyArray | None
+) -> None:
+    """Raises ValueError for the first generation without a finite mean and variance.
+
+    Going there again outside of `jit` raises what the parameter has to say about it.
+    """
+    defined = np.asarray(path.defined)
+    if defined.all():
+        return
+    first = int(np.argmin(defined.reshape(len(defined), -1).all(axis=1)))
+    before = state if first < 2 else _evolve(cycle, state, first - 1, key).final
+    if first > 0:
+        cycle.step(before, None if key is None else jr.fold_in(key, first), first)
+    raise ValueError(
+        f"mean and variance must be finite, got a mean of {np.asarray(path.mean[first])} and a "
+        f"variance of {np.asarray(path.variance[first])} in generation {first}."
+    )

@@ -6,11 +6,12 @@ import warnings
 
 
 def require_matplotlib() -> None:
-    """Load matplotlib; a backend that it refuses (MPLBACKEND) is left out with a warning.
+    """Leave out a backend that matplotlib would refuse (MPLBACKEND), with a warning.
 
-    Pictures go to files, for which none is needed.
+    Pictures go to files, for which none is needed. Where a backend is named matplotlib is loaded,
+    which alone knows which there are.
     """
-    if "matplotlib" in sys.modules:
+    if "matplotlib" in sys.modules or os.environ.get("MPLBACKEND", "agg") == "agg":
         return
     # It ends its own import halfway at the name of a backend that it does not know.
     name = os.environ.pop("MPLBACKEND", None)

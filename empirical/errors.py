@@ -1,9 +1,11 @@
-"""The one error that is meant for the person at the keyboard."""
+"""The error shown to users."""
 
 
 class UserError(ValueError):
-    """A mistake in what was asked for, said in one sentence.
+    """A mistake in a recipe, a folder or a command, explained in one sentence.
 
-    The sentence names the thing, the bad value and what is allowed. The command line prints it
-    without a traceback and ends with exit code 2.
+    The sentence names the thing, the bad value and what is allowed. The command line recognises the
+    error by its `exit_code`, prints the sentence without a traceback and ends with that code.
     """
+
+    exit_code = 2

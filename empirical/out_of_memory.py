@@ -1,5 +1,10 @@
 """Out of memory, as the many libraries say it; nothing here needs torch."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from empirical.errors import UserError
+
 _NAMES = {"OutOfMemoryError", "MemoryError", "_ArrayMemoryError"}
 _WORDS = (
     "out of memory", "can't allocate memory", "cannot allocate memory", "not enough memory",
@@ -34,3 +39,14 @@ def settings() -> str:
         "lower 'finetune.batch_size' or 'generate.batch_size', raise 'finetune.micro_batches', or "
         "set 'finetune.gradient_checkpointing' to true"
     )
+
+
+@contextmanager
+def explained(hint: str) -> Iterator[None]:
+    """Turn an error that memory ran out into a `UserError` with a hint at what takes less."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, UserError) or not is_out_of_memory(error):
+            raise
+        raise UserError(f"the GPU or this machine has too little memory for it: {hint}") from error

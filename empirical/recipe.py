@@ -10,10 +10,10 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from empirical import files
 from empirical.errors import UserError
 from empirical.guidance import GuidanceRule
 from empirical.remedies import Remedy
-from empirical.runs import files
 
 Positive = Annotated[int, Field(gt=0)]
 Name = Annotated[str, Field(min_length=1)]

@@ -8,7 +8,7 @@ from types import ModuleType
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
-from empirical.runs import files
+from empirical import files
 from figures import style
 from figures.study import Study
 from figures.text import literally, quiet_boxes

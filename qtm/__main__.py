@@ -1,39 +1,116 @@
-"""The command line, ``qtm``: the only place that knows theory, chains, fits and figures.
+"""The command line, ``qtm``: the commands of every package that registers some.
 
-Everything heavy is imported inside the command that needs it, so that ``qtm --help`` is quick and
-a theorist needs no torch.
+A package registers a `typer.Typer` as an entry point of the group ``qtm.commands``. Everything
+heavy is imported inside the command that needs it, so that ``qtm --help`` is quick and a theorist
+needs no torch.
 """
 
 import errno
 import os
 import sys
 import warnings
+from importlib.metadata import entry_points
+from typing import Any
 
 import typer
+import typer.core
 
-from empirical.errors import UserError
-from empirical.out_of_memory import is_out_of_memory, settings
-from qtm.commands import chain, derive, figures, fits, forecast, measure, pretrain, study, theory
-
-app = typer.Typer(
-    help="Quantitative-trait models of diffusion models that are finetuned on their own images.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.add_typer(chain.app, name="chain")
-app.add_typer(study.app)
-app.add_typer(fits.app)
-app.add_typer(forecast.app)
-app.add_typer(figures.app)
-app.add_typer(measure.app)
-app.add_typer(theory.app)
-app.add_typer(derive.app)
-app.add_typer(pretrain.app, name="pretrain")
+GROUP = "qtm.commands"
+_MEMORY = "close other programs, or take a machine with more"
 
 
-def _sentence(error: OSError) -> str:
+class _Commands(typer.core.TyperGroup):
+    """All commands; an interruption ends each with one sentence."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            # Not left to typer, which would call the command aborted.
+            _end("interrupted; give the same command again to go on", 130)
+
+
+def command_line() -> typer.Typer:
+    """Return the command line with the commands of all installed packages.
+
+    A package whose commands cannot be loaded loses its own only, with a warning.
+    """
+    app = typer.Typer(
+        cls=_Commands,
+        help="Quantitative-trait models of diffusion models that are finetuned on their own "
+        "images.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: (entry.value, entry.name)):
+        try:
+            app.add_typer(entry.load())
+        except Exception as error:
+            warnings.warn(f"the commands '{entry.value}' cannot be loaded: {error}", stacklevel=2)
+    return app
+
+
+def quieten() -> None:
+    """Tell libraries by the environment how to talk: few words, progress in lines where there is no
+    terminal. They read it when they are imported."""
+    for library in ("TRANSFORMERS", "DIFFUSERS", "DATASETS", "HF_HUB"):
+        os.environ.setdefault(f"{library}_VERBOSITY", "error")
+    # Pictures are written to files. A notebook leaves the name of its own backend, which this
+    # process may lack, to all processes that it starts.
+    os.environ["MPLBACKEND"] = "agg"
+    # Defaults of tqdm. What takes no second, or ends in a mistake, needs no bar; of several
+    # processes on one job the first one speaks.
+    os.environ.setdefault("TQDM_DELAY", "1")
+    if os.environ.get("RANK", "0") != "0":
+        os.environ.setdefault("TQDM_DISABLE", "1")
+    if not sys.stderr.isatty():
+        line = "{desc}: {percentage:.0f} %, {elapsed} passed, {remaining} left{postfix}\n"
+        os.environ.setdefault("TQDM_BAR_FORMAT", line)
+        os.environ.setdefault("TQDM_MININTERVAL", "60")
+        os.environ.setdefault("TQDM_MAXINTERVAL", "60")
+
+
+def main() -> None:
+    """Run the command line; mistakes end in one sentence and exit code 2."""
+    quieten()
+    warnings.formatwarning = lambda message, *_, **__: f"qtm: {message}\n"
+    app = command_line()
+    try:
+        app()
+    except Exception as error:
+        sentence = _sentence(error, app)
+        if sentence is None:
+            raise
+        _end(sentence, 2)
+
+
+def _end(sentence: str, code: int) -> None:
+    print(f"qtm: {sentence}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _sentence(error: Exception, app: typer.Typer) -> str | None:
+    """Return what to tell of an error, or None where it is a fault of the program."""
+    if getattr(error, "exit_code", None) == 2:
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        if error.name not in ("torch", "diffusers", "peft", "transformers", "mlxtend"):
+            return None
+        return (
+            f"'{error.name}' is not installed: chains need the extra, "
+            f"pip install 'diffusion-qtm[chain]'"
+        )
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        hint = getattr(_callback(app, sys.argv[1:]), "out_of_memory", _MEMORY)
+        return f"the GPU or this machine has too little memory for it: {hint}"
+    if isinstance(error, OSError):
+        return _of_system(error)
+    return None
+
+
+def _of_system(error: OSError) -> str:
     where = f" ('{error.filename}')" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
@@ -43,61 +120,14 @@ def _sentence(error: OSError) -> str:
     return f"{error.strerror or error}{where}"
 
 
-def _of_memory(words: list[str]) -> str:
-    """Say what takes less memory in the command that was given."""
-    device = "the GPU or this machine has too little memory for it"
-    match words[:1], words[1:2]:
-        case ["chain"], ["run" | "sweep"] | []:
-            fewer = (
-                " (of a sweep, also fewer chains at a time: --workers)" if "sweep" in words else ""
-            )
-            return f"{device}: {settings()}{fewer}; a run goes on where it was"
-        case ["demo"], _:
-            return f"{device}: close other programs, and give the same command again"
-        case ["measure"], _:
-            return (
-                f"{device}: measure fewer images or fewer names at a time, or take a smaller --side"
-            )
-        case ["sweep" | "simulate"], _:
-            return f"{device}: sweep fewer parameter sets at a time, or smaller populations"
-        case ["fit" | "forecast"], _:
-            return f"{device}: take fewer runs or models at a time"
-        case ["pretrain"], _:
-            return f"{device}: close other programs, or take a machine with more"
-    return f"{device}: close other programs, or take a machine with more"
-
-
-def main() -> None:
-    """Run the command line; mistakes end in one sentence and exit code 2."""
-    libraries = ("TRANSFORMERS", "DIFFUSERS", "DATASETS", "HF_HUB")
-    for quiet in (f"{library}_VERBOSITY" for library in libraries):
-        os.environ.setdefault(quiet, "error")
-    # Pictures are written to files. A notebook leaves the name of its own backend, which this
-    # process may lack, to all processes that it starts.
-    os.environ["MPLBACKEND"] = "agg"
-    warnings.formatwarning = lambda message, *_, **__: f"qtm: {message}\n"
-    try:
-        app()
-    except UserError as error:
-        sentence = str(error)
-    except ModuleNotFoundError as error:
-        if error.name not in ("torch", "diffusers", "peft", "transformers", "mlxtend"):
-            raise
-        sentence = (
-            f"'{error.name}' is not installed: chains need the extra, "
-            f"pip install 'diffusion-qtm[chain]'"
-        )
-    except Exception as error:
-        if is_out_of_memory(error):
-            sentence = _of_memory(sys.argv[1:])
-        elif isinstance(error, OSError):
-            sentence = _sentence(error)
-        else:
-            raise
-    else:
-        return
-    print(f"qtm: {sentence}", file=sys.stderr)
-    sys.exit(2)
+def _callback(app: typer.Typer, words: list[str]) -> Any:
+    """Return the function of the command that the words name; it may say what saves memory."""
+    command: Any = typer.main.get_command(app)
+    for word in words:
+        if word not in getattr(command, "commands", {}):
+            break
+        command = command.commands[word]
+    return command.callback
 
 
 if __name__ == "__main__":

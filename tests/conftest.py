@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from qtm.__main__ import quieten
+
 # The folders tests/qtm and tests/analysis must not pass for the packages of the same name.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -19,6 +21,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Tests run side by side, a core each: threads of their own would only wait for one another.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+# What the command line tells libraries before they are imported, as in a process of its own.
+quieten()
 # Tests compile many small programs and run each once: compiling is what takes the time.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 # Fusions by LLVM alone, without a detour over MLIR, halve it. What the caller has set comes last,

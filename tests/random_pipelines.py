@@ -12,7 +12,7 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from empirical.digits.architecture import tokenizer
+from empirical.pretraining.architecture import tokenizer
 
 
 def tiny_xl(folder: Path) -> Path:

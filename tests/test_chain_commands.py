@@ -12,7 +12,7 @@ import tomli_w
 from sweep_crews import Here
 from tiny_chain import TINY
 
-from qtm.commands.tables import amount, duration
+from empirical.commands.tables import amount, duration
 
 
 @pytest.fixture

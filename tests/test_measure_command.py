@@ -10,12 +10,13 @@ import pytest
 from commands import call
 from test_architecture import BARE, ROOT
 
+from empirical import files
 from empirical.digits import dataset
 from empirical.measuring import finished as remeasuring
 from empirical.measuring import image_folder
 from empirical.measuring.metrics import Pair, Sample, every_measure
 from empirical.measuring.traits import View, every_trait
-from empirical.runs import files, moments
+from empirical.runs import moments
 from empirical.runs.record import open_run
 
 N = 30

@@ -1,7 +1,5 @@
 """A machine or GPU without memory: one sentence with what helps, and no traceback."""
 
-import sys
-
 import numpy as np
 import pytest
 import torch
@@ -70,24 +68,23 @@ def test_a_chain_names_the_settings_that_help_and_can_be_resumed(
     assert (tmp_path / "run").exists() == (where == "loop")
 
 
-def test_other_commands_name_what_helps_them(monkeypatch, capsys):
-    from qtm import __main__
+@pytest.mark.parametrize(
+    ("words", "place", "helps"),
+    [
+        (["measure", "RUN", "kid"], "empirical.measuring.finished.measure_sets", "fewer images"),
+        (["fit", "RUN"], "analysis.comparison.fit.fit", "fewer runs"),
+        (["forecast", "RUN"], "analysis.prediction.forecast.forecast", "fewer runs"),
+        (["simulate"], "qtm.commands.model_file.parse", "fewer parameter sets"),
+        (["pretrain", "digits"], "empirical.pretraining.training.pretrain", "other programs"),
+    ],
+)
+def test_other_commands_name_what_helps_them(qtm, tiny_run, monkeypatch, words, place, helps):
+    def full(*_, **__):
+        raise MemoryError
 
-    for words, helps in {
-        ("measure", "run", "kid"): "fewer images",
-        ("fit", "run"): "fewer runs",
-        ("sweep", "grid.toml"): "fewer parameter sets",
-        ("pretrain", "digits"): "close other programs",
-    }.items():
-
-        def full():
-            raise MemoryError
-
-        monkeypatch.setattr(__main__, "app", full)
-        monkeypatch.setattr(sys, "argv", ["qtm", *words])
-        with pytest.raises(SystemExit) as end:
-            __main__.main()
-        assert end.value.code == 2
-        said = capsys.readouterr().err
-        assert helps in said
-        assert "finetune" not in said
+    monkeypatch.setattr(place, full)
+    code, _, complaint = qtm(*(tiny_run.folder if word == "RUN" else word for word in words))
+    assert code == 2
+    assert "too little memory" in complaint
+    assert helps in complaint
+    assert "finetune" not in complaint

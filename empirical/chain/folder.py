@@ -9,11 +9,11 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from empirical import processes
+from empirical import files, processes
 from empirical.data import recorded
 from empirical.errors import UserError
 from empirical.recipe import Recipe, differences, dump, read
-from empirical.runs import files, provenance
+from empirical.runs import provenance
 from empirical.runs.record import Generation, Run
 
 

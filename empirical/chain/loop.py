@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from empirical import processes
+from empirical import files, processes
 from empirical.chain import folder
 from empirical.data import recorded, training_set
 from empirical.data.real_images import Population
@@ -19,9 +19,9 @@ from empirical.generator import sampling, trainable
 from empirical.generator.diffusion import Advance, DiffusionGenerator, Generator, costs
 from empirical.measuring.generation import measure
 from empirical.measuring.traits import every_trait
+from empirical.out_of_memory import explained, settings
 from empirical.pipeline import model, truncation
 from empirical.recipe import Recipe
-from empirical.runs import files
 from empirical.runs.record import Generation, Run
 from empirical.seeds import seed_of
 
@@ -37,8 +37,14 @@ class Chain:
     folder: Path
 
     def run(self, advance: Advance = lambda count: None) -> Run:
-        """Run the chain, or go on with it; see `run`."""
-        return run(self.recipe, Path(self.folder), advance)
+        """Run the chain, or resume it; see `run`."""
+        with explained(settings()):
+            return run(self.recipe, Path(self.folder), advance)
+
+    @property
+    def work(self) -> int:
+        """The work of the whole run, in image passes of the denoiser."""
+        return work(self.recipe)
 
 
 def run(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from empirical.data.data_set import DataSet
-from empirical.data.photos.notes import Notes
+from empirical.images.notes import Notes
 
 
 def note(sets: Sequence[DataSet]) -> None:

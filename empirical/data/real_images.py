@@ -9,8 +9,8 @@ from PIL import Image, ImageOps
 
 from empirical.data.photos import folders
 from empirical.data.photos.folders import Photo
-from empirical.data.photos.notes import Notes
 from empirical.errors import UserError
+from empirical.images.notes import Notes
 from empirical.recipe import DataTable, Recipe
 from empirical.seeds import seed_of
 

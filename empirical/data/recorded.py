@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
+from empirical import files
 from empirical.data import copies, real_images
 from empirical.data.data_set import DataSet, digest_of_listing, names_of, sha256
 from empirical.data.real_images import Population
 from empirical.errors import UserError
 from empirical.recipe import DataTable, Recipe
-from empirical.runs import files
 from empirical.runs.record import Run
 
 DATA, HELD_OUT = "data.json", "held_out"

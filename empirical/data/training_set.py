@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from empirical import files
 from empirical.data.real_images import Population
 from empirical.recipe import Recipe
-from empirical.runs import files
 from empirical.runs.record import Generation, Run
 from empirical.seeds import seed_of
 

@@ -13,16 +13,15 @@ from diffusers import DDPMScheduler
 from torch import Tensor
 from torch.nn import functional as F
 
-from empirical import processes
+from empirical import files, processes
+from empirical.conditioning import Conditioning
 from empirical.data.real_images import Population
 from empirical.errors import UserError
 from empirical.generator import trainable
 from empirical.out_of_memory import is_out_of_memory
 from empirical.pipeline import adapters
-from empirical.pipeline.conditioning import Conditioning
 from empirical.pipeline.model import Model
 from empirical.recipe import FinetuneTable
-from empirical.runs import files
 from empirical.seeds import seed_of
 
 _CHECKPOINT_SECONDS = 60.0

@@ -12,11 +12,11 @@ from pathlib import Path
 import safetensors.torch
 from torch import nn
 
+from empirical import files
 from empirical.pipeline import adapters
 from empirical.pipeline.adapters import Part
 from empirical.pipeline.model import Model
 from empirical.recipe import FinetuneTable
-from empirical.runs import files
 
 _TEXT_TARGETS = ("q_proj", "k_proj", "v_proj", "out_proj")
 _LORA = Path("lora") / adapters.WEIGHTS

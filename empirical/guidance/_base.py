@@ -14,8 +14,8 @@ from empirical.errors import UserError
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from empirical.conditioning import Conditioning
     from empirical.guidance._step import Step
-    from empirical.pipeline.conditioning import Conditioning
 
 Scale = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]

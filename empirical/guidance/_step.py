@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from empirical.pipeline.conditioning import Conditioning
+from empirical.conditioning import Conditioning
 
 Predict = Callable[[Tensor, Tensor, Conditioning], Tensor]
 

@@ -12,7 +12,7 @@ from empirical.seeds import seed_of
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from empirical.pipeline.conditioning import Conditioning
+    from empirical.conditioning import Conditioning
 
 
 class CADS(GuidanceRule):
@@ -64,7 +64,7 @@ class CADS(GuidanceRule):
             return embeddings
         import torch
 
-        from empirical.pipeline.conditioning import Conditioning
+        from empirical.conditioning import Conditioning
 
         keys = [torch.Generator().manual_seed(seed_of("cads", seed, visit)) for seed in seeds]
         pooled = embeddings.pooled

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
+from empirical import files
 from empirical.errors import UserError
 from empirical.measuring import extractors
 from empirical.measuring.metrics import (
@@ -22,7 +23,7 @@ from empirical.measuring.metrics import (
 from empirical.measuring.metrics.intervals import RESAMPLES
 from empirical.measuring.sources import GENERATION_0, HELD_OUT, PREVIOUS, Source
 from empirical.measuring.traits import View, every_trait
-from empirical.runs import files, moments
+from empirical.runs import moments
 from empirical.runs.record import Run
 from empirical.seeds import seed_of
 

@@ -3,12 +3,12 @@
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from empirical import files
 from empirical.data import training_set
 from empirical.generator.diffusion import Generator
 from empirical.measuring import metrics
 from empirical.measuring.metrics import Sample
 from empirical.measuring.traits import View, every_trait
-from empirical.runs import files
 from empirical.runs.record import Generation, Run
 from empirical.seeds import seed_of
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from empirical.data.photos import folders, opening
+from empirical.data.photos import folders
 from empirical.data.photos.captions import CaptionError
 from empirical.data.photos.folders import Photo
-from empirical.data.photos.notes import Notes
 from empirical.data.real_images import _fit
 from empirical.errors import UserError
+from empirical.images import opening
+from empirical.images.notes import Notes
 
 
 def read(

@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers.utils import logging as transformers_logging
 
+from empirical import files
+from empirical.conditioning import Conditioning
 from empirical.errors import UserError
 from empirical.pipeline import loading, memory, winograd
 from empirical.pipeline.compiled import CompiledDenoiser
-from empirical.pipeline.conditioning import Conditioning
-from empirical.runs import files
 
 # The chain has a progress bar of its own.
 diffusers_logging.disable_progress_bar()

@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from empirical.data.photos.notes import counted
+from empirical.images.notes import counted
 from empirical.pipeline.model import Model
 
 _SHOWN = 80

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from empirical import files
 from empirical.errors import UserError
-from empirical.runs import files
 from empirical.runs.record import Run
 
 FOLDER = Path(__file__).parents[1] / "results"

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from empirical import files
 from empirical.errors import UserError
 from empirical.recipe import Recipe, read
-from empirical.runs import files, moments
+from empirical.runs import moments
 
 
 @dataclass(frozen=True)

@@ -31,10 +31,10 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from empirical import files
 from empirical import recipe as recipes
 from empirical.errors import UserError
 from empirical.recipe import Recipe
-from empirical.runs import files
 
 _OWN = ("sweep", "arms")
 # Tables with a key that says which settings they have: another kind replaces the whole table.

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from filelock import FileLock, Timeout
 
+from empirical import files
 from empirical.errors import UserError
 from empirical.recipe import Recipe, differences
-from empirical.runs import files
 from empirical.runs.record import Run
 from empirical.sweeps import grid as grids
 from empirical.sweeps import work

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from empirical import files
 from empirical.errors import UserError
 from empirical.recipe import Recipe
-from empirical.runs import files
 from empirical.runs.record import Run
 from empirical.sweeps.run import GRID, error_file, is_finished, open_grid
 

@@ -14,12 +14,12 @@ from matplotlib.figure import Figure
 from analysis.arms.read import arms
 from analysis.comparison.fit import NAIVE, Result, fit
 from analysis.prediction.forecast import Forecast, forecast, quantiles
+from empirical import files
 from empirical.errors import UserError
-from empirical.runs import files
 from empirical.runs.record import Run
 from figures import style
+from figures.evidence import Evidence, describe
 from figures.pieces import probes
-from figures.report.evidence import Evidence, describe
 from figures.report.plots import every_plot
 from figures.study import metrics
 from figures.text import printable

@@ -14,7 +14,7 @@ import jax.random as jr
 from jax import lax
 from jaxtyping import Array, Float, PRNGKeyArray, UInt64
 
-import qtm._numerics  # noqa: F401  (64 bits)
+import qtm._core.numerics  # noqa: F401  (64 bits)
 
 _HALF_TURN = 8  # terms of sine and cosine that leave less than 1e-16 within an eighth of a turn
 

@@ -1,4 +1,9 @@
-"""The commands, one file a subject; everything heavy is imported inside the command that needs it.
+"""``qtm simulate``, ``qtm sweep``, ``qtm forms``.
 
-Each file has an `app` of typer, which ``qtm.__main__`` puts together.
+Everything heavy is imported inside the command that needs it. The entry point `qtm.commands` of the
+distribution names `app`.
 """
+
+from qtm.commands.theory import app
+
+__all__ = ["app"]

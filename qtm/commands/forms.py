@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import qtm
-from empirical.errors import UserError
 from qtm.commands.values import collect, placed
+from qtm.errors import UserError
 from qtm.inheritance import Inheritance
 from qtm.mutation import Mutation
 from qtm.selection import Selection

@@ -13,9 +13,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 import qtm
-from empirical.errors import UserError
 from qtm.commands.forms import Maker, maker
 from qtm.commands.values import Axis, collect
+from qtm.errors import UserError
 
 Whole = Annotated[int, Field(ge=0)]
 Positive = Annotated[int, Field(gt=0)]

@@ -5,8 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from empirical.errors import UserError
-from qtm.commands.progress import progress
+from qtm.errors import UserError
 
 app = typer.Typer()
 
@@ -69,9 +68,7 @@ def simulate(
         )
     records = _trajectory(model)
     if csv is not None:
-        from empirical.runs import files
-
-        files.write_text(csv, records.to_csv(index=False))
+        _write(csv, records.to_csv(index=False))
     if plot is not None:
         _draw(records, plot)
     print(records.to_string(index=False))
@@ -111,6 +108,8 @@ def sweep(
     from qtm.commands import model_file
 
     model = model_file.parse(model_file.read(grid), f"'{grid}'")
+    from tqdm import tqdm
+
     import qtm
     from qtm.sweeps.grid import Grid
 
@@ -120,11 +119,11 @@ def sweep(
         total = 1
         for points_of_axis in points:
             total *= points_of_axis
-        with progress(f"sweep {out}", total) as advance:
+        with tqdm(total=total, desc=f"sweep {out}") as bar:
             data = qtm.sweep(
                 model.cycle_of, model.axes, model.state, file.generations, keep=file.keep,
                 key=model.key, replicates=file.replicates, fixed=model.fixed, out=out,
-                scheduler=scheduler, advance=advance,
+                scheduler=scheduler, advance=bar.update,
             )  # fmt: skip
     except ValueError as error:
         raise UserError(str(error).rstrip(".")) from error
@@ -169,17 +168,30 @@ def _trajectory(model: Any) -> Any:
 
 
 def _draw(records: Any, path: Path) -> None:
-    from matplotlib import style as styles
     from matplotlib.figure import Figure
 
-    style = Path(__file__).parents[2] / "figures" / "diffusion_qtm.mplstyle"
-    with styles.context(style):
-        figure = Figure(figsize=(7, 2.8), layout="constrained")
-        axes = figure.subplots(1, 2)
-        for ax, name, units in zip(axes, ("mean", "variance"), ("", " squared"), strict=True):
-            ax.plot(records["generation"], records[name], marker=".")
-            ax.set(xlabel="generation", ylabel=f"{name} (feature units{units})")
-        try:
-            figure.savefig(path)
-        except ValueError as error:
-            raise UserError(f"the plot '{path}' cannot be written: {error}") from None
+    figure = Figure(figsize=(7, 2.8), layout="constrained")
+    axes = figure.subplots(1, 2)
+    for ax, name, units in zip(axes, ("mean", "variance"), ("", " squared"), strict=True):
+        ax.plot(records["generation"], records[name], marker=".")
+        ax.set(xlabel="generation", ylabel=f"{name} (feature units{units})")
+    try:
+        figure.savefig(path)
+    except ValueError as error:
+        raise UserError(f"the plot '{path}' cannot be written: {error}") from None
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file that appears once it is complete."""
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"the table '{path}' cannot be written: {reason}") from error
+
+
+simulate.out_of_memory = sweep.out_of_memory = (
+    "sweep fewer parameter sets at a time, or smaller populations"
+)

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array
 
 import qtm
-from empirical.errors import UserError
+from qtm.errors import UserError
 
 
 class Line(eqx.Module):

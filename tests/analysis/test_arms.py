@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from analysis.arms.read import arm, arms
-from empirical import recipe
+from empirical import files, recipe
 from empirical.errors import UserError
-from empirical.runs import files, moments
+from empirical.runs import moments
 from empirical.runs.record import Run
 
 CAPTIONS = [caption for caption in "abcd" for _ in range(50)]

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from tiny_chain import contents, tiny
 
-from empirical import recipe
+from empirical import files, recipe
 from empirical.chain import loop
 from empirical.data.real_images import Population
 from empirical.errors import UserError
 from empirical.pipeline.adapters import WEIGHTS
-from empirical.runs import files
 from empirical.runs.record import Run, open_run
 from empirical.seeds import seed_of
 

@@ -7,12 +7,13 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 
-from empirical.digits import card, classifier, dataset, pretrain
-from empirical.digits.architecture import tokenizer
+from empirical.digits import classifier, dataset
 from empirical.generator.sampling import sample
 from empirical.guidance import Constant
 from empirical.measuring import metrics
 from empirical.pipeline import model
+from empirical.pretraining import card, training
+from empirical.pretraining.architecture import tokenizer
 
 FOLDER = model.EMBEDDED / "digits"
 CARD = (FOLDER / "README.md").read_text()
@@ -73,8 +74,8 @@ def quick(monkeypatch):
     few = dataset.Digits(whole.images[:128], whole.labels[:128])
     monkeypatch.setattr(dataset, "load", lambda part: few)
     for name, value in (("VAE_STEPS", 3), ("UNET_STEPS", 4), ("EPOCHS", 1), ("BATCH", 8)):
-        monkeypatch.setattr(pretrain, name, value)
-    monkeypatch.setattr(pretrain, "_CHECKPOINT_SECONDS", 0.0)
+        monkeypatch.setattr(training, name, value)
+    monkeypatch.setattr(training, "_CHECKPOINT_SECONDS", 0.0)
 
 
 def weights(folder):
@@ -83,8 +84,8 @@ def weights(folder):
 
 def test_an_interrupted_training_ends_with_the_same_weights(quick, tmp_path):
     told = []
-    pretrain.pretrain(tmp_path / "whole", tmp_path / "a", 0, told.append)
-    assert sum(told) == pretrain.work()
+    training.pretrain(tmp_path / "whole", tmp_path / "a", 0, told.append)
+    assert sum(told) == training.work()
     for stop in (1, 3, 6):
         calls = []
 
@@ -94,10 +95,10 @@ def test_an_interrupted_training_ends_with_the_same_weights(quick, tmp_path):
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            pretrain.pretrain(tmp_path / "cut", tmp_path / "b", 0, interrupt)
-    pretrain.pretrain(tmp_path / "cut", tmp_path / "b", 0, told.append)
+            training.pretrain(tmp_path / "cut", tmp_path / "b", 0, interrupt)
+    training.pretrain(tmp_path / "cut", tmp_path / "b", 0, told.append)
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
-    pretrain.pretrain(tmp_path / "other", tmp_path / "c", 1, told.append)
+    training.pretrain(tmp_path / "other", tmp_path / "c", 1, told.append)
     assert weights(tmp_path / "other") != weights(tmp_path / "whole")
     loaded = model.load(str(tmp_path / "cut"))
     drawn = sample(

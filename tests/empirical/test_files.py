@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from empirical.runs import files
+from empirical import files
 from empirical.runs.record import Generation
 from empirical.seeds import seed_of
 

@@ -7,10 +7,10 @@ import torch
 from guidance_examples import EXAMPLES, RULES, make
 from toy_denoiser import Toy
 
+from empirical.conditioning import Conditioning
 from empirical.errors import UserError
 from empirical.generator.sampling import levels_of, prepare, sample_latents
 from empirical.guidance._step import Step
-from empirical.pipeline.conditioning import Conditioning
 from empirical.seeds import seed_of
 
 PROMPTS = ["a", "b", "c", "a", "b"]

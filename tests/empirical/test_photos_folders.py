@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from empirical import recipe
+from empirical import files, recipe
 from empirical.chain import folder
 from empirical.chain import loop as chain
 from empirical.data import real_images
@@ -21,7 +21,7 @@ from empirical.data.photos import folders
 from empirical.data.photos.captions import clean
 from empirical.errors import UserError
 from empirical.measuring import image_folder
-from empirical.runs import files, kept
+from empirical.runs import kept
 from empirical.runs.record import open_run
 from empirical.sweeps import grid
 

@@ -10,9 +10,10 @@ import pytest
 from PIL import Image, features
 
 from empirical.data import real_images
-from empirical.data.photos import folders, opening
-from empirical.data.photos.notes import Notes
+from empirical.data.photos import folders
 from empirical.errors import UserError
+from empirical.images import opening
+from empirical.images.notes import Notes
 from empirical.measuring import image_folder
 
 LYNX, WREN = "a lynx", "a wren"

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from empirical import files
 from empirical.data import real_images
-from empirical.data.photos import opening
-from empirical.data.photos.notes import Notes
 from empirical.errors import UserError
+from empirical.images import opening
+from empirical.images.notes import Notes
 from empirical.measuring import image_folder
 from empirical.recipe import DataTable
-from empirical.runs import files
 
 SIDE = 24
 RAMP = np.linspace(0, 1, SIDE * SIDE).reshape(SIDE, SIDE)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from tiny_chain import contents, tiny
 
+from empirical import files
 from empirical.chain import loop
 from empirical.data import real_images, recorded
 from empirical.errors import UserError
 from empirical.measuring import sources
-from empirical.runs import files
 from empirical.runs.record import Run
 
 PROMPTS = ("a digit one", "a digit two")

@@ -7,13 +7,13 @@ from diffusers import StableDiffusionXLPipeline
 from random_pipelines import tiny_xl
 from tiny_chain import tiny
 
+from empirical import files
 from empirical.chain import loop
 from empirical.generator import trainable
 from empirical.generator.sampling import sample
 from empirical.guidance import Constant
 from empirical.pipeline import model
 from empirical.recipe import FinetuneTable
-from empirical.runs import files
 
 CAPTIONS = ["a handwritten digit two", "a handwritten digit six"]
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from tiny_chain import tiny
 
-from empirical import recipe
+from empirical import files, recipe
 from empirical.data import real_images, training_set
-from empirical.runs import files
 from empirical.runs.record import Run
 
 FAMILIES = ("a", "b", "c", "d")

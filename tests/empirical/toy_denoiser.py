@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import diffusers
 import torch
 
-from empirical.pipeline.conditioning import Conditioning
+from empirical.conditioning import Conditioning
 from empirical.seeds import seed_of
 
 SHAPE = (2, 4, 4)

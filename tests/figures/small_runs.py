@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from empirical import recipe
-from empirical.runs import files, moments
+from empirical import files, recipe
+from empirical.runs import moments
 from empirical.runs.record import Run
 
 PROMPTS = [f"a handwritten digit {name}" for name in ("zero", "one", "two", "three", "four")]

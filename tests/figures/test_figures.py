@@ -7,8 +7,8 @@ import pytest
 from matplotlib.figure import Figure
 from small_runs import study_folder
 
+from figures.evidence import Evidence, describe
 from figures.report import page
-from figures.report.evidence import Evidence, describe
 from figures.report.plots import every_plot
 from figures.style import COLUMN, PAGE, scale_colour
 

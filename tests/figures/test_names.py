@@ -12,9 +12,9 @@ from matplotlib.mathtext import MathTextParser
 from small_runs import study_folder
 
 from figures import pieces, text
+from figures.evidence import Evidence
 from figures.fitted import Fitted
 from figures.report import page
-from figures.report.evidence import Evidence
 from figures.report.plots import every_plot
 from figures.write import render
 

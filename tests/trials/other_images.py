@@ -18,8 +18,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from empirical.digits import architecture, card, dataset, pretrain
-from empirical.runs import files
+from empirical import files
+from empirical.digits import dataset
+from empirical.pretraining import architecture, card, training
 
 
 def main() -> None:
@@ -41,7 +42,7 @@ def main() -> None:
         files.write_image(asked.out / "photos" / f"{i:05}.png", pixels[..., None])
         rows.append(json.dumps({"file_name": f"{i:05}.png", "text": caption}) + "\n")
     files.write_text(asked.out / "photos" / "metadata.jsonl", "".join(rows))
-    pretrain.pretrain(asked.out / "model", asked.out / "kept", asked.seed, lambda count: None)
+    training.pretrain(asked.out / "model", asked.out / "kept", asked.seed, lambda count: None)
     verdict = card.judge(asked.out / "model", asked.seed)
     files.write_json(asked.out / "verdict.json", asdict(verdict))
     print(json.dumps(asdict(verdict)))

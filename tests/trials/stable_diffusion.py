@@ -20,9 +20,8 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from random_pipelines import version_15
 
-from empirical import recipe
+from empirical import files, recipe
 from empirical.chain import loop
-from empirical.runs import files
 
 
 def main() -> None:

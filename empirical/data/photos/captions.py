@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from empirical import files
 from empirical.data.photos.listing import Listing, normal
 from empirical.errors import UserError
-from empirical.runs import files
 
 _ENDINGS = (".txt", ".caption")
 # kohya's trainers: how often an image is shown in an epoch, and what is on it.

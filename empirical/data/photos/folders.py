@@ -9,12 +9,13 @@ from typing import Protocol
 
 from PIL import Image
 
-from empirical.data.photos import captions, hub, opening, tables
+from empirical import files
+from empirical.data.photos import captions, hub, tables
 from empirical.data.photos.captions import Beside, CaptionError
 from empirical.data.photos.listing import Listing, listing, normal, note_left_out
-from empirical.data.photos.notes import Notes, counted
 from empirical.errors import UserError
-from empirical.runs import files
+from empirical.images import opening
+from empirical.images.notes import Notes, counted
 
 
 class Photo(Protocol):

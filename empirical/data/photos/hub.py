@@ -9,11 +9,11 @@ from typing import Any
 
 from PIL import Image
 
-from empirical.data.photos import opening
 from empirical.data.photos.captions import CaptionError, clean
-from empirical.data.photos.notes import Notes
 from empirical.data.photos.tables import COLUMNS, caption_column
 from empirical.errors import UserError
+from empirical.images import opening
+from empirical.images.notes import Notes
 
 PREFIX = "hub:"
 _SPLIT = "train"

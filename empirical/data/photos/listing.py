@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from empirical.data.photos.notes import Notes
-from empirical.data.photos.opening import EXTENSIONS
+from empirical import files
 from empirical.errors import UserError
-from empirical.runs import files
+from empirical.images.notes import Notes
+from empirical.images.opening import EXTENSIONS
 
 
 @dataclass(frozen=True)

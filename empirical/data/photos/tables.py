@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from empirical import files
 from empirical.data.photos.captions import CaptionError, clean
 from empirical.data.photos.listing import Listing
-from empirical.data.photos.notes import Notes
 from empirical.errors import UserError
-from empirical.runs import files
+from empirical.images.notes import Notes
 
 NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
 COLUMNS = ("text", "caption", "prompt")

@@ -21,7 +21,7 @@ from empirical.measuring.metrics.measures import accuracy as _accuracy
 from empirical.measuring.metrics.measures import diversity as _diversity
 from empirical.measuring.metrics.measures import every_measure
 from empirical.measuring.metrics.measures import frechet as _frechet
-from empirical.measuring.metrics.sample import Pair, Sample
+from empirical.measuring.metrics.measures._base import Pair, Sample
 
 __all__ = [
     "TRAINING_SET",

@@ -10,7 +10,7 @@ import numpy as np
 
 from empirical.measuring.metrics.intervals import RESAMPLES, halves, halves_of_one, interval
 from empirical.measuring.metrics.measures import every_measure
-from empirical.measuring.metrics.sample import Pair, Sample
+from empirical.measuring.metrics.measures._base import Pair, Sample
 from empirical.out_of_memory import is_out_of_memory
 
 ANYTHING = (-np.inf, np.inf)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from empirical.measuring.metrics.sample import Pair, Sample
+from empirical.measuring.metrics.measures._base import Pair, Sample
 
 RESAMPLES = 50
 LEVEL = 1.96

@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from empirical.runs.record import Run
+from figures.evidence import Evidence, describe
 from figures.pieces import probes, show_mosaic, stored_images
-from figures.report.evidence import Evidence, describe
 from figures.style import PAGE
 from figures.text import shortened
 

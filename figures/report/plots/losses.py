@@ -2,7 +2,7 @@
 
 from matplotlib.figure import Figure
 
-from figures.report.evidence import Evidence
+from figures.evidence import Evidence
 from figures.style import COLUMN, PAGE
 from figures.text import shortened
 

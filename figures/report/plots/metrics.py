@@ -3,8 +3,8 @@
 from matplotlib.figure import Figure
 
 from empirical.errors import UserError
+from figures.evidence import Evidence
 from figures.pieces import draw_curve, generations_below, legend_below
-from figures.report.evidence import Evidence
 from figures.study import metrics
 from figures.style import PAGE
 from figures.text import shortened

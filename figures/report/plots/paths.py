@@ -3,8 +3,8 @@
 from matplotlib.figure import Figure
 
 from empirical.errors import UserError
+from figures.evidence import Evidence
 from figures.pieces import legend_below
-from figures.report.evidence import Evidence
 from figures.style import COLUMN
 
 ORDER = 27

@@ -9,8 +9,8 @@ from analysis.arms.design import design
 from analysis.arms.read import Arm
 from analysis.comparison.fit import NAIVE, Result
 from analysis.prediction.paths import one_step, trajectory
+from figures.evidence import Evidence
 from figures.pieces import legend_below
-from figures.report.evidence import Evidence
 from figures.style import PAGE, Look
 from figures.text import formula
 

@@ -3,8 +3,8 @@
 import numpy as np
 from matplotlib.figure import Figure
 
+from figures.evidence import Evidence
 from figures.pieces import draw_curve, generations_below, legend_below
-from figures.report.evidence import Evidence
 from figures.style import PAGE
 from figures.text import formula
 

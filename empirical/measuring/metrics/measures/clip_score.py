@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from empirical.measuring.metrics.sample import Sample
+from empirical.measuring.metrics.measures._base import Sample
 
 RANGE = (0.0, 100.0)
 FEATURES = "clip"

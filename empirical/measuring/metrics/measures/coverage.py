@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from empirical.measuring.metrics.sample import Pair
+from empirical.measuring.metrics.measures._base import Pair
 
 RANGE = (0.0, 1.0)
 K = 5

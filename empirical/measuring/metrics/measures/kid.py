@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from empirical.measuring.metrics.measures._base import Pair
 from empirical.measuring.metrics.measures._mmd import unbiased
-from empirical.measuring.metrics.sample import Pair
 
 
 def against(pair: Pair) -> float:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from empirical.errors import UserError
-from qtm.commands.progress import progress
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -14,6 +13,8 @@ if TYPE_CHECKING:
     from empirical.measuring.finished import Asked
     from empirical.measuring.sources import Source
     from empirical.runs.record import Run
+
+_MEMORY = "measure fewer images or fewer names at a time, or take a smaller --side"
 
 app = typer.Typer()
 
@@ -91,7 +92,7 @@ def measure(
     tables = _measured(source, wanted, features, seed or 0, resamples, run, not names)
     for table in tables:
         if csv is not None:
-            from empirical.runs import files
+            from empirical import files
 
             files.write_text(csv, table.to_csv(index=False, float_format="%.17g"))
         print(_shortened(table))
@@ -128,22 +129,26 @@ def _measured(
 ) -> "list[pd.DataFrame]":
     from contextlib import nullcontext
 
+    from tqdm import tqdm
+
+    from empirical import out_of_memory
     from empirical.measuring import finished
 
     work = len(source.labels) * (len(wanted.traits) + len(wanted.measures))
     tables = []
     with (
+        out_of_memory.explained(_MEMORY),
         nullcontext() if run is None else finished.claimed(run),
-        progress("measure", work) as advance,
+        tqdm(total=work, desc="measure") as bar,
     ):
         if wanted.traits:
-            found = finished.measure_traits(source, wanted.traits, advance, whatever_there_is)
+            found = finished.measure_traits(source, wanted.traits, bar.update, whatever_there_is)
             if run is not None:
                 finished.keep_traits(run, found)
             tables.append(finished.table_of_traits(found))
         if wanted.measures:
             table = finished.measure_sets(
-                source, wanted.measures, features, seed, resamples, advance
+                source, wanted.measures, features, seed, resamples, bar.update
             )
             if run is not None:
                 finished.keep_measures(run, table)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtm.commands.tables import amount, duration, show
+from empirical.commands.tables import amount, duration, show
 
 if TYPE_CHECKING:
     from empirical.recipe import Recipe
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 def of_chain(recipe: "Recipe", out: Path) -> None:
     """Print the plan of one chain."""
+    from empirical import files
     from empirical.chain import estimate, loop
-    from empirical.runs import files
 
     base = loop.load(recipe)
     found = estimate.estimate(recipe, base, out)

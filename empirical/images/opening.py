@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin, UnidentifiedImageError
 
-from empirical.data.photos.contents import what_it_is
-from empirical.data.photos.notes import Notes
 from empirical.errors import UserError
+from empirical.images.contents import what_it_is
+from empirical.images.notes import Notes
 from empirical.out_of_memory import is_out_of_memory
 
 EXTENSIONS = frozenset(

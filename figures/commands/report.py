@@ -1,12 +1,12 @@
 """``qtm report``, ``qtm demo``: from runs to pictures."""
 
+from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from empirical.errors import UserError
-from qtm.commands.progress import progress
 
 app = typer.Typer()
 
@@ -23,14 +23,16 @@ def report(
     title: Annotated[str, typer.Option(help="Its title.")] = "Chains of Diffusion",
 ) -> None:
     """Fit the theories to runs and write a report: one self-contained HTML file."""
+    from tqdm import tqdm
+
     from empirical.runs.record import open_run
     from figures.report import page as reports
 
     runs = [run if run.name not in ("", "..") else run.resolve() for run in runs]  # "." has no name
     opened = [open_run(folder) for folder in runs]
     _must_have_own_names(runs)
-    with progress("fitting", len(reports.TRAITS)) as advance:
-        fits = reports.fits(opened, lambda: advance(1))
+    with tqdm(total=len(reports.TRAITS), desc="fitting") as bar:
+        fits = reports.fits(opened, bar.update)
     reports.write(opened, out, title, fits)
     print(out)
 
@@ -42,16 +44,18 @@ def demo(
     """Run four small chains on the embedded model, fit the theories, and write a report."""
     from empirical.recipe import read
 
-    recipes = Path(__file__).parents[2] / "empirical" / "recipes" / "demo"
-    chains = {path.stem: read(path) for path in sorted(recipes.glob("*.toml"))}
-    from empirical.chain import loop
+    with as_file(files("empirical") / "recipes" / "demo") as folder:
+        recipes = {path.stem: read(path) for path in sorted(folder.glob("*.toml"))}
+    from tqdm import tqdm
+
+    from empirical import Chain
     from figures.report import page as reports
 
-    total = sum(loop.work(recipe) for recipe in chains.values())
-    total += _WORK_OF_A_FIT * len(reports.TRAITS)
-    with progress("demo", total) as advance:
-        runs = [loop.run(recipe, out / name, advance) for name, recipe in chains.items()]
-        fits = reports.fits(runs, lambda: advance(_WORK_OF_A_FIT))
+    chains = [Chain(recipe, out / name) for name, recipe in recipes.items()]
+    total = sum(chain.work for chain in chains) + _WORK_OF_A_FIT * len(reports.TRAITS)
+    with tqdm(total=total, desc="demo", unit=" passes") as bar:
+        runs = [chain.run(bar.update) for chain in chains]
+        fits = reports.fits(runs, lambda: bar.update(_WORK_OF_A_FIT))
         path = out / "report.html"
         reports.write(runs, path, "Four Chains of Diffusion on handwritten digits", fits)
     print(f"The report is {path}")

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from empirical.errors import UserError
-from qtm.commands.progress import progress
 
 if TYPE_CHECKING:
     from analysis.trait_series import SeriesResult
@@ -116,8 +116,7 @@ def _show(result: "SeriesResult") -> None:
 
 def _write(result: "SeriesResult", out: Path, posterior: str) -> None:
     from analysis.inference.posterior import write
-    from empirical.runs import files
-    from figures import series
+    from empirical import files
 
     tables = {
         "comparison": result.comparison(),
@@ -128,7 +127,9 @@ def _write(result: "SeriesResult", out: Path, posterior: str) -> None:
         files.write_text(out / f"{name}.csv", table.to_csv(index=False, float_format="%.8g"))
     if result.cycles and posterior != _NONE:
         write(result.posterior(posterior), out / "posterior.nc")
-    series.write(result, out)
+    # Figures are drawn by whatever package knows how: none, where this one is installed alone.
+    for drawing in entry_points(group="qtm.figures", name="series"):
+        drawing.load()(result, out)
     print(out)
 
 
@@ -138,5 +139,7 @@ def _progress(length: float, steps: int) -> Iterator[Callable[[int], None]]:
     if length < _LONG:
         yield lambda count: None
         return
-    with progress("fitting", steps) as advance:
-        yield advance
+    from tqdm import tqdm
+
+    with tqdm(total=steps, desc="fitting") as bar:
+        yield bar.update

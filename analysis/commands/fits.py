@@ -5,9 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from analysis.commands import series
 from empirical.errors import UserError
-from qtm.commands import series
-from qtm.commands.progress import progress
 
 if TYPE_CHECKING:
     from analysis.comparison.fit import Result
@@ -116,32 +115,35 @@ def fit(
         name = "--time" if time is not None else "--pool" if pool else "--no-pool"
         raise UserError(f"{name} is for a file with a series, not for runs")
 
+    from tqdm import tqdm
+
     from analysis.comparison.fit import NAIVE
     from analysis.comparison.fit import fit as fit_models
     from analysis.models import every_model
-    from empirical.runs import files
+    from empirical import files
 
     opened = _opened(runs or [], kept)
     known = every_model()
     if posterior not in ("", _NONE, *known):
         raise UserError(f"there is no model '{posterior}', there are {'; '.join(known)}")
-    with progress("fitting", len(known)) as advance:
-        result = fit_models(
-            opened, model, trait=trait, components=component, advance=lambda: advance(1)
-        )
+    with tqdm(total=len(known), desc="fitting") as bar:
+        result = fit_models(opened, model, trait=trait, components=component, advance=bar.update)
     _show(result)
     if out is None:
         return
     told = result.held_out
     if thin and len(told):
         told = told[told["model"].isin((result.best_theory, *NAIVE))]
-    with progress("intervals", len(result.maxima)) as advance:
-        parameters = result.parameters(advance=lambda: advance(1))
+    with tqdm(total=len(result.maxima), desc="intervals") as bar:
+        parameters = result.parameters(advance=bar.update)
     tables = {"comparison": result.comparison(), "parameters": parameters, "predictions": told}
     for name, table in tables.items():
         files.write_text(out / f"{name}.csv", table.to_csv(index=False, float_format="%.5g"))
     if posterior != _NONE:
         _draw_posterior(result, posterior, out / "posterior.nc", thin)
+
+
+fit.out_of_memory = "take fewer runs or models at a time"
 
 
 def _opened(folders: list[Path], experiment: str | None) -> "list[Run]":

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from safetensors import safe_open
 
+from empirical import files
 from empirical.digits import classifier, dataset
 from empirical.generator.sampling import sample
 from empirical.guidance import Constant
 from empirical.measuring import metrics
 from empirical.pipeline import model
-from empirical.runs import files
 from empirical.seeds import seed_of
 
 SCALES = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.5)

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from qtm.commands.progress import progress
+_MEMORY = "close other programs, or take a machine with more"
 
 app = typer.Typer(help="Train embedded models from scratch.", no_args_is_help=True)
 
@@ -19,11 +19,15 @@ def pretrain_digits(
 
     State is kept in OUT.seed-SEED while it goes; the same command given again goes on from there.
     """
-    from empirical.digits import card, pretrain
-    from empirical.pipeline import model
+    from tqdm import tqdm
 
-    with progress(f"pretrain {out}", pretrain.work() + card.work()) as advance:
-        pretrain.pretrain(out, out.with_name(f"{out.name}.seed-{seed}"), seed, advance)
-        verdict = card.judge(out, seed, advance)
-        card.write(out, verdict, seed, pretrain.DETAILS, model.device_name())
+    from empirical import out_of_memory
+    from empirical.pipeline import model
+    from empirical.pretraining import card, training
+
+    work = training.work() + card.work()
+    with out_of_memory.explained(_MEMORY), tqdm(total=work, desc=f"pretrain {out}") as bar:
+        training.pretrain(out, out.with_name(f"{out.name}.seed-{seed}"), seed, bar.update)
+        verdict = card.judge(out, seed, bar.update)
+        card.write(out, verdict, seed, training.DETAILS, model.device_name())
     print(out)

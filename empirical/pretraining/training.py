@@ -16,8 +16,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from empirical.digits import architecture, classifier, dataset
+from empirical.digits import classifier, dataset
 from empirical.pipeline.model import device_of_choice
+from empirical.pretraining import architecture
 from empirical.seeds import seed_of
 
 Advance = Callable[[int], None]

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from analysis.commands.fits import Components, Trait
 from empirical.errors import UserError
-from qtm.commands.fits import Components, Trait
 
 app = typer.Typer()
 
@@ -29,7 +29,7 @@ def forecast(
     from analysis.arms.read import arms
     from analysis.prediction.forecast import forecast as ahead
     from analysis.prediction.forecast import quantiles
-    from empirical.runs import files
+    from empirical import files
     from empirical.runs.record import open_run
 
     opened = [open_run(folder) for folder in runs]
@@ -60,6 +60,9 @@ def forecast(
     )
     for sentence in said.fitted.warnings:
         print(f"qtm: {sentence}")
+
+
+forecast.out_of_memory = "take fewer runs at a time"
 
 
 def _interval(of: tuple[float, float, float], never: str) -> str:

@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from qtm.commands import plans, tables
-from qtm.commands.progress import progress
+from empirical.commands import plans, tables
 
 app = typer.Typer(help="Run Chains of Diffusion.", no_args_is_help=True)
 
 
+_KEPT = "the run is resumed by the same command"
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan; write and run nothing.")]
 
 
@@ -33,7 +33,10 @@ def chain_run(
     from empirical.recipe import read
 
     wanted = read(recipe)
-    from empirical.chain import loop as chain
+    from tqdm import tqdm
+
+    from empirical import out_of_memory
+    from empirical.chain import loop
 
     if dry_run:
         plans.of_chain(wanted, out)
@@ -43,12 +46,13 @@ def chain_run(
     complete = folder.is_complete(out, wanted)
     told = {}
     with ExitStack() as stack:
+        stack.enter_context(out_of_memory.explained(f"{out_of_memory.settings()}; {_KEPT}"))
         if tracker is not None:
             from empirical.chain.trackers import tracked
 
             told["on_generation"] = stack.enter_context(tracked(tracker, wanted, out.name))
-        advance = stack.enter_context(progress(f"chain {out}", chain.work(wanted), "passes"))
-        chain.run(wanted, out, advance, **told)
+        bar = tqdm(total=loop.work(wanted), desc=f"chain {out}", unit=" passes")
+        loop.run(wanted, out, stack.enter_context(bar).update, **told)
     if complete:
         print(f"qtm: the run '{out}' was complete already", file=sys.stderr)
     print(out)
@@ -82,19 +86,23 @@ def chain_sweep(
     GPU=1. On Slurm, dask-jobqueue starts them: SLURMCluster(cores=1, memory="32GB",
     job_extra_directives=["--gpus=1"], worker_extra_args=["--resources", "GPU=1"]).
     """
+    from tqdm import tqdm
+
+    from empirical import out_of_memory
     from empirical.sweeps import grid as grids
     from empirical.sweeps import run
 
     wanted = grids.read(grid)
-    with _crew(workers, threads, device, scheduler) as crew:
+    hint = f"{out_of_memory.settings()}, or run fewer chains at a time (--workers); {_KEPT}"
+    with out_of_memory.explained(hint), _crew(workers, threads, device, scheduler) as crew:
         sweep = run.prepare(wanted, out, crew)
         if workers is None and scheduler is None:
             crew.fit(sweep.memory)
         if dry_run:
             plans.of_sweep(sweep, crew)
             return
-        with progress(f"sweep {out}", sweep.work, "passes") as advance:
-            failed = sweep.run(crew, advance)
+        with tqdm(total=sweep.work, desc=f"sweep {out}", unit=" passes") as bar:
+            failed = sweep.run(crew, bar.update)
     for name, failure in failed.items():
         print(f"qtm: the chain '{name}' failed: {failure.sentence}", file=sys.stderr)
     print(out)
@@ -136,8 +144,8 @@ def chain_export_kohya(
     out: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="The file to write.")],
 ) -> None:
     """Write a generation's LoRA under the names that kohya's scripts and most interfaces read."""
+    from empirical import files
     from empirical.errors import UserError
-    from empirical.runs import files
     from empirical.runs.record import open_run
 
     opened = open_run(run)

@@ -6,8 +6,6 @@ from typing import Annotated
 import typer
 
 from empirical.errors import UserError
-from qtm.commands.progress import progress
-from qtm.commands.tables import show
 
 app = typer.Typer()
 
@@ -32,12 +30,15 @@ def figures(
     table: Annotated[bool, typer.Option("--list", help="List the figures and stop.")] = False,
 ) -> None:
     """Draw figures of the study: a vector file, a PNG and the caption each."""
+    from tqdm import tqdm
+
     from figures import write
     from figures.gallery import every_figure
 
     known = every_figure()
     if table:
-        show([(str(m.NUMBER), name, write.title(m)) for name, m in known.items()])
+        for name, module in known.items():
+            print(f"{module.NUMBER!s:3} {name:20} {write.title(module)}")
         return
     for kind in formats or ():
         if kind not in write.FORMATS:
@@ -48,7 +49,7 @@ def figures(
     chosen = {name: known[name] for name in names or known}
     study = _study(runs, fit)
     missing = []
-    with progress("drawing", len(chosen)) as advance:
+    with tqdm(total=len(chosen), desc="drawing") as bar:
         for module in chosen.values():
             try:
                 write.write(module, study, out, formats or ("pdf", "png"))
@@ -57,7 +58,7 @@ def figures(
                 if names:
                     raise
                 missing.append(f"{write.title(module)}: not drawn, {error}")
-            advance(1)
+            bar.update()
     if len(missing) == len(chosen):
         raise UserError(missing[0])
     for line in missing:

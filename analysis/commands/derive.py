@@ -27,7 +27,7 @@ def derive(
     modules = {name: derivations.result(name) for name in wanted or derivations.__all__}
     if tex is not None:
         from analysis.derivations._document import document
-        from empirical.runs import files
+        from empirical import files
 
         files.write_text(tex, document(modules))
         print(tex)

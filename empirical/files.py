@@ -88,7 +88,7 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def _as_written(image: Image.Image, path: Path) -> Image.Image:
-    from empirical.data.photos import opening
+    from empirical.images import opening
 
     image = opening.plain(image, str(path))
     if image.mode == "P":

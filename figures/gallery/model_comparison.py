@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -104,10 +105,20 @@ def _parameters(axis: Axes, fitted: Fitted) -> None:
 
 
 def _density(axis: Axes, place: int, values: np.ndarray) -> None:
-    """Draw what the posterior says of a parameter, as high as a row at its peak."""
+    """Draw the posterior density of a parameter's logarithm, as high as a row at its peak."""
     low, high = np.quantile(values, [0.001, 0.999])
-    heights, edges = np.histogram(np.log(values), np.linspace(np.log(low), np.log(high), 41))
-    centres = np.exp((edges[1:] + edges[:-1]) / 2)
-    reach = 0.42 * heights / heights.max()
-    axis.fill_between(centres, place - reach, place + reach, color="#0072B2", linewidth=0)
+    seaborn.violinplot(
+        x=values[(values >= low) & (values <= high)],
+        y=np.full(((values >= low) & (values <= high)).sum(), place),
+        orient="h",
+        native_scale=True,
+        log_scale=(True, False),
+        density_norm="width",
+        width=0.84,
+        cut=0,
+        inner=None,
+        linewidth=0,
+        color="#0072B2",
+        ax=axis,
+    )
     axis.plot(np.median(values), place, "|", color="white")

@@ -1,6 +1,7 @@
 """Traits and spectra: histograms through the generations at low and high scale, theory on top."""
 
 import numpy as np
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.optimize import minimize_scalar
@@ -64,9 +65,17 @@ def _histograms(
 ) -> None:
     z = np.linspace(bins[0], bins[-1], 400)
     for axis, generation in zip(axes, generations, strict=True):
-        axis.hist(_axis_1(run, generation), bins.tolist(), density=True, color=colour, alpha=0.45)
+        seaborn.histplot(
+            x=_axis_1(run, generation),
+            bins=bins.tolist(),
+            stat="density",
+            color=colour,
+            alpha=0.45,
+            linewidth=0,
+            ax=axis,
+        )
         axis.plot(z, density(study, run, generation, z), color="black", linewidth=0.9)
-        axis.set_yticks([])
+        axis.set(yticks=[], ylabel="")
         axis.grid(False)
 
 

@@ -1,10 +1,15 @@
-"""Recipes: the TOML files that say what a chain does, validated before anything runs."""
+"""Recipes: the TOML files that say what a chain does, validated before anything runs.
 
-import difflib
+`Recipe` is a recipe as it is written, `Settings` a recipe as it takes effect, with the changes of
+its remedy. Files, names and comparisons of runs take a `Recipe`; whatever learns, draws or fits
+takes `Settings`.
+"""
+
 import tomllib
-from functools import reduce
+from collections.abc import Mapping
+from functools import cached_property, reduce
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -13,11 +18,13 @@ from pydantic_core import PydanticCustomError
 from empirical import files
 from empirical.errors import UserError
 from empirical.guidance import GuidanceRule
+from empirical.keys import did_you_mean, flatten
 from empirical.remedies import Remedy
 
 Positive = Annotated[int, Field(gt=0)]
 Name = Annotated[str, Field(min_length=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+_Kind = TypeVar("_Kind", bound="_Chain")
 
 
 # The layers of a denoiser of Stable Diffusion that an adapter changes, by the ends of their names.
@@ -126,8 +133,8 @@ class GenerateTable(_Table):
     batch_size: Positive = 250
 
 
-class Recipe(_Table):
-    """A chain, whole. Missing tables and keys take the defaults of their fields."""
+class _Chain(_Table):
+    """The tables that `Recipe` and `Settings` have in common."""
 
     generations: Positive = 6
     seed: Annotated[int, Field(ge=0)] = 0
@@ -137,25 +144,51 @@ class Recipe(_Table):
     generate: GenerateTable = Field(default_factory=GenerateTable)
     remedy: AnyRemedy | None = None  # type: ignore[valid-type]
 
-    def settled(self) -> "Recipe":
-        """Return the recipe as its remedy changes it, which is what a chain does."""
+    def flat(self) -> dict[str, Any]:
+        """Return every value by its dotted key, such as ``{"finetune.steps": 200}``."""
+        return flatten(self.model_dump())
+
+
+class Settings(_Chain):
+    """A recipe as it takes effect: its remedy has changed the settings that it changes.
+
+    `remedy` is still there for what it does besides, to latents and training sets.
+    """
+
+
+class Recipe(_Chain):
+    """A chain as it is written. Missing tables and keys take the defaults of their fields."""
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings that take effect; `UserError` where the remedy makes them invalid."""
         if self.remedy is None:
-            return self
-        changed = self.model_dump()
-        for key, value in self.remedy.settings(self).items():
+            return Settings(**{name: getattr(self, name) for name in type(self).model_fields})
+        table = self.model_dump()
+        for key, value in self.remedy.settings(self._read_by(self.remedy)).items():
             *tables, last = key.split(".")
-            reduce(dict.__getitem__, tables, changed)[last] = value
-        return parse(changed, f"the recipe with the remedy '{self.remedy.name}'")
+            reduce(dict.__getitem__, tables, table)[last] = value
+        return _validated(Settings, table, f"the recipe with the remedy '{self.remedy.name}'")
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Return a copy with other values, which has settings of its own."""
+        copy = super().model_copy(update=update, deep=deep)
+        copy.__dict__.pop("settings", None)
+        return copy
+
+    def _read_by(self, remedy: Remedy) -> dict[str, Any]:
+        """Return the values of the keys that a remedy reads."""
+        return {key: reduce(getattr, key.split("."), self) for key in remedy.reads}
 
     @model_validator(mode="after")
     def _a_remedy_has_its_settings_to_itself(self) -> "Recipe":
         if self.remedy is None:
             return self
-        for key, value in self.remedy.settings(self).items():
+        for key, value in self.remedy.settings(self._read_by(self.remedy)).items():
             table, _, name = key.partition(".")
-            said = getattr(self, table)
-            given = getattr(said, name)
-            default = type(said).model_fields[name].default
+            written = getattr(self, table)
+            given = getattr(written, name)
+            default = type(written).model_fields[name].default
             if key not in self.remedy.reads and given not in (default, value):
                 raise PydanticCustomError(
                     "said",
@@ -186,8 +219,12 @@ def read(path: Path) -> Recipe:
 
 def parse(table: dict[str, Any], what: str = "the recipe") -> Recipe:
     """Validate a recipe given as a dictionary; `what` names it in the error."""
+    return _validated(Recipe, table, what)
+
+
+def _validated(kind: type[_Kind], table: dict[str, Any], what: str) -> _Kind:
     try:
-        return Recipe.model_validate(table)
+        return kind.model_validate(table)
     except ValidationError as error:
         wrong = "; ".join(_sentence(dict(item)) for item in error.errors())
         raise UserError(f"{what} is wrong: {wrong}") from None
@@ -204,7 +241,7 @@ def differences(theirs: Recipe, ours: Recipe) -> list[str]:
     A run may be longer: generations are drawn by seed and generation alone. Its images may lie in
     another folder; whether they are the same is for `empirical.data.recorded` to say.
     """
-    there, here = _flat(theirs), _flat(ours)
+    there, here = theirs.flat(), ours.flat()
     there["generations"] = here["generations"]
     if _are_folders(theirs, ours):
         there["data.name"] = here["data.name"]
@@ -219,20 +256,6 @@ def _are_folders(theirs: Recipe, ours: Recipe) -> bool:
     """Return whether the same number of data sets come from folders, in the same places."""
     there, here = theirs.data.names, ours.data.names
     return [name == "digits" for name in there] == [name == "digits" for name in here]
-
-
-def _flat(recipe: Recipe) -> dict[str, object]:
-    flat: dict[str, object] = {}
-
-    def visit(prefix: str, value: object) -> None:
-        if isinstance(value, dict):
-            for key, item in value.items():
-                visit(f"{prefix}.{key}" if prefix else key, item)
-        else:
-            flat[prefix] = value
-
-    visit("", recipe.model_dump())
-    return flat
 
 
 def _sentence(error: dict[str, Any]) -> str:
@@ -253,8 +276,8 @@ def _sentence(error: dict[str, Any]) -> str:
             return error["msg"]
         case "extra_forbidden":
             allowed = list((member or _table_at(path[:-1])).model_fields)
-            near = difflib.get_close_matches(path[-1], allowed, n=1, cutoff=0.5)
-            hint = f" (did you mean '{near[0]}'?)" if near else ""
+            question = did_you_mean(path[-1], allowed)
+            hint = f" ({question})" if question else ""
             return f"unknown key '{key}'{hint}, allowed are {_listed(allowed)}"
         case "missing":
             return f"the key '{key}' is missing"

@@ -50,7 +50,7 @@ class Evidence:
 
 def _scale(run: Run) -> float | None:
     """The scale of a run that has nothing else to its description."""
-    rule = run.recipe.settled().generate.guidance
+    rule = run.recipe.settings.generate.guidance
     return rule.scale if describe(run) == f"CFG {getattr(rule, 'scale', 0):g}" else None
 
 
@@ -61,23 +61,23 @@ def legend_of(run: Run) -> str:
 
 def describe(run: Run) -> str:
     """Say in a few words what sets a run apart: its guidance, and what it does unlike others."""
-    recipe = run.recipe.settled()
-    rule = recipe.generate.guidance
+    settings = run.recipe.settings
+    rule = settings.generate.guidance
     if rule.rule == "constant":
         words = [f"CFG {rule.scale:g}"]
     elif rule.rule == "decay":
         words = [f"CFG {rule.scale:g} decaying to {rule.floor:g} at rate {rule.rate:g}"]
     else:
-        settings = rule.model_dump(exclude={"rule"}).items()
-        words = [f"{rule.rule} {', '.join(f'{key} {value}' for key, value in settings)}"]
-    if recipe.finetune.condition_drop:
-        words.append(f"condition dropped {100 * recipe.finetune.condition_drop:g} %")
-    if recipe.finetune.start_from == "previous":
+        values = rule.model_dump(exclude={"rule"}).items()
+        words = [f"{rule.rule} {', '.join(f'{key} {value}' for key, value in values)}"]
+    if settings.finetune.condition_drop:
+        words.append(f"condition dropped {100 * settings.finetune.condition_drop:g} %")
+    if settings.finetune.start_from == "previous":
         words.append("from the previous model")
-    if recipe.finetune.training_set == "mix":
-        words.append(f"{100 * recipe.finetune.real_fraction:g} % real")
-    elif recipe.finetune.training_set != "replace":
-        words.append(recipe.finetune.training_set)
-    if recipe.remedy is not None and recipe.remedy.name in ("latent_noise", "filter"):
-        words.append(recipe.remedy.name.replace("_", " "))
+    if settings.finetune.training_set == "mix":
+        words.append(f"{100 * settings.finetune.real_fraction:g} % real")
+    elif settings.finetune.training_set != "replace":
+        words.append(settings.finetune.training_set)
+    if settings.remedy is not None and settings.remedy.name in ("latent_noise", "filter"):
+        words.append(settings.remedy.name.replace("_", " "))
     return ", ".join(words)

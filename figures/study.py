@@ -16,7 +16,7 @@ from figures.fitted import Fitted
 SCALE = "generate.guidance.scale"
 # Settings that change what a machine does and not what comes out; and the seed.
 _IGNORED = {"seed", "model.compile", "generate.batch_size", "finetune.micro_batches"}
-# Names of a remedy whose settings are those of other tables, which a settled recipe has.
+# Remedies that only change settings of other tables.
 _BY_SETTINGS = {"redifine", "condition_drop", "real_data"}
 
 
@@ -60,14 +60,16 @@ class Study:
 
     @cached_property
     def settings(self) -> dict[str, dict[str, Any]]:
-        """Every setting of each run, by the run's name: the settled recipe as one flat table."""
+        """Every setting of each run as it takes effect, by the run's name, as one flat table."""
         found = {}
         for run in self.runs:
-            recipe = run.recipe
-            flat = _flat(recipe.settled().model_dump(exclude={"remedy"}))
-            if recipe.remedy is not None and recipe.remedy.name not in _BY_SETTINGS:
-                flat |= _flat({"remedy": recipe.remedy.model_dump()})
-            found[run.name] = {key: value for key, value in flat.items() if key not in _IGNORED}
+            settings = run.recipe.settings
+            shown = settings.remedy is not None and settings.remedy.name not in _BY_SETTINGS
+            found[run.name] = {
+                key: value
+                for key, value in settings.flat().items()
+                if key not in _IGNORED and (shown or key.split(".")[0] != "remedy")
+            }
         return found
 
     @cached_property
@@ -195,16 +197,6 @@ def metrics(generation: Generation) -> dict[str, Any]:
     """Return what was measured of a generation, nothing where that is not stored."""
     stored = (generation.folder / "metrics.json").is_file()
     return generation.metrics() if stored else {}
-
-
-def _flat(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat = {}
-    for key, value in table.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
 
 
 def _order(value: Any) -> tuple:

@@ -11,6 +11,7 @@ from commands import call
 from test_architecture import BARE, ROOT
 
 from empirical import files
+from empirical.claim import claimed
 from empirical.digits import dataset
 from empirical.measuring import finished as remeasuring
 from empirical.measuring import image_folder
@@ -304,7 +305,7 @@ def test_a_mistake_is_said_and_changes_nothing(
 
 
 def test_a_run_at_work_is_left_alone(measure, run):
-    with remeasuring.claimed(open_run(run)):
+    with claimed(run, "run"):
         code, _, said = measure(run, "entropy")
     assert code == 2
     assert "another process is at work" in said

@@ -36,13 +36,13 @@ def scales(run: Run, generations: int) -> np.ndarray:
 
     Raises `UserError` for a guidance rule that is no schedule of a scale.
     """
-    recipe = run.recipe.settled()
-    rule = recipe.generate.guidance
+    settings = run.recipe.settings
+    rule = settings.generate.guidance
     if rule.rule not in RULES:
         raise UserError(
             f"the run '{run.name}' is guided by '{rule.rule}', a model describes {_listed(RULES)}"
         )
-    steps = recipe.generate.steps
+    steps = settings.generate.steps
     visited = Visited(np.asarray(NoiseLevels.preserving(steps=steps).levels)[:-1])
     found = []
     for generation in range(1, generations + 1):

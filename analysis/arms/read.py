@@ -89,14 +89,14 @@ def arm(run: Run, trait: str = "latent", components: Sequence[int] | None = None
     along = np.square(axes).sum(keepdims=True) / axes.sum() if pooled else axes
     # What has collapsed altogether keeps a finite logarithm.
     log = lambda V: np.log(np.maximum(V / unit, 1e-12))
-    recipe = run.recipe.settled()
-    noise = run.recipe.remedy.latent_noise() if run.recipe.remedy is not None else 0.0
+    settings = run.recipe.settings
+    noise = settings.remedy.latent_noise() if settings.remedy is not None else 0.0
     latent = trait in _LATENT
-    rule = recipe.generate.guidance
-    kind = recipe.finetune.training_set
+    rule = settings.generate.guidance
+    kind = settings.finetune.training_set
     return Arm(
         run.name,
-        recipe.seed,
+        settings.seed,
         trait,
         np.stack([(m - m[0]) / np.sqrt(unit), log(V_W), log(V_B)], axis=1),
         sampling,
@@ -105,12 +105,12 @@ def arm(run: Run, trait: str = "latent", components: Sequence[int] | None = None
         scales(run, G),
         np.square(SIGMA)[:, None] / (along if latent else np.ones_like(unit)),
         float(rule.scale),
-        recipe.finetune.condition_drop,
-        {"mix": recipe.finetune.real_fraction, "real": 1.0}.get(kind, 0.0),
+        settings.finetune.condition_drop,
+        {"mix": settings.finetune.real_fraction, "real": 1.0}.get(kind, 0.0),
         noise**2 / unit if latent else np.zeros_like(unit),
         families,
         images,
-        recipe.generate.sampler in ("ddpm", "euler_ancestral"),
+        settings.generate.sampler in ("ddpm", "euler_ancestral"),
     )
 
 
@@ -142,12 +142,12 @@ def arms(
 
 def _way(run: Run) -> str:
     """What arms must have in common to share a heritability, written out."""
-    recipe = run.recipe.settled()
-    finetune = recipe.finetune.model_dump(
+    settings = run.recipe.settings
+    finetune = settings.finetune.model_dump(
         exclude={"condition_drop", "training_set", "real_fraction", "micro_batches"}
     )
-    generate = recipe.generate.model_dump(include={"sampler"})
-    return repr((recipe.model.name, recipe.data.model_dump(), finetune, generate))
+    generate = settings.generate.model_dump(include={"sampler"})
+    return repr((settings.model.name, settings.data.model_dump(), finetune, generate))
 
 
 def _must_have_families(run: Run, captions: Sequence[str]) -> None:
@@ -183,18 +183,18 @@ def _refuse(run: Run, table: pd.DataFrame, trait: str) -> None:
             f"trait '{trait}' of '{run.name}' does not vary within and between prompts in "
             f"generation 0"
         )
-    recipe = run.recipe.settled()
-    kind = recipe.finetune.training_set
+    settings = run.recipe.settings
+    kind = settings.finetune.training_set
     if kind not in ("replace", "mix", "real"):
         raise UserError(
             f"the run '{run.name}' learns from '{kind}', a model describes 'replace', 'mix', 'real'"
         )
-    if recipe.finetune.start_from != "base":
+    if settings.finetune.start_from != "base":
         raise UserError(
             f"the run '{run.name}' goes on from the previous model, a model describes a restart "
             f"from the base"
         )
-    if run.recipe.remedy is not None and run.recipe.remedy.name == "filter":
+    if settings.remedy is not None and settings.remedy.name == "filter":
         raise UserError(f"the run '{run.name}' filters its training sets, which no model describes")
 
 

@@ -14,13 +14,12 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from empirical.chain import folder, loop
-from empirical.data import recorded
 from empirical.data.real_images import Population
 from empirical.generator.diffusion import DiffusionGenerator
 from empirical.measuring import generation as measuring
 from empirical.pipeline.memory import Peak
 from empirical.pipeline.model import Model
-from empirical.recipe import Recipe
+from empirical.recipe import Recipe, Settings
 from empirical.runs.record import Run
 
 _LONG = 20.0  # seconds that one part of the probe may take
@@ -71,36 +70,35 @@ def estimate(recipe: Recipe, base: Model, out: Path, cost: Probe | None = None) 
     """
     folder.must_be_free(out, recipe)
     cost = cost or probe(recipe, base, out)
-    settled, run = recipe.settled(), Run(out)
-    table, size = settled.finetune, recipe.data.size
+    settings, run = recipe.settings, Run(out)
+    table, size = settings.finetune, settings.data.size
     left = [n for n in range(recipe.generations + 1) if not run.generation(n).done]
     learnt = [n if table.training_set == "accumulate" else 1 for n in left if n]
-    drawn = len(left) * loop.probes(recipe) + len(learnt) * size
-    disk = loop.size(recipe, base)
+    drawn = len(left) * loop.probes(settings) + len(learnt) * size
+    disk = loop.size(settings, base)
     folder.must_have_room(out, disk)
     return Estimate(
         len(left),
         len(learnt) * table.steps * cost.step + sum(learnt) * size * cost.encode,
-        drawn * (cost.decode + cost.draw * settled.generate.steps),
+        drawn * (cost.decode + cost.draw * settings.generate.steps),
         len(left) * cost.measure,
         cost.memory,
         disk,
     )
 
 
-def kind(recipe: Recipe) -> str:
-    """Return a text that is the same for recipes which one probe does for."""
-    settled = recipe.settled()
+def kind(settings: Settings) -> str:
+    """Return a text that is the same for settings which one probe does for."""
     free = {"steps", "learning_rate", "start_from", "training_set", "real_fraction"}
     said = [
-        settled.model.model_dump(),
-        settled.data.model_dump(),
-        settled.finetune.model_dump(exclude={*free, "condition_drop"}),
-        settled.generate.model_dump(exclude={"steps", "guidance"}),
+        settings.model.model_dump(),
+        settings.data.model_dump(),
+        settings.finetune.model_dump(exclude={*free, "condition_drop"}),
+        settings.generate.model_dump(exclude={"steps", "guidance"}),
         # Of a scale it matters only whether both predictions are needed.
         {
             key: (value == 0, value == 1) if isinstance(value, float) else value
-            for key, value in settled.generate.guidance.model_dump().items()
+            for key, value in settings.generate.guidance.model_dump().items()
         },
     ]
     return json.dumps(said)
@@ -111,24 +109,19 @@ def probe(recipe: Recipe, base: Model, out: Path | None = None) -> Probe:
 
     The images are those of the run in `out`, where there is one.
     """
-    loop.check(recipe, base)
-    images = (
-        recorded.choose(recipe, base.side, base.mode)
-        if out is None
-        else recorded.of_run(recipe, base.side, base.mode, out)
-    )
-    real, settled = images.first(), recipe.settled()
     peak = Peak(base.device)
     with TemporaryDirectory(prefix="qtm-") as scratch:
-        whole = -(-settled.finetune.batch_size // settled.finetune.micro_batches)
+        prepared = loop.prepare(recipe, out or Path(scratch) / "none", base)
+        real, settings = prepared.real.first(), prepared.settings
+        whole = -(-settings.finetune.batch_size // settings.finetune.micro_batches)
         step, encode, learning = _at(
-            whole, lambda n: _learn(settled, base, real, n, Path(scratch) / f"learn-{n}", peak)
+            whole, lambda n: _learn(settings, base, real, n, Path(scratch) / f"learn-{n}", peak)
         )
-        whole = min(settled.generate.batch_size, len(real))
-        draw, decode, drawing = _at(whole, lambda n: _draw(settled, base, real, n, peak))
-        measure = _measure(settled, base, real, images.held_out, Path(scratch) / "run")
+        whole = min(settings.generate.batch_size, len(real))
+        draw, decode, drawing = _at(whole, lambda n: _draw(settings, base, real, n, peak))
+        measure = _measure(recipe, base, real, prepared.real.held_out, Path(scratch) / "run")
     return Probe(
-        step=float(step) * settled.finetune.micro_batches,
+        step=float(step) * settings.finetune.micro_batches,
         encode=float(encode) / min(_FEW, len(real)),
         draw=float(draw) / whole,
         decode=float(decode) / whole,
@@ -155,13 +148,13 @@ def _at(whole: int, costs: Callable[[int], np.ndarray]) -> np.ndarray:
 
 
 def _learn(
-    recipe: Recipe, base: Model, real: Population, batch: int, out: Path, peak: Peak
+    settings: Settings, base: Model, real: Population, batch: int, out: Path, peak: Peak
 ) -> np.ndarray:
     """Return seconds of a step and of encoding a few images, and the peak of memory."""
-    table = recipe.finetune.model_copy(
+    table = settings.finetune.model_copy(
         update={"steps": _STEPS, "batch_size": batch, "micro_batches": 1}
     )
-    generator = DiffusionGenerator(base, recipe.model_copy(update={"finetune": table}))
+    generator = DiffusionGenerator(base, settings.model_copy(update={"finetune": table}))
     few, clock = _first(real, min(_FEW, len(real)) if batch > 1 else 1), _Clock()
     peak.reset()
     try:
@@ -175,10 +168,10 @@ def _learn(
     return np.array([step, encode * min(_FEW, len(real)) / len(few), peak.read()])
 
 
-def _draw(recipe: Recipe, base: Model, real: Population, batch: int, peak: Peak) -> np.ndarray:
+def _draw(settings: Settings, base: Model, real: Population, batch: int, peak: Peak) -> np.ndarray:
     """Return seconds of a step of sampling and of decoding a batch, and the peak of memory."""
-    table = recipe.generate.model_copy(update={"steps": _STEPS})
-    generator = DiffusionGenerator(base, recipe.model_copy(update={"generate": table}))
+    table = settings.generate.model_copy(update={"steps": _STEPS})
+    generator = DiffusionGenerator(base, settings.model_copy(update={"generate": table}))
     clock = _Clock()
     peak.reset()
     try:
@@ -194,7 +187,7 @@ def _measure(
     recipe: Recipe, base: Model, real: Population, reference: np.ndarray | None, out: Path
 ) -> float:
     """Return seconds of measuring a generation."""
-    generator = DiffusionGenerator(base, recipe)
+    generator = DiffusionGenerator(base, recipe.settings)
 
     def seconds(size: int) -> float:
         run, few = Run(out.with_name(f"{out.name}-{size}")), _first(real, size)

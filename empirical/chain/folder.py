@@ -7,12 +7,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from empirical import files, processes
+from empirical import claim, files, processes
 from empirical.data import recorded
 from empirical.errors import UserError
-from empirical.recipe import Recipe, differences, dump, read
+from empirical.recipe import Recipe, differences, dump
 from empirical.runs import provenance
 from empirical.runs.record import Generation, Run
 
@@ -25,7 +23,7 @@ def must_be_free(folder: Path, recipe: Recipe) -> None:
         return
     if not (folder / "recipe.toml").is_file():
         raise UserError(f"the folder '{folder}' is not empty and holds no run; name another one")
-    theirs = read(folder / "recipe.toml")
+    theirs = Run(folder).recipe
     differing = differences(theirs, recipe)
     if differing:
         raise UserError(
@@ -91,7 +89,7 @@ def must_be_whole(chain: Run) -> None:
             features = [f"features/{name}.npy" for name in done.get("features", [])]
         except (OSError, ValueError, KeyError, TypeError):
             raise UserError(
-                f"'{path}' is damaged: delete it to have the generation checked and made up for"
+                f"'{path}' is damaged: delete it to have the generation re-checked and completed"
             ) from None
         if made_by not in made_from:
             raise UserError(
@@ -124,13 +122,7 @@ def claimed(folder: Path, recipe: Recipe, device: str) -> Iterator[None]:
         processes.wait()
         yield
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(f"another process is at work on the run '{folder}'") from None
-    try:
+    with claim.claimed(folder, "run"):
         # First of all: it is what makes the folder a run that can be resumed.
         write_recipe(Run(folder), recipe)
         path = folder / "provenance.json"
@@ -146,8 +138,6 @@ def claimed(folder: Path, recipe: Recipe, device: str) -> Iterator[None]:
         yield
         this["ended"] = provenance.now()
         files.write_json(path, {"sessions": [*sessions, this]})
-    finally:
-        lock.release()
 
 
 def write_recipe(chain: Run, recipe: Recipe) -> None:
@@ -185,7 +175,7 @@ def _known_digests(path: Path) -> set[str]:
     planned at the time.
     """
     text = path.read_text(encoding="utf-8")
-    shorter = range(1, read(path).generations + 1)
+    shorter = range(1, Run(path.parent).recipe.generations + 1)
     texts = [_with_generations(text, count) for count in shorter]
     whole = {hashlib.sha256(each.encode()).hexdigest() for each in [text, *texts]}
     return {_digest_of_recipe(path), *whole}

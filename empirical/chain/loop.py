@@ -6,6 +6,7 @@ sampling) -> mutate (whatever noise the two add) -> sample N images. Generation 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +15,16 @@ from empirical import files, processes
 from empirical.chain import folder
 from empirical.data import recorded, training_set
 from empirical.data.real_images import Population
+from empirical.data.recorded import RealData
 from empirical.errors import UserError
 from empirical.generator import sampling, trainable
-from empirical.generator.diffusion import Advance, DiffusionGenerator, Generator, costs
+from empirical.generator.diffusion import DiffusionGenerator, Generator, costs
 from empirical.measuring.generation import measure
 from empirical.measuring.traits import every_trait
 from empirical.out_of_memory import explained, settings
 from empirical.pipeline import model, truncation
-from empirical.recipe import Recipe
+from empirical.progress import Progress, silent
+from empirical.recipe import Recipe, Settings
 from empirical.runs.record import Generation, Run
 from empirical.seeds import seed_of
 
@@ -36,10 +39,10 @@ class Chain:
     recipe: Recipe
     folder: Path
 
-    def run(self, advance: Advance = lambda count: None) -> Run:
+    def run(self, progress: Progress = silent) -> Run:
         """Run the chain, or resume it; see `run`."""
         with explained(settings()):
-            return run(self.recipe, Path(self.folder), advance)
+            return run(self.recipe, Path(self.folder), progress)
 
     @property
     def work(self) -> int:
@@ -50,7 +53,7 @@ class Chain:
 def run(
     recipe: Recipe,
     out: Path,
-    advance: Advance = lambda count: None,
+    progress: Progress = silent,
     *,
     base: model.Model | None = None,
     on_generation: OnGeneration = lambda generation: None,
@@ -59,26 +62,22 @@ def run(
 
     Everything that can be wrong with the recipe is found before the folder is made. Give the same
     recipe and folder again after an interruption, and the run ends with the same files; give it
-    with more generations, and the run becomes the one that had so many from the start. `advance`
-    is told the work as it is done, `work(recipe)` in all, and `on_generation` every generation once
-    it is complete, those of an earlier session too. `base` is the recipe's model where it is loaded
-    already. Where several processes are at work, as ``accelerate launch`` starts them, each calls
-    this and does its share.
+    with more generations, and the run becomes the one that had so many from the start. `progress`
+    is called with the work as it is done, `work(recipe)` in all, and `on_generation` with every
+    generation once it is complete, those of an earlier session too. `base` is the recipe's model
+    where it is loaded already. Where several processes are at work, as ``accelerate launch`` starts
+    them, each calls this and does its share.
     """
     folder.must_be_free(out, recipe)
     if folder.is_complete(out, recipe):
-        return _completed(recipe, out, advance, on_generation)
-    if (out / "recipe.toml").is_file():
-        folder.must_be_whole(Run(out))
-    base = base or load(recipe)
-    check(recipe, base)
-    real = recorded.of_run(recipe, base.side, base.mode, out)
-    truncation.warn(base, real.first().captions)
-    folder.must_have_room(out, size(recipe, base))
-    with folder.claimed(out, recipe, str(base.device)):
+        return _completed(recipe, out, progress, on_generation)
+    prepared = prepare(recipe, out, base)
+    folder.must_have_room(out, prepared.disk)
+    real = prepared.real
+    with folder.claimed(out, recipe, str(prepared.base.device)):
         if processes.is_main():
             real.keep(Run(out))
-        generator = DiffusionGenerator(base, recipe.settled())
+        generator = DiffusionGenerator(prepared.base, recipe.settings)
         try:
             return loop(
                 generator,
@@ -86,7 +85,7 @@ def run(
                 real.held_out,
                 recipe,
                 out,
-                advance,
+                progress,
                 real.draw,
                 on_generation,
             )
@@ -94,13 +93,14 @@ def run(
             generator.forget()
 
 
-def _completed(recipe: Recipe, out: Path, advance: Advance, on_generation: OnGeneration) -> Run:
+def _completed(recipe: Recipe, out: Path, progress: Progress, on_generation: OnGeneration) -> Run:
     """Return a run that has every generation already; neither its model nor its data are needed."""
     chain = Run(out)
     folder.must_be_whole(chain)
-    recorded.must_agree(chain, recipe)
+    settings = recipe.settings
+    recorded.must_agree(chain, settings)
     for number in range(recipe.generations + 1):
-        advance(_work_of_generation(recipe, costs(recipe), number))
+        progress(_work_of_generation(settings, costs(settings), number))
         on_generation(chain.generation(number))
     if processes.is_main() and not (out / "moments.csv").is_file():
         chain.rebuild_moments()
@@ -110,35 +110,54 @@ def _completed(recipe: Recipe, out: Path, advance: Advance, on_generation: OnGen
 
 def load(recipe: Recipe) -> model.Model:
     """Load the model of a recipe on this process's device."""
-    table = recipe.settled().model
+    table = recipe.settings.model
     return model.load(table.name, processes.device(), table.precision, table.compile)
 
 
-def prepare(recipe: Recipe, base: model.Model) -> Population:
-    """Find everything that can be wrong with a new recipe and its model, and return generation 0.
+@dataclass(frozen=True)
+class Prepared:
+    """What a run needs before it begins or is resumed: its settings, model and real images."""
 
-    Raises `UserError` that says what is wrong.
+    settings: Settings
+    base: model.Model
+    real: RealData
+
+    @cached_property
+    def disk(self) -> int:
+        """The bytes that the run may take on disk."""
+        return size(self.settings, self.base)
+
+
+def prepare(recipe: Recipe, out: Path, base: model.Model | None = None) -> Prepared:
+    """Check everything that can be wrong with a run in the folder `out`, and load what it needs.
+
+    Nothing is written. `base` is the recipe's model where it is loaded already. Warns of captions
+    that the model does not read to their end. Raises `UserError` where the folder is not free or
+    was changed, the settings do not fit each other or the model, or images are missing.
     """
-    check(recipe, base)
-    real = recorded.choose(recipe, base.side, base.mode).first()
-    truncation.warn(base, real.captions)
-    return real
+    folder.must_be_free(out, recipe)
+    if (out / "recipe.toml").is_file():
+        folder.must_be_whole(Run(out))
+    settings, base = recipe.settings, base or load(recipe)
+    check(settings, base)
+    real = recorded.of_run(settings, base.side, base.mode, out)
+    truncation.warn(base, real.first().captions)
+    return Prepared(settings, base, real)
 
 
-def check(recipe: Recipe, base: model.Model) -> None:
+def check(settings: Settings, base: model.Model) -> None:
     """Raise `UserError` for settings that do not go with each other or with the model."""
-    settled = recipe.settled()
-    sampling.prepare(base, settled.generate.sampler, settled.generate.steps)
-    settled.generate.guidance.check(settled.generate.sampler)
-    if settled.generate.guidance.weak is not None and settled.finetune.text_encoder:
+    sampling.prepare(base, settings.generate.sampler, settings.generate.steps)
+    settings.generate.guidance.check(settings.generate.sampler)
+    if settings.generate.guidance.weak is not None and settings.finetune.text_encoder:
         raise UserError(
-            f"the guidance rule '{settled.generate.guidance.rule}' with a weaker model needs one "
+            f"the guidance rule '{settings.generate.guidance.rule}' with a weaker model needs one "
             f"text encoder for both, but 'finetune.text_encoder' is true"
         )
-    wanted = None if settled.remedy is None else settled.remedy.wanted()
+    wanted = None if settings.remedy is None else settings.remedy.wanted()
     if wanted is not None and wanted not in every_trait():
         raise UserError(
-            f"the remedy '{settled.remedy.name}' asks for the trait '{wanted}', measured are "
+            f"the remedy '{settings.remedy.name}' asks for the trait '{wanted}', measured are "
             f"{', '.join(every_trait())}"
         )
 
@@ -149,7 +168,7 @@ def loop(
     reference: np.ndarray | None,
     recipe: Recipe,
     out: Path,
-    advance: Advance = lambda count: None,
+    progress: Progress = silent,
     draw_real: Callable[..., Population] | None = None,
     on_generation: OnGeneration = lambda generation: None,
 ) -> Run:
@@ -159,25 +178,25 @@ def loop(
     generation 0 takes their place. `draw_real(generation=t)` draws fresh real images, for the
     control chain; without it generation 0 is drawn again.
     """
-    chain, settled = Run(out), recipe.settled()
+    chain, settings = Run(out), recipe.settings
     if processes.is_main():
         folder.write_recipe(chain, recipe)
     for number in range(recipe.generations + 1):
         generation = chain.generation(number)
         if generation.done:
-            advance(_work_of_generation(recipe, generator.costs, number))
+            progress(_work_of_generation(settings, generator.costs, number))
             on_generation(generation)
             continue
         if number == 0:
             generator.forget()
             write_images(generation, real)
         else:
-            _learn(generator, chain, number, settled, advance, draw_real or (lambda **_: real))
-            captions = _captions(chain.generation(0), number, settled)
-            _draw_images(generator, generation, captions, settled, advance)
-        _draw_probes(generator, generation, chain.generation(0).captions, settled, advance)
+            _learn(generator, chain, number, settings, progress, draw_real or (lambda **_: real))
+            captions = _captions(chain.generation(0), number, settings)
+            _draw_images(generator, generation, captions, settings, progress)
+        _draw_probes(generator, generation, chain.generation(0).captions, settings, progress)
         if processes.is_main():
-            measure(generator, chain, generation, reference, recipe.seed)
+            measure(generator, chain, generation, reference, settings.seed)
             files.sweep(generation.folder)
             folder.finish(generation, _weights(generation))
         processes.wait()
@@ -190,44 +209,45 @@ def loop(
 
 def work(recipe: Recipe) -> int:
     """Return the work of a whole run, in image passes of the denoiser."""
-    each = costs(recipe)
-    return sum(_work_of_generation(recipe, each, n) for n in range(recipe.generations + 1))
+    settings = recipe.settings
+    each = costs(settings)
+    return sum(_work_of_generation(settings, each, n) for n in range(recipe.generations + 1))
 
 
-def size(recipe: Recipe, base: model.Model) -> int:
+def size(settings: Settings, base: model.Model) -> int:
     """Return the bytes that a run may take on disk: images as PNG, their features, and weights."""
     pixels = base.side**2 * base.channels
     latents = 4 * int(np.prod(base.latent_shape))
-    images = (recipe.data.size + probes(recipe)) * (pixels + latents)
-    return (recipe.generations + 1) * (images + trainable.size(base, recipe.settled().finetune))
+    images = (settings.data.size + probes(settings)) * (pixels + latents)
+    return (settings.generations + 1) * (images + trainable.size(base, settings.finetune))
 
 
-def _work_of_generation(recipe: Recipe, each: tuple[int, int], number: int) -> int:
+def _work_of_generation(settings: Settings, each: tuple[int, int], number: int) -> int:
     fit, image = each
-    return probes(recipe) * image + (fit + recipe.data.size * image if number else 0)
+    return probes(settings) * image + (fit + settings.data.size * image if number else 0)
 
 
 def _learn(
     generator: Generator,
     chain: Run,
     number: int,
-    recipe: Recipe,
-    advance: Advance,
+    settings: Settings,
+    progress: Progress,
     draw_real: Callable[..., Population],
 ) -> None:
     if processes.is_main():
-        training_set.write(chain, number, recipe, lambda t: draw_real(generation=t))
+        training_set.write(chain, number, settings, lambda t: draw_real(generation=t))
     processes.wait()
     parents = training_set.read(chain, number)
-    generator.fit(parents, number, chain.generation(number).folder, advance)
+    generator.fit(parents, number, chain.generation(number).folder, progress)
 
 
-def _captions(first: Generation, number: int, recipe: Recipe) -> list[str]:
+def _captions(first: Generation, number: int, settings: Settings) -> list[str]:
     """Return the prompts of a generation: those of generation 0, or a sample of them."""
     captions = first.captions
-    if recipe.data.prompts == "same":
+    if settings.data.prompts == "same":
         return captions
-    draw = np.random.default_rng(seed_of("prompts", recipe.seed, number))
+    draw = np.random.default_rng(seed_of("prompts", settings.seed, number))
     return [captions[i] for i in draw.integers(len(captions), size=len(captions))]
 
 
@@ -235,12 +255,12 @@ def _draw_images(
     generator: Generator,
     generation: Generation,
     captions: list[str],
-    recipe: Recipe,
-    advance: Advance,
+    settings: Settings,
+    progress: Progress,
 ) -> None:
     """Draw the images of a generation, batch by batch; batches on disk are not drawn again."""
-    seeds = [seed_of("image", recipe.seed, generation.number, i) for i in range(len(captions))]
-    _draw(generator, generation.folder / "images", captions, seeds, recipe, advance)
+    seeds = [seed_of("image", settings.seed, generation.number, i) for i in range(len(captions))]
+    _draw(generator, generation.folder / "images", captions, seeds, settings, progress)
     if processes.is_main():
         _write_metadata(generation, captions, seeds)
     processes.wait()
@@ -250,8 +270,8 @@ def _draw_probes(
     generator: Generator,
     generation: Generation,
     captions: list[str],
-    recipe: Recipe,
-    advance: Advance,
+    settings: Settings,
+    progress: Progress,
 ) -> None:
     """Draw a few images from prompts and seeds that are the same in every generation.
 
@@ -259,9 +279,9 @@ def _draw_probes(
     sampling errors would add up instead of averaging out.
     """
     families = list(dict.fromkeys(captions))
-    prompts = [families[i % len(families)] for i in range(probes(recipe))]
-    seeds = [seed_of("probe", recipe.seed, i) for i in range(probes(recipe))]
-    _draw(generator, generation.folder / "probes", prompts, seeds, recipe, advance)
+    prompts = [families[i % len(families)] for i in range(probes(settings))]
+    seeds = [seed_of("probe", settings.seed, i) for i in range(probes(settings))]
+    _draw(generator, generation.folder / "probes", prompts, seeds, settings, progress)
     processes.wait()
 
 
@@ -270,17 +290,17 @@ def _draw(
     where: Path,
     captions: list[str],
     seeds: list[int],
-    recipe: Recipe,
-    advance: Advance,
+    settings: Settings,
+    progress: Progress,
 ) -> None:
     """Draw images in batches, this process its share of them."""
-    every = list(model.batches(len(captions), recipe.generate.batch_size))
+    every = list(model.batches(len(captions), settings.generate.batch_size))
     mine = processes.mine(every)
     for batch in every:
         if batch not in mine or all((where / _name(i)).is_file() for i in batch):
-            advance(len(batch) * generator.costs[1])
+            progress(len(batch) * generator.costs[1])
             continue
-        images = generator.sample([captions[i] for i in batch], [seeds[i] for i in batch], advance)
+        images = generator.sample([captions[i] for i in batch], [seeds[i] for i in batch], progress)
         for i, pixels in zip(batch, images, strict=True):
             files.write_image(where / _name(i), pixels)
 
@@ -312,9 +332,9 @@ def _weights(generation: Generation) -> list[Path]:
     return [path for path in weights if path.is_file()]
 
 
-def probes(recipe: Recipe) -> int:
+def probes(settings: Settings) -> int:
     """Return how many probe images each generation has."""
-    return min(PROBES, recipe.data.size)
+    return min(PROBES, settings.data.size)
 
 
 def _name(index: int) -> str:

@@ -34,7 +34,7 @@ def tracked(name: str, recipe: Recipe, run: str) -> Iterator[OnGeneration]:
             trackers.append(make(generation, run))
             trackers[0].start()
             trackers[0].store_init_configuration(dict(_numbers(recipe.model_dump(), texts=True)))
-        for step, values in history(generation, recipe.finetune.steps):
+        for step, values in history(generation, recipe.settings.finetune.steps):
             trackers[0].log(values, step=step)
 
     try:

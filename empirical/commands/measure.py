@@ -132,13 +132,14 @@ def _measured(
     from tqdm import tqdm
 
     from empirical import out_of_memory
+    from empirical.claim import claimed
     from empirical.measuring import finished
 
     work = len(source.labels) * (len(wanted.traits) + len(wanted.measures))
     tables = []
     with (
         out_of_memory.explained(_MEMORY),
-        nullcontext() if run is None else finished.claimed(run),
+        nullcontext() if run is None else claimed(run.folder, "run"),
         tqdm(total=work, desc="measure") as bar,
     ):
         if wanted.traits:

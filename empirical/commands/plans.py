@@ -17,8 +17,7 @@ def of_chain(recipe: "Recipe", out: Path) -> None:
 
     base = loop.load(recipe)
     found = estimate.estimate(recipe, base, out)
-    settled = recipe.settled()
-    learn, draw = settled.finetune, settled.generate
+    learn, draw = recipe.settings.finetune, recipe.settings.generate
     of, left = recipe.generations + 1, found.generations
     print(f"{out}: {left} of {of} generations to do, model '{recipe.model.name}' on {base.device}")
     print(f"generation 0: {recipe.data.size} real images of {', '.join(recipe.data.names)}")

@@ -11,7 +11,7 @@ from empirical.data.photos import folders
 from empirical.data.photos.folders import Photo
 from empirical.errors import UserError
 from empirical.images.notes import Notes
-from empirical.recipe import DataTable, Recipe
+from empirical.recipe import DataTable, Settings
 from empirical.seeds import seed_of
 
 # An image of the package, a file, or a row of a data set.
@@ -64,10 +64,10 @@ def reference(
     return pixels(table, left, side, mode)
 
 
-def held_out(recipe: Recipe, side: int, mode: str) -> np.ndarray | None:
-    """Return real images that the chain of a recipe never sees, where there are any."""
-    fresh = recipe.settled().finetune.training_set == "real"
-    return reference(recipe.data, side, mode, recipe.seed, fresh=fresh)
+def held_out(settings: Settings, side: int, mode: str) -> np.ndarray | None:
+    """Return real images that a chain never sees, where there are any."""
+    fresh = settings.finetune.training_set == "real"
+    return reference(settings.data, side, mode, settings.seed, fresh=fresh)
 
 
 def _chosen(table: DataTable, seed: int, generation: int) -> list[tuple[_Pairs, _Pairs]]:

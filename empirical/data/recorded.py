@@ -18,7 +18,7 @@ from empirical.data import copies, real_images
 from empirical.data.data_set import DataSet, digest_of_listing, names_of, sha256
 from empirical.data.real_images import Population
 from empirical.errors import UserError
-from empirical.recipe import DataTable, Recipe
+from empirical.recipe import DataTable, Settings
 from empirical.runs.record import Run
 
 DATA, HELD_OUT = "data.json", "held_out"
@@ -52,23 +52,23 @@ class RealData:
         files.write_json(run.folder / DATA, {**self._record, "held_out": digests})
 
 
-def choose(recipe: Recipe, side: int, mode: str) -> RealData:
+def choose(settings: Settings, side: int, mode: str) -> RealData:
     """Choose the real images of a new run from its data sets.
 
     Raises `UserError` where there are too few, or one is broken.
     """
-    sets = _chosen(recipe)
+    sets = _chosen(settings)
     copies.note(sets)
-    first = _population(recipe, [(each, each.chosen) for each in sets], side, mode)
+    first = _population(settings, [(each, each.chosen) for each in sets], side, mode)
     return RealData(
         lambda: first,
-        lambda generation: _draw(recipe, sets, generation, side, mode),
-        _held_out(recipe, sets, side, mode),
+        lambda generation: _draw(settings, sets, generation, side, mode),
+        _held_out(settings, sets, side, mode),
         {"version": 1, "sets": [each.row() for each in sets]},
     )
 
 
-def of_run(recipe: Recipe, side: int, mode: str, out: Path) -> RealData:
+def of_run(settings: Settings, side: int, mode: str, out: Path) -> RealData:
     """Return the real images of the run in a folder, or choose them where there is none yet.
 
     Raises `UserError` where images that the run still needs are gone or changed, or where the
@@ -76,26 +76,26 @@ def of_run(recipe: Recipe, side: int, mode: str, out: Path) -> RealData:
     """
     run = Run(out)
     if (out / DATA).is_file():
-        return _resumed(run, recipe, side, mode)
+        return _resumed(run, settings, side, mode)
     if (out / "gen_000" / "images" / "metadata.jsonl").is_file():
-        return _adopted(run, recipe, side, mode)
-    return choose(recipe, side, mode)
+        return _adopted(run, settings, side, mode)
+    return choose(settings, side, mode)
 
 
-def must_agree(run: Run, recipe: Recipe) -> None:
+def must_agree(run: Run, settings: Settings) -> None:
     """Raise `UserError` where a recipe names other folders than a run was begun with, and their
     images are not the same. Nothing is compared where the names are the same."""
     begun = _names(run)
-    if begun == recipe.data.names:
+    if begun == settings.data.names:
         return
     if (run.folder / DATA).is_file():
-        for each in _recorded(run, recipe):
+        for each in _recorded(run, settings):
             _must_be_the_same(run, each)
         return
     _, side, _, channels = run.generation(0).images([0]).shape
-    reason = _disagreement(run, recipe, side, "L" if channels == 1 else "RGB")
+    reason = _disagreement(run, settings, side, "L" if channels == 1 else "RGB")
     if reason is not None:
-        raise UserError(_another(run, recipe.data, reason))
+        raise UserError(_another(run, settings.data, reason))
 
 
 def held_out(run: Run) -> np.ndarray | None:
@@ -103,13 +103,13 @@ def held_out(run: Run) -> np.ndarray | None:
 
     Warns where they are not in the run, and its data sets are not as they were any more.
     """
-    recipe = run.recipe
-    if (run.folder / DATA).is_file() and recipe.data.names != ["digits"]:
+    settings = run.recipe.settings
+    if (run.folder / DATA).is_file() and settings.data.names != ["digits"]:
         return _stored(run)
     _, side, _, channels = run.generation(0).images([0]).shape
     mode = "L" if channels == 1 else "RGB"
-    if recipe.data.names != ["digits"]:
-        reason = _disagreement(run, recipe, side, mode)
+    if settings.data.names != ["digits"]:
+        reason = _disagreement(run, settings, side, mode)
         if reason is not None and not _compared_with_held_out(run):
             return None
         if reason is not None:
@@ -118,7 +118,7 @@ def held_out(run: Run) -> np.ndarray | None:
                 stacklevel=2,
             )
             return None
-    return real_images.held_out(recipe, side, mode)
+    return real_images.held_out(settings, side, mode)
 
 
 def digests(run: Run) -> dict[str, str]:
@@ -132,14 +132,16 @@ def digests(run: Run) -> dict[str, str]:
     return content["held_out"]
 
 
-def _chosen(recipe: Recipe) -> list[DataSet]:
+def _chosen(settings: Settings) -> list[DataSet]:
     """Look through the data sets of a recipe and choose as `data.real` does."""
-    draws_again = recipe.settled().finetune.training_set == "real"
+    draws_again = settings.finetune.training_set == "real"
     sets = []
-    for name, (size, pairs) in zip(recipe.data.names, real_images.listed(recipe.data), strict=True):
+    for name, (size, pairs) in zip(
+        settings.data.names, real_images.listed(settings.data), strict=True
+    ):
         pairs = list(pairs)
         captions = [caption for _, caption in pairs]
-        order = real_images.order(captions, recipe.seed)[: 2 * size]
+        order = real_images.order(captions, settings.seed)[: 2 * size]
         if name == "digits" or draws_again:
             needed, chosen = range(len(pairs)), order[:size]
             spare = order[size:]
@@ -164,47 +166,49 @@ def _chosen(recipe: Recipe) -> list[DataSet]:
             tuple(chosen),
             tuple(spare),
             name,
-            recipe.data.caption_column,
+            settings.data.caption_column,
         )
         found.__dict__["_source"] = pairs
         sets.append(found)
     return sets
 
 
-def _held_out(recipe: Recipe, sets: Sequence[DataSet], side: int, mode: str) -> np.ndarray | None:
+def _held_out(
+    settings: Settings, sets: Sequence[DataSet], side: int, mode: str
+) -> np.ndarray | None:
     """Return what `data.held_out` does, from data sets that were looked through already."""
-    if recipe.data.names == ["digits"]:
-        return real_images.held_out(recipe, side, mode)
+    if settings.data.names == ["digits"]:
+        return real_images.held_out(settings, side, mode)
     spare = [(each, each.held_out) for each in sets]
-    draws_again = recipe.settled().finetune.training_set == "real"
+    draws_again = settings.finetune.training_set == "real"
     if draws_again or not any(places for _, places in spare):
         return None
-    return _population(recipe, spare, side, mode).images
+    return _population(settings, spare, side, mode).images
 
 
 def _draw(
-    recipe: Recipe, sets: Sequence[DataSet], generation: int, side: int, mode: str
+    settings: Settings, sets: Sequence[DataSet], generation: int, side: int, mode: str
 ) -> Population:
     """Draw the real images of a generation, as `data.real` does."""
-    drawn = [(each, each.order(recipe.seed, generation)) for each in sets]
-    return _population(recipe, drawn, side, mode)
+    drawn = [(each, each.order(settings.seed, generation)) for each in sets]
+    return _population(settings, drawn, side, mode)
 
 
 def _population(
-    recipe: Recipe, taken: Sequence[tuple[DataSet, Sequence[int]]], side: int, mode: str
+    settings: Settings, taken: Sequence[tuple[DataSet, Sequence[int]]], side: int, mode: str
 ) -> Population:
     """Read the images at some places of each data set."""
     items = [item for each, places in taken for item in each.take(places)]
     captions = (each.images[place]["text"] for each, places in taken for place in places)
-    return Population(real_images.pixels(recipe.data, items, side, mode), tuple(captions))
+    return Population(real_images.pixels(settings.data, items, side, mode), tuple(captions))
 
 
-def _resumed(run: Run, recipe: Recipe, side: int, mode: str) -> RealData:
-    sets, first = _recorded(run, recipe), run.generation(0)
-    if _names(run) != recipe.data.names:
+def _resumed(run: Run, settings: Settings, side: int, mode: str) -> RealData:
+    sets, first = _recorded(run, settings), run.generation(0)
+    if _names(run) != settings.data.names:
         for each in sets:
             _must_be_the_same(run, each)
-    for each, places in zip(sets, _needed(run, recipe, sets), strict=True):
+    for each, places in zip(sets, _needed(run, settings, sets), strict=True):
         if not each.embedded:
             each.take(places)
     for each in sets:
@@ -219,45 +223,45 @@ def _resumed(run: Run, recipe: Recipe, side: int, mode: str) -> RealData:
     def of_generation_0() -> Population:
         if first.done:
             return Population(first.images(), tuple(first.captions))
-        return _population(recipe, [(each, each.chosen) for each in sets], side, mode)
+        return _population(settings, [(each, each.chosen) for each in sets], side, mode)
 
     return RealData(
         of_generation_0,
-        lambda generation: _draw(recipe, sets, generation, side, mode),
-        real_images.held_out(recipe, side, mode)
-        if recipe.data.names == ["digits"]
+        lambda generation: _draw(settings, sets, generation, side, mode),
+        real_images.held_out(settings, side, mode)
+        if settings.data.names == ["digits"]
         else _stored(run),
     )
 
 
-def _needed(run: Run, recipe: Recipe, sets: Sequence[DataSet]) -> list[list[int]]:
+def _needed(run: Run, settings: Settings, sets: Sequence[DataSet]) -> list[list[int]]:
     """Return for each data set the images that are still to be read."""
     needed = [[] if run.generation(0).done else list(each.chosen) for each in sets]
-    for number in _draws_left(run, recipe):
+    for number in _draws_left(run, settings):
         for places, each in zip(needed, sets, strict=True):
-            places += each.order(recipe.seed, number)
+            places += each.order(settings.seed, number)
     return [sorted(set(places)) for places in needed]
 
 
-def _draws_left(run: Run, recipe: Recipe) -> list[int]:
+def _draws_left(run: Run, settings: Settings) -> list[int]:
     """Return the generations whose training sets are still to be drawn from real images."""
-    if recipe.settled().finetune.training_set != "real":
+    if settings.finetune.training_set != "real":
         return []
-    generations = (run.generation(number) for number in range(1, recipe.generations + 1))
+    generations = (run.generation(number) for number in range(1, settings.generations + 1))
     return [g.number for g in generations if not (g.folder / "training.jsonl").is_file()]
 
 
-def _adopted(run: Run, recipe: Recipe, side: int, mode: str) -> RealData:
+def _adopted(run: Run, settings: Settings, side: int, mode: str) -> RealData:
     """Return the real images of a run that was begun before runs wrote them down."""
     first = run.generation(0)
-    reason = _disagreement(run, recipe, side, mode)
+    reason = _disagreement(run, settings, side, mode)
     if reason is None:
-        return choose(recipe, side, mode)
-    if recipe.data.names != _names(run):
-        raise UserError(_another(run, recipe.data, reason))
+        return choose(settings, side, mode)
+    if settings.data.names != _names(run):
+        raise UserError(_another(run, settings.data, reason))
     if not first.done:
         needed = "the images of generation 0"
-    elif _draws_left(run, recipe):
+    elif _draws_left(run, settings):
         needed = "further real images to learn from"
     elif _compared_with_held_out(run):
         needed = "the held-out images that its generations are compared with"
@@ -279,15 +283,15 @@ def _compared_with_held_out(run: Run) -> bool:
     return run.generation(0).metrics().get("reference") == _HELD_OUT_REFERENCE
 
 
-def _disagreement(run: Run, recipe: Recipe, side: int, mode: str) -> str | None:
+def _disagreement(run: Run, settings: Settings, side: int, mode: str) -> str | None:
     """Say why the data of a recipe are not those that generation 0 of a run holds, or None."""
     try:
-        real = real_images.real(recipe.data, side, mode, recipe.seed)
+        real = real_images.real(settings.data, side, mode, settings.seed)
     except UserError as error:
         return str(error)
     first = run.generation(0)
     rows = first.metadata()
-    named = ", ".join(f"'{name}'" for name in recipe.data.names)
+    named = ", ".join(f"'{name}'" for name in settings.data.names)
     if [row["text"] for row in rows] != list(real.captions):
         return f"the captions that {named} gives now are not those of '{first.folder}'"
     for row, pixels in zip(rows, real.images, strict=True):
@@ -297,7 +301,7 @@ def _disagreement(run: Run, recipe: Recipe, side: int, mode: str) -> str | None:
     return None
 
 
-def _recorded(run: Run, recipe: Recipe) -> list[DataSet]:
+def _recorded(run: Run, settings: Settings) -> list[DataSet]:
     """Read ``data.json``; images are looked for where the recipe says that they are now."""
     try:
         rows = files.read_json(run.folder / DATA)["sets"]
@@ -311,9 +315,9 @@ def _recorded(run: Run, recipe: Recipe) -> list[DataSet]:
                 tuple(row.get("chosen", [])),
                 tuple(row.get("held_out", [])),
                 where,
-                recipe.data.caption_column,
+                settings.data.caption_column,
             )
-            for row, where in zip(rows, recipe.data.names, strict=True)
+            for row, where in zip(rows, settings.data.names, strict=True)
         ]
     except (KeyError, TypeError, ValueError) as error:
         if isinstance(error, UserError):
@@ -321,7 +325,7 @@ def _recorded(run: Run, recipe: Recipe) -> list[DataSet]:
         raise UserError(
             f"'{run.folder / DATA}' is damaged: delete it to have the images compared again"
         ) from error
-    return [_of_the_package(each.size, recipe.seed) if each.embedded else each for each in sets]
+    return [_of_the_package(each.size, settings.seed) if each.embedded else each for each in sets]
 
 
 def _of_the_package(size: int, seed: int) -> DataSet:

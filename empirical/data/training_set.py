@@ -7,28 +7,28 @@ import numpy as np
 
 from empirical import files
 from empirical.data.real_images import Population
-from empirical.recipe import Recipe
+from empirical.recipe import Settings
 from empirical.runs.record import Generation, Run
 from empirical.seeds import seed_of
 
 Pedigree = list[dict[str, Any]]
 
 
-def write(chain: Run, number: int, recipe: Recipe, fresh: Callable[[int], Population]) -> None:
+def write(chain: Run, number: int, settings: Settings, fresh: Callable[[int], Population]) -> None:
     """Choose the training set of generation `number`, and write its pedigree if it is not there.
 
     ``gen_NNN/training.jsonl`` has one row for each image: the generation it came from (0 is real),
     its file below the run's folder, and its caption. `fresh(number)` draws new real images, for the
-    control chain; they are kept in ``gen_NNN/fresh``. Order and choice depend on the recipe's seed
+    control chain; they are kept in ``gen_NNN/fresh``. Order and choice depend on the chain's seed
     and the generation alone.
     """
     path = chain.generation(number).folder / "training.jsonl"
     if path.is_file():
         return
-    if recipe.finetune.training_set == "real":
+    if settings.finetune.training_set == "real":
         pedigree = _write_fresh(chain, number, fresh(number))
     else:
-        pedigree = _choose(chain, number, recipe)
+        pedigree = _choose(chain, number, settings)
     files.write_json_lines(path, pedigree)
 
 
@@ -51,18 +51,18 @@ def beyond(chain: Run, number: int) -> np.ndarray | None:
     return read(chain, number).images
 
 
-def _choose(chain: Run, number: int, recipe: Recipe) -> Pedigree:
-    draw = np.random.default_rng(seed_of("training set", recipe.seed, number))
-    before = _usable(chain.generation(number - 1), recipe)
-    earlier = [row for k in range(number - 1) for row in _usable(chain.generation(k), recipe)]
-    match recipe.finetune.training_set:
+def _choose(chain: Run, number: int, settings: Settings) -> Pedigree:
+    draw = np.random.default_rng(seed_of("training set", settings.seed, number))
+    before = _usable(chain.generation(number - 1), settings)
+    earlier = [row for k in range(number - 1) for row in _usable(chain.generation(k), settings)]
+    match settings.finetune.training_set:
         case "accumulate":
             return earlier + before
         case "accumulate-subsample":
-            return _subset([*earlier, *before], recipe.data.size, draw)
+            return _subset([*earlier, *before], settings.data.size, draw)
         case "mix" if number > 1:
             real = _rows(chain.generation(0))
-            wanted = round(recipe.finetune.real_fraction * len(before))
+            wanted = round(settings.finetune.real_fraction * len(before))
             mixed = _subset(real, wanted, draw) + _subset(before, len(before) - wanted, draw)
             return mixed
         case _:
@@ -70,12 +70,12 @@ def _choose(chain: Run, number: int, recipe: Recipe) -> Pedigree:
             return before
 
 
-def _usable(generation: Generation, recipe: Recipe) -> Pedigree:
+def _usable(generation: Generation, settings: Settings) -> Pedigree:
     """Return the rows of a generation that the remedy lets through; real images all are."""
     rows = _rows(generation)
-    if recipe.remedy is None or generation.number == 0:
+    if settings.remedy is None or generation.number == 0:
         return rows
-    kept = recipe.remedy.kept(generation.trait, [row["text"] for row in rows])
+    kept = settings.remedy.kept(generation.trait, [row["text"] for row in rows])
     return rows if kept is None else [rows[i] for i in kept]
 
 

@@ -1,6 +1,6 @@
 """What a chain needs of a model, and the diffusion model that provides it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property
@@ -16,15 +16,16 @@ from empirical.generator.sampling import sample
 from empirical.measuring.traits import Judge
 from empirical.pipeline import adapters
 from empirical.pipeline import model as models
-from empirical.recipe import Recipe
-
-Advance = Callable[[int], None]
+from empirical.progress import Progress
+from empirical.recipe import Settings
 
 
 class Generator(Protocol):
     """Anything that can learn a population and draw another."""
 
-    def fit(self, population: Population, generation: int, folder: Path, advance: Advance) -> None:
+    def fit(
+        self, population: Population, generation: int, folder: Path, progress: Progress
+    ) -> None:
         """Learn `population`, to draw generation `generation`; keep what was learnt in `folder`."""
         ...
 
@@ -32,7 +33,9 @@ class Generator(Protocol):
         """Become the base again."""
         ...
 
-    def sample(self, captions: Sequence[str], seeds: Sequence[int], advance: Advance) -> np.ndarray:
+    def sample(
+        self, captions: Sequence[str], seeds: Sequence[int], progress: Progress
+    ) -> np.ndarray:
         """Draw images [n, height, width, channels] (uint8); image i depends on seed i alone."""
         ...
 
@@ -47,48 +50,50 @@ class Generator(Protocol):
 
     @property
     def costs(self) -> tuple[int, int]:
-        """Work of one `fit`, and of one image of `sample`, as told to `advance`."""
+        """Work of one `fit`, and of one image of `sample`, as `progress` is called with it."""
         ...
 
 
-def costs(recipe: Recipe) -> tuple[int, int]:
+def costs(settings: Settings) -> tuple[int, int]:
     """Return the work of finetuning a diffusion model once, and of drawing one image, in image
     passes of the denoiser: forward and backward count as three."""
-    table = recipe.finetune
-    return 3 * table.steps * table.batch_size, recipe.generate.steps
+    table = settings.finetune
+    return 3 * table.steps * table.batch_size, settings.generate.steps
 
 
 class DiffusionGenerator:
     """A latent diffusion model that is finetuned and draws by guided sampling."""
 
-    def __init__(self, model: models.Model, recipe: Recipe) -> None:
+    def __init__(self, model: models.Model, settings: Settings) -> None:
         self.model = model
-        self.recipe = recipe.settled()
+        self.settings = settings
         self.generation = 0
 
-    def fit(self, population: Population, generation: int, folder: Path, advance: Advance) -> None:
+    def fit(
+        self, population: Population, generation: int, folder: Path, progress: Progress
+    ) -> None:
         """Finetune on a population, from the base model or from the previous generation's."""
-        table, remedy = self.recipe.finetune, self.recipe.remedy
+        table, remedy = self.settings.finetune, self.settings.remedy
         self.generation = generation
-        if self.recipe.generate.guidance.weak is not None:
+        if self.settings.generate.guidance.weak is not None:
             # Before anything is learnt: made in `sample`, it would forget that first.
             _ = self._weak
         previous = []
         if table.start_from == "previous":
             previous = [_folder(folder, number) for number in range(1, generation)]
-        if self.recipe.generate.guidance.weak == "previous":
+        if self.settings.generate.guidance.weak == "previous":
             earlier = [_folder(folder, generation - 1)] if generation > 1 else []
             trainable.recall(self._weak, table, previous or earlier)
         finetune(
             self.model,
             population,
             table,
-            self.recipe.seed,
+            self.settings.seed,
             generation,
             folder,
             previous,
             0.0 if remedy is None else remedy.latent_noise(),
-            advance,
+            progress,
         )
 
     def forget(self) -> None:
@@ -96,9 +101,11 @@ class DiffusionGenerator:
         self.generation = 0
         trainable.forget(self.model)
 
-    def sample(self, captions: Sequence[str], seeds: Sequence[int], advance: Advance) -> np.ndarray:
+    def sample(
+        self, captions: Sequence[str], seeds: Sequence[int], progress: Progress
+    ) -> np.ndarray:
         """Draw one batch of images by guided sampling."""
-        table = self.recipe.generate
+        table = self.settings.generate
         with adapters.merged(self.model.unet, self.model.precision):
             return sample(
                 self.model,
@@ -107,7 +114,7 @@ class DiffusionGenerator:
                 table.guidance,
                 table.sampler,
                 table.steps,
-                advance,
+                progress,
                 generation=self.generation,
                 weak=None if table.guidance.weak is None else self._weak.denoise,
             )
@@ -141,7 +148,7 @@ class DiffusionGenerator:
     @property
     def costs(self) -> tuple[int, int]:
         """Image passes of the denoiser: forward and backward count as three."""
-        return costs(self.recipe)
+        return costs(self.settings)
 
 
 def _folder(beside: Path, number: int) -> Path:

@@ -3,7 +3,7 @@
 import io
 import pickle
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from empirical.generator import trainable
 from empirical.out_of_memory import is_out_of_memory
 from empirical.pipeline import adapters
 from empirical.pipeline.model import Model
+from empirical.progress import Progress, silent
 from empirical.recipe import FinetuneTable
 from empirical.seeds import seed_of
 
@@ -96,7 +97,7 @@ def finetune(
     folder: Path,
     previous: Sequence[Path] = (),
     latent_noise: float = 0.0,
-    advance: Callable[[int], None] = lambda count: None,
+    progress: Progress = silent,
 ) -> None:
     """Train on a population and write what was learnt and ``loss.csv`` below `folder`.
 
@@ -108,8 +109,8 @@ def finetune(
 
     `previous` are the folders of earlier generations to start from, the oldest first; without them
     it starts from the base. `latent_noise` is the standard deviation of the noise that each image's
-    latents get once, keyed by (seed, generation, image). `advance` is told the images seen, three
-    times each: a step costs about three passes of the denoiser.
+    latents get once, keyed by (seed, generation, image). `progress` is called with the number of
+    images seen, three times each: a step costs about three passes of the denoiser.
 
     Afterwards what was learnt is in the model. Raises `UserError` when the loss is no longer a
     number.
@@ -117,14 +118,14 @@ def finetune(
     checkpoint = folder / ".checkpoint.pt"
     if trainable.is_learnt(model, table, folder):
         checkpoint.unlink(missing_ok=True)
-        advance(3 * table.steps * table.batch_size)
+        progress(3 * table.steps * table.batch_size)
         trainable.recall(model, table, [*previous, folder])
         return
     learnt = trainable.begin(model, table, seed_of("lora", seed, generation), previous)
     weights = list(learnt.weights.values())
     optimizer = torch.optim.AdamW(weights, lr=table.learning_rate, weight_decay=1e-2, fused=True)
     losses = _restore(checkpoint, learnt.weights, optimizer, model)
-    advance(3 * len(losses) * table.batch_size)
+    progress(3 * len(losses) * table.batch_size)
 
     mean, deviation = model.encode(population.images)
     if latent_noise:
@@ -161,7 +162,7 @@ def finetune(
             _must_be_finite(loss, norm, generation, step, table, model)
             optimizer.step()
             losses.append((loss.item(), norm.item()))
-            advance(3 * table.batch_size)
+            progress(3 * table.batch_size)
             if processes.is_main() and time.monotonic() - saved > _CHECKPOINT_SECONDS:
                 _save_checkpoint(checkpoint, learnt.weights, optimizer, losses)
                 saved = time.monotonic()

@@ -6,7 +6,7 @@ generator per image.
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from empirical.guidance import GuidanceRule, Levels
 from empirical.guidance._step import Predict, Step
 from empirical.pipeline import loading
 from empirical.pipeline.model import Model
+from empirical.progress import Progress, silent
 
 SAMPLERS = {
     "ddim": "DDIMScheduler",
@@ -62,7 +63,7 @@ def sample(
     guidance: GuidanceRule,
     sampler: str,
     steps: int,
-    advance: Callable[[int], None] = lambda count: None,
+    progress: Progress = silent,
     *,
     generation: int = 0,
     weak: Predict | None = None,
@@ -70,14 +71,14 @@ def sample(
     """Draw one batch of images [n, height, width, channels] (uint8), one for each caption.
 
     Image i depends on ``captions[i]`` and ``seeds[i]`` alone, up to the rounding of batched
-    arithmetic. `advance` is told the work as it goes, n times the steps in all. `generation` is
-    that of the images in their chain, for rules that change with it. `weak` maps latents, time and
-    embeddings to predictions: the model that ``guidance.weak`` names, if it names one. Raises
-    `UserError` where the rule, the sampler and the model do not go together, and when latents are
-    no longer numbers.
+    arithmetic. `progress` is called with the work as it goes, n times the steps in all.
+    `generation` is that of the images in their chain, for rules that change with it. `weak` maps
+    latents, time and embeddings to predictions: the model that ``guidance.weak`` names, if it names
+    one. Raises `UserError` where the rule, the sampler and the model do not go together, and when
+    latents are no longer numbers.
     """
     latents = sample_latents(
-        model, captions, seeds, guidance, sampler, steps, advance, generation=generation, weak=weak
+        model, captions, seeds, guidance, sampler, steps, progress, generation=generation, weak=weak
     )
     return model.decode(latents)
 
@@ -90,7 +91,7 @@ def sample_latents(
     guidance: GuidanceRule,
     sampler: str,
     steps: int,
-    advance: Callable[[int], None] = lambda count: None,
+    progress: Progress = silent,
     *,
     generation: int = 0,
     weak: Predict | None = None,
@@ -120,7 +121,6 @@ def sample_latents(
     told = 0
     for visit, (time, level) in enumerate(zip(scheduler.timesteps, visits, strict=True)):
         place = places[level]
-        progress = float(levels.progress[place])
         step = Step(
             seen=scheduler.scale_model_input(latents, time),
             time=time,
@@ -129,7 +129,9 @@ def sample_latents(
             predicts=scheduler.config.prediction_type,
             memory=memory,
             predict=model.denoise,
-            conditional=guidance.condition(conditional, progress, visit, seeds),
+            conditional=guidance.condition(
+                conditional, float(levels.progress[place]), visit, seeds
+            ),
             null=null,
             weak=None if guidance.weak is None else weak,
         )
@@ -138,7 +140,7 @@ def sample_latents(
         moment = time if hasattr(scheduler, "step_index") else level
         latents = scheduler.step(guidance.guide(step), moment, latents, **options).prev_sample
         due = len(captions) * steps * (visit + 1) // len(visits)
-        advance(due - told)
+        progress(due - told)
         told = due
     if not torch.isfinite(latents).all():
         _must_have_finite_weights(model, generation)

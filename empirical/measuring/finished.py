@@ -1,17 +1,15 @@
 """Traits and measures of what is there already: finished runs, or any folders of images."""
 
-import difflib
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock, Timeout
 
 from empirical import files
 from empirical.errors import UserError
+from empirical.keys import nearest
 from empirical.measuring import extractors
 from empirical.measuring.metrics import (
     TRAINING_SET,
@@ -23,14 +21,13 @@ from empirical.measuring.metrics import (
 from empirical.measuring.metrics.intervals import RESAMPLES
 from empirical.measuring.sources import GENERATION_0, HELD_OUT, PREVIOUS, Source
 from empirical.measuring.traits import View, every_trait
+from empirical.progress import Progress, silent
 from empirical.runs import moments
 from empirical.runs.record import Run
 from empirical.seeds import seed_of
 
 KEYS = ("generation", "measure", "features", "reference")
 COLUMNS = (*KEYS, "value", "low", "high", "n", "caution")
-
-Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ def asked(names: Sequence[str]) -> Asked:
     for name in names:
         known = extractors.split(name)[0] in extractors.every_extractor()
         if name not in traits and name not in measures and not known:
-            near = difflib.get_close_matches(name, [*traits, *measures], n=3, cutoff=0.5)
+            near = nearest(name, [*traits, *measures], count=3)
             hint = f", did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
             raise UserError(
                 f"there is no trait or measure '{name}'{hint} (qtm measure --list shows all)"
@@ -63,7 +60,7 @@ def asked(names: Sequence[str]) -> Asked:
 def measure_traits(
     source: Source,
     names: Sequence[str],
-    advance: Advance = lambda count: None,
+    progress: Progress = silent,
     whatever_there_is: bool = False,
 ) -> list[tuple[dict[str, np.ndarray], tuple[str, ...] | None]]:
     """Return each generation's traits by the names they are stored under, and its captions.
@@ -83,7 +80,7 @@ def measure_traits(
                 values[extractors.stored_as(name)] = measured
             elif not whatever_there_is:
                 undefined.setdefault(name, label)
-            advance(1)
+            progress(1)
         _must_not_be_all(undefined, names, "trait")
         found.append((values, captions))
     for name, label in undefined.items():
@@ -130,7 +127,7 @@ def measure_sets(
     features: str | None,
     seed: int,
     resamples: int = RESAMPLES,
-    advance: Advance = lambda count: None,
+    progress: Progress = silent,
 ) -> pd.DataFrame:
     """Measure every generation alone, against generation 0, the one before and real images.
 
@@ -151,7 +148,7 @@ def measure_sets(
     lost: set[str] = set()
     for space, chosen in spaces.items():
         try:
-            rows += _in_one_space(source, space, chosen, seed, resamples, advance)
+            rows += _in_one_space(source, space, chosen, seed, resamples, progress)
         except UserError as error:
             # What one space lacks costs no measure in another.
             refused.append(error)
@@ -187,27 +184,13 @@ def keep_measures(run: Run, table: pd.DataFrame) -> None:
     files.write_text(path, table.to_csv(index=False, float_format="%.17g"))
 
 
-@contextmanager
-def claimed(run: Run) -> Iterator[None]:
-    """Hold a run's folder while something is written into it."""
-    lock = FileLock(run.folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(f"another process is at work on the run '{run.folder}'") from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 def _in_one_space(
     source: Source,
     space: str,
     names: Sequence[str],
     seed: int,
     resamples: int,
-    advance: Advance,
+    progress: Progress,
 ) -> list[list[object]]:
     outside = source.view_of(source.reference()) if _compares(names) else None
     held_out = None if outside is None else _sample(source, space, outside, None, [])
@@ -230,7 +213,7 @@ def _in_one_space(
             row = [it.reference, it.value, it.low, it.high, it.n, it.caution]
             rows.append([number, it.measure, extractors.stored_as(space), *row])
         first, before = first or sample, sample
-        advance(len(names))
+        progress(len(names))
     return rows
 
 

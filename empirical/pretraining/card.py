@@ -1,7 +1,6 @@
 """Judge the embedded model against real digits, and say so on its model card."""
 
 import textwrap
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from empirical.generator.sampling import sample
 from empirical.guidance import Constant
 from empirical.measuring import metrics
 from empirical.pipeline import model
+from empirical.progress import Progress, silent
 from empirical.seeds import seed_of
 
 SCALES = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.5)
@@ -45,7 +45,7 @@ class Verdict:
         return min(self.rows, key=lambda row: row.frechet)
 
 
-def judge(folder: Path, seed: int, advance: Callable[[int], None] = lambda count: None) -> Verdict:
+def judge(folder: Path, seed: int, progress: Progress = silent) -> Verdict:
     """Draw 500 digits at every scale, 20 DDIM steps, with the prompts of the reference."""
     network = classifier.load(folder / "classifier")
     real, reference = dataset.load("real"), dataset.load("reference")
@@ -65,7 +65,7 @@ def judge(folder: Path, seed: int, advance: Callable[[int], None] = lambda count
                 rule,
                 "ddim",
                 STEPS,
-                advance,
+                progress,
             )
             for batch in model.batches(len(seeds), BATCH)
         ]

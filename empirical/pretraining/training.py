@@ -19,9 +19,8 @@ from torch.nn import functional as F
 from empirical.digits import classifier, dataset
 from empirical.pipeline.model import device_of_choice
 from empirical.pretraining import architecture
+from empirical.progress import Progress
 from empirical.seeds import seed_of
-
-Advance = Callable[[int], None]
 
 VAE_STEPS = 3_000
 UNET_STEPS = 6_000
@@ -45,20 +44,20 @@ batches of {BATCH} with AdamW, warm-up, cosine decay, and averaged (EMA) weights
 
 
 def work() -> int:
-    """Return the work of the whole training, as told to `advance`."""
+    """Return the work of the whole training, as `progress` is called with it."""
     return _WORK["classifier"] + VAE_STEPS * _WORK["vae"] + UNET_STEPS * _WORK["unet"]
 
 
-def pretrain(out: Path, kept: Path, seed: int, advance: Advance) -> None:
+def pretrain(out: Path, kept: Path, seed: int, progress: Progress) -> None:
     """Train every part from a seed and write the pipeline folder `out`, weights in half precision.
 
     `kept` is the folder that holds the state of an unfinished training.
     """
     kept.mkdir(parents=True, exist_ok=True)
     train = dataset.load("train")
-    judge = _classifier(train, kept, seed, advance)
-    vae = _autoencoder(train, kept, seed, advance)
-    text_encoder, unet = _denoiser(train, vae, kept, seed, advance)
+    judge = _classifier(train, kept, seed, progress)
+    vae = _autoencoder(train, kept, seed, progress)
+    text_encoder, unet = _denoiser(train, vae, kept, seed, progress)
     words = architecture.tokenizer()
     vae, text_encoder, unet = vae.cpu(), text_encoder.cpu(), unet.cpu()
     pipeline = StableDiffusionPipeline(
@@ -82,7 +81,7 @@ def pretrain(out: Path, kept: Path, seed: int, advance: Advance) -> None:
     save_file(halves, out / "classifier" / "model.safetensors")
 
 
-def _classifier(train: dataset.Digits, kept: Path, seed: int, advance: Advance) -> nn.Module:
+def _classifier(train: dataset.Digits, kept: Path, seed: int, progress: Progress) -> nn.Module:
     path = kept / "classifier.safetensors"
     if not path.exists():
         model = classifier.train(
@@ -90,13 +89,13 @@ def _classifier(train: dataset.Digits, kept: Path, seed: int, advance: Advance) 
         )
         save_file(model.state_dict(), kept / "classifier.part")
         (kept / "classifier.part").replace(path)
-    advance(_WORK["classifier"])
+    progress(_WORK["classifier"])
     model = classifier.Classifier().eval()
     model.load_state_dict(load_file(path))
     return model
 
 
-def _autoencoder(train: dataset.Digits, kept: Path, seed: int, advance: Advance) -> nn.Module:
+def _autoencoder(train: dataset.Digits, kept: Path, seed: int, progress: Progress) -> nn.Module:
     device = device_of_choice()
     torch.manual_seed(seed_of("vae", seed))
     vae = architecture.vae().to(device)
@@ -111,7 +110,7 @@ def _autoencoder(train: dataset.Digits, kept: Path, seed: int, advance: Advance)
         error = (again - x).square().sum((1, 2, 3)).mean()
         return (error + KL_WEIGHT * posterior.kl().mean()) / x[0].numel()
 
-    _optimise("vae", vae, loss_at, VAE_STEPS, 2e-3, kept, advance)
+    _optimise("vae", vae, loss_at, VAE_STEPS, 2e-3, kept, progress)
     with torch.no_grad():
         means = torch.cat([vae.encode(x.to(device)).latent_dist.mean for x in pixels.split(250)])
     # The denoiser wants latents of variance one.
@@ -120,7 +119,7 @@ def _autoencoder(train: dataset.Digits, kept: Path, seed: int, advance: Advance)
 
 
 def _denoiser(
-    train: dataset.Digits, vae: nn.Module, kept: Path, seed: int, advance: Advance
+    train: dataset.Digits, vae: nn.Module, kept: Path, seed: int, progress: Progress
 ) -> tuple[nn.Module, nn.Module]:
     torch.manual_seed(seed_of("unet", seed))
     words = architecture.tokenizer()
@@ -155,7 +154,7 @@ def _denoiser(
         predicted = both["unet"](noisy, times.to(device), embedding).sample
         return F.mse_loss(predicted, noise.to(device))
 
-    _optimise("unet", both, loss_at, UNET_STEPS, 1.5e-3, kept, advance)
+    _optimise("unet", both, loss_at, UNET_STEPS, 1.5e-3, kept, progress)
     return both["text"], both["unet"]
 
 
@@ -166,7 +165,7 @@ def _optimise(
     steps: int,
     peak: float,
     kept: Path,
-    advance: Advance,
+    progress: Progress,
 ) -> None:
     """Train a model in place by AdamW, warm-up and cosine decay; leave its averaged weights."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=peak, weight_decay=0.01)
@@ -178,7 +177,7 @@ def _optimise(
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
         first = state["step"]
-    advance(first * _WORK[stage])
+    progress(first * _WORK[stage])
     saved = time.monotonic()
     for step in range(first, steps):
         decayed = 0.5 * (1 + math.cos(math.pi * step / steps))
@@ -192,7 +191,7 @@ def _optimise(
         keep = min(0.999, (1 + step) / (10 + step))
         with torch.no_grad():
             torch._foreach_lerp_(list(average.parameters()), list(model.parameters()), 1 - keep)
-        advance(_WORK[stage])
+        progress(_WORK[stage])
         if step + 1 == steps or time.monotonic() - saved > _CHECKPOINT_SECONDS:
             state = {
                 "model": model.state_dict(),

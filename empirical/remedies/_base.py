@@ -1,14 +1,11 @@
 """What all remedies share."""
 
 from abc import ABC
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
-
-if TYPE_CHECKING:
-    from empirical.recipe import Recipe
 
 Trait = Callable[[str], np.ndarray]
 
@@ -21,13 +18,17 @@ class Remedy(BaseModel, ABC):
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    # Settings that the remedy starts from and replaces; other settings it sets are its own alone.
+    # Keys of a recipe that the remedy starts from and may replace. A recipe must not say any other
+    # setting that the remedy sets.
     reads: ClassVar[tuple[str, ...]] = ()
 
     name: str
 
-    def settings(self, recipe: "Recipe") -> dict[str, Any]:
-        """Return the settings it changes, such as ``{"finetune.condition_drop": 0.2}``."""
+    def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the settings it changes, such as ``{"finetune.condition_drop": 0.2}``.
+
+        `given` holds the recipe's values of the keys in `reads`, and no others.
+        """
         return {}
 
     def latent_noise(self) -> float:

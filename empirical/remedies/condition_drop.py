@@ -1,13 +1,11 @@
 """Condition drop: finetuning sees the empty prompt in place of the caption now and then."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from empirical.remedies._base import Remedy
-
-if TYPE_CHECKING:
-    from empirical.recipe import Recipe
 
 
 class ConditionDrop(Remedy):
@@ -20,5 +18,5 @@ class ConditionDrop(Remedy):
     name: Literal["condition_drop"]
     probability: Annotated[float, Field(gt=0, le=1)] = 0.2
 
-    def settings(self, recipe: "Recipe") -> dict[str, Any]:
+    def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
         return {"finetune.condition_drop": self.probability}

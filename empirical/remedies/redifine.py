@@ -1,14 +1,12 @@
 """ReDiFine: condition drop together with a guidance scale that decays while sampling."""
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 from pydantic_core import PydanticCustomError
 
 from empirical.remedies._base import Remedy
-
-if TYPE_CHECKING:
-    from empirical.recipe import Recipe
 
 
 class ReDiFine(Remedy):
@@ -29,8 +27,8 @@ class ReDiFine(Remedy):
     rate: Annotated[float, Field(gt=0, le=1000)] = 15.0
     floor: Annotated[float, Field(ge=0, le=100)] = 1.0
 
-    def settings(self, recipe: "Recipe") -> dict[str, Any]:
-        rule = recipe.generate.guidance
+    def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        rule = given["generate.guidance"]
         if rule.rule not in ("constant", "decay"):
             raise PydanticCustomError(
                 "said",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,12 @@ class Generation:
         return files.read_table(self.folder / "loss.csv")
 
 
+@lru_cache(maxsize=1024)
+def _recipe(path: Path, *state: int) -> Recipe:
+    # A relative path names another file in another folder, so the state tells files apart too.
+    return read(path)
+
+
 @dataclass(frozen=True)
 class Run:
     """A run folder, finished or not."""
@@ -88,7 +95,13 @@ class Run:
 
     @property
     def recipe(self) -> Recipe:
-        return read(self.folder / "recipe.toml")
+        """The recipe as it is written; read again only where its file has been written again."""
+        path = self.folder / "recipe.toml"
+        try:
+            state = path.stat()
+        except OSError:
+            return read(path)
+        return _recipe(path, state.st_ino, state.st_mtime_ns, state.st_ctime_ns, state.st_size)
 
     def generation(self, number: int) -> Generation:
         """Return a generation, whether it exists yet or not."""

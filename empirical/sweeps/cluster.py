@@ -28,8 +28,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from empirical.errors import UserError
+from empirical.progress import Progress
 from empirical.sweeps import work
-from empirical.sweeps.work import Advance, Failure, Task
+from empirical.sweeps.work import Failure, Task
 
 _TOPIC = "qtm-chain-sweep"
 _PATIENCE = 60  # seconds for the first worker to come
@@ -84,12 +85,12 @@ class ClusterCrew:
         """How many workers there are."""
         return max(1, len(self._workers()))
 
-    def work(self, tasks: Mapping[str, Task], advance: Advance) -> Iterator[tuple[str, Any]]:
+    def work(self, tasks: Mapping[str, Task], progress: Progress) -> Iterator[tuple[str, Any]]:
         """Do tasks, the first ones first, and yield (name, result or `Failure`) as they end."""
         from distributed import Event, as_completed
 
         topic = f"{_TOPIC}-{id(self)}-{id(tasks)}"
-        self._client.subscribe_topic(topic, lambda event: advance(event[1]))
+        self._client.subscribe_topic(topic, lambda event: progress(event[1]))
         needs = {"GPU": 1} if self._on_gpus() else {}
         names = {}
         for rank, (name, task) in enumerate(tasks.items()):
@@ -134,8 +135,8 @@ def _do(task: Task, topic: str, place: str) -> Any:
             raise UserError("the sweep was interrupted")
         worker.log_event(topic, count)
 
-    with work.Lumps(tell) as advance:
+    with work.Lumps(tell) as progress:
         if not Path(place).is_dir():
             return Failure(f"the worker '{worker.address}' does not see the folder '{place}'")
         with contextlib.chdir(place):
-            return work.attempt(task, advance)
+            return work.attempt(task, progress)

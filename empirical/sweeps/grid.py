@@ -20,11 +20,10 @@ a name, a ``sweep`` of their own, or both; every arm is crossed with ``[sweep]``
 has six chains, ``baseline,guidance.scale=1,seed=0`` to ``drop,seed=1``.
 """
 
-import difflib
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 from itertools import product
@@ -34,6 +33,7 @@ from typing import Any
 from empirical import files
 from empirical import recipe as recipes
 from empirical.errors import UserError
+from empirical.keys import did_you_mean, flatten
 from empirical.recipe import Recipe
 
 _OWN = ("sweep", "arms")
@@ -121,7 +121,8 @@ def _axes(table: Any, what: str) -> dict[str, list[Any]]:
     """Check the lists of a table `sweep`."""
     if not isinstance(table, dict):
         raise UserError(f"{what} is {table!r}, it must map keys to lists of values")
-    axes = dict(_flat(table))
+    # TOML reads dotted keys as tables unless they are quoted.
+    axes = flatten(table)
     known = _known_keys()
     for key, values in axes.items():
         if key not in known:
@@ -133,15 +134,6 @@ def _axes(table: Any, what: str) -> dict[str, list[Any]]:
         if twice is not None:
             raise UserError(f"'{key}' in {what} has the value {twice} twice")
     return axes
-
-
-def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield dotted keys: TOML reads them as tables unless they are quoted."""
-    for key, value in table.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value
 
 
 def _known_keys() -> list[str]:
@@ -159,8 +151,8 @@ def _known_keys() -> list[str]:
 
 def _hint(key: str, allowed: list[str]) -> str:
     ends = [name for name in allowed if name.endswith(f".{key}")]
-    near = ends or difflib.get_close_matches(key, allowed, n=1, cutoff=0.5)
-    return f" (did you mean '{near[0]}'?)" if near else f", allowed are {', '.join(allowed)}"
+    question = f"did you mean '{ends[0]}'?" if ends else did_you_mean(key, allowed)
+    return f" ({question})" if question else f", allowed are {', '.join(allowed)}"
 
 
 def _default_guidance(table: Mapping[str, Any]) -> dict[str, Any]:

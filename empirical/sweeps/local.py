@@ -15,8 +15,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from empirical.errors import UserError
+from empirical.progress import Progress
 from empirical.sweeps import work
-from empirical.sweeps.work import Advance, Failure, Task
+from empirical.sweeps.work import Failure, Task
 
 _CONTEXT = multiprocessing.get_context("spawn")
 
@@ -136,7 +137,7 @@ class LocalCrew:
             return len(devices)
         return max(1, min(len(self.seats), _cores() // self.seats[0].threads))
 
-    def work(self, tasks: Mapping[str, Task], advance: Advance) -> Iterator[tuple[str, Any]]:
+    def work(self, tasks: Mapping[str, Task], progress: Progress) -> Iterator[tuple[str, Any]]:
         """Do tasks, the first ones first, and yield (name, result or `Failure`) as they end."""
         waiting = list(tasks.items())
         while waiting or self._busy:
@@ -154,8 +155,8 @@ class LocalCrew:
                     del self._busy[worker.pipe]
                     yield worker.doing, _obituary(worker)
                     continue
-                if kind == "advance":
-                    advance(content)
+                if kind == "progress":
+                    progress(content)
                 else:
                     del self._busy[worker.pipe]
                     self._idle.append(worker)
@@ -198,8 +199,8 @@ def _serve(pipe: Connection, log: str) -> None:
         with contextlib.suppress(EOFError, ConnectionError):
             while True:
                 task = pipe.recv()
-                with work.Lumps(lambda count: pipe.send(("advance", count))) as advance:
-                    result = work.attempt(task, advance)
+                with work.Lumps(lambda count: pipe.send(("progress", count))) as progress:
+                    result = work.attempt(task, progress)
                 pipe.send(("result", result))
 
 

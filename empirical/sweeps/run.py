@@ -1,22 +1,21 @@
 """Leads a sweep: validates all chains, runs those that are not finished, keeps what went wrong."""
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from filelock import FileLock, Timeout
-
 from empirical import files
+from empirical.claim import claimed
 from empirical.errors import UserError
+from empirical.progress import Progress, silent
 from empirical.recipe import Recipe, differences
 from empirical.runs.record import Run
 from empirical.sweeps import grid as grids
 from empirical.sweeps import work
 from empirical.sweeps.grid import Grid
-from empirical.sweeps.work import Advance, Failure, Survey, Task
+from empirical.sweeps.work import Failure, Survey, Task
 
 if TYPE_CHECKING:
     from empirical.chain.estimate import Estimate
@@ -30,7 +29,7 @@ class Crew(Protocol):
     @property
     def places(self) -> int: ...
 
-    def work(self, tasks: Mapping[str, Task], advance: Advance) -> Iterator[tuple[str, Any]]:
+    def work(self, tasks: Mapping[str, Task], progress: Progress) -> Iterator[tuple[str, Any]]:
         """Do tasks and yield (name, result or `Failure`) as they end."""
         ...
 
@@ -58,20 +57,20 @@ class Sweep:
         missing = {name: self.grid.chains[name] for name in self.surveys}
         return _only(crew, partial(work.estimate, missing, self.folder.absolute()))
 
-    def run(self, crew: Crew, advance: Advance = lambda count: None) -> dict[str, Failure]:
+    def run(self, crew: Crew, progress: Progress = silent) -> dict[str, Failure]:
         """Run every chain that is not finished, and return those that failed.
 
         A chain that fails ends no other; why is kept in ``NAME.error.txt``. The same sweep run
         again goes on with what is missing.
         """
         failed = {}
-        with _claimed(self.folder):
+        with claimed(self.folder, "sweep"):
             _write_grid(self.folder, self.grid)
             # Long ones first, so that none is left alone at the end.
             names = sorted(self.surveys, key=lambda name: -self.surveys[name].work)
             chains, folder = self.grid.chains, self.folder.absolute()
             tasks = {name: partial(work.run, chains[name], folder / name) for name in names}
-            for name, result in crew.work(tasks, advance):
+            for name, result in crew.work(tasks, progress):
                 path = error_file(self.folder / name)
                 if isinstance(result, Failure):
                     failed[name] = result
@@ -107,7 +106,7 @@ def duration(estimates: "Mapping[str, Estimate]", places: int) -> float:
 
 def _only(crew: Crew, task: Task) -> Any:
     """Return the result of a single task; raise what it failed of."""
-    ((_, result),) = crew.work({"": task}, lambda count: None)
+    ((_, result),) = crew.work({"": task}, silent)
     if isinstance(result, Failure):
         raise UserError(result.sentence)
     return result
@@ -176,18 +175,3 @@ def _write_grid(folder: Path, grid: Grid) -> None:
     """Write the grid, or that of the longer chains which take the place of those begun."""
     if not (folder / GRID).is_file() or open_grid(folder).chains != grid.chains:
         files.write_text(folder / GRID, grid.text)
-
-
-@contextmanager
-def _claimed(folder: Path) -> Iterator[None]:
-    """Hold the folder for this sweep."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(f"another process is at work on the sweep '{folder}'") from None
-    try:
-        yield
-    finally:
-        lock.release()

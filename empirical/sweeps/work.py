@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from empirical.errors import UserError
 from empirical.out_of_memory import is_out_of_memory, settings
-from empirical.recipe import Recipe
+from empirical.progress import Progress
+from empirical.recipe import Recipe, Settings
 
 if TYPE_CHECKING:
     from empirical.chain.estimate import Estimate
     from empirical.pipeline.model import Model
 
-Advance = Callable[[int], None]
-Task = Callable[[Advance], Any]
+Task = Callable[[Progress], Any]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Lumps:
 
     _SECONDS = 0.2
 
-    def __init__(self, tell: Advance) -> None:
+    def __init__(self, tell: Progress) -> None:
         self._tell, self._count, self._told = tell, 0, time.monotonic()
 
     def __call__(self, count: int) -> None:
@@ -69,11 +69,11 @@ class Survey:
     memory: int
 
 
-def attempt(task: Task, advance: Advance) -> Any:
+def attempt(task: Task, progress: Progress) -> Any:
     """Do a task and return its result, or the `Failure` that it ended in."""
     try:
         with _alone:
-            return task(advance)
+            return task(progress)
     except UserError as error:
         failure = Failure(str(error))
     except Exception as error:
@@ -88,7 +88,7 @@ def attempt(task: Task, advance: Advance) -> Any:
     return failure
 
 
-def survey(recipes: Mapping[str, Recipe], out: Path, advance: Advance) -> dict[str, Survey]:
+def survey(recipes: Mapping[str, Recipe], out: Path, progress: Progress) -> dict[str, Survey]:
     """Find everything that can be wrong with the chains of a sweep, and what they take.
 
     Raises `UserError` that names the chain.
@@ -101,34 +101,35 @@ def survey(recipes: Mapping[str, Recipe], out: Path, advance: Advance) -> dict[s
             base = _base(recipe)
             if (out / name / "recipe.toml").is_file():
                 # What is wrong with the images of a chain that was begun ends no other.
-                loop.check(recipe, base)
+                loop.check(recipe.settings, base)
             else:
-                loop.prepare(recipe, base)
-            found[name] = Survey(loop.work(recipe), loop.size(recipe, base), _memory(recipe, base))
+                loop.prepare(recipe, out / name, base)
+            disk, memory = loop.size(recipe.settings, base), _memory(recipe.settings, base)
+            found[name] = Survey(loop.work(recipe), disk, memory)
         except UserError as error:
             raise UserError(f"the chain '{name}' cannot run: {error}") from error
     folder.must_have_room(out, sum(each.disk for each in found.values()))
     return found
 
 
-def estimate(recipes: Mapping[str, Recipe], out: Path, advance: Advance) -> "dict[str, Estimate]":
+def estimate(recipes: Mapping[str, Recipe], out: Path, progress: Progress) -> "dict[str, Estimate]":
     """Estimate what chains will take, with one probe for all that cost the same."""
     from empirical.chain import estimate as plan
 
     found, probes = {}, {}
     for name, recipe in sorted(recipes.items(), key=lambda item: _model_of(item[1])):
-        base, kind = _base(recipe), plan.kind(recipe)
+        base, kind = _base(recipe), plan.kind(recipe.settings)
         if kind not in probes:
             probes[kind] = plan.probe(recipe, base, out / name)
         found[name] = plan.estimate(recipe, base, out / name, probes[kind])
     return found
 
 
-def run(recipe: Recipe, folder: Path, advance: Advance) -> None:
+def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
     """Run a chain, or go on with it."""
     from empirical.chain import loop
 
-    loop.run(recipe, folder, advance, base=_base(recipe))
+    loop.run(recipe, folder, progress, base=_base(recipe))
 
 
 # Threads of one process share the model.
@@ -137,18 +138,18 @@ _loaded: dict[tuple[str, str, bool], "Model"] = {}
 
 
 def _model_of(recipe: Recipe) -> tuple[str, str, bool]:
-    table = recipe.settled().model
+    table = recipe.settings.model
     return table.name, table.precision, table.compile
 
 
-def _memory(recipe: Recipe, base: "Model") -> int:
+def _memory(settings: Settings, base: "Model") -> int:
     """Return roughly the bytes of a chain: torch, weights and activations, and for everything that
     learns its value, gradient, and two moments."""
     from empirical.generator import trainable
 
     parts = (base.pipeline.vae, base.unet, *base.text_encoders)
     weights = sum(4 * p.numel() for part in parts for p in part.parameters())
-    return 700_000_000 + 3 * weights // 2 + 4 * trainable.size(base, recipe.settled().finetune)
+    return 700_000_000 + 3 * weights // 2 + 4 * trainable.size(base, settings.finetune)
 
 
 def _base(recipe: Recipe) -> "Model":

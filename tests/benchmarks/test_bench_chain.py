@@ -64,7 +64,9 @@ def our_sampling(generator, captions):
 def ours(base, steps=STEPS):
     guidance = {"rule": "constant", "scale": SCALE}
     generate = {"guidance": guidance, "steps": DDIM, "batch_size": SAMPLED}
-    return DiffusionGenerator(base, parse({"generate": generate, "finetune": {"steps": steps}}))
+    return DiffusionGenerator(
+        base, parse({"generate": generate, "finetune": {"steps": steps}}).settings
+    )
 
 
 @pytest.mark.benchmark(group="one generation: 200 steps of 64, then 500 images in 20 steps of CFG")
@@ -135,8 +137,8 @@ class TestSampling:
         finetune(base, population, FinetuneTable(steps=1), 0, 1, tmp_path)
         guidance = {"rule": "constant", "scale": SCALE}
         table = {"guidance": guidance, "steps": 5, "batch_size": SAMPLED}
-        generator = DiffusionGenerator(base, parse({"generate": table}))
-        trainable.recall(base, generator.recipe.finetune, [tmp_path])
+        generator = DiffusionGenerator(base, parse({"generate": table}).settings)
+        trainable.recall(base, generator.settings.finetune, [tmp_path])
         benchmark.pedantic(our_sampling, (generator, captions), rounds=3, warmup_rounds=1)
 
     def test_stock(self, stock, folder, captions, benchmark):

@@ -94,10 +94,10 @@ def test_an_interrupted_training_ends_with_the_same_adapter(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        finetune(base, population, TABLE, 0, 1, tmp_path / "cut", advance=interrupt)
+        finetune(base, population, TABLE, 0, 1, tmp_path / "cut", progress=interrupt)
     assert not (tmp_path / "cut" / "lora" / WEIGHTS).exists()
     told = []
-    finetune(base, population, TABLE, 0, 1, tmp_path / "cut", advance=told.append)
+    finetune(base, population, TABLE, 0, 1, tmp_path / "cut", progress=told.append)
     assert told[0] == 3 * 2 * TABLE.batch_size
     assert sum(told) == 3 * TABLE.steps * TABLE.batch_size
     for name in ("loss.csv", f"lora/{WEIGHTS}"):

@@ -123,11 +123,11 @@ def hub(monkeypatch, tmp_path):
     monkeypatch.setattr(datasets, "load_dataset", load)
 
 
-def test_a_data_set_of_the_hub_is_a_recipes_data(hub, digits):
+def test_a_data_set_of_the_hub_is_a_recipes_data(hub, digits, tmp_path):
     from tiny_chain import tiny
 
-    settings = tiny(data={"name": "hub:someone/foxes", "size": N})
-    real = loop.prepare(settings, digits)
+    recipe = tiny(data={"name": "hub:someone/foxes", "size": N})
+    real = loop.prepare(recipe, tmp_path / "run", digits).real.first()
     assert real.images.shape == (N, 32, 32, 1)
     assert sorted(set(real.captions)) == TEXTS
 

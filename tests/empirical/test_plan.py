@@ -27,7 +27,7 @@ def test_the_sum_is_as_written_here(digits, tmp_path):
     assert each.sampling == pytest.approx((2 * 20 + 3 * 20) * (0.02 + 2 * 0.01))
     assert each.measuring == pytest.approx(3 * 3.0)
     assert each.seconds == pytest.approx(26 + 4 + 9)
-    assert (each.memory, each.disk) == (7, loop.size(tiny(), digits))
+    assert (each.memory, each.disk) == (7, loop.size(tiny().settings, digits))
     assert not (tmp_path / "run").exists()
 
 
@@ -71,7 +71,7 @@ def test_the_probe_is_near_the_truth(digits, found, tiny_run, tmp_path):
     else:
         pytest.fail(f"the estimates were {ratios} of what it took")
     held = sum(path.stat().st_size for path in tiny_run.folder.rglob("*") if path.is_file())
-    assert 0.5 * held < loop.size(tiny(), digits) < 2 * held
+    assert 0.5 * held < loop.size(tiny().settings, digits) < 2 * held
 
 
 def test_the_probe_leaves_the_model_as_it_was(digits, found):
@@ -105,10 +105,10 @@ def test_a_long_batch_is_foretold_from_smaller_ones(monkeypatch):
 def test_recipes_that_cost_the_same_share_a_probe():
     guided = {"guidance": {"rule": "constant", "scale": 5.0}}
     same = [tiny(), tiny(seed=4), tiny(finetune={"learning_rate": 1e-3}), tiny(generate=guided)]
-    assert len({estimate.kind(each) for each in same}) == 1
+    assert len({estimate.kind(each.settings) for each in same}) == 1
     free = {"guidance": {"rule": "constant", "scale": 1.0}}
     others = [tiny(generate=free), tiny(finetune={"rank": 3}), tiny(data={"size": 21})]
-    assert len({estimate.kind(each) for each in [*same, *others]}) == 4
+    assert len({estimate.kind(each.settings) for each in [*same, *others]}) == 4
 
 
 def test_seconds_of_a_sweep():

@@ -71,7 +71,7 @@ def test_what_is_chosen_is_what_the_data_say(whole):
     real = real_images.real(recipe.data, 32, "L", recipe.seed)
     assert (run.generation(0).images() == real.images).all()
     assert run.generation(0).captions == list(real.captions)
-    held_out, stored = real_images.held_out(recipe, 32, "L"), recorded.held_out(run)
+    held_out, stored = real_images.held_out(recipe.settings, 32, "L"), recorded.held_out(run)
     if recipe.finetune.training_set == "real":
         assert stored is held_out is None
         drawn = real_images.real(recipe.data, 32, "L", recipe.seed, 2).images
@@ -226,7 +226,7 @@ def test_several_data_sets_one_of_them_of_the_package(tmp_path):
     folder = photos(tmp_path / "photos")
     recipe = tiny(data={"name": ["digits", str(folder)], "size": 8}, finetune={"steps": 1})
     run = loop.run(recipe, tmp_path / "run")
-    assert (recorded.held_out(run) == real_images.held_out(recipe, 32, "L")).all()
+    assert (recorded.held_out(run) == real_images.held_out(recipe.settings, 32, "L")).all()
     shutil.copytree(run.folder, tmp_path / "again")
     shutil.rmtree(tmp_path / "again" / "gen_000")
     for later in ("gen_001", "gen_002"):
@@ -272,17 +272,17 @@ def test_copies_are_counted_within_a_folder_and_between_two(tmp_path):
     shutil.copyfile(first / "03.png", first / "03 (1).png")
     shutil.copyfile(first / "03.txt", first / "03 (1).txt")
     with pytest.warns(UserWarning, match=r"'.*/a': copies of other images.*: 1 \('.*/a/03\.png'\)"):
-        recorded.choose(of(first), 32, "L")
+        recorded.choose(of(first).settings, 32, "L")
     (first / "03 (1).png").unlink()
     photos(second, 4)
     (first / "03 (1).txt").unlink()
     recipe = of(first, "real")
     table = recipe.data.model_copy(update={"name": [str(first), str(second)]})
     with pytest.warns(UserWarning, match=r"copies of other images.*: 4 \('.*/b/0\d\.png', "):
-        recorded.choose(recipe.model_copy(update={"data": table}), 32, "L")
+        recorded.choose(recipe.model_copy(update={"data": table}).settings, 32, "L")
 
 
 def test_photos_that_differ_are_no_copies(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        recorded.choose(of(photos(tmp_path)), 32, "L")
+        recorded.choose(of(photos(tmp_path)).settings, 32, "L")

@@ -1,13 +1,14 @@
 """Every remedy, found in its package: a recipe asks for it, and a chain runs with it."""
 
 import tomllib
+from functools import reduce
 
 import numpy as np
 import pytest
 import torch
 from tiny_chain import tiny
 
-from empirical import recipe
+from empirical import keys, recipe
 from empirical.chain import loop
 from empirical.guidance import Decay
 from empirical.recipe import _members
@@ -21,9 +22,8 @@ def test_a_recipe_asks_for_it_by_name_alone(name):
     asked = tiny(remedy={"name": name})
     assert type(asked.remedy) is REMEDIES[name]
     assert recipe.parse(tomllib.loads(recipe.dump(asked))) == asked
-    settled = asked.settled()
-    assert settled.settled() == settled
-    assert recipe.parse(tomllib.loads(recipe.dump(settled))) == settled
+    assert type(asked.settings) is recipe.Settings
+    assert asked.settings.remedy == asked.remedy
 
 
 @pytest.mark.parametrize("name", REMEDIES)
@@ -33,8 +33,8 @@ def test_it_changes_what_a_chain_does(name):
     remedy = asked.remedy
     values = np.random.default_rng(0).normal(size=(20, 3))
     kept = remedy.kept(lambda trait: values, [f"{i % 4}" for i in range(20)])
-    settled = asked.settled().model_copy(update={"remedy": None})
-    changed = settled != tiny() or remedy.latent_noise() > 0
+    settings = asked.settings.model_copy(update={"remedy": None})
+    changed = settings != tiny().settings or remedy.latent_noise() > 0
     assert changed or (kept is not None and len(kept) < 20)
 
 
@@ -46,9 +46,32 @@ def test_a_chain_runs_with_it(name, tmp_path):
 
 
 def test_redifine_is_a_drop_and_a_decay():
-    asked = tiny(remedy={"name": "redifine", "probability": 0.3, "rate": 4.0}).settled()
+    asked = tiny(remedy={"name": "redifine", "probability": 0.3, "rate": 4.0}).settings
     assert asked.finetune.condition_drop == 0.3
     assert asked.generate.guidance == Decay(rule="decay", scale=2.0, rate=4.0, floor=1.0)
+
+
+def test_settings_take_effect_once():
+    """A copy with another remedy has settings of its own, and settings have none at all."""
+    plain = tiny()
+    assert plain.settings.model_dump() == plain.model_dump()
+    assert plain.settings is plain.settings
+    drop = REMEDIES["condition_drop"](name="condition_drop", probability=0.4)
+    changed = plain.model_copy(update={"remedy": drop})
+    assert changed.settings.finetune.condition_drop == 0.4
+    assert (plain.settings.finetune.condition_drop, changed.finetune.condition_drop) == (0, 0)
+    assert changed == tiny(remedy={"name": "condition_drop", "probability": 0.4})
+    assert not hasattr(changed.settings, "settings")
+
+
+@pytest.mark.parametrize("name", REMEDIES)
+def test_it_needs_no_more_of_a_recipe_than_it_declares(name):
+    remedy = tiny(remedy={"name": name}).remedy
+    given = {key: reduce(getattr, key.split("."), tiny()) for key in remedy.reads}
+    changed = remedy.settings(given)
+    flat = tiny(remedy={"name": name}).settings.flat()
+    for key, value in keys.flatten(changed).items():
+        assert flat[key] == value
 
 
 def test_latent_noise_is_drawn_once_an_image_and_has_its_variance():

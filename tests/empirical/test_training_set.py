@@ -37,7 +37,7 @@ def chain(tmp_path):
 
 def made(chain, number, fresh=None, **changes):
     asked = tiny(**{"data": {"size": SIZE}, **changes})
-    training_set.write(chain, number, asked, fresh)
+    training_set.write(chain, number, asked.settings, fresh)
     rows, population = chain.generation(number).pedigree(), training_set.read(chain, number)
     assert len(rows) == len(population)
     for row, pixels, caption in zip(rows, population.images, population.captions, strict=True):

@@ -83,7 +83,8 @@ def test_a_chain_says_so_before_it_begins(digits, tmp_path):
         (tmp_path / f"{i}.txt").write_text(LONG + ("in red" if i % 2 else "in blue"))
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        loop.prepare(parse({"data": {"name": str(tmp_path), "size": 4}}), digits)
+        recipe = parse({"data": {"name": str(tmp_path), "size": 4}})
+        loop.prepare(recipe, tmp_path / "run", digits)
     cut, same = (str(one.message) for one in said)
     assert "truncated: 2" in cut
     assert "alike in the 12 tokens" in same

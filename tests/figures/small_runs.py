@@ -84,7 +84,7 @@ def _write(folder: Path, table: dict, generations: int, images: int) -> Run:
     rng = np.random.default_rng(made.seed)
     captions = [PROMPTS[i % len(PROMPTS)] for i in range(images)]
     centres = rng.normal(size=(len(PROMPTS), 8))
-    rule = made.settled().generate.guidance
+    rule = made.settings.generate.guidance
     w = 1 + (float(rule.scale) - 1) * np.exp(-getattr(rule, "rate", 0.0) / 10)
     tables = []
     for number in range(generations + 1):

@@ -105,7 +105,7 @@ def _ours(asked, photos: Path):
     base = model.load(str(asked.folder), precision=asked.precision, compiled=asked.compile)
     table = DataTable(name=str(photos), size=asked.images)
     for number in range(asked.rounds):
-        generator = DiffusionGenerator(base, recipe)
+        generator = DiffusionGenerator(base, recipe.settings)
         start = _now()
         population = real_images.real(table, base.side, base.mode, 0)
         generator.fit(population, 1, photos.parent / str(number) / "gen_001", lambda count: None)

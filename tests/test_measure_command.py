@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 from commands import call
 from test_architecture import BARE, ROOT
+from threadpoolctl import threadpool_limits
 
 from empirical import files
 from empirical.claim import claimed
 from empirical.digits import dataset
 from empirical.measuring import finished as remeasuring
-from empirical.measuring import image_folder
+from empirical.measuring import image_folder, sources
 from empirical.measuring.metrics import Pair, Sample, every_measure
 from empirical.measuring.traits import View, every_trait
 from empirical.runs import moments
@@ -380,3 +381,26 @@ def test_every_measure_that_fails_is_said_to_the_end(measure, folders):
         )
     assert code == 0
     assert "vendi" in out
+
+
+def test_a_finished_run_is_measured_as_it_was_while_it_ran(tiny_run):
+    """The same code and seeds: every number that a chain wrote comes out again, to the last bit."""
+    source = sources.of_run(open_run(tiny_run.folder))
+    written = {
+        (g.number, row["measure"], row["reference"]): (row["value"], row["low"], row["high"])
+        for g in tiny_run.generations()
+        for row in g.metrics()["measures"]
+    }
+    names = list(dict.fromkeys(measure for _, measure, _ in written))
+    with threadpool_limits(1, user_api="blas"):
+        table = remeasuring.measure_sets(source, names, None, tiny_run.recipe.seed)
+    again = {
+        (
+            row.generation,
+            row.measure,
+            row.reference if isinstance(row.reference, str) else None,
+        ): tuple(None if np.isnan(number) else number for number in (row.value, row.low, row.high))
+        for row in table.itertuples()
+    }
+    assert len(written) > 60
+    assert again == written

@@ -13,6 +13,7 @@ from empirical.data.real_images import Population
 from empirical.generator import trainable
 from empirical.generator.finetuning import finetune
 from empirical.generator.sampling import sample
+from empirical.measuring.extractors.classifier import Classifier
 from empirical.measuring.traits import Judge
 from empirical.pipeline import adapters
 from empirical.pipeline import model as models
@@ -133,17 +134,7 @@ class DiffusionGenerator:
     def judge(self) -> Judge | None:
         """Return the classifier that lies in the model's folder, if any."""
         folder = self.model.folder / "classifier"
-        if not (folder / "model.safetensors").is_file():
-            return None
-        from empirical.digits import classifier, dataset
-
-        network = classifier.load(folder)
-
-        def look(images: np.ndarray) -> tuple[np.ndarray, list[str]]:
-            features, labels = classifier.judge(network, images[..., 0] / 255)
-            return features, [dataset.CAPTIONS[label] for label in labels]
-
-        return Judge(dataset.CAPTIONS, look)
+        return Classifier(folder).judge if (folder / "model.safetensors").is_file() else None
 
     @property
     def costs(self) -> tuple[int, int]:

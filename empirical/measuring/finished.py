@@ -11,22 +11,23 @@ from empirical import files
 from empirical.errors import UserError
 from empirical.keys import nearest
 from empirical.measuring import extractors
+from empirical.measuring.generation import Samples
 from empirical.measuring.metrics import (
+    GENERATION_0,
+    HELD_OUT,
+    PREVIOUS,
     TRAINING_SET,
-    Sample,
     every_measure,
-    measurements,
-    of_training_sets,
 )
 from empirical.measuring.metrics.intervals import RESAMPLES
-from empirical.measuring.sources import GENERATION_0, HELD_OUT, PREVIOUS, Source
-from empirical.measuring.traits import View, every_trait
+from empirical.measuring.sources import Source
+from empirical.measuring.traits import every_trait
 from empirical.progress import Progress, silent
 from empirical.runs import moments
 from empirical.runs.record import Run
-from empirical.seeds import seed_of
 
 KEYS = ("generation", "measure", "features", "reference")
+_ORDER = (None, GENERATION_0, PREVIOUS, HELD_OUT, TRAINING_SET)
 COLUMNS = (*KEYS, "value", "low", "high", "n", "caution")
 
 
@@ -192,52 +193,11 @@ def _in_one_space(
     resamples: int,
     progress: Progress,
 ) -> list[list[object]]:
-    outside = source.view_of(source.reference()) if _compares(names) else None
-    held_out = None if outside is None else _sample(source, space, outside, None, [])
-    first = before = None
-    rows = []
+    samples, rows = Samples(source, space, names), []
     for number in range(len(source.labels)):
-        kept = source.kept(number, extractors.stored_as(space))
-        view, captions = source.view(number)
-        sample = _sample(source, space, view, captions, names, kept)
-        references = {GENERATION_0: first, PREVIOUS: before, HELD_OUT: held_out}
-        there = {label: one for label, one in references.items() if one is not None}
-        key = seed_of("measures", seed, number)
-        found = measurements(sample, there, key, names, resamples)
-        asked_of_training = [name for name in of_training_sets() if name in names]
-        learnt = source.view_of(source.learnt(number)) if asked_of_training else None
-        if learnt is not None:
-            those = {TRAINING_SET: _sample(source, space, learnt, None, [])}
-            found += measurements(sample, those, key, asked_of_training, resamples)
-        for it in found:
+        found = samples.measure(number, seed, resamples)
+        for it in sorted(found, key=lambda it: _ORDER.index(it.reference)):
             row = [it.reference, it.value, it.low, it.high, it.n, it.caution]
             rows.append([number, it.measure, extractors.stored_as(space), *row])
-        first, before = first or sample, sample
         progress(len(names))
     return rows
-
-
-def _sample(
-    source: Source,
-    space: str,
-    view: View,
-    captions: tuple[str, ...] | None,
-    names: Sequence[str],
-    kept: np.ndarray | None = None,
-) -> Sample:
-    """Return a view as measures see it; verdicts and captions' features only if they are wanted."""
-    features = source.features(view, space) if kept is None else kept
-    if features is None:
-        raise UserError(f"the features '{space}' are not defined for these images: name others")
-    predicted = texts = None
-    judge = source.judge
-    knows = captions is not None and judge is not None and set(captions) <= set(judge.classes)
-    if knows and "accuracy" in names and view.judged is not None:
-        predicted = tuple(view.judged[1])
-    if captions is not None and "clip_score" in names:
-        texts = source.extractor(space).texts(captions)
-    return Sample(features, captions, predicted, texts)
-
-
-def _compares(names: Sequence[str]) -> bool:
-    return any(hasattr(every_measure()[name], "against") for name in names)

@@ -1,22 +1,39 @@
-"""Measuring a generation: every trait of its images, and what is said of it as a whole."""
+"""Measuring generations of a source: every trait of the images, and sets against references.
+
+A chain measures each generation as it is made, `empirical.measuring.finished` finished runs and folders;
+both see generations through a `Source`, and take samples and references from `Samples`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from empirical import files
-from empirical.data import training_set
-from empirical.generator.diffusion import Generator
-from empirical.measuring import metrics
-from empirical.measuring.metrics import Sample
+from empirical.errors import UserError
+from empirical.measuring import extractors, metrics, sources
+from empirical.measuring.metrics import (
+    GENERATION_0,
+    HELD_OUT,
+    PREVIOUS,
+    Measurement,
+    Sample,
+    every_measure,
+)
+from empirical.measuring.metrics.intervals import RESAMPLES
+from empirical.measuring.sources import Captions, Source
 from empirical.measuring.traits import View, every_trait
 from empirical.runs.record import Generation, Run
 from empirical.seeds import seed_of
 
-HELD_OUT = "held-out real images"
+if TYPE_CHECKING:
+    from empirical.generator.diffusion import Generator
 
 
 def measure(
-    generator: Generator,
+    generator: "Generator",
     chain: Run,
     generation: Generation,
     reference: np.ndarray | None,
@@ -29,65 +46,110 @@ def measure(
     before, and with held-out real images, where there are any; distances to the nearest image also
     with what the generation learnt from.
     """
+    number = generation.number
+    source = sources.of_chain(chain, number, generator.encode, generator.judge, reference)
+    view, captions = source.view(number)
     # Sums over several threads differ in their last bits from those over one.
     with threadpool_limits(1, user_api="blas"):
-        _measure(generator, chain, generation, reference, seed)
+        for name in every_trait():
+            values = view.trait(name)
+            if values is not None:
+                files.write_array(generation.folder / "features" / f"{name}.npy", values)
+        samples = Samples(source, source.space, every_measure())
+        found = samples.measure(number, seed, view=view, captions=captions)
+        main = list(samples.references(number))[-1:]
+    content = metrics.summary(found, source.space, *main)
+    files.write_json(generation.folder / "metrics.json", content)
 
 
-def _measure(
-    generator: Generator,
-    chain: Run,
-    generation: Generation,
-    reference: np.ndarray | None,
-    seed: int,
-) -> None:
-    initial = chain.generation(0)
-    view = View(
-        generation.images(),
-        generator.encode,
-        generator.judge,
-        initial.trait if generation.number else None,
-    )
-    for name in every_trait():
-        values = view.trait(name)
-        if values is not None:
-            files.write_array(generation.folder / "features" / f"{name}.npy", values)
-    features = "latent_pc" if view.judged is None else "classifier"
-    measured = view.trait(features)
-    assert measured is not None
-    sample = Sample(measured, tuple(generation.captions), _predicted(view, generation))
-    references = _references(chain, generation, features)
+@dataclass
+class Samples:
+    """The generations of a source in one feature space, each with what it is compared with.
 
-    def seen(images: np.ndarray | None) -> Sample | None:
-        if images is None:
-            return None
-        values = View(images, generator.encode, generator.judge, initial.trait).trait(features)
-        return None if values is None else Sample(values)
+    `space` names a trait or an extractor, `names` the measures, of which those that are defined in
+    another space are left out. Samples of generation 0 and of the last one measured are kept.
+    """
 
-    held_out = seen(reference)
-    if held_out is not None:
-        references[HELD_OUT] = held_out
-    learnt = seen(training_set.beyond(chain, generation.number))
-    key = seed_of("measures", seed, generation.number)
-    files.write_json(
-        generation.folder / "metrics.json",
-        metrics.of_generation(sample, references, features, key, training=learnt),
-    )
+    source: Source
+    space: str
+    names: Iterable[str]
+    _kept: dict[int | str, Sample] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        modules = every_measure()
+        spaces = (None, extractors.split(self.space)[0])
+        self.names = [n for n in self.names if getattr(modules[n], "FEATURES", None) in spaces]
+        self._compares = any(hasattr(modules[name], "against") for name in self.names)
+        self._trains = [name for name in metrics.of_training_sets() if name in self.names]
 
-def _references(chain: Run, generation: Generation, features: str) -> dict[str, Sample]:
-    """Return what a generation is compared with, the most telling last."""
-    number = generation.number
-    if number == 0:
-        return {}
-    before = Sample(chain.generation(number - 1).trait(features))
-    first = before if number == 1 else Sample(chain.generation(0).trait(features))
-    return {"the generation before": before, "generation 0": first}
+    def measure(
+        self,
+        number: int,
+        seed: int,
+        resamples: int = RESAMPLES,
+        view: View | None = None,
+        captions: Captions = None,
+    ) -> list[Measurement]:
+        """Measure a generation alone, against its references, and against what it learnt from.
 
+        `view` and `captions` are the generation's where they are at hand; `seed` draws the halves
+        of intervals. Raises `UserError` where the space is not defined for the images.
+        """
+        if view is None:
+            view, captions = self.source.view(number)
+        # Of all samples those that this generation is compared with stay.
+        needed = (0, number - 1, HELD_OUT)
+        self._kept = {key: sample for key, sample in self._kept.items() if key in needed}
+        references = self.references(number) if self._compares else {}
+        stored = self.source.kept(number, extractors.stored_as(self.space))
+        sample = self._sample(view, captions, stored)
+        self._kept[number] = sample
+        learnt = self.source.view_of(self.source.learnt(number)) if self._trains else None
+        return metrics.measurements(
+            sample,
+            references,
+            seed_of("measures", seed, number),
+            self.names,
+            resamples,
+            None if learnt is None else self._sample(learnt),
+        )
 
-def _predicted(view: View, generation: Generation) -> tuple[str, ...] | None:
-    """Return what the classifier takes each image for, where it knows all prompts."""
-    judge, judged = view.judge, view.judged
-    if judge is None or judged is None or not set(generation.captions) <= set(judge.classes):
-        return None
-    return tuple(judged[1])
+    def references(self, number: int) -> dict[str, Sample]:
+        """Return what a generation is compared with, the most telling last."""
+        references = {}
+        if number:
+            references = {PREVIOUS: self._earlier(number - 1), GENERATION_0: self._earlier(0)}
+        if HELD_OUT not in self._kept:
+            view = self.source.view_of(self.source.reference())
+            if view is not None:
+                self._kept[HELD_OUT] = self._sample(view)
+        if HELD_OUT in self._kept:
+            references[HELD_OUT] = self._kept[HELD_OUT]
+        return references
+
+    def _earlier(self, number: int) -> Sample:
+        if number not in self._kept:
+            stored = self.source.kept(number, extractors.stored_as(self.space))
+            view = None if stored is not None else self.source.view(number)[0]
+            self._kept[number] = self._sample(view, None, stored)
+        return self._kept[number]
+
+    def _sample(
+        self, view: View | None, captions: Captions = None, stored: np.ndarray | None = None
+    ) -> Sample:
+        """Return images as measures see them, with predictions only where a measure needs them."""
+        features = stored
+        if features is None and view is not None:
+            features = self.source.features(view, self.space)
+        if features is None:
+            raise UserError(
+                f"the features '{self.space}' are not defined for these images: name others"
+            )
+        predicted = texts = None
+        judge = self.source.judge
+        known = captions is not None and judge is not None and set(captions) <= set(judge.classes)
+        if known and "accuracy" in self.names and view is not None and view.judged is not None:
+            predicted = tuple(view.judged[1])
+        if captions is not None and "clip_score" in self.names:
+            texts = self.source.extractor(self.space).texts(captions)
+        return Sample(features, captions, predicted, texts)

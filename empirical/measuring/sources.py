@@ -16,13 +16,10 @@ from empirical.errors import UserError
 from empirical.measuring import extractors, image_folder
 from empirical.measuring.extractors import Extractor, classifier
 from empirical.measuring.traits import Judge, View, every_trait
-from empirical.runs.record import Run
-
-GENERATION_0 = "generation 0"
-PREVIOUS = "the generation before"
-HELD_OUT = "held-out real images"
+from empirical.runs.record import Generation, Run
 
 Captions = tuple[str, ...] | None
+Encode = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class Source:
     read: Callable[[int], tuple[np.ndarray, Captions]]
     kept: Callable[[int, str], np.ndarray | None]
     reference: Callable[[], np.ndarray | None]
-    encode: Callable[[np.ndarray], np.ndarray]
+    encode: Encode
     judge: Judge | None
     space: str
     offline: bool = False
@@ -84,7 +81,7 @@ def of_run(run: Run, offline: bool = False, reference: Path | None = None) -> So
 
     `reference` is a folder of real images, in place of those that the run's data have left over.
     """
-    generations, name = run.generations(), run.recipe.model.name
+    generations, name = run.generations(), run.recipe.settings.model.name
 
     @cache
     def held_out() -> np.ndarray | None:
@@ -94,17 +91,42 @@ def of_run(run: Run, offline: bool = False, reference: Path | None = None) -> So
             return image_folder.read(reference, side, mode)[0]
         return recorded.held_out(run)
 
-    def kept(number: int, trait: str) -> np.ndarray | None:
-        there = trait in generations[number].traits()
-        return generations[number].trait(trait) if there else None
+    return _of_generations(run, generations, _Encoder(name), _judge(name), held_out, offline)
 
-    judge = _judge(name)
+
+def of_chain(
+    run: Run,
+    number: int,
+    encode: Encode,
+    judge: Judge | None,
+    reference: np.ndarray | None,
+) -> Source:
+    """Return the generations of a chain at work, up to the one whose images were drawn last.
+
+    `encode`, `judge` and the held-out images `reference` are those that the chain has loaded.
+    """
+    generations = [run.generation(earlier) for earlier in range(number + 1)]
+    return _of_generations(run, generations, encode, judge, lambda: reference)
+
+
+def _of_generations(
+    run: Run,
+    generations: Sequence[Generation],
+    encode: Encode,
+    judge: Judge | None,
+    reference: Callable[[], np.ndarray | None],
+    offline: bool = False,
+) -> Source:
+    def kept(number: int, trait: str) -> np.ndarray | None:
+        stored = trait in generations[number].traits()
+        return generations[number].trait(trait) if stored else None
+
     return Source(
         tuple(f"generation {generation.number}" for generation in generations),
         lambda number: (generations[number].images(), tuple(generations[number].captions)),
         kept,
-        held_out,
-        _Encoder(name),
+        reference,
+        encode,
         judge,
         "latent_pc" if judge is None else "classifier",
         offline,

@@ -11,11 +11,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from empirical.measuring.metrics.generation import (
+    GENERATION_0,
+    HELD_OUT,
+    PREVIOUS,
     TRAINING_SET,
     Measurement,
     measurements,
     of_generation,
     of_training_sets,
+    summary,
 )
 from empirical.measuring.metrics.measures import accuracy as _accuracy
 from empirical.measuring.metrics.measures import diversity as _diversity
@@ -24,6 +28,9 @@ from empirical.measuring.metrics.measures import frechet as _frechet
 from empirical.measuring.metrics.measures._base import Pair, Sample
 
 __all__ = [
+    "GENERATION_0",
+    "HELD_OUT",
+    "PREVIOUS",
     "TRAINING_SET",
     "Measurement",
     "Pair",
@@ -35,6 +42,7 @@ __all__ = [
     "measurements",
     "of_generation",
     "of_training_sets",
+    "summary",
 ]
 
 

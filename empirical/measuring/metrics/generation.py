@@ -14,6 +14,10 @@ from empirical.measuring.metrics.measures._base import Pair, Sample
 from empirical.out_of_memory import is_out_of_memory
 
 ANYTHING = (-np.inf, np.inf)
+# What a generation is compared with, as tables name it.
+GENERATION_0 = "generation 0"
+PREVIOUS = "the generation before"
+HELD_OUT = "held-out real images"
 TRAINING_SET = "the training set"
 Measure = Callable[[Any], float]
 
@@ -59,8 +63,12 @@ def measurements(
     seed: int,
     names: Iterable[str] | None = None,
     resamples: int = RESAMPLES,
+    training: Sample | None = None,
 ) -> list[Measurement]:
     """Measure a sample alone and against each reference, by the names of measures.
+
+    `training` is what it learnt from, where that is not simply the generation before: the measures
+    of training sets compare with it too.
 
     Without names: every measure that is defined for the features at hand. What is not defined for
     a sample (no captions, too few images) is left out, and what fails costs no other measure. All
@@ -78,6 +86,10 @@ def measurements(
             seen[id(reference)] = _against(Pair(sample, reference), against, seed, resamples)
         for it in seen.get(id(reference), []):
             found.append(replace(it, reference=label))
+    learnt = {name: chosen[name] for name in of_training_sets() if name in chosen}
+    if training is not None and learnt:
+        measured = _against(Pair(sample, training), learnt, seed, resamples)
+        found += [replace(it, reference=TRAINING_SET) for it in measured]
     return [it for it in found if math.isfinite(it.value) or it.failed]
 
 
@@ -97,11 +109,13 @@ def of_generation(
     before. `features` names the space. At the top stand accuracy, frechet, diversity,
     features and reference, None where not defined; in `measures` every measure with its interval.
     """
-    found = measurements(sample, references, seed, resamples=resamples)
-    if training is not None:
-        learnt = {TRAINING_SET: training}
-        found += measurements(sample, learnt, seed, of_training_sets(), resamples)
-    main = list(references)[-1] if references else None
+    found = measurements(sample, references, seed, resamples=resamples, training=training)
+    return summary(found, features, list(references)[-1] if references else None)
+
+
+def summary(found: Sequence[Measurement], features: str, main: str | None = None) -> dict[str, Any]:
+    """Return measurements in the form of ``metrics.json``; the Fréchet distance at the top is that
+    to the reference `main`."""
     by_name = {(it.measure, it.reference): it.value for it in found if not it.failed}
     return {
         "accuracy": by_name.get(("accuracy", None)),

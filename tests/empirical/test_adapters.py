@@ -1,5 +1,9 @@
 """Adapters: what they add to the weights, how they go away, and what is on disk."""
 
+import copy
+import json
+
+import peft
 import pytest
 import rounding
 import safetensors.torch
@@ -123,6 +127,61 @@ def write(path, part, adapter, rank=2):
     path.write_bytes(adapters.serialise(adapter, [part], rank))
     adapters.detach([part])
     return path
+
+
+def settings_of(path):
+    """The settings of the part "unet" in a file, as peft's LoraConfig takes them."""
+    with safetensors.safe_open(path, "pt") as file:
+        described = json.loads(file.metadata()["lora_adapter_metadata"])
+    return {key.removeprefix("unet."): value for key, value in described.items()}
+
+
+def under(prefix, weights):
+    return {f"{prefix}{name}": value for name, value in weights.items()}
+
+
+def test_peft_loads_what_is_written_and_gives_the_same_weights_back(part, x, tmp_path):
+    path = write(tmp_path / "a", part, trained(part))
+    adapters.attach_files([part], [path])
+    ours = part.module(x)
+    adapters.detach([part])
+    settings = peft.LoraConfig(**settings_of(path))
+    theirs = peft.PeftModel(copy.deepcopy(part.module), settings)
+    written = {name.removeprefix("unet."): value for name, value in adapters.read(path).items()}
+    loaded = peft.set_peft_model_state_dict(theirs, under("base_model.model.", written))
+    assert not loaded.unexpected_keys
+    apart = rounding.of_network(theirs, x)
+    torch.testing.assert_close(theirs(x), ours, rtol=0, atol=apart)
+    assert (ours - part.module(x)).abs().max() > 1e3 * apart
+    again = peft.get_peft_model_state_dict(theirs)
+    assert again.keys() == under("base_model.model.", written).keys()
+    assert all(torch.equal(again[f"base_model.model.{name}"], written[name]) for name in written)
+
+
+def test_what_peft_has_learnt_is_loaded_and_gives_the_same_predictions(part, x, tmp_path):
+    torch.manual_seed(3)
+    # Without peft's own initialisation B is random instead of zero.
+    settings = peft.LoraConfig(
+        r=3, lora_alpha=3, target_modules=["conv1", "to_q"], init_lora_weights=False
+    )
+    theirs = peft.get_peft_model(copy.deepcopy(part.module), settings)
+    weights = {
+        name.replace("base_model.model.", "unet."): value.detach().contiguous()
+        for name, value in peft.get_peft_model_state_dict(theirs).items()
+    }
+    safetensors.torch.save_file(weights, tmp_path / "theirs")
+    adapters.attach_files([part], [tmp_path / "theirs"])
+    apart = rounding.of_network(theirs, x)
+    torch.testing.assert_close(part.module(x), theirs(x), rtol=0, atol=apart)
+    assert (part.module(x) - theirs.unload()(x)).abs().max() > 1e3 * apart
+
+
+def test_the_settings_in_a_file_are_those_of_peft(part, tmp_path):
+    settings = settings_of(write(tmp_path / "a", part, trained(part)))
+    theirs = peft.LoraConfig(r=2, lora_alpha=2, target_modules=["conv1", "to_q"]).to_dict()
+    for key, value in settings.items():
+        known = sorted(theirs[key]) if key == "target_modules" else theirs[key]
+        assert value == known, key
 
 
 def test_files_add_up_from_the_base(part, x, tmp_path):

@@ -8,6 +8,7 @@ its folder of photos no longer than it has to, and what changed there does not c
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,11 @@ from empirical.data import copies, real_images
 from empirical.data.data_set import DataSet, digest_of_listing, names_of, sha256
 from empirical.data.real_images import Population
 from empirical.errors import UserError
+from empirical.measuring import metrics
 from empirical.recipe import DataTable, Settings
 from empirical.runs.record import Run
 
 DATA, HELD_OUT = "data.json", "held_out"
-_HELD_OUT_REFERENCE = "held-out real images"
 
 
 @dataclass(frozen=True)
@@ -220,6 +221,7 @@ def _resumed(run: Run, settings: Settings, side: int, mode: str) -> RealData:
                 stacklevel=2,
             )
 
+    @cache
     def of_generation_0() -> Population:
         if first.done:
             return Population(first.images(), tuple(first.captions))
@@ -280,7 +282,7 @@ def _adopted(run: Run, settings: Settings, side: int, mode: str) -> RealData:
 
 def _compared_with_held_out(run: Run) -> bool:
     """Return whether held-out images were there when generation 0 was measured."""
-    return run.generation(0).metrics().get("reference") == _HELD_OUT_REFERENCE
+    return run.generation(0).metrics().get("reference") == metrics.HELD_OUT
 
 
 def _disagreement(run: Run, settings: Settings, side: int, mode: str) -> str | None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -286,3 +287,30 @@ def test_photos_that_differ_are_no_copies(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         recorded.choose(of(photos(tmp_path)).settings, 32, "L")
+
+
+@pytest.mark.parametrize("training_set", ["replace", "real"])
+def test_the_start_of_a_run_reads_each_photo_for_its_digest_once(
+    tmp_path, digits, monkeypatch, training_set
+):
+    """Held-out photos and those of later draws too; a photo that is written again is read again."""
+    folder = photos(tmp_path / "photos")
+    read = Counter()
+    read_bytes = Path.read_bytes
+
+    def counted(path):
+        if path.parent == folder and path.suffix == ".png":
+            read[path.stem] += 1
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", counted)
+    real = loop.prepare(of(folder, training_set), tmp_path / "run", digits).real
+    real.keep(Run(tmp_path / "run"))
+    assert set(read.values()) == {1}
+    assert len(read) == (14 if training_set == "real" else 12)
+    before, name = read.copy(), next(iter(read))
+    photo(folder, name, 99)
+    if training_set == "real":
+        with pytest.raises(UserError, match=f"{name}.png' is changed since the run began"):
+            [real.draw(generation) for generation in range(1, 20)]
+        assert read - before == {name: 1}

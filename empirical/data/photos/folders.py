@@ -4,6 +4,7 @@ import hashlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -47,11 +48,21 @@ class File:
         return opening.read(self.path, str(self.path), notes)
 
     def digest(self) -> str:
-        """Return the SHA-256 of the file, in hexadecimal digits."""
+        """Return the SHA-256 of the file, in hexadecimal digits.
+
+        A file is read again only where it was written again.
+        """
         try:
-            return hashlib.sha256(self.path.read_bytes()).hexdigest()
+            s = self.path.stat()
+            state = (s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns)
+            return _sha256(self.path, state)
         except OSError as error:
             raise UserError(f"the image '{self.path}' cannot be read: {error.strerror}") from error
+
+
+@lru_cache(maxsize=2**18)
+def _sha256(path: Path, state: tuple[int, ...]) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def captioned(place: Path, column: str | None = None) -> Sequence[tuple[Photo, str]]:

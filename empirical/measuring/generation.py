@@ -1,6 +1,6 @@
 """Measuring generations of a source: every trait of the images, and sets against references.
 
-A chain measures each generation as it is made, `empirical.measuring.finished` finished runs and folders;
+A chain measures each generation as it is made, `measuring.finished` finished runs and folders;
 both see generations through a `Source`, and take samples and references from `Samples`.
 """
 

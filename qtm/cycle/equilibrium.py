@@ -15,7 +15,7 @@ from qtm._core.matrices import as_matrix, as_vector
 from qtm._core.numerics import concrete, is_scheduled, require_double, safe_sqrt
 from qtm.cycle.evolution import Cycle, evolve
 from qtm.cycle.lifecycle import LifeCycle
-from qtm.inheritance import Clonal, Infinitesimal, Refit
+from qtm.inheritance import Clonal, Infinitesimal
 from qtm.mutation import GaussianMutation, NoMutation
 from qtm.selection import Stabilizing
 from qtm.states import Density, Families, Individuals, JointMoments, Moments, Population
@@ -51,8 +51,8 @@ def equilibrium(cycle: Cycle, state: S) -> S:
     require_double()
     if isinstance(state, Individuals):
         raise ValueError("individuals have no equilibrium, they drift; ask for that of Moments.")
-    grows = isinstance(cycle, LifeCycle) and isinstance(cycle.inheritance, Refit)
-    if is_scheduled(cycle) or (grows and cycle.inheritance.accumulate):  # pyright: ignore
+    grows = isinstance(cycle, LifeCycle) and cycle.inheritance.depends_on_generation
+    if is_scheduled(cycle) or grows:
         raise ValueError("there is no equilibrium where the cycle depends on the generation.")
     found = _closed(cycle, state)
     if found is None:

@@ -3,31 +3,20 @@
 inherit (finetune) -> select (guided sampling) -> mutate -> sample N images
 """
 
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 from jaxtyping import ArrayLike, PRNGKeyArray
 
 from qtm._core.numerics import at, is_scheduled, require_double, whole
 from qtm.cycle.evolution import Trajectory, evolve
-from qtm.inheritance import Clonal, Infinitesimal, Inheritance, Refit
-from qtm.inheritance._model import draw_from_model
-from qtm.inheritance.phenotype import OnPhenotype
-from qtm.inheritance.refit import sample
+from qtm.inheritance import Clonal, Inheritance
 from qtm.mutation import Mutation, NoMutation
 from qtm.selection import Neutral, Selection
-from qtm.states import (
-    Density,
-    Families,
-    Individuals,
-    JointMoments,
-    Moments,
-    Population,
-    require_key,
-)
+from qtm.states import Moments, Population
+from qtm.states._evolving import Draws
 
 __all__ = ["LifeCycle", "Trajectory", "evolve"]
 
@@ -78,96 +67,34 @@ class LifeCycle(eqx.Module):
         has no form for this kind of population. What has no value is nan inside `jit`.
         """
         require_double()
-        refits = isinstance(self.inheritance, Refit) and self.inheritance.accumulate
-        if generation is None and (refits or is_scheduled(self)):
-            what = "the training set" if refits else "a parameter"
-            raise ValueError(f"generation must be given where {what} depends on it, got None.")
+        if generation is None and self.depends_on_generation:
+            cause = "the training set" if self.inheritance.depends_on_generation else "a parameter"
+            raise ValueError(f"generation must be given where {cause} depends on it, got None.")
         cycle = at(self, generation) if generation is not None and is_scheduled(self) else self
         t = 1 if generation is None else generation
-        if isinstance(state, Individuals):
-            return cast(S, cycle._individuals(state, require_key(key), t))
-        if isinstance(state, Density):
-            return cast(S, cycle._density(state))
-        if isinstance(state, JointMoments):
-            return cast(S, cycle._joint(state, key))
-        if isinstance(state, Families):
-            raise ValueError("the life cycle of Families is FamilyCycle, got LifeCycle.")
-        return cast(S, cycle._moments(state, key, t))
+        draws = state.draws(key, self.size)
+        state.require_axes(cycle._axes_after)
+        return cycle._generation(state, draws, t)
 
     @property
-    def _selection(self) -> Selection:
-        """Selection as it acts on what is inherited, which may show through an environment only."""
-        if isinstance(self.inheritance, Infinitesimal):
-            return OnPhenotype(self.selection, self.inheritance.environmental_variance)
-        return self.selection
+    def depends_on_generation(self) -> bool:
+        """Whether a step must know its generation: for a parameter, or for the training set."""
+        return self.inheritance.depends_on_generation or is_scheduled(self)
 
-    def _moments(self, state: Moments, key: PRNGKeyArray | None, t: ArrayLike) -> Moments:
-        inheritance, N = self.inheritance, self.size
-        if isinstance(inheritance, Refit):
-            made = inheritance.fitted(state, N, t)
-        else:
-            made = inheritance.moments(state)
-        made = self._selection.moments(made)
-        made = self.mutation.moments(made)
-        if isinstance(inheritance, Refit):
-            return inheritance.training_moments(state, made, N, t, key)
-        if N is None:
-            return made
-        return (
-            Moments(made.mean, made.variance * (1 - 1 / N)) if key is None else sample(made, N, key)
+    def _generation(self, state: Any, draws: Draws, t: ArrayLike) -> Any:
+        """One life cycle: each part acts on the population that the part before it left."""
+        parts = (
+            self.inheritance.fitted(self.size, t),  # finetune
+            self.inheritance.seen_by(self.selection),  # guided sampling
+            self.mutation,
+            self.inheritance.training_set(state, self.size, t),  # sample N images
         )
+        for part, randomness in zip(parts, draws, strict=True):
+            state = state.after(part, *randomness)
+        return state
 
-    def _individuals(self, state: Individuals, key: PRNGKeyArray, t: ArrayLike) -> Individuals:
-        self._require_traits(state)
-        inherit, select, mutate = jr.split(key, 3)
-        inheritance, N = self.inheritance, self.size or state.size
-        if isinstance(inheritance, Refit):
-            model = inheritance.fitted(Moments(state.mean, state.variance), state.size, t)
-            made = draw_from_model(model, self.selection, select, N)
-            made = self.mutation.individuals(made, mutate)
-            return inheritance.training_individuals(state, made, t, inherit)
-        made = inheritance.individuals(state, inherit)
-        made = self._selection.individuals(made, select, N)
-        return self.mutation.individuals(made, mutate)
-
-    def _density(self, state: Density) -> Density:
-        if self.size is not None:
-            raise ValueError(
-                f"size must be None for a Density, which is infinite, got {self.size}."
-            )
-        self._require_traits(state)
-        state = self.inheritance.density(state)
-        state = _form(self._selection, "density", "Density")(state)
-        return self.mutation.density(state)
-
-    def _joint(self, state: JointMoments, key: PRNGKeyArray | None) -> JointMoments:
-        if key is not None and self.size is not None:
-            raise ValueError("key must be None for JointMoments, which take their expectation.")
-        for part in (self.inheritance, self.selection, self.mutation):
-            _form(part, "joint", "JointMoments")
-        for part in (self.inheritance, self._selection, self.mutation):
-            state = _form(part, "joint", "JointMoments")(state)
-        if self.size is None:
-            return state
-        return JointMoments(state.mean, state.covariance * (1 - 1 / self.size))
-
-    def _require_traits(self, state: Individuals | Density) -> None:
-        """Parameters of shape [3] would otherwise pair with the individuals of values [3]."""
-        values = state.values if isinstance(state, Individuals) else state.density
-        traits = values.shape[1:]
-        once = Moments(jnp.zeros(traits), jnp.ones(traits))
-        after = jax.eval_shape(lambda: self._moments(once, None, 1))
-        if after.mean.shape != traits:
-            name, first = ("values", "N") if isinstance(state, Individuals) else ("density", "G")
-            raise ValueError(
-                f"{name} must have shape [{first}, ...] with the trait axes {after.mean.shape} "
-                f"of the parameters, got {values.shape}."
-            )
-
-
-def _form(part: Any, name: str, state: str) -> Any:
-    """The method of a part for a kind of population, or ValueError that it has none."""
-    method = getattr(part, name, None)
-    if method is None:
-        raise ValueError(f"{type(part).__name__} has no form for {state}.")
-    return method
+    def _axes_after(self, axes: tuple[int, ...]) -> tuple[int, ...]:
+        """Trait axes after a generation of a population with the trait axes `axes`."""
+        once = Moments(jnp.zeros(axes), jnp.ones(axes))
+        draws = once.draws(None, self.size)
+        return jax.eval_shape(lambda: self._generation(once, draws, 1)).mean.shape

@@ -2,26 +2,51 @@
 
 from abc import abstractmethod
 
-import equinox as eqx
-from jaxtyping import PRNGKeyArray
+from jaxtyping import ArrayLike, PRNGKeyArray
 
-from qtm.states import Density, Individuals, Moments
+from qtm._parts import Part, Sampling
+from qtm.selection import Selection
+from qtm.states import Individuals, Moments, Population
 
 
-class Inheritance(eqx.Module):
+class Inheritance(Part):
     """The map from the training set to the distribution that the finetuned model represents.
 
-    A form may also have `joint(state)` for `JointMoments`.
+    A form has `moments`, and of the verbs `density`, `individuals` and `joint` those that it has an
+    equation for. Three methods say what else of a generation depends on inheritance; the defaults
+    suit a form that takes up one training set, shows its traits to selection as they are, and
+    leaves sampling alone.
     """
 
     @abstractmethod
     def moments(self, state: Moments) -> Moments:
-        """Mean and variance that the model takes up."""
+        """Return the mean and the variance that the model takes up."""
 
-    @abstractmethod
-    def density(self, state: Density) -> Density:
-        """The density that the model represents, on the same grid."""
-
-    @abstractmethod
     def individuals(self, state: Individuals, key: PRNGKeyArray) -> Individuals:
-        """One individual of the model for each individual of the training set."""
+        """Return one individual of the model for each individual of the training set."""
+        raise self._no_form("Individuals")
+
+    @property
+    def depends_on_generation(self) -> bool:
+        """Whether the training set depends on how many generations there have been."""
+        return False
+
+    def fitted(self, size: int | None, generation: ArrayLike) -> Part:
+        """Return inheritance as it acts in `generation`: the part that makes the model.
+
+        `size` is the number N of images of the training set, None for infinitely many; individuals
+        bring their own. What that part makes, selection meets.
+        """
+        return self
+
+    def seen_by(self, selection: Selection) -> Selection:
+        """Return `selection` as a map of what is inherited."""
+        return selection
+
+    def training_set(self, before: Population, size: int | None, generation: ArrayLike) -> Part:
+        """Return the part that samples N images and makes the next training set of them.
+
+        `before` is the training set of this generation. Individuals bring the key that the model
+        was drawn with: a form that draws in both places folds a number into one of them.
+        """
+        return Sampling(size)

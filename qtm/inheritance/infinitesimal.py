@@ -8,7 +8,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from qtm._core.matrices import as_matrix, require_variances
 from qtm._core.numerics import parameter, require_nonnegative, safe_sqrt
 from qtm.inheritance._base import Inheritance
+from qtm.inheritance.phenotype import OnPhenotype
 from qtm.mutation.gaussian import gaussian_kernel
+from qtm.selection import Selection
 from qtm.states import Density, Individuals, JointMoments, Moments
 from qtm.states.density import with_density
 from qtm.states.grid import convolved
@@ -68,3 +70,7 @@ class Infinitesimal(Inheritance):
         a = jr.permutation(mate, state.values)
         noise = safe_sqrt(self.genic_variance / 2) * jr.normal(segregate, a.shape)
         return Individuals((a + jnp.roll(a, 1, axis=0)) / 2 + noise)
+
+    def seen_by(self, selection: Selection) -> Selection:
+        """Selection of phenotypes, which show breeding values through an environment only."""
+        return OnPhenotype(selection, self.environmental_variance)

@@ -36,7 +36,7 @@ class OnPhenotype(Selection):
     def joint(self, state: JointMoments) -> JointMoments:
         m, G = state.mean, state.covariance
         P = G + as_matrix("environmental_variance", self.environmental_variance, m)
-        after = self.selection.joint(JointMoments(m, P))  # pyright: ignore
+        after = self.selection.joint(JointMoments(m, P))
         B = jnp.linalg.solve(P, G).T  # G P^-1
         return JointMoments(m + B @ (after.mean - m), G - B @ (P - after.covariance) @ B.T)
 

@@ -13,8 +13,10 @@ from qtm._core.numerics import (
     safe_sqrt,
     whole,
 )
+from qtm._parts import Part, sample
 from qtm.inheritance._base import Inheritance
-from qtm.states import Density, Individuals, Moments
+from qtm.selection import Selection
+from qtm.states import Density, Individuals, JointMoments, Moments, Population
 from qtm.states.density import resolved, with_density
 
 
@@ -66,82 +68,116 @@ class Refit(Inheritance):
             zero = "0 without fresh, the distribution of real data"
             require("inflow", self.inflow, zero, lambda a: a == 0)
 
+    @property
+    def depends_on_generation(self) -> bool:
+        return self.accumulate
+
     def moments(self, state: Moments) -> Moments:
-        return self.fitted(state, None, 1)
+        return _Fit(self, None, 1).moments(state)
 
     def density(self, state: Density) -> Density:
-        x = self.moments(Moments(state.mean, state.variance)).standardize(state.nodes)
-        return resolved(with_density(state, jnp.exp(-jnp.square(x) / 2)))
+        return _Fit(self, None, 1).density(state)
 
     def individuals(self, state: Individuals, key: PRNGKeyArray) -> Individuals:
-        model = self.fitted(Moments(state.mean, state.variance), state.size, 1)
+        model = _Fit(self, None, 1).model(_moments(state), state.size)
         noise = jr.normal(key, state.values.shape)
         return Individuals(model.mean + safe_sqrt(model.variance) * noise)
 
-    def fitted(self, state: Moments, N: int | None, generation: ArrayLike) -> Moments:
-        """The model of generation t, fitted to what generations up to t - 1 left."""
-        if N is not None and self.ddof >= N:
-            raise ValueError(f"size must be greater than ddof = {self.ddof}, got {N}.")
-        sets = jnp.asarray(generation) if self.accumulate else 1
-        scale = 1.0 if N is None else sets * N / (sets * N - self.ddof)
-        return Moments(state.mean, self.bias * scale * state.variance)
+    def fitted(self, size: int | None, generation: ArrayLike) -> Part:
+        return _Fit(self, size, generation)
 
-    def training_moments(
-        self,
-        before: Moments,
-        made: Moments,
-        N: int | None,
-        generation: ArrayLike,
-        key: PRNGKeyArray | None,
-    ) -> Moments:
-        """The training set after N images were `made`, those of `made` in distribution."""
-        a = self.inflow
-        fresh = made if self.fresh is None else self.fresh
+    def training_set(self, before: Population, size: int | None, generation: ArrayLike) -> Part:
+        return _TrainingSet(self, before, size, generation)
+
+
+class _Model(eqx.Module):
+    """A Gaussian that individuals are drawn from, after selection: infinitely many stand for it."""
+
+    gaussian: Moments
+
+    def after(self, part: Selection, key: PRNGKeyArray, size: int) -> Individuals:
+        return part.sampled(self.gaussian, key, size)
+
+
+class _Fit(Part):
+    """The model of generation t, fitted to what generations up to t - 1 left."""
+
+    refit: Refit
+    size: int | None
+    generation: ArrayLike
+
+    def moments(self, state: Moments) -> Moments:
+        return self.model(state, self.size)
+
+    def density(self, state: Density) -> Density:
+        x = self.model(_moments(state), self.size).standardize(state.nodes)
+        return resolved(with_density(state, jnp.exp(-jnp.square(x) / 2)))
+
+    def individuals(self, state: Individuals, key: PRNGKeyArray) -> _Model:  # pyright: ignore
+        return _Model(self.model(_moments(state), state.size))
+
+    def joint(self, state: JointMoments) -> JointMoments:
+        return self.refit.joint(state)
+
+    def model(self, state: Moments, N: int | None) -> Moments:
+        ddof = self.refit.ddof
+        if N is not None and ddof >= N:
+            raise ValueError(f"size must be greater than ddof = {ddof}, got {N}.")
+        sets = jnp.asarray(self.generation) if self.refit.accumulate else 1
+        scale = 1.0 if N is None else sets * N / (sets * N - ddof)
+        return Moments(state.mean, self.refit.bias * scale * state.variance)
+
+
+class _TrainingSet(Part):
+    """The training set after generation t: N images of its model, fresh ones, and earlier ones."""
+
+    refit: Refit
+    before: Population
+    size: int | None
+    generation: ArrayLike
+
+    def moments(self, state: Moments, key: PRNGKeyArray | None = None) -> Moments:
+        a, N = self.refit.inflow, self.size
+        fresh = state if self.refit.fresh is None else self.refit.fresh
         if key is None or N is None:
             noise = (
-                jnp.zeros(()) if N is None else ((1 - a) * made.variance + a * fresh.variance) / N
+                jnp.zeros(()) if N is None else ((1 - a) * state.variance + a * fresh.variance) / N
             )
-            batch = _mixture(made, fresh, a)
+            batch = _mixture(state, fresh, a)
             batch = Moments(batch.mean, batch.variance - noise)
         else:
-            of_made, of_fresh = jr.split(key)
+            of_model, of_fresh = jr.split(key)
             noise = jnp.zeros(())
-            batch = sample(made, (1 - a) * N, of_made)
-            if self.fresh is not None:
+            batch = sample(state, (1 - a) * N, of_model)
+            if self.refit.fresh is not None:
                 batch = _mixture(batch, sample(fresh, a * N, of_fresh), a)
-        if not self.accumulate:
+        if not self.refit.accumulate:
             return batch
-        f = 1 / (1 + jnp.asarray(generation))
-        pool = _mixture(before, batch, f)
+        f = 1 / (1 + jnp.asarray(self.generation))
+        pool = _mixture(_moments(self.before), batch, f)
         return Moments(pool.mean, pool.variance + f * (1 - f) * noise)
 
-    def training_individuals(
-        self, before: Individuals, made: Individuals, generation: ArrayLike, key: PRNGKeyArray
-    ) -> Individuals:
-        """The training set after the individuals `made` were."""
-        z, N = made.values, made.size
-        if self.fresh is not None:
-            drawn = Individuals.normal(key, self.fresh.mean, self.fresh.variance, N).values
+    def density(self, state: Density) -> Density:
+        return state
+
+    def individuals(self, state: Individuals, key: PRNGKeyArray) -> Individuals:
+        z, N = state.values, state.size
+        fresh = self.refit.fresh
+        if fresh is not None:
+            drawn = Individuals.normal(key, fresh.mean, fresh.variance, N).values
             place = jnp.arange(N).reshape(-1, *[1] * (z.ndim - 1))
-            z = jnp.where(place < jnp.round(self.inflow * N), drawn, z)
-        if not self.accumulate:
+            z = jnp.where(place < jnp.round(self.refit.inflow * N), drawn, z)
+        if not self.refit.accumulate:
             return Individuals(z)
         whole("size of individuals that accumulate", N, least=2)
         batch = Moments(jnp.mean(z, axis=0), jnp.var(z, axis=0))
-        f = 1 / (1 + jnp.asarray(generation))
-        pool = _mixture(Moments(before.mean, before.variance), batch, f)
+        f = 1 / (1 + jnp.asarray(self.generation))
+        pool = _mixture(_moments(self.before), batch, f)
         return Individuals(pool.mean + safe_sqrt(pool.variance) * batch.standardize(z))
 
 
-def sample(state: Moments, N: ArrayLike, key: PRNGKeyArray) -> Moments:
-    """Mean and variance (divisor N) of N draws from N(m, V); N need not be whole."""
-    m, V = state.mean, state.variance
-    of_mean, of_variance = jr.split(key)
-    several = jnp.asarray(N) > 1
-    chi2 = jr.chisquare(of_variance, jnp.where(several, N - 1.0, 1.0), V.shape)  # pyright: ignore
-    variance = jnp.where(several, V * chi2 / jnp.maximum(N, 1.0), 0.0)
-    error = safe_sqrt(V / jnp.maximum(N, 1e-100))  # nobody has weight 0, not an infinite error
-    return Moments(m + error * jr.normal(of_mean, m.shape), variance)
+def _moments(state: Population) -> Moments:
+    return Moments(state.mean, state.variance)
 
 
 def _mixture(a: Moments, b: Moments, share: Array) -> Moments:

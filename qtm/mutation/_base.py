@@ -2,27 +2,27 @@
 
 from abc import abstractmethod
 
-import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, PRNGKeyArray
 
+from qtm._parts import Part
 from qtm.states import Density, Individuals, Moments
 
 
-class Mutation(eqx.Module):
-    """A random change of every individual."""
+class Mutation(Part):
+    """A random change of every individual.
+
+    A form has `moments`, and of the verbs `density`, `individuals` and `joint` those that it has an
+    equation for.
+    """
 
     @abstractmethod
     def moments(self, state: Moments) -> Moments:
-        """Mean and variance after mutation."""
+        """Return mean and variance after mutation."""
 
-    @abstractmethod
-    def density(self, state: Density) -> Density:
-        """The density after mutation, on the same grid."""
-
-    @abstractmethod
     def individuals(self, state: Individuals, key: PRNGKeyArray) -> Individuals:
-        """The same individuals after mutation."""
+        """Return the same individuals after mutation."""
+        raise self._no_form("Individuals")
 
 
 def steps(state: Density) -> Array:

@@ -3,33 +3,43 @@
 from abc import abstractmethod
 from typing import Literal
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from qtm._core.numerics import or_nan, real
+from qtm._core.numerics import or_nan, real, safe_sqrt
 from qtm._core.random import choose
+from qtm._parts import Part
 from qtm.states import Density, Individuals, Moments, State
+from qtm.states._columns import by_column
 from qtm.states.grid import reweighted
 
+_X = np.linspace(-12.0, 12.0, 8193)  # standard deviations
 
-class Selection(eqx.Module):
+
+class Selection(Part):
     """A map from the population before selection to the population after it.
 
-    A class is either abstract or final, and no method that is written once is written again below.
-    A form may also have `density(state)` for a `Density` and `joint(state)` for `JointMoments`; a
-    life cycle says so where it meets a population for which a form has none.
+    A form has `moments`, and of the verbs `density`, `individuals` and `joint` those that it has an
+    equation for. A class is either abstract or final.
     """
 
     @abstractmethod
     def moments(self, state: Moments) -> Moments:
-        """Mean and variance after selection on a Gaussian, entry by entry."""
+        """Return mean and variance after selection on a Gaussian, entry by entry."""
 
-    @abstractmethod
     def individuals(self, state: Individuals, key: PRNGKeyArray, size: int) -> Individuals:
-        """`size` individuals drawn from the selected population."""
+        """Draw `size` individuals from the selected population."""
+        raise self._no_form("Individuals")
+
+    def sampled(self, model: Moments, key: PRNGKeyArray, size: int) -> Individuals:
+        """Draw `size` individuals from N(m, V) after selection.
+
+        The population that selection meets is infinite, and by default still Gaussian after it.
+        """
+        return normal_draws(self.moments(model), key, size)
 
 
 class FitnessSelection(Selection):
@@ -49,6 +59,33 @@ class FitnessSelection(Selection):
     def individuals(self, state: Individuals, key: PRNGKeyArray, size: int) -> Individuals:
         """`size` parents, each drawn with a probability proportional to its fitness."""
         return draw_parents(state, self.log_fitness(state.values, state), key, size)
+
+    def sampled(self, model: Moments, key: PRNGKeyArray, size: int) -> Individuals:
+        """Draw `size` individuals from N(m, V) times the fitness.
+
+        The density of the selected is inverted on a grid of 8193 nodes over 24 standard deviations;
+        within a cell it is uniform.
+        """
+        shape, sd = model.mean.shape, safe_sqrt(model.variance)
+        x = _X.reshape(-1, *[1] * len(shape)) * jnp.ones(shape)
+        log_p = self.log_fitness(model.mean + sd * x, model) - jnp.square(x) / 2
+        C = jnp.cumsum(jax.nn.softmax(log_p, axis=0), axis=0)
+
+        def invert(C: Array, u: Array) -> Array:
+            u = u * C[-1]
+            i = jnp.clip(jnp.searchsorted(C, u, side="right"), 0, len(C) - 1)
+            before = jnp.where(i > 0, C[i - 1], 0.0)
+            cell = jnp.where(C[i] > before, C[i] - before, 1.0)
+            return jnp.asarray(_X)[i] + ((u - before) / cell - 0.5) * (_X[1] - _X[0])
+
+        drawn = by_column(invert, C, jr.uniform(key, (size, *shape), dtype=jnp.float64))
+        return Individuals(jnp.where(survivors(log_p), model.mean + sd * drawn, jnp.nan))
+
+
+def normal_draws(state: Moments, key: PRNGKeyArray, size: int) -> Individuals:
+    """Draw `size` individuals from N(m, V)."""
+    noise = jr.normal(key, (size, *state.mean.shape))
+    return Individuals(state.mean + safe_sqrt(state.variance) * noise)
 
 
 def fitness_on_grid(selection: FitnessSelection, state: Density) -> Float[Array, "G ..."]:

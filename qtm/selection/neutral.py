@@ -1,10 +1,10 @@
 """No selection."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from qtm.selection._base import FitnessSelection
-from qtm.states import JointMoments, Moments, State
+from qtm.selection._base import FitnessSelection, normal_draws
+from qtm.states import Individuals, JointMoments, Moments, State
 
 
 class Neutral(FitnessSelection):
@@ -19,6 +19,9 @@ class Neutral(FitnessSelection):
 
     def moments(self, state: Moments) -> Moments:
         return state
+
+    def sampled(self, model: Moments, key: PRNGKeyArray, size: int) -> Individuals:
+        return normal_draws(model, key, size)
 
     def joint(self, state: JointMoments) -> JointMoments:
         return state

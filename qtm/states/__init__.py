@@ -9,8 +9,6 @@ the shares strictly `below(z)` and `above(z)`. The two shares are kept apart bec
 no digits left in the upper tail, and because individuals, and what shares a cell of a grid, tie.
 """
 
-from jaxtyping import PRNGKeyArray
-
 from qtm.states.density import Density
 from qtm.states.families import Families
 from qtm.states.individuals import Individuals
@@ -31,12 +29,4 @@ __all__ = [
     "Moments",
     "Population",
     "State",
-    "require_key",
 ]
-
-
-def require_key(key: PRNGKeyArray | None) -> PRNGKeyArray:
-    """`key`, or ValueError: what happens to individuals is random."""
-    if key is None:
-        raise ValueError("key must be given for Individuals, got None.")
-    return key

@@ -1,12 +1,12 @@
 """The density of a trait on a grid: no shape is assumed."""
 
-from typing import cast
+from collections.abc import Callable
+from typing import Any, cast
 
-import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from qtm._core.numerics import (
     concrete,
@@ -18,13 +18,14 @@ from qtm._core.numerics import (
     whole,
 )
 from qtm.states._columns import by_column
+from qtm.states._evolving import Draws, Evolving, require_trait_axes
 from qtm.states.moments import Moments
 
 EDGE = 1e-6
 """The share of a population that may lie at the edges of its grid."""
 
 
-class Density(eqx.Module):
+class Density(Evolving):
     """Infinite populations by their density p(z) on an even grid that stays where it is.
 
     `grid` has shape `[G]` (feature units), `density` `[G, ...]` (per feature unit), scaled here so
@@ -87,6 +88,17 @@ class Density(eqx.Module):
         grid = jnp.linspace(left, right, G)
         x = moments.standardize(grid.reshape(-1, *[1] * moments.mean.ndim))
         return resolved(cls(grid, jnp.exp(-jnp.square(x) / 2)))
+
+    def after(self, part: Any, *draws: Any) -> Any:
+        return part.density(self, *draws)
+
+    def draws(self, key: PRNGKeyArray | None, size: int | None) -> Draws:
+        if size is not None:
+            raise ValueError(f"size must be None for a Density, which is infinite, got {size}.")
+        return (), (), (), ()
+
+    def require_axes(self, axes_after: Callable[[tuple[int, ...]], tuple[int, ...]]) -> None:
+        require_trait_axes("density", "G", self.density, axes_after)
 
     @property
     def step(self) -> Float[Array, ""]:

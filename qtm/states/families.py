@@ -1,13 +1,15 @@
 """Families of prompts: what varies within them and what between them."""
 
-import equinox as eqx
+from typing import Any, NoReturn
+
 import jax.numpy as jnp
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from qtm._core.numerics import real, require_finite, require_nonnegative
+from qtm.states._evolving import Evolving
 
 
-class Families(eqx.Module):
+class Families(Evolving):
     """Prompt families: the mean over families, V_W within them and V_B between them.
 
     Every family has the variance `within` (V_W), the means of families have the variance `between`
@@ -33,6 +35,12 @@ class Families(eqx.Module):
                 f"mean, within and between must have shapes that broadcast, got {m.shape}, "
                 f"{V_W.shape} and {V_B.shape}."
             ) from None
+
+    def after(self, part: Any, *draws: Any) -> NoReturn:
+        raise ValueError(f"{type(part).__name__} has no form for Families.")
+
+    def draws(self, key: PRNGKeyArray | None, size: int | None) -> NoReturn:
+        raise ValueError("the life cycle of Families is FamilyCycle, got LifeCycle.")
 
     @property
     def variance(self) -> Float[Array, "..."]:

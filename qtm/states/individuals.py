@@ -1,5 +1,8 @@
 """The individuals themselves."""
 
+from collections.abc import Callable
+from typing import Any
+
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
@@ -7,10 +10,11 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from qtm._core.numerics import real, safe_sqrt, whole
 from qtm.states._columns import by_column
+from qtm.states._evolving import Draws, Evolving, require_trait_axes
 from qtm.states.moments import Moments
 
 
-class Individuals(eqx.Module):
+class Individuals(Evolving):
     """Trait values of N individuals (images), in feature units.
 
     `values` has shape `[N, ...]`. The trailing axes are populations of their own, as the entries of
@@ -43,6 +47,19 @@ class Individuals(eqx.Module):
         moments, N = Moments(mean, variance), whole("size", size, least=1)
         eps = jr.normal(key, (N, *moments.mean.shape))
         return cls(moments.mean + safe_sqrt(moments.variance) * eps)
+
+    def after(self, part: Any, *draws: Any) -> Any:
+        return part.individuals(self, *draws)
+
+    def draws(self, key: PRNGKeyArray | None, size: int | None) -> Draws:
+        if key is None:
+            raise ValueError("key must be given for Individuals, got None.")
+        inherit, select, mutate = jr.split(key, 3)
+        # No form of inheritance draws both offspring and a training set: one key serves both.
+        return (inherit,), (select, size or self.size), (mutate,), (inherit,)
+
+    def require_axes(self, axes_after: Callable[[tuple[int, ...]], tuple[int, ...]]) -> None:
+        require_trait_axes("values", "N", self.values, axes_after)
 
     @property
     def size(self) -> int:

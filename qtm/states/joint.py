@@ -1,14 +1,16 @@
 """Moments of correlated traits."""
 
-import equinox as eqx
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from qtm._core.numerics import concrete, real, require_finite
+from qtm.states._evolving import Draws, Evolving
 
 
-class JointMoments(eqx.Module):
+class JointMoments(Evolving):
     """D correlated Gaussian traits N(mean, covariance): what `Moments.multivariate` returns.
 
     `mean` has shape `[D]` (feature units), `covariance` `[D, D]` (feature units squared),
@@ -38,6 +40,14 @@ class JointMoments(eqx.Module):
         if least is not None and least < -1e-12 * max(1.0, float(jnp.max(jnp.abs(P)))):
             raise ValueError(f"covariance must have no negative eigenvalue, got {least:g}.")
         self.mean, self.covariance = m, P
+
+    def after(self, part: Any, *draws: Any) -> Any:
+        return part.joint(self, *draws)
+
+    def draws(self, key: PRNGKeyArray | None, size: int | None) -> Draws:
+        if key is not None and size is not None:
+            raise ValueError("key must be None for JointMoments, which take their expectation.")
+        return (), (), (), ()
 
     @property
     def variance(self) -> Float[Array, "D"]:

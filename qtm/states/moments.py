@@ -1,15 +1,17 @@
 """Two moments of Gaussian traits."""
 
-import equinox as eqx
+from typing import Any
+
 import jax.numpy as jnp
 from jax.scipy.special import ndtr
-from jaxtyping import Array, ArrayLike, Float
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from qtm._core.numerics import real, require_nonnegative, safe_sqrt
+from qtm.states._evolving import Draws, Evolving
 from qtm.states.joint import JointMoments
 
 
-class Moments(eqx.Module):
+class Moments(Evolving):
     """Gaussian populations N(mean, variance), one per entry.
 
     `mean` (feature units) and `variance` (feature units squared) may have any shapes that
@@ -41,6 +43,12 @@ class Moments(eqx.Module):
         Raises ValueError as `JointMoments` does.
         """
         return JointMoments(mean, covariance)
+
+    def after(self, part: Any, *draws: Any) -> Any:
+        return part.moments(self, *draws)
+
+    def draws(self, key: PRNGKeyArray | None, size: int | None) -> Draws:
+        return (), (), (), (key,)
 
     def standardize(self, z: ArrayLike) -> Float[Array, "..."]:
         """(z - mean)/sd; without variance every trait value off the mean is infinitely far away."""

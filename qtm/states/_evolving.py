@@ -1,0 +1,54 @@
+"""How a population goes through a life cycle."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import equinox as eqx
+from jaxtyping import Array, PRNGKeyArray
+
+Draws = tuple[tuple, tuple, tuple, tuple]
+"""Arguments that inheritance, selection, mutation and sampling take besides the population."""
+
+
+class Evolving(eqx.Module):
+    """A population that evolves.
+
+    A kind of population names the verb by which each part of a life cycle acts on it, and states
+    what a generation draws at random.
+    """
+
+    @abstractmethod
+    def after(self, part: Any, *draws: Any) -> Any:
+        """Return this population after `part`, the `qtm._parts.Part` of a life cycle."""
+
+    @abstractmethod
+    def draws(self, key: PRNGKeyArray | None, size: int | None) -> Draws:
+        """Return what each of the four parts takes besides the population, `size` being N.
+
+        Raises ValueError if the population cannot be drawn with this key and size.
+        """
+
+    def require_axes(self, axes_after: Callable[[tuple[int, ...]], tuple[int, ...]]) -> None:
+        """Raise ValueError if the population lacks trait axes that the parameters have.
+
+        `axes_after` gives the axes after one generation of a population of given trait axes.
+        """
+
+
+def require_trait_axes(
+    name: str,
+    first: str,
+    values: Array,
+    axes_after: Callable[[tuple[int, ...]], tuple[int, ...]],
+) -> None:
+    """Raise ValueError unless a generation keeps the axes of values `[first, ...]`.
+
+    Parameters of shape [3] would otherwise pair with the individuals of values [3].
+    """
+    axes = axes_after(values.shape[1:])
+    if axes != values.shape[1:]:
+        raise ValueError(
+            f"{name} must have shape [{first}, ...] with the trait axes {axes} of the parameters, "
+            f"got {values.shape}."
+        )

@@ -15,9 +15,12 @@ Names load on first use: `import qtm` itself does not load JAX. Every number is 
 loading a name switches JAX to 64-bit (`jax_enable_x64`).
 """
 
+# ruff: noqa: F401  (names for type checkers)
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+# For type checkers, which cannot search a folder: a form that is missing here works all the same.
 if TYPE_CHECKING:
     from qtm import mixture
     from qtm.cycle import family
@@ -26,103 +29,42 @@ if TYPE_CHECKING:
     from qtm.cycle.family import neutral_scale, response
     from qtm.cycle.family_cycle import FamilyCycle
     from qtm.cycle.lifecycle import LifeCycle
-    from qtm.inheritance import Clonal, Infinitesimal, Refit, Regression
-    from qtm.mutation import (
-        GaussianMutation,
-        HouseOfCards,
-        LaplaceMutation,
-        NoMutation,
-        StudentMutation,
-    )
-    from qtm.selection import (
-        BestOf,
-        ByNoise,
-        Directional,
-        Disruptive,
-        Fitness,
-        Guidance,
-        Middle,
-        Neutral,
-        SoftTruncation,
-        Stabilizing,
-        Tails,
-        Truncation,
-    )
+    from qtm.inheritance.clonal import Clonal
+    from qtm.inheritance.infinitesimal import Infinitesimal
+    from qtm.inheritance.refit import Refit
+    from qtm.inheritance.regression import Regression
+    from qtm.mutation.gaussian import GaussianMutation
+    from qtm.mutation.house_of_cards import HouseOfCards
+    from qtm.mutation.laplace import LaplaceMutation
+    from qtm.mutation.none import NoMutation
+    from qtm.mutation.student import StudentMutation
+    from qtm.selection.best_of import BestOf
+    from qtm.selection.directional import Directional
+    from qtm.selection.disruptive import Disruptive
+    from qtm.selection.fitness import Fitness
+    from qtm.selection.guidance import Guidance
+    from qtm.selection.middle import Middle
+    from qtm.selection.neutral import Neutral
+    from qtm.selection.noise import ByNoise
+    from qtm.selection.soft_truncation import SoftTruncation
+    from qtm.selection.stabilizing import Stabilizing
+    from qtm.selection.tails import Tails
+    from qtm.selection.truncation import Truncation
     from qtm.states import Density, Families, Individuals, JointMoments, Moments
     from qtm.sweeps.many import evolve_many
     from qtm.sweeps.run import sweep
 
-__all__ = [
-    "BestOf",
-    "ByNoise",
-    "Clonal",
-    "Density",
-    "Directional",
-    "Disruptive",
-    "Families",
-    "FamilyCycle",
-    "Fitness",
-    "GaussianMutation",
-    "Guidance",
-    "HouseOfCards",
-    "Individuals",
-    "Infinitesimal",
-    "JointMoments",
-    "LaplaceMutation",
-    "LifeCycle",
-    "Middle",
-    "Moments",
-    "Neutral",
-    "NoMutation",
-    "Refit",
-    "Regression",
-    "SoftTruncation",
-    "Stabilizing",
-    "StudentMutation",
-    "Tails",
-    "Trajectory",
-    "Truncation",
-    "equilibrium",
-    "evolve",
-    "evolve_many",
-    "family",
-    "mixture",
-    "neutral_scale",
-    "response",
-    "sweep",
-]
-
-_MODULES = {"family": "cycle.family", "mixture": "mixture"}
+# Where names live, but for those of forms, which `qtm._forms` finds; and which are modules.
 _HOME = {
-    "BestOf": "selection",
-    "ByNoise": "selection",
-    "Clonal": "inheritance",
+    "ByNoise": "selection.noise",
     "Density": "states",
-    "Directional": "selection",
-    "Disruptive": "selection",
     "Families": "states",
     "FamilyCycle": "cycle.family_cycle",
-    "Fitness": "selection",
-    "GaussianMutation": "mutation",
-    "Guidance": "selection",
-    "HouseOfCards": "mutation",
     "Individuals": "states",
-    "Infinitesimal": "inheritance",
     "JointMoments": "states",
-    "LaplaceMutation": "mutation",
     "LifeCycle": "cycle.lifecycle",
-    "Middle": "selection",
     "Moments": "states",
-    "Neutral": "selection",
-    "NoMutation": "mutation",
-    "Refit": "inheritance",
-    "Regression": "inheritance",
-    "SoftTruncation": "selection",
-    "Stabilizing": "selection",
-    "StudentMutation": "mutation",
-    "Tails": "selection",
     "Trajectory": "cycle.evolution",
-    "Truncation": "selection",
     "equilibrium": "cycle.equilibrium",
     "evolve": "cycle.evolution",
     "evolve_many": "sweeps.many",
@@ -130,17 +72,25 @@ _HOME = {
     "response": "cycle.family",
     "sweep": "sweeps.run",
 }
+_MODULES = {"family": "cycle.family", "mixture": "mixture"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        return import_module(f"qtm.{_MODULES[name]}")
-    if name not in _HOME:
+    from qtm._forms import all_modules
+
+    if name == "__all__":
+        value = sorted({*_HOME, *_MODULES, *all_modules()})
+    elif name in _MODULES:
+        value = import_module(f"qtm.{_MODULES[name]}")
+    elif name in _HOME:
+        value = getattr(import_module(f"qtm.{_HOME[name]}"), name)
+    elif name in all_modules():
+        value = getattr(import_module(all_modules()[name]), name)
+    else:
         raise AttributeError(f"module 'qtm' has no attribute {name!r}")
-    value = getattr(import_module(f"qtm.{_HOME[name]}"), name)
     globals()[name] = value  # the next access finds it without coming here
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__getattr__("__all__")})

@@ -1,5 +1,8 @@
 """Parts of a life cycle: maps from population to population, with a verb for each kind."""
 
+import inspect
+from typing import Self
+
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
@@ -15,6 +18,16 @@ class Part(eqx.Module):
     It has a verb for each kind of population: `moments`, `density`, `individuals` and `joint`, for
     `JointMoments`. A part overrides the verbs that it has a form for; the others raise ValueError.
     """
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        """Return instances for the tests to try on populations of means near 0, variances near 1.
+
+        By default one, in which every parameter without a default is 0.5. A form for which that is
+        no valid or no telling value overrides this.
+        """
+        parameters = inspect.signature(cls).parameters.values()
+        return [cls(**{p.name: 0.5 for p in parameters if p.default is p.empty})]
 
     def moments(self, state: Moments) -> Moments:
         """Return mean and variance after this part, entry by entry."""

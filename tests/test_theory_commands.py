@@ -46,9 +46,11 @@ def test_simulate_guidance_and_individuals_from_a_file(qtm, tmp_path):
     np.testing.assert_allclose(float(last[2]), path.variance[-1], atol=1e-6)
 
 
-# How a parameter without a default can be said on the command line; any form is made of these.
-VALUES = {"unconditional": "{mean=0,variance=2}", "fraction": "0.5", "heritability": "0.5",
-          "rate": "0.1", "dof": "5", "width2": "9"}  # fmt: skip
+def written(value):
+    """A parameter of an example as the command line takes it."""
+    if isinstance(value, theory.Moments):
+        return f"{{mean={float(value.mean)},variance={float(value.variance)}}}"
+    return value if isinstance(value, str) else f"{value}"
 
 
 @pytest.mark.parametrize("part", ["selection", "mutation", "inheritance"])
@@ -60,7 +62,8 @@ def test_every_form_is_listed_and_can_be_simulated(qtm, part):
     assert len(found) > 1
     for name, form in found.items():
         assert f"  {name}" in listed
-        words = [f"{key}={VALUES.get(key, '1')}" for key in form.required]
+        example = getattr(theory, name).examples()[0]
+        words = [f"{key}={written(getattr(example, key))}" for key in form.required]
         code, _, said = qtm(
             "simulate", f"--{part}", " ".join([name, *words]), "--generations", 1, "--size", 20
         )

@@ -10,6 +10,7 @@ import tomllib
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import qtm
@@ -71,7 +72,12 @@ def _form(part: str, cls: type) -> Form | None:
 
 
 def named(part: str, name: Any) -> Form:
-    """The form of that name; case and underscores do not matter."""
+    """Return the form of that name, in any case and with or without underscores.
+
+    `package.module:Class` names a form that another package defines.
+    """
+    if ":" in str(name):
+        return _elsewhere(part, str(name))
     known = forms(part)
     plain = {key.lower(): form for key, form in known.items()}
     found = plain.get(str(name).replace("_", "").lower())
@@ -80,6 +86,18 @@ def named(part: str, name: Any) -> Form:
         hint = f" (did you mean '{plain[near[0]].name}'?)" if near else ""
         raise UserError(f"there is no {part} '{name}'{hint}, there are {', '.join(known)}")
     return found
+
+
+def _elsewhere(part: str, name: str) -> Form:
+    module, _, attribute = name.partition(":")
+    try:
+        cls = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"the {part} '{name}' cannot be imported: {error}") from None
+    form = _form(part, cls) if inspect.isclass(cls) and issubclass(cls, _BASES[part]) else None
+    if form is None:
+        raise UserError(f"'{name}' is no {part} that a line of text can make")
+    return form
 
 
 def table_of(part: str, line: str) -> dict[str, Any]:

@@ -15,9 +15,11 @@ from qtm._core.matrices import as_matrix, as_vector
 from qtm._core.numerics import concrete, is_scheduled, require_double, safe_sqrt
 from qtm.cycle.evolution import Cycle, evolve
 from qtm.cycle.lifecycle import LifeCycle
-from qtm.inheritance import Clonal, Infinitesimal
-from qtm.mutation import GaussianMutation, NoMutation
-from qtm.selection import Stabilizing
+from qtm.inheritance.clonal import Clonal
+from qtm.inheritance.infinitesimal import Infinitesimal
+from qtm.mutation.gaussian import GaussianMutation
+from qtm.mutation.none import NoMutation
+from qtm.selection.stabilizing import Stabilizing
 from qtm.states import Density, Families, Individuals, JointMoments, Moments, Population
 
 S = TypeVar("S", Moments, JointMoments, Density, Families)

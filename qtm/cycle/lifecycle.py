@@ -12,9 +12,12 @@ from jaxtyping import ArrayLike, PRNGKeyArray
 
 from qtm._core.numerics import at, is_scheduled, require_double, whole
 from qtm.cycle.evolution import Trajectory, evolve
-from qtm.inheritance import Clonal, Inheritance
-from qtm.mutation import Mutation, NoMutation
-from qtm.selection import Neutral, Selection
+from qtm.inheritance import Inheritance
+from qtm.inheritance.clonal import Clonal
+from qtm.mutation import Mutation
+from qtm.mutation.none import NoMutation
+from qtm.selection import Selection
+from qtm.selection.neutral import Neutral
 from qtm.states import Moments, Population
 from qtm.states._evolving import Draws
 

@@ -1,13 +1,16 @@
 """Inheritance: what of its training set a finetuned model takes up. One file a form.
 
-A new form is one file with one final class derived from `Inheritance`, and one line here and in
-`qtm`.
+A new form is one file with one final class derived from `Inheritance`. It is found by itself;
+docs/forms.md has an example.
 """
 
+from qtm._forms import loader, modules
 from qtm.inheritance._base import Inheritance
-from qtm.inheritance.clonal import Clonal
-from qtm.inheritance.infinitesimal import Infinitesimal
-from qtm.inheritance.refit import Refit
-from qtm.inheritance.regression import Regression
 
-__all__ = ["Clonal", "Infinitesimal", "Inheritance", "Refit", "Regression"]
+__all__ = ["Inheritance"]
+__all__ += modules("inheritance")
+__getattr__ = loader("inheritance", globals())
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,5 +1,7 @@
 """Sexual inheritance of a trait with very many loci."""
 
+from typing import Self
+
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
@@ -49,6 +51,10 @@ class Infinitesimal(Inheritance):
     def __check_init__(self):
         require_variances("genic_variance", self.genic_variance)
         require_variances("environmental_variance", self.environmental_variance)
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        return [cls(genic_variance=1.1, environmental_variance=0.4)]
 
     def moments(self, state: Moments) -> Moments:
         require_nonnegative("genic_variance", self.genic_variance)

@@ -1,5 +1,7 @@
 """A Gaussian that is fitted to its own samples, again and again."""
 
+from typing import Self
+
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
@@ -67,6 +69,10 @@ class Refit(Inheritance):
         if self.fresh is None:
             zero = "0 without fresh, the distribution of real data"
             require("inflow", self.inflow, zero, lambda a: a == 0)
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        return [cls(), cls(bias=0.8)]
 
     @property
     def depends_on_generation(self) -> bool:

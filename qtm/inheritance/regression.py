@@ -1,5 +1,7 @@
 """Partial inheritance, with the base model as what is fallen back on."""
 
+from typing import Self
+
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
@@ -57,6 +59,10 @@ class Regression(Inheritance):
         require_share("heritability", self.heritability)
         require_finite("base_mean", self.base_mean)
         require_variances("base_variance", self.base_variance)
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        return [cls(heritability=0.7, base_mean=0.5, base_variance=1.5)]
 
     def moments(self, state: Moments) -> Moments:
         require_nonnegative("base_variance", self.base_variance)

@@ -1,5 +1,7 @@
 """Gaussian noise."""
 
+from typing import Self
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
@@ -28,6 +30,10 @@ class GaussianMutation(Mutation):
 
     def __check_init__(self):
         require_variances("variance", self.variance)
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        return [cls(variance=0.3)]
 
     def moments(self, state: Moments) -> Moments:
         require_nonnegative("variance", self.variance)

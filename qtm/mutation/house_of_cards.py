@@ -1,5 +1,7 @@
 """Mutants that have nothing of their parents."""
 
+from typing import Self
+
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
@@ -47,6 +49,10 @@ class HouseOfCards(Mutation):
         require_share("rate", self.rate)
         require_finite("mean", self.mean)
         require_nonnegative("variance", self.variance)
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        return [cls(rate=0.2, mean=-0.4, variance=1.3)]
 
     def moments(self, state: Moments) -> Moments:
         mu, apart = self.rate, state.mean - self.mean

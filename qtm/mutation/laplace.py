@@ -1,5 +1,7 @@
 """Noise with a peak and exponential tails."""
 
+from typing import Self
+
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
@@ -29,6 +31,10 @@ class LaplaceMutation(Mutation):
 
     def __check_init__(self):
         require_nonnegative("variance", self.variance)
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        return [cls(variance=0.3)]
 
     def moments(self, state: Moments) -> Moments:
         return Moments(state.mean, state.variance + self.variance)

@@ -1,5 +1,7 @@
 """Noise with heavy tails."""
 
+from typing import Self
+
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
@@ -32,6 +34,10 @@ class StudentMutation(Mutation):
         require_nonnegative("variance", self.variance)
         require("dof", self.dof, "finite and greater than 2, where a variance begins to exist",
                 lambda nu: (nu > 2) & np.isfinite(nu))  # fmt: skip
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        return [cls(variance=0.3, dof=30.0)]
 
     def moments(self, state: Moments) -> Moments:
         V_m, _ = jnp.broadcast_arrays(self.variance, self.dof)

@@ -1,36 +1,16 @@
 """Selection, the part of the life cycle that guided sampling plays: one file a form.
 
 A new form is one file with one final class, derived from `Selection`, or from `FitnessSelection`
-where individuals differ in fitness, and one line here and in `qtm`.
+where individuals differ in fitness. It is found by itself; docs/forms.md has an example.
 """
 
+from qtm._forms import loader, modules
 from qtm.selection._base import FitnessSelection, Selection
-from qtm.selection.best_of import BestOf
-from qtm.selection.directional import Directional
-from qtm.selection.disruptive import Disruptive
-from qtm.selection.fitness import Fitness
-from qtm.selection.guidance import Guidance
-from qtm.selection.middle import Middle
-from qtm.selection.neutral import Neutral
-from qtm.selection.noise import ByNoise
-from qtm.selection.soft_truncation import SoftTruncation
-from qtm.selection.stabilizing import Stabilizing
-from qtm.selection.tails import Tails
-from qtm.selection.truncation import Truncation
 
-__all__ = [
-    "BestOf",
-    "ByNoise",
-    "Directional",
-    "Disruptive",
-    "Fitness",
-    "FitnessSelection",
-    "Guidance",
-    "Middle",
-    "Neutral",
-    "Selection",
-    "SoftTruncation",
-    "Stabilizing",
-    "Tails",
-    "Truncation",
-]
+__all__ = ["FitnessSelection", "Selection"]
+__all__ += modules("selection")
+__getattr__ = loader("selection", globals())
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

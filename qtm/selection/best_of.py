@@ -1,5 +1,7 @@
 """The best of n."""
 
+from typing import Self
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -32,6 +34,10 @@ class BestOf(FitnessSelection):
 
     def __check_init__(self):
         require("n", self.n, "at least 1 and finite", lambda n: (n >= 1) & (abs(n) < jnp.inf))
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        return [cls(n=3.0)]
 
     def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
         if isinstance(population, Moments):

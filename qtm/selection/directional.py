@@ -1,5 +1,7 @@
 """Exponential fitness."""
 
+from typing import Self
+
 import equinox as eqx
 from jaxtyping import Array, ArrayLike, Float
 
@@ -28,6 +30,10 @@ class Directional(FitnessSelection):
 
     def __check_init__(self):
         require_finite("gradient", self.gradient)
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        return [cls(gradient=0.4), cls(gradient=-0.7)]
 
     def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
         return self.gradient * real(z)

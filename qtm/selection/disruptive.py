@@ -1,5 +1,7 @@
 """Fitness that grows away from a pessimum."""
 
+from typing import Self
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
@@ -38,6 +40,10 @@ class Disruptive(FitnessSelection):
     def __check_init__(self):
         require_finite("optimum", self.optimum)
         require_positive("width2", self.width2)
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        return [cls(optimum=0.1, width2=3.0)]
 
     def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
         return jnp.square(real(z) - self.optimum) / (2 * self.width2)

@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from typing import Self
 
 import equinox as eqx
 from jaxtyping import Array, ArrayLike, Float
@@ -42,12 +43,25 @@ class Fitness(FitnessSelection):
             )
         self._of_population = count == 2
 
+    @classmethod
+    def examples(cls) -> list[Self]:
+        return [cls(log_fitness=_Quartic(real(0.3)))]
+
     def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
         arguments = (real(z), population) if self._of_population else (real(z),)
         return real(self.law.of(*arguments))
 
     def moments(self, state: Moments) -> Moments:
         return moments_by_quadrature(self, state)
+
+
+class _Quartic(eqx.Module):
+    """Log fitness -a z^4, with a slope in a."""
+
+    a: Array
+
+    def __call__(self, z: Array) -> Array:
+        return -self.a * z**4
 
 
 def _arguments(function: Callable[..., ArrayLike]) -> int:

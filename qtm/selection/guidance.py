@@ -1,6 +1,6 @@
 """Classifier-free guidance as selection."""
 
-from typing import Literal, cast
+from typing import Literal, Self, cast
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -70,6 +70,11 @@ class Guidance(Selection):
             raise ValueError("operator must be ddim or ddpm for a scale by noise, got 'tilt'.")
         if not callable(self.unconditional):
             require_positive("unconditional variance", self.unconditional.variance)
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        unconditional = Moments(mean=-0.5, variance=2.0)
+        return [cls(w, unconditional, operator) for operator in _OPERATORS for w in (0.4, 2.5)]
 
     def moments(self, state: Moments) -> Moments:
         if self.operator == "tilt":

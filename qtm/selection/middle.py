@@ -1,5 +1,7 @@
 """Only the middle is kept."""
 
+from typing import Self
+
 import equinox as eqx
 import jax.numpy as jnp
 import numpy as np
@@ -34,6 +36,10 @@ class Middle(FitnessSelection):
 
     def __check_init__(self):
         require("fraction", self.fraction, "in (0, 1]", lambda p: (p > 0) & (p <= 1))
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        return [cls(fraction=0.4)]
 
     def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
         p = self.fraction

@@ -1,5 +1,7 @@
 """Truncation at a threshold that is seen through noise."""
 
+from typing import Self
+
 import equinox as eqx
 import jax.numpy as jnp
 from jax.scipy.special import ndtri
@@ -37,6 +39,10 @@ class SoftTruncation(FitnessSelection):
     def __check_init__(self):
         require("fraction", self.fraction, "in (0, 1]", lambda p: (p > 0) & (p <= 1))
         require_positive("softness", self.softness)
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        return [cls(fraction=0.3, softness=0.6)]
 
     def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
         s = self.softness

@@ -1,5 +1,7 @@
 """Gaussian fitness around an optimum."""
 
+from typing import Self
+
 import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
@@ -34,6 +36,10 @@ class Stabilizing(FitnessSelection):
     def __check_init__(self):
         require_finite("optimum", self.optimum)
         require_variances("width2", self.width2, positive=True)
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        return [cls(optimum=0.8, width2=2.0)]
 
     def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
         return -jnp.square(real(z) - self.optimum) / (2 * self.width2)

@@ -1,5 +1,7 @@
 """Only the extremes are kept."""
 
+from typing import Self
+
 import equinox as eqx
 import jax.numpy as jnp
 from jax.scipy.special import ndtri
@@ -33,6 +35,10 @@ class Tails(FitnessSelection):
 
     def __check_init__(self):
         require("fraction", self.fraction, "in (0, 1]", lambda p: (p > 0) & (p <= 1))
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        return [cls(fraction=0.3)]
 
     def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
         both = (extreme(population, z, side, self.fraction / 2) for side in ("upper", "lower"))

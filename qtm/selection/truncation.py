@@ -1,7 +1,7 @@
 """Only the best are kept."""
 
 import math
-from typing import Literal
+from typing import Literal, Self
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -43,6 +43,10 @@ class Truncation(FitnessSelection):
         require("fraction", self.fraction, "in (0, 1]", lambda p: (p > 0) & (p <= 1))
         if self.tail not in _TAILS:
             raise ValueError(f"tail must be one of {', '.join(_TAILS)}, got {self.tail!r}.")
+
+    @classmethod
+    def examples(cls) -> list[Self]:
+        return [cls(fraction=0.3), cls(fraction=0.6, tail="lower")]
 
     def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
         return log_share(extreme(population, z, self.tail, self.fraction))

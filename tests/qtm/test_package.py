@@ -36,12 +36,3 @@ def test_every_form_is_exported_and_documented(form):
     assert name in qtm.__all__, f"{name} is missing in qtm.__all__"
     assert getattr(qtm, name) is type(form)
     assert type(form).__doc__
-
-
-# The command line is no theory; the rule for all packages holds for it.
-THEORY = sorted(path for path in (ROOT / "qtm").rglob("*.py") if path.name != "__main__.py")
-
-
-@pytest.mark.parametrize("path", THEORY, ids=lambda p: p.stem)
-def test_files_stay_short(path):
-    assert len(path.read_text().splitlines()) < 200

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import qtm
-from qtm import mixture
+from qtm import _forms, mixture
 
 UNIT = qtm.Moments(mean=0.0, variance=1.0)
 FAMILIES = qtm.Families(0.0, 0.5, 0.5)
@@ -27,7 +27,7 @@ def of(point):
     return qtm.LifeCycle(selection=qtm.Directional(point["b"]))
 
 
-# What is made of numbers, by name; the test below asks for an entry for every public name.
+# What is made of numbers, by name; a test below asks for an entry for every name but forms.
 MADE = {
     "BestOf": lambda: qtm.BestOf(3).moments(UNIT),
     "ByNoise": lambda: qtm.Guidance(qtm.ByNoise(lambda s: s), UNIT).moments(UNIT),
@@ -103,7 +103,13 @@ def test_numbers_of_32_bits_are_refused(name, single):
 
 def test_every_public_name_is_asked():
     public = {*qtm.__all__, *(f"mixture.{name}" for name in mixture.__all__)}
-    assert public - HOLDERS <= set(MADE)
+    assert public - HOLDERS - set(_forms.all_modules()) <= set(MADE)
+
+
+def test_no_form_computes_with_32_bits(form, single):
+    (part,) = (part for part in _forms.ABSTRACT if type(form).__name__ in _forms.modules(part))
+    with pytest.raises(ValueError, match="switched to 32 bits since qtm was loaded"):
+        qtm.LifeCycle(**{part: form}).step(UNIT, KEY, 1)
 
 
 def test_switched_back_it_computes_as_before(single):

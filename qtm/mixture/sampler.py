@@ -14,8 +14,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from qtm._core.numerics import real, require_double, require_finite, safe_sqrt
 from qtm.mixture._blocks import blocks, chunks
-from qtm.mixture._exact import denoise
-from qtm.mixture.distribution import Mixture
+from qtm.mixture.distribution import Mixture, denoised
 from qtm.mixture.levels import NoiseLevels
 
 _OPERATORS = ("ddim", "ddpm")
@@ -138,7 +137,7 @@ def _run(
         D_c = m + jnp.einsum("bnr,bdr->bnd", V / (V + s**2) * q, Q)
 
         def guided() -> Array:
-            D_u = denoise(unconditional, y.reshape(B * b, d), s).reshape(B, b, d)
+            D_u = denoised(unconditional, y.reshape(B * b, d), s).reshape(B, b, d)
             return D_u + w * (D_c - D_u)
 
         D = lax.cond(w == 1, lambda: D_c, guided)

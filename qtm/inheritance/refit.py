@@ -164,7 +164,18 @@ class _TrainingSet(Part):
         return Moments(pool.mean, pool.variance + f * (1 - f) * noise)
 
     def density(self, state: Density) -> Density:
-        return state
+        fresh, p = self.refit.fresh, state.density
+        if fresh is None and not self.refit.accumulate:
+            return state
+        if fresh is not None:
+            m, V = jnp.broadcast_arrays(fresh.mean, fresh.variance, jnp.zeros(p.shape[1:]))[:2]
+            low, high, points = state.grid[0], state.grid[-1], len(state.grid)
+            drawn = Density.normal(m, V, low, high, points).density
+            p = (1 - self.refit.inflow) * p + self.refit.inflow * drawn
+        if self.refit.accumulate:
+            f = 1 / (1 + jnp.asarray(self.generation))
+            p = (1 - f) * self.before.density + f * p  # pyright: ignore
+        return resolved(with_density(state, p))
 
     def individuals(self, state: Individuals, key: PRNGKeyArray) -> Individuals:
         z, N = state.values, state.size

@@ -119,6 +119,28 @@ def test_selection_of_individuals_acts_on_the_model_itself():
     np.testing.assert_allclose(after.variance, expected.variance, rtol=0.15)
 
 
+@pytest.mark.parametrize(
+    "refit",
+    [
+        qtm.Refit(bias=0.8, inflow=0.3, fresh=REAL),
+        qtm.Refit(bias=0.8, accumulate=True),
+        qtm.Refit(accumulate=True, inflow=0.3, fresh=qtm.Moments(0.5, 2.0)),
+    ],
+    ids=["inflow", "accumulate", "both"],
+)
+def test_density_has_the_training_set_of_moments(refit):
+    """A mixture of densities has the moments of the mixture, to the rounding of sums on a grid."""
+    cycle = qtm.LifeCycle(refit, qtm.Directional(0.3), qtm.GaussianMutation(0.2))
+    start = qtm.Moments(0.2, 0.8)
+    moments = qtm.evolve(cycle, start, 5)
+    density = qtm.evolve(cycle, qtm.Density.normal(0.2, 0.8, -20.0, 20.0), 5)
+    np.testing.assert_allclose(density.mean, moments.mean, atol=1e-10, rtol=0)
+    np.testing.assert_allclose(density.variance, moments.variance, atol=1e-10, rtol=0)
+    # the training set is no Gaussian, as far as generation 0 is one
+    model = qtm.Density.normal(density.mean[-1], density.variance[-1], -20.0, 20.0)
+    assert jnp.max(jnp.abs(density.final.density - model.density)) > 1e-3
+
+
 def test_infinite_samples_leave_nothing_but_the_bias():
     after = qtm.LifeCycle(qtm.Refit(ddof=1, bias=0.5)).step(qtm.Moments(0.3, 2.0))
     assert (after.mean, after.variance) == (0.3, 1.0)

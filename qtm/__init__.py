@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from qtm.selection.fitness import Fitness
     from qtm.selection.guidance import Guidance
     from qtm.selection.middle import Middle
+    from qtm.selection.levels import AtLevels
     from qtm.selection.neutral import Neutral
     from qtm.selection.noise import ByNoise
     from qtm.selection.soft_truncation import SoftTruncation
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
 
 # Where names live, but for those of forms, which `qtm._forms` finds; and which are modules.
 _HOME = {
+    "AtLevels": "selection.levels",
     "ByNoise": "selection.noise",
     "Density": "states",
     "Families": "states",

@@ -8,84 +8,137 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from qtm._core.numerics import (
     at,
+    concrete,
     is_scheduled,
     parameter,
+    require,
     require_double,
     require_finite,
     require_nonnegative,
     require_positive,
     require_share,
     safe_sqrt,
-    whole,
 )
-from qtm.selection.guidance import scale_or_schedule, transport
+from qtm.selection import Selection
+from qtm.selection.guidance import Guidance, require_scale, scale_or_schedule
+from qtm.selection.levels import AtLevels
 from qtm.selection.noise import ByNoise
-from qtm.states import Families
+from qtm.selection.transport import ddim_variance
+from qtm.states import Families, Moments
 
-_OPERATORS = ("ddim", "ddpm")
+_SHARES = (
+    "heritability", "within_heritability", "uptake", "mean_uptake", "real_share", "condition_drop",
+    "confusion",
+)  # fmt: skip
+_NONNEGATIVE = ("mutation_variance", "drop_mutation", "drop_uptake", "training_noise")
+# How sharply V_B meets its bound: the fourth power behaves as a clamp with a rounded corner.
+_CORNER = 4
+
+
+def _optional(value: ArrayLike | None) -> Array | None:
+    return None if value is None else parameter(value)
+
+
+def _given(default: float | None = 0.0) -> Array:
+    return eqx.field(default=default, converter=parameter if default is not None else _optional)
 
 
 class FamilyCycle(eqx.Module):
-    """One generation of families: inherit -> guided sampling -> mutate -> sample n images each.
+    """One generation of families: inherit -> guide -> select -> bound, confuse, mutate -> sample.
 
-    With the base model's families (m_0, V_W0, V_B0), heritability h between and h_W within:
+    The state is what is measured of n images a family: m, V_W with ddof = 1, and V_B, the variance
+    of the means of images. The base model's families are (m_0, V_W0, V_B0).
 
-        inherit    m <- (1 - h) m_0 + h m,   V_W <- (1 - h_W) V_W0 + h_W V_W,
+        train on   V_W <- (1 - a) V_W (1 - 1/n) + a V_W0 + V_d,   m <- (1 - a) m + a m_0,
+                   V_B <- [(1 - a) sqrt(V_B) + a sqrt(V_B0)]^2
+        inherit    V_W <- (1 - h_W) V_W0 + h_W V_W,   m <- (1 - h) m_0 + h m,
                    V_B <- [(1 - h) sqrt(V_B0) + h sqrt(V_B)]^2
-        uptake u   V_U = (1 - u)(V_W0 + V_B0) + u (V_W + V_B),   m_u = (1 - u) m_0 + u m
+        uptake     V_U = (1 - u*)(V_W0 + V_B0) + u* (V_W + V_B),   1 - u* = (1 - u) e^(-k p),
+                   m_u = (1 - u_m) m_0 + u_m m
         guide      V_W <- V_W^w V_U^(1-w) (DDIM),   V_B <- A^2 V_B,   m <- m_u + A (m - m_u)
-        mutate     V_W <- V_W + V_m
-        sample n   V_B <- V_B + V_W/n,   V_W <- V_W (1 - 1/n)
+        select     (m, V_W) <- those of `selection`,   V_B <- (dm*/dm)^2 V_B
+        bound      V_B <- V_B [1 + (V_B/b)^4]^(-1/4)
+        confuse    V_W <- V_W + [1 - (1 - l)^2] V_B,   V_B <- (1 - l)^2 V_B
+        mutate     V_W <- V_W + V_m + p V_p
+        sample     V_B <- V_B + V_W/n
+
+    Sampling takes its share of V_W when the images are learnt from: a model that is fitted to n
+    images has their variance about their own mean, V_W (1 - 1/n). What is recorded is V_W.
 
     A family's deviation from the mean regresses to the deviation that it has in the base model, and
     guidance and inheritance only stretch deviations: they stay in line with those of the base. That
     is where the square of the sum of standard deviations comes from; its terms beside h^2 V_B are
     the base terms. A base with V_B0 = 0 has none, a model that knows no prompt, and V_B is held
     where h A = 1 (`neutral_scale`). Uptake says how far the unconditional branch follows the data,
-    by dropped conditions or by weights that both branches share: with u = 0 it stays the base
-    model's, with u = 1 it is that of the population as inherited, which shrinks the difference that
-    guidance magnifies.
+    by weights that both branches share (u) or by dropped conditions (k p): with u* = 0 it stays the
+    base model's, with u* = 1 it is that of the population as inherited, which shrinks the
+    difference that guidance magnifies.
 
-    `heritability` is h, `within_heritability` h_W (h unless given), `scale` w, a number or a
-    schedule over noise levels (`ByNoise`), `base` a `Families`, `uptake` u, `mutation_variance` V_m
-    (feature units squared), `operator` "ddim" or "ddpm", `size` n, the images of a family. All but
-    the last two may be functions of the generation. `evolve` records V_W and V_B as `within` and
-    `between`. Expectations, without random drift.
+    - `heritability` is h, `within_heritability` h_W (h unless given), `base` a `Families`;
+    - `scale` is w, a number or a schedule over noise levels (`ByNoise`, `AtLevels`), or None for
+      sampling without guidance; `operator` "ddim", "ddpm" or "tilt" as in `Guidance`;
+      `response_slope` s takes A = 1 + s (w - 1), its first order, for the A of DDIM;
+    - `uptake` is u, `mean_uptake` u_m (u unless given), `condition_drop` p the probability that
+      finetuning sees the empty prompt, `drop_uptake` k and `drop_mutation` V_p its effects;
+    - `real_share` is a, the share of real images in training sets, `training_noise` V_d the
+      variance of noise that is put on training images;
+    - `selection` is a form of selection (`qtm.Truncation`, ...) that acts in every family; its
+      effect on V_B is of first order in deviations. `direction` +1 or -1 is the sign of the trait
+      as selection sees it;
+    - `bound` is b, the largest V_B that images can have, `confusion` l the share of images that
+      come out as of another prompt, `mutation_variance` V_m, `size` n, a mean where families
+      differ; no bound, and no sampling, unless given.
 
-    Raises ValueError if a share is not in [0, 1], the scale not finite, V_m negative, the operator
-    unknown, n no whole number of at least 1, or the base without variance.
+    Variances are in feature units squared, shares and k without units. Every number may be a
+    function of the generation. `evolve` records V_W and V_B as `within` and `between`.
+    Expectations, without random drift.
+
+    Raises ValueError if a share is not in [0, 1], the scale or s not finite, a variance or k
+    negative, b not greater than 0, n below 1, the direction not +1 or -1, the operator unknown or a
+    tilt with a schedule, s given without a number as scale and DDIM, or the base without variance.
 
     Source: the family model is a derivation of this project, from the transport of Gaussians by
     guided samplers (Bradley & Nakkiran, arXiv 2408.09000) and regression on parents.
     """
 
     heritability: Float[Array, "..."] = eqx.field(converter=parameter)
-    scale: Float[Array, "..."] | ByNoise = eqx.field(converter=scale_or_schedule)
-    base: Families
-    uptake: Float[Array, "..."] = eqx.field(default=0.0, converter=parameter)
-    mutation_variance: Float[Array, "..."] = eqx.field(default=0.0, converter=parameter)
-    within_heritability: Float[Array, "..."] | None = eqx.field(
-        default=None, converter=lambda h: None if h is None else parameter(h)
+    scale: Float[Array, "..."] | ByNoise | AtLevels | None = eqx.field(
+        converter=lambda w: None if w is None else scale_or_schedule(w)
     )
-    operator: Literal["ddim", "ddpm"] = eqx.field(default="ddim", static=True)
-    size: int | None = eqx.field(default=None, static=True)
+    base: Families
+    uptake: Float[Array, "..."] = _given()
+    mutation_variance: Float[Array, "..."] = _given()
+    within_heritability: Float[Array, "..."] | None = _given(None)
+    operator: Literal["tilt", "ddim", "ddpm"] = eqx.field(default="ddim", static=True)
+    size: Float[Array, "..."] | None = _given(None)
+    mean_uptake: Float[Array, "..."] | None = _given(None)
+    real_share: Float[Array, "..."] = _given()
+    training_noise: Float[Array, "..."] = _given()
+    condition_drop: Float[Array, "..."] = _given()
+    drop_uptake: Float[Array, "..."] = _given()
+    drop_mutation: Float[Array, "..."] = _given()
+    response_slope: Float[Array, "..."] | None = _given(None)
+    selection: Selection | None = None
+    direction: Float[Array, "..."] = _given(1.0)
+    bound: Float[Array, "..."] | None = _given(None)
+    confusion: Float[Array, "..."] = _given()
 
     def __check_init__(self):
-        require_share("heritability", self.heritability)
-        require_share("uptake", self.uptake)
-        require_nonnegative("mutation_variance", self.mutation_variance)
-        if self.within_heritability is not None:
-            require_share("within_heritability", self.within_heritability)
-        if not isinstance(self.scale, ByNoise):
-            require_finite("scale", self.scale)
-        if not callable(self.base):
-            require_positive("variance of the base", self.base.variance)
-        if self.operator not in _OPERATORS:
-            raise ValueError(
-                f"operator must be one of {', '.join(_OPERATORS)}, got {self.operator!r}."
-            )
+        checks = dict.fromkeys(_SHARES, require_share)
+        checks |= dict.fromkeys(_NONNEGATIVE, require_nonnegative)
+        checks |= {"response_slope": require_finite, "bound": require_positive}
+        for name, check in checks.items():
+            if getattr(self, name) is not None:
+                check(name, getattr(self, name))
         if self.size is not None:
-            whole("size", self.size, least=1)
+            require("size", self.size, "at least 1", lambda n: n >= 1)
+        require("direction", self.direction, "+1 or -1", lambda sign: abs(sign) == 1)
+        if not callable(self.base) and concrete(self.base.within) and concrete(self.base.between):
+            require_positive("variance of the base", self.base.variance)
+        require_scale(jnp.ones(()) if self.scale is None else self.scale, self.operator)
+        constant = self.scale is not None and not isinstance(self.scale, ByNoise | AtLevels)
+        if self.response_slope is not None and not (constant and self.operator == "ddim"):
+            raise ValueError("response_slope needs a number as scale and the operator ddim.")
 
     def step(
         self,
@@ -95,7 +148,8 @@ class FamilyCycle(eqx.Module):
     ) -> Families:
         """The families of the next generation, whose index is needed by what changes with it.
 
-        Raises ValueError if a parameter is a function and no generation is given, or for a key.
+        Raises ValueError if a parameter is a function and no generation is given, for a key, and
+        for a tilt without a positive precision; inside `jit` the latter gives nan.
         """
         require_double()
         if key is not None:
@@ -107,20 +161,56 @@ class FamilyCycle(eqx.Module):
         return at(self, generation)._step(state)
 
     def _step(self, state: Families) -> Families:
-        h, u, base = self.heritability, self.uptake, self.base
+        families = self._guided(self._inherited(state))
+        if self.selection is not None:
+            families = self.selection.families(_mirrored(families, self.direction))
+            families = _mirrored(families, self.direction)
+        return self._sampled(families)
+
+    def _inherited(self, state: Families) -> Families:
+        base, h, a = self.base, self.heritability, self.real_share
         h_W = h if self.within_heritability is None else self.within_heritability
-        m = (1 - h) * base.mean + h * state.mean
-        V_W = (1 - h_W) * base.within + h_W * state.within
-        V_B = jnp.square((1 - h) * safe_sqrt(base.between) + h * safe_sqrt(state.between))
+        V_W = state.within if self.size is None else state.within * (1 - 1 / self.size)
+        V_W = (1 - a) * V_W + a * base.within + self.training_noise
+        m = (1 - a) * state.mean + a * base.mean
+        start = safe_sqrt(base.between)
+        deviation = (1 - a) * safe_sqrt(state.between) + a * start
+        deviation = (1 - h) * start + h * deviation
+        return Families(
+            (1 - h) * base.mean + h * m,
+            (1 - h_W) * base.within + h_W * V_W,
+            jnp.square(deviation),
+        )
 
-        V_U = (1 - u) * base.variance + u * (V_W + V_B)
-        m_u = (1 - u) * base.mean + u * m
+    def _guided(self, families: Families) -> Families:
+        if self.scale is None:
+            return families
+        m, base = families.mean, self.base
+        stays = (1 - self.uptake) * jnp.exp(-self.drop_uptake * self.condition_drop)
+        V_U = stays * base.variance + (1 - stays) * families.variance
         # families without any variance, all taken up, have no guidance to speak of
-        spread = V_U > 0
-        A, V_W = transport(self.scale, V_W, jnp.where(spread, V_U, 1.0), self.operator)
-        m, V_B = m_u + A * (m - m_u), jnp.square(A) * V_B
+        V_U = jnp.where(V_U > 0, V_U, 1.0)
+        u = self.uptake if self.mean_uptake is None else self.mean_uptake
+        m_u = (1 - u) * base.mean + u * m
+        if self.response_slope is not None:
+            A = 1 + self.response_slope * (self.scale - 1)
+            V_W = ddim_variance(self.scale, families.within, V_U)
+            return Families(m_u + A * (m - m_u), V_W, jnp.square(A) * families.between)
+        w = self.scale
+        if isinstance(w, AtLevels):
+            w = w.among(families.within, families.between)
+        return Guidance(w, Moments(m_u, V_U), self.operator).families(families)
 
-        V_W = V_W + self.mutation_variance
-        if self.size is not None:
-            V_B, V_W = V_B + V_W / self.size, V_W * (1 - 1 / self.size)
-        return Families(m, V_W, V_B)
+    def _sampled(self, families: Families) -> Families:
+        m, V_W, V_B = families.mean, families.within, families.between
+        if self.bound is not None:
+            V_B = V_B * (1 + (V_B / self.bound) ** _CORNER) ** (-1 / _CORNER)
+        kept = jnp.square(1 - self.confusion)
+        V_W, V_B = V_W + (1 - kept) * V_B, kept * V_B
+        V_W = V_W + self.mutation_variance + self.drop_mutation * self.condition_drop
+        return Families(m, V_W, V_B if self.size is None else V_B + V_W / self.size)
+
+
+def _mirrored(families: Families, sign: ArrayLike) -> Families:
+    """Families of the trait times +1 or -1."""
+    return Families(sign * families.mean, families.within, families.between)

@@ -12,7 +12,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 from qtm._core.numerics import or_nan, real, safe_sqrt
 from qtm._core.random import choose
 from qtm._parts import Part
-from qtm.states import Density, Individuals, Moments, State
+from qtm.states import Density, Families, Individuals, Moments, State
 from qtm.states._columns import by_column
 from qtm.states.grid import reweighted
 
@@ -23,7 +23,7 @@ class Selection(Part):
     """A map from the population before selection to the population after it.
 
     A form has `moments`, and of the verbs `density`, `individuals` and `joint` those that it has an
-    equation for. A class is either abstract or final.
+    equation for. Of `Families` every form selects within each. A class is either abstract or final.
     """
 
     @abstractmethod
@@ -40,6 +40,21 @@ class Selection(Part):
         The population that selection meets is infinite, and by default still Gaussian after it.
         """
         return normal_draws(self.moments(model), key, size)
+
+    def families(self, state: Families) -> Families:
+        """Select within every family: V_W* = V*(m, V_W), m* = m*(m, V_W), V_B* = (dm*/dm)^2 V_B.
+
+        Exact where m* is linear in m, as under guidance; else of first order in the deviations of
+        families from their mean.
+        """
+
+        def act(m: Array) -> tuple[Array, Array]:
+            after = self.moments(Moments(m, state.within))
+            return after.mean, after.variance
+
+        unit = jnp.ones_like(state.mean)
+        m, A, V_W = jax.jvp(act, (state.mean,), (unit,), has_aux=True)
+        return Families(m, V_W, jnp.square(A) * state.between)
 
 
 class FitnessSelection(Selection):

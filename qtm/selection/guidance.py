@@ -9,6 +9,7 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from qtm._core.numerics import or_nan, parameter, require_finite, require_positive, safe_sqrt
 from qtm.selection._base import Selection, draw_parents
+from qtm.selection.levels import AtLevels, transport_on_levels
 from qtm.selection.noise import ByNoise
 from qtm.selection.schedule import scheduled
 from qtm.selection.transport import ddim_response, ddim_variance, ddpm_response, ddpm_variance
@@ -19,8 +20,18 @@ from qtm.states.grid import carried, reweighted
 _OPERATORS = ("tilt", "ddim", "ddpm")
 
 
-def scale_or_schedule(value: ArrayLike | ByNoise) -> Array | ByNoise:
-    return value if isinstance(value, ByNoise) else parameter(value)
+def scale_or_schedule(value: ArrayLike | ByNoise | AtLevels) -> Array | ByNoise | AtLevels:
+    return value if isinstance(value, ByNoise | AtLevels) else parameter(value)
+
+
+def require_scale(scale: Array | ByNoise | AtLevels, operator: str) -> None:
+    """Raise ValueError for an unknown operator, or a scale that is not finite or not for it."""
+    if operator not in _OPERATORS:
+        raise ValueError(f"operator must be one of {', '.join(_OPERATORS)}, got {operator!r}.")
+    if not isinstance(scale, ByNoise | AtLevels):
+        require_finite("scale", scale)
+    elif operator == "tilt":
+        raise ValueError("operator must be ddim or ddpm for a scale by noise, got 'tilt'.")
 
 
 class Guidance(Selection):
@@ -42,32 +53,28 @@ class Guidance(Selection):
       The noise on the way leaves nothing of a single image: individuals are drawn afresh, and a
       density becomes the Gaussian.
 
-    `scale` is a number or, for the two samplers, a schedule over noise levels, `ByNoise`, which
-    takes its place inside the integrals of A and V*. It broadcasts against the traits; it and
-    `unconditional` (a `Moments`, feature units) may be functions of the generation. A population
-    without variance stays where it is (the limit V_c -> 0 for w > 0).
+    `scale` is a number or, for the two samplers, a schedule over noise levels, `ByNoise` or
+    `AtLevels`, which takes its place inside the integrals of A and V*. It broadcasts against the
+    traits; it and `unconditional` (a `Moments`, feature units) may be functions of the generation.
+    A population without variance stays where it is (the limit V_c -> 0 for w > 0).
 
     Raises ValueError if the scale is not finite, an unconditional variance not greater than 0, the
-    operator unknown, a tilt given a schedule over noise levels, or the precision of a tilt not
-    greater than 0. The last depends on the population: inside `jit` it gives nan.
+    operator unknown, a tilt given a schedule over noise levels, levels a `separation`, which only
+    families have, or the precision of a tilt not greater than 0. The last depends on the
+    population: inside `jit` it gives nan.
 
     Source: Ho & Salimans, arXiv 2207.12598; Bradley & Nakkiran, arXiv 2408.09000; Song et al.,
     arXiv 2011.13456, on the two samplers.
     """
 
-    scale: Float[Array, "..."] | ByNoise = eqx.field(converter=scale_or_schedule)
+    scale: Float[Array, "..."] | ByNoise | AtLevels = eqx.field(converter=scale_or_schedule)
     unconditional: Moments
     operator: Literal["tilt", "ddim", "ddpm"] = eqx.field(default="ddim", static=True)
 
     def __check_init__(self):
-        if self.operator not in _OPERATORS:
-            raise ValueError(
-                f"operator must be one of {', '.join(_OPERATORS)}, got {self.operator!r}."
-            )
-        if not isinstance(self.scale, ByNoise):
-            require_finite("scale", self.scale)
-        elif self.operator == "tilt":
-            raise ValueError("operator must be ddim or ddpm for a scale by noise, got 'tilt'.")
+        require_scale(self.scale, self.operator)
+        if isinstance(self.scale, AtLevels) and self.scale.separation is not None:
+            raise ValueError("separation must be None for one population, which has no families.")
         if not callable(self.unconditional):
             require_positive("unconditional variance", self.unconditional.variance)
 
@@ -111,7 +118,7 @@ class Guidance(Selection):
 
         Raises ValueError for samplers, which move individuals and give none a fitness.
         """
-        if self.operator != "tilt" or isinstance(self.scale, ByNoise):
+        if self.operator != "tilt" or isinstance(self.scale, ByNoise | AtLevels):
             raise ValueError(f"operator must be tilt to have a fitness, got {self.operator!r}.")
         x_c = Moments(population.mean, population.variance).standardize(z)
         x_u = self.unconditional.standardize(z)
@@ -127,7 +134,7 @@ class Guidance(Selection):
 
 
 def transport(
-    scale: ArrayLike | ByNoise,
+    scale: ArrayLike | ByNoise | AtLevels,
     conditional: ArrayLike,
     unconditional: ArrayLike,
     operator: Literal["ddim", "ddpm"] = "ddim",
@@ -135,6 +142,8 @@ def transport(
     """A and V*: what a guided sampler makes of the distance m_c - m_u and of the variances."""
     if isinstance(scale, ByNoise):
         return scheduled(scale, conditional, unconditional, stochastic=operator == "ddpm")
+    if isinstance(scale, AtLevels):
+        return transport_on_levels(scale, conditional, unconditional, operator)
     both = (ddim_response, ddim_variance) if operator == "ddim" else (ddpm_response, ddpm_variance)
     A, V = (of(scale, conditional, unconditional) for of in both)
     return A, V

@@ -30,6 +30,7 @@ def of(point):
 # What is made of numbers, by name; a test below asks for an entry for every name but forms.
 MADE = {
     "BestOf": lambda: qtm.BestOf(3).moments(UNIT),
+    "AtLevels": lambda: qtm.Guidance(qtm.AtLevels([2.0], [1.0]), UNIT).moments(UNIT),
     "ByNoise": lambda: qtm.Guidance(qtm.ByNoise(lambda s: s), UNIT).moments(UNIT),
     "Clonal": lambda: qtm.LifeCycle(inheritance=qtm.Clonal()).step(UNIT),
     "Density": lambda: qtm.Density.normal(0.0, 1.0),

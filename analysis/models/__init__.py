@@ -2,8 +2,9 @@
 
 A model is one class in a file here, found by listing this package. It says its parameters, shared
 by all arms, and one `step`, from the families of one generation (mean, V_W, V_B) to those expected
-next under a guidance scale. What the links from CFG scale to strength of selection are, is a choice
-of the model that fits compare.
+next under a guidance scale. A `Theory` says its `cycle` instead, a `qtm.FamilyCycle`: inheritance,
+guidance and mutation are stated there and nowhere in this package. How the CFG scale turns into
+strength of selection, the link, is a choice of the model that fits compare.
 """
 
 import importlib
@@ -19,10 +20,11 @@ from analysis.models._base import (
     Values,
     priors,
 )
+from analysis.models._parts import Theory
 
 __all__ = [
-    "EVERY_LINK", "LINKS", "Link", "Model", "Parameter", "Setting", "Values", "every_model",
-    "priors",
+    "EVERY_LINK", "LINKS", "Link", "Model", "Parameter", "Setting", "Theory", "Values",
+    "every_model", "priors",
 ]  # fmt: skip
 
 

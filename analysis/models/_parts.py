@@ -1,10 +1,13 @@
-"""What models are made of: inheritance with its parameters, mutation, the bound."""
+"""What theories are made of: parameters, and the cycle of families that they construct."""
 
-import jax.numpy as jnp
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
 from jax import Array
 
-from analysis.models._base import Parameter, Setting, Values
-from qtm import Families
+from analysis.models._base import Model, Parameter, Setting, Values
+from qtm import AtLevels, Families, FamilyCycle
 
 HERITABILITY = Parameter(
     "heritability", "share of a prompt's deviation from the mean that finetuning takes up",
@@ -45,53 +48,50 @@ BOUND = Parameter(
     "bound", "largest V_B that images can have, in V of generation 0",
     "positive", 0.2, 500.0, 3.0, 0.7, "arms with CFG scales of 5 and more until V_B settles",
 )  # fmt: skip
-# How sharply V_B meets its bound: the fourth power behaves as a clamp with a rounded corner.
-_CORNER = 4
 
 
-def inherited(values: Values, state: Families, setting: Setting) -> Families:
-    """Return the families as a model knows them that was finetuned from the base on `state`.
+@dataclass(frozen=True)
+class Theory(Model):
+    """A model that is a constructor of `qtm.FamilyCycle`, which states what a generation does."""
 
-    The training set has the share a of real images, and the variance of the very images (ddof = 0).
-    With heritability h between and h_W within,
+    @abstractmethod
+    def cycle(self, values: Values, setting: Setting) -> FamilyCycle:
+        """Return the life cycle of families that one generation of one arm is."""
 
-        V_W = (1 - h_W) V_W0 + h_W V_W,train,
-        V_B = [(1 - h) sqrt(V_B0) + h sqrt(V_B,train)]^2,   m = h m_train.
+    def step(self, values: Values, state: Families, setting: Setting) -> Families:
+        return self.cycle(values, setting).step(state)
 
-    Between prompts this is that of `qtm.FamilyCycle`: deviations keep their direction.
+
+def families(
+    values: Values, setting: Setting, scale: Array | AtLevels | None = None, **parts: Any
+) -> FamilyCycle:
+    """Return the cycle of families with the parameters that a theory has, in the setting of an arm.
+
+    `scale` and `parts` are the keywords of `FamilyCycle` that a theory sets itself. The mean of the
+    unconditional branch is that of families as inherited (`mean_uptake`), so that guidance leaves
+    the mean of all images alone.
     """
-    base, a = setting.base, setting.real
-    h, h_W = values["heritability"], values["within_heritability"]
-    sampled = 1 - setting.families / setting.images
-    V_W = (1 - a) * state.within * sampled + a * base.within + setting.mutation
-    deviation = (1 - a) * jnp.sqrt(state.between) + a * jnp.sqrt(base.between)
-    deviation = (1 - h) * jnp.sqrt(base.between) + h * deviation
-    V_W = (1 - h_W) * base.within + h_W * V_W
-    return Families(h * (1 - a) * state.mean, V_W, jnp.square(deviation))
+    return FamilyCycle(
+        heritability=values["heritability"],
+        within_heritability=values["within_heritability"],
+        mutation_variance=values["mutation_variance"],
+        uptake=values.get("uptake", 0.0),
+        drop_uptake=values.get("drop_uptake", 0.0),
+        drop_mutation=values.get("drop_mutation", 0.0),
+        confusion=values.get("confusion", 0.0),
+        bound=values.get("bound"),
+        mean_uptake=1.0,
+        scale=scale,
+        base=setting.base,
+        real_share=setting.real,
+        training_noise=setting.mutation,
+        condition_drop=setting.dropped,
+        size=setting.images / setting.families,
+        **parts,
+    )
 
 
-def unconditional(values: Values, learnt: Families, setting: Setting) -> Array:
-    """Return V_U = (1 - u)(V_W0 + V_B0) + u (V_W + V_B), with the uptake that condition drop adds:
-    1 - u = (1 - uptake) exp(-drop_uptake probability)."""
-    stays = (1 - values["uptake"]) * jnp.exp(-values["drop_uptake"] * setting.dropped)
-    whole = learnt.within + learnt.between
-    return stays * (setting.base.within + setting.base.between) + (1 - stays) * whole
-
-
-def measured(values: Values, after: Families, setting: Setting) -> Families:
-    """Bound V_B, confuse prompts, mutate, and add the drift of n images a prompt.
-
-    Whoever knows a `drop_mutation` mutates by that times the probability of condition drop more.
-
-    Whoever knows a `bound`: V_B <- V_B [1 + (V_B/bound)^4]^(-1/4). Whoever knows a `confusion` l,
-    the share of images that come out as of another prompt: V_B <- (1 - l)^2 V_B, and what families
-    lose of it appears within them, V_W <- V_W + [1 - (1 - l)^2] V_B.
-    """
-    V_W, V_B = after.within, after.between
-    if "bound" in values:
-        V_B = V_B * (1 + (V_B / values["bound"]) ** _CORNER) ** (-1 / _CORNER)
-    if "confusion" in values:
-        kept = jnp.square(1 - values["confusion"])
-        V_W, V_B = V_W + (1 - kept) * V_B, kept * V_B
-    V_W = V_W + values["mutation_variance"] + values.get("drop_mutation", 0.0) * setting.dropped
-    return Families(after.mean, V_W, V_B + V_W * setting.families / setting.images)
+def at_levels(values: Values, setting: Setting, excess: Array, **laws: Array) -> AtLevels:
+    """Return the scale 1 + `excess` [L] at the noise levels of a sampler, beside the variance of
+    the axes along which images vary; `laws` are keywords of `AtLevels`."""
+    return AtLevels(1 + excess, setting.noise / values["coherence"], **laws)

@@ -3,31 +3,28 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import jax.numpy as jnp
-
-from analysis.models._base import LINKS, Link, Model, Parameter, Setting, Values
-from analysis.models._parts import BOUND, COHERENCE, CONFUSION, inherited, measured, unconditional
-from analysis.models.family import GUIDED, guided
-from qtm import Families
+from analysis.models._base import LINKS, Link, Parameter, Setting, Values
+from analysis.models._parts import BOUND, COHERENCE, CONFUSION, Theory, at_levels, families
+from analysis.models.family import GUIDED
+from qtm import FamilyCycle
 
 _BOUNDED = (*GUIDED, CONFUSION, BOUND)
 
 
 @dataclass(frozen=True)
-class BoundedFamily(Model):
+class BoundedFamily(Theory):
     """The family model under DDIM, V_B bounded by what images can hold, prompts confused."""
 
     theory: ClassVar[str] = "bounded family"
     own: ClassVar[tuple[Parameter, ...]] = _BOUNDED
 
-    def step(self, values: Values, state: Families, setting: Setting) -> Families:
-        learnt = inherited(values, state, setting)
-        w = 1 + self.excess(values, setting.scales, setting)
-        return measured(values, guided("ddim", w, values, learnt, setting), setting)
+    def cycle(self, values: Values, setting: Setting) -> FamilyCycle:
+        x = self.excess(values, setting.scales, setting)
+        return families(values, setting, at_levels(values, setting, x))
 
 
 @dataclass(frozen=True)
-class LateGuidance(Model):
+class LateGuidance(Theory):
     """The bounded family whose guidance takes hold late: w - 1 is scaled by 1/(1 + t/t_late) at the
     noise variance t."""
 
@@ -41,15 +38,13 @@ class LateGuidance(Model):
         ),
     )  # fmt: skip
 
-    def step(self, values: Values, state: Families, setting: Setting) -> Families:
-        learnt = inherited(values, state, setting)
-        hold = 1 / (1 + setting.noise / (values["late"] * values["coherence"]))
-        w = 1 + hold * self.excess(values, setting.scales, setting)[:, None]
-        return measured(values, guided("ddim", w, values, learnt, setting), setting)
+    def cycle(self, values: Values, setting: Setting) -> FamilyCycle:
+        x = self.excess(values, setting.scales, setting)
+        return families(values, setting, at_levels(values, setting, x, late=values["late"]))
 
 
 @dataclass(frozen=True)
-class BoundedMixture(Model):
+class BoundedMixture(Theory):
     """The bounded Gaussian mixture, its moments closed.
 
     At low noise an image shows its prompt, so conditional and unconditional score agree. With the
@@ -69,19 +64,14 @@ class BoundedMixture(Model):
     )  # fmt: skip
     links: ClassVar[tuple[Link, ...]] = ("exact", *LINKS)
 
-    def step(self, values: Values, state: Families, setting: Setting) -> Families:
-        learnt = inherited(values, state, setting)
-        noise = setting.noise / values["coherence"]
-        apart = jnp.mean(learnt.between / (learnt.within + noise), axis=1)
-        C = setting.families
-        # Beyond e^50 nothing is left to guide; the cut keeps derivatives finite.
-        share = C / (C - 1 + jnp.exp(jnp.minimum(values["separation"] * apart, 50.0)))
-        w = 1 + share * self.excess(values, setting.scales, setting)
-        return measured(values, guided("ddim", w, values, learnt, setting), setting)
+    def cycle(self, values: Values, setting: Setting) -> FamilyCycle:
+        x = self.excess(values, setting.scales, setting)
+        ending = {"separation": values["separation"], "prompts": setting.families}
+        return families(values, setting, at_levels(values, setting, x, **ending))
 
 
 @dataclass(frozen=True)
-class LogLinear(Model):
+class LogLinear(Theory):
     """The bounded family's first order, each part with a strength of its own.
 
     ln V_W' = ln V_W - x(w) ln(V_U/V_W),  V_B' = (1 + spread x(w))^2 V_B,  w the mean over levels.
@@ -96,10 +86,6 @@ class LogLinear(Model):
         ),
     )  # fmt: skip
 
-    def step(self, values: Values, state: Families, setting: Setting) -> Families:
-        learnt = inherited(values, state, setting)
-        x = self.excess(values, setting.scale, setting)
-        V_U = unconditional(values, learnt, setting)
-        V_W = learnt.within * jnp.exp(-x * jnp.log(V_U / learnt.within))
-        after = Families(learnt.mean, V_W, jnp.square(1 + values["spread"] * x) * learnt.between)
-        return measured(values, after, setting)
+    def cycle(self, values: Values, setting: Setting) -> FamilyCycle:
+        w = 1 + self.excess(values, setting.scale, setting)
+        return families(values, setting, w, response_slope=values["spread"])

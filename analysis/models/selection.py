@@ -5,15 +5,9 @@ from typing import ClassVar
 
 import jax.numpy as jnp
 
-from analysis.models._base import Link, Model, Parameter, Setting, Values
-from analysis.models._parts import (
-    HERITABILITY,
-    MUTATION,
-    WITHIN_HERITABILITY,
-    inherited,
-    measured,
-)
-from qtm import Directional, Families, Moments, Stabilizing, Truncation
+from analysis.models._base import Link, Parameter, Setting, Values
+from analysis.models._parts import HERITABILITY, MUTATION, WITHIN_HERITABILITY, Theory, families
+from qtm import Directional, FamilyCycle, Stabilizing, Truncation
 
 _COMMON = (HERITABILITY, WITHIN_HERITABILITY, MUTATION)
 # Where there is no guidance there is no selection: strengths below this are none.
@@ -21,19 +15,19 @@ _NONE = 1e-6
 
 
 @dataclass(frozen=True)
-class RefitDrift(Model):
+class RefitDrift(Theory):
     """No selection: regression to the base, mutation, and the drift of n images a prompt."""
 
     theory: ClassVar[str] = "refit drift"
     own: ClassVar[tuple[Parameter, ...]] = _COMMON
     links: ClassVar[tuple[Link, ...]] = ()
 
-    def step(self, values: Values, state: Families, setting: Setting) -> Families:
-        return measured(values, inherited(values, state, setting), setting)
+    def cycle(self, values: Values, setting: Setting) -> FamilyCycle:
+        return families(values, setting)
 
 
 @dataclass(frozen=True)
-class TruncationSelection(Model):
+class TruncationSelection(Theory):
     """In every family the top fraction p = exp(-x(w)) survives, with regression and mutation.
 
     S = i sqrt(V), V* = V (1 - k) (Bulmer 1971); the top is where the component's mean moved.
@@ -42,16 +36,14 @@ class TruncationSelection(Model):
     theory: ClassVar[str] = "truncation"
     own: ClassVar[tuple[Parameter, ...]] = _COMMON
 
-    def step(self, values: Values, state: Families, setting: Setting) -> Families:
-        learnt = inherited(values, state, setting)
+    def cycle(self, values: Values, setting: Setting) -> FamilyCycle:
         fraction = jnp.exp(-jnp.clip(self.excess(values, setting.scale, setting), 1e-9, 12.0))
-        after = Truncation(fraction).moments(Moments(jnp.zeros_like(learnt.mean), learnt.within))
-        mean = learnt.mean + setting.direction * after.mean
-        return measured(values, Families(mean, after.variance, learnt.between), setting)
+        top = Truncation(fraction)
+        return families(values, setting, selection=top, direction=setting.direction)
 
 
 @dataclass(frozen=True)
-class StabilizingSelection(Model):
+class StabilizingSelection(Theory):
     """Gaussian stabilizing selection of squared width 1/x(w) around generation 0's mean, on all.
 
     V* = V w2/(V + w2) within families, whose means come nearer by w2/(V + w2) (Lande 1976).
@@ -60,27 +52,18 @@ class StabilizingSelection(Model):
     theory: ClassVar[str] = "stabilizing"
     own: ClassVar[tuple[Parameter, ...]] = _COMMON
 
-    def step(self, values: Values, state: Families, setting: Setting) -> Families:
-        learnt = inherited(values, state, setting)
+    def cycle(self, values: Values, setting: Setting) -> FamilyCycle:
         width2 = 1 / jnp.maximum(self.excess(values, setting.scale, setting), _NONE)
-        after = Stabilizing(jnp.zeros(()), width2).moments(Moments(learnt.mean, learnt.within))
-        nearer = width2 / (learnt.within + width2)
-        return measured(
-            values,
-            Families(after.mean, after.variance, jnp.square(nearer) * learnt.between),
-            setting,
-        )
+        return families(values, setting, selection=Stabilizing(0.0, width2))
 
 
 @dataclass(frozen=True)
-class DirectionalSelection(Model):
+class DirectionalSelection(Theory):
     """Fitness exp(b z) with gradient b = x(w): the mean moves by b V_W, variances stay."""
 
     theory: ClassVar[str] = "directional"
     own: ClassVar[tuple[Parameter, ...]] = _COMMON
 
-    def step(self, values: Values, state: Families, setting: Setting) -> Families:
-        learnt = inherited(values, state, setting)
-        gradient = self.excess(values, setting.scale, setting) * setting.direction
-        after = Directional(gradient).moments(Moments(learnt.mean, learnt.within))
-        return measured(values, Families(after.mean, after.variance, learnt.between), setting)
+    def cycle(self, values: Values, setting: Setting) -> FamilyCycle:
+        form = Directional(self.excess(values, setting.scale, setting))
+        return families(values, setting, selection=form, direction=setting.direction)

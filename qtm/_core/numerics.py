@@ -59,6 +59,11 @@ def parameter(value: ArrayLike | Schedule) -> Array:
     return cast(Array, value) if callable(value) else real(cast(ArrayLike, value))
 
 
+def optional_parameter(value: ArrayLike | Schedule | None) -> Array | None:
+    """`parameter(value)`, and None for a part that is not there."""
+    return None if value is None else parameter(value)
+
+
 class Law(eqx.Module):
     """A function of anything but the generation, such as a fitness: `at` leaves it alone.
 

@@ -1,6 +1,6 @@
 """The life cycle of prompt families."""
 
-from typing import Literal
+from typing import Literal, cast
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ from qtm._core.numerics import (
     at,
     concrete,
     is_scheduled,
+    optional_parameter,
     parameter,
     require,
     require_double,
@@ -33,14 +34,6 @@ _SHARES = (
 _NONNEGATIVE = ("mutation_variance", "drop_mutation", "drop_uptake", "training_noise")
 # How sharply V_B meets its bound: the fourth power behaves as a clamp with a rounded corner.
 _CORNER = 4
-
-
-def _optional(value: ArrayLike | None) -> Array | None:
-    return None if value is None else parameter(value)
-
-
-def _given(default: float | None = 0.0) -> Array:
-    return eqx.field(default=default, converter=parameter if default is not None else _optional)
 
 
 class FamilyCycle(eqx.Module):
@@ -106,22 +99,26 @@ class FamilyCycle(eqx.Module):
         converter=lambda w: None if w is None else scale_or_schedule(w)
     )
     base: Families
-    uptake: Float[Array, "..."] = _given()
-    mutation_variance: Float[Array, "..."] = _given()
-    within_heritability: Float[Array, "..."] | None = _given(None)
+    uptake: Float[Array, "..."] = eqx.field(default=0.0, converter=parameter)
+    mutation_variance: Float[Array, "..."] = eqx.field(default=0.0, converter=parameter)
+    within_heritability: Float[Array, "..."] | None = eqx.field(
+        default=None, converter=optional_parameter
+    )
     operator: Literal["tilt", "ddim", "ddpm"] = eqx.field(default="ddim", static=True)
-    size: Float[Array, "..."] | None = _given(None)
-    mean_uptake: Float[Array, "..."] | None = _given(None)
-    real_share: Float[Array, "..."] = _given()
-    training_noise: Float[Array, "..."] = _given()
-    condition_drop: Float[Array, "..."] = _given()
-    drop_uptake: Float[Array, "..."] = _given()
-    drop_mutation: Float[Array, "..."] = _given()
-    response_slope: Float[Array, "..."] | None = _given(None)
+    size: Float[Array, "..."] | None = eqx.field(default=None, converter=optional_parameter)
+    mean_uptake: Float[Array, "..."] | None = eqx.field(default=None, converter=optional_parameter)
+    real_share: Float[Array, "..."] = eqx.field(default=0.0, converter=parameter)
+    training_noise: Float[Array, "..."] = eqx.field(default=0.0, converter=parameter)
+    condition_drop: Float[Array, "..."] = eqx.field(default=0.0, converter=parameter)
+    drop_uptake: Float[Array, "..."] = eqx.field(default=0.0, converter=parameter)
+    drop_mutation: Float[Array, "..."] = eqx.field(default=0.0, converter=parameter)
+    response_slope: Float[Array, "..."] | None = eqx.field(
+        default=None, converter=optional_parameter
+    )
     selection: Selection | None = None
-    direction: Float[Array, "..."] = _given(1.0)
-    bound: Float[Array, "..."] | None = _given(None)
-    confusion: Float[Array, "..."] = _given()
+    direction: Float[Array, "..."] = eqx.field(default=1.0, converter=parameter)
+    bound: Float[Array, "..."] | None = eqx.field(default=None, converter=optional_parameter)
+    confusion: Float[Array, "..."] = eqx.field(default=0.0, converter=parameter)
 
     def __check_init__(self):
         checks = dict.fromkeys(_SHARES, require_share)
@@ -193,8 +190,8 @@ class FamilyCycle(eqx.Module):
         u = self.uptake if self.mean_uptake is None else self.mean_uptake
         m_u = (1 - u) * base.mean + u * m
         if self.response_slope is not None:
-            A = 1 + self.response_slope * (self.scale - 1)
-            V_W = ddim_variance(self.scale, families.within, V_U)
+            w = cast(Array, self.scale)
+            A, V_W = 1 + self.response_slope * (w - 1), ddim_variance(w, families.within, V_U)
             return Families(m_u + A * (m - m_u), V_W, jnp.square(A) * families.between)
         w = self.scale
         if isinstance(w, AtLevels):

@@ -9,6 +9,7 @@ from jaxtyping import Array, ArrayLike, Float
 
 from qtm._core.numerics import (
     concrete,
+    optional_parameter,
     parameter,
     real,
     require,
@@ -18,10 +19,6 @@ from qtm._core.numerics import (
 )
 
 _LARGEST_EXPONENT = 50.0
-
-
-def _optional(value: ArrayLike | None) -> Array | None:
-    return None if value is None else parameter(value)
 
 
 class AtLevels(eqx.Module):
@@ -56,9 +53,9 @@ class AtLevels(eqx.Module):
 
     scale: Float[Array, "L ..."] = eqx.field(converter=parameter)
     noise: Float[Array, "L ..."] = eqx.field(converter=parameter)
-    late: Float[Array, "..."] | None = eqx.field(default=None, converter=_optional)
-    separation: Float[Array, "..."] | None = eqx.field(default=None, converter=_optional)
-    prompts: Float[Array, "..."] | None = eqx.field(default=None, converter=_optional)
+    late: Float[Array, "..."] | None = eqx.field(default=None, converter=optional_parameter)
+    separation: Float[Array, "..."] | None = eqx.field(default=None, converter=optional_parameter)
+    prompts: Float[Array, "..."] | None = eqx.field(default=None, converter=optional_parameter)
 
     def __check_init__(self):
         require_finite("scale", self.scale)

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from qtm.selection.disruptive import Disruptive
     from qtm.selection.fitness import Fitness
     from qtm.selection.guidance import Guidance
-    from qtm.selection.middle import Middle
     from qtm.selection.levels import AtLevels
+    from qtm.selection.middle import Middle
     from qtm.selection.neutral import Neutral
     from qtm.selection.noise import ByNoise
     from qtm.selection.soft_truncation import SoftTruncation

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tarfile
 import warnings
 from collections import Counter
 from pathlib import Path
@@ -266,6 +267,30 @@ def test_generations_of_earlier_versions_are_recognised_in_a_longer_run(tiny_run
     assert len(Run(folder).generations()) == 4
     assert json.loads((folder / "gen_003" / "done.json").read_text())["recipe"] != digest
     loop.run(tiny(generations=3), folder)
+
+
+def test_a_run_begun_by_an_earlier_version_is_resumed(tmp_path):
+    """Interrupted in finetuning generation 1 by the code of November 2026; what it left stays, and
+    the rest is what the code of today makes of the same recipe from the start."""
+    with tarfile.open(Path(__file__).parent / "data" / "begun.tar.xz") as archive:
+        archive.extractall(tmp_path, filter="data")
+    folder = tmp_path / "begun"
+    before, recipe = contents(folder), Run(folder).recipe
+    loop.run(recipe, folder)
+    after, new = contents(folder), contents(loop.run(recipe, tmp_path / "new").folder)
+    assert {name: after[name] for name in before} == before
+    assert after.keys() == new.keys()
+    # Features of generation 0 are those of another processor, and measures compare with them.
+    measured = {name for name in new if "/features/" in name or name.endswith("metrics.json")}
+    measured |= {name for name in new if name.startswith("gen_000/")} | {"moments.csv"}
+    for name in new.keys() - measured:
+        assert after[name] == new[name], name
+    for number in (0, 1):
+        ours = Run(folder).generation(number).metrics()
+        theirs = Run(tmp_path / "new").generation(number).metrics()
+        assert [(row["measure"], row["reference"]) for row in ours["measures"]] == [
+            (row["measure"], row["reference"]) for row in theirs["measures"]
+        ]
 
 
 def test_copies_are_counted_within_a_folder_and_between_two(tmp_path):

@@ -130,21 +130,16 @@ def probe(recipe: Recipe, base: Model, out: Path | None = None) -> Probe:
     )
 
 
-def _at(whole: int, costs: Callable[[int], np.ndarray]) -> np.ndarray:
-    """Return the costs [seconds of a step, ..., bytes] of a batch: measured, or foretold along a
-    straight line where that would take long."""
-    size, found, slope = 1, costs(1), None
-    while size < whole:
-        # More images at a time never take longer each.
-        room = int(size * _LONG / (_STEPS * found[0]))
-        if room >= whole:
-            return costs(whole)
-        if slope is not None and room < 4 * size:
-            return found + (whole - size) * slope
-        larger, smaller, before = min(max(2, min(4 * size, room)), whole), size, found
-        size, found = larger, costs(larger)
-        slope = np.maximum(found - before, 0) / (size - smaller)
-    return found
+def _at(size: int, costs: Callable[[int], np.ndarray]) -> np.ndarray:
+    """Return the costs [seconds of a step, ..., bytes] of a batch of a size: measured, or
+    extrapolated along a straight line where that would take long."""
+    one = costs(1)
+    # More images at a time never take longer each.
+    few = min(size, max(2, int(_LONG / (_STEPS * one[0]))))
+    if few == 1:
+        return one
+    more = costs(few)
+    return more + (size - few) * np.maximum(more - one, 0) / (few - 1)
 
 
 def _learn(

@@ -3,7 +3,6 @@
 A form is told as a table, in TOML or in one line: ``Truncation fraction=0.2``.
 """
 
-import difflib
 import inspect
 import re
 import tomllib
@@ -14,7 +13,7 @@ from importlib import import_module
 from typing import Any
 
 import qtm
-from qtm.commands.values import collect, placed
+from qtm.commands.values import collect, hint, placed
 from qtm.errors import UserError
 from qtm.inheritance import Inheritance
 from qtm.mutation import Mutation
@@ -82,9 +81,8 @@ def named(part: str, name: Any) -> Form:
     plain = {key.lower(): form for key, form in known.items()}
     found = plain.get(str(name).replace("_", "").lower())
     if found is None:
-        near = difflib.get_close_matches(str(name).lower(), plain, n=1, cutoff=0.5)
-        hint = f" (did you mean '{plain[near[0]].name}'?)" if near else ""
-        raise UserError(f"there is no {part} '{name}'{hint}, there are {', '.join(known)}")
+        near = hint(str(name).lower(), {key: form.name for key, form in plain.items()})
+        raise UserError(f"there is no {part} '{name}'{near}, there are {', '.join(known)}")
     return found
 
 
@@ -142,10 +140,9 @@ def maker(part: str, table: Mapping[str, Any], axes: dict[str, Any], fixed: set[
         values = {"mean": 0.0, "variance": 1.0} | values
     for key in values:
         if key not in form.keys:
-            near = difflib.get_close_matches(key, form.keys, n=1, cutoff=0.5)
-            hint = f" (did you mean '{near[0]}'?)" if near else ""
+            near = hint(key, {known: known for known in form.keys})
             allowed = ", ".join(form.keys) or "none"
-            raise UserError(f"{form.name} has no '{key}'{hint}, its keys are {allowed}")
+            raise UserError(f"{form.name} has no '{key}'{near}, its keys are {allowed}")
     for key in form.required:
         if key not in values:
             raise UserError(f"{form.name} needs the key '{key}'")

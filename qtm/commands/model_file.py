@@ -1,7 +1,6 @@
 """Model files: the TOML that says what evolves, for ``qtm simulate`` and ``qtm sweep``."""
 
 import codecs
-import difflib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 import qtm
 from qtm.commands.forms import Maker, maker
-from qtm.commands.values import Axis, collect
+from qtm.commands.values import Axis, collect, hint
 from qtm.errors import UserError
 
 Whole = Annotated[int, Field(ge=0)]
@@ -143,8 +142,7 @@ def _sentence(error: Mapping[str, Any]) -> str:
     key = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         allowed = list(ModelFile.model_fields)
-        near = difflib.get_close_matches(key, allowed, n=1, cutoff=0.5)
-        hint = f" (did you mean '{near[0]}'?)" if near else ""
-        return f"unknown key '{key}'{hint}, allowed are {', '.join(allowed)}"
+        near = hint(key, {name: name for name in allowed})
+        return f"unknown key '{key}'{near}, allowed are {', '.join(allowed)}"
     message = error["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
     return f"'{key}' is {error.get('input')!r}, it must be {message}"

@@ -5,6 +5,7 @@ A value is a number, a text, ``{mean = 0, variance = 1.3}`` where a form wants m
 is ``{from = 1, to = 50, count = 100, spacing = "log"}``.
 """
 
+import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,15 @@ from jaxtyping import Array
 
 import qtm
 from qtm.errors import UserError
+
+
+def hint(key: str, known: Mapping[str, str]) -> str:
+    """Return the question whether the known key most like `key` is meant, else nothing.
+
+    `known` maps keys to the names that are shown.
+    """
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f" (did you mean '{known[near[0]]}'?)" if near else ""
 
 
 class Line(eqx.Module):

@@ -9,6 +9,9 @@ With the rate R' = w/(V_c + t) + (1 - w)/(V_u + t), R(0) = 0:
 
     DDIM (probability-flow ODE)  A = int_0^inf e^(-R/2) w/(2 (V_c + t)) dt,  V = t e^(-R) at t = inf
     DDPM (reverse SDE)           A = int_0^inf e^(-R) w/(V_c + t) dt,  V = int_0^inf e^(-2R) dt
+
+Here w is constant. `qtm.selection.schedule` takes the integrals for a w that is a function of the
+noise, `qtm.selection.levels` for one that is constant between the noise levels of a sampler.
 """
 
 import jax

@@ -222,6 +222,8 @@ def test_levels_weaken_guidance_early_and_where_prompts_show():
     same = qtm.FamilyCycle(0.9, qtm.AtLevels(w, noise), BASE)
     assert cycle.step(BASE).within > same.step(BASE).within
     assert qtm.evolve(cycle, BASE, 3).within.shape == (4,)
+    growing = qtm.FamilyCycle(0.9, qtm.AtLevels(lambda t: w * t, noise), BASE)
+    np.testing.assert_allclose(growing.step(BASE, generation=1).within, same.step(BASE).within)
 
 
 def test_a_tilt_of_families_is_that_of_guidance():

@@ -38,22 +38,22 @@ $(STAMP): pyproject.toml constraints.txt
 
 # Whether the pins install on every supported machine, asked of the package index.
 check-install:
-	$(PYTHON) tests/trials/install_check.py --pip
+	$(PYTHON) -m tests.trials.install_check --pip
 
 # Peak memory of the suite and of the demo, all their processes together.
 memory: install
-	$(RUN)/python tests/trials/peak_memory.py $(MAKE) --no-print-directory test
-	$(RUN)/python tests/trials/peak_memory.py $(MAKE) --no-print-directory demo
+	$(RUN)/python -m tests.trials.peak_memory $(MAKE) --no-print-directory test
+	$(RUN)/python -m tests.trials.peak_memory $(MAKE) --no-print-directory demo
 
 bench: install
 	$(PIP) --editable '.[bench]'
 	$(RUN)/pytest tests/benchmarks --benchmark-only --benchmark-group-by=group --benchmark-columns=min,median,rounds -o addopts=
 
 trials: install
-	$(RUN)/python tests/trials/kill_nine.py
-	$(RUN)/python tests/trials/stable_diffusion.py --batch 1 --checkpointing
-	$(RUN)/python tests/trials/forecasts.py
-	$(RUN)/python tests/trials/recovery.py --out runs/recovery
+	$(RUN)/python -m tests.trials.kill_nine
+	$(RUN)/python -m tests.trials.stable_diffusion --batch 1 --checkpointing
+	$(RUN)/python -m tests.trials.forecasts
+	$(RUN)/python -m tests.trials.recovery --out runs/recovery
 
 lint: install
 	$(RUN)/ruff check --fix .

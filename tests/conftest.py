@@ -14,9 +14,6 @@ import pytest
 
 from qtm.__main__ import quieten
 
-# The folders tests/qtm and tests/analysis must not pass for the packages of the same name.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Tests run side by side, a core each: threads of their own would only wait for one another.
@@ -80,9 +77,8 @@ def memory_stays_small():
 def tiny_run(tmp_path_factory):
     """One tiny chain on the embedded model, for all tests that read a run."""
     pytest.importorskip("torch", reason="a chain needs torch")
-    from tiny_chain import tiny
-
     from empirical.chain import loop
+    from tests.helpers.tiny_chain import tiny
 
     return loop.run(tiny(), tmp_path_factory.mktemp("runs") / "tiny")
 
@@ -113,6 +109,6 @@ def stock():
 @pytest.fixture
 def qtm(monkeypatch, capsys):
     """Call the command line with words."""
-    from commands import call
+    from tests.helpers.commands import call
 
     return lambda *words: call(monkeypatch, capsys, *words)

@@ -1,7 +1,6 @@
 """Adapters: what they add to the weights, how they go away, and what is on disk."""
 
 import pytest
-import rounding
 import safetensors.torch
 import torch
 from torch import nn
@@ -9,6 +8,7 @@ from torch import nn
 from empirical.errors import UserError
 from empirical.pipeline import adapters
 from empirical.pipeline.adapters import Part
+from tests.helpers import rounding
 
 
 class Net(nn.Module):

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_chain import contents, tiny
 
 from empirical import files, recipe
 from empirical.chain import loop
@@ -16,6 +15,7 @@ from empirical.errors import UserError
 from empirical.pipeline.adapters import WEIGHTS
 from empirical.runs.record import Run, open_run
 from empirical.seeds import seed_of
+from tests.helpers.tiny_chain import contents, tiny
 
 
 def test_the_folder_is_as_promised(tiny_run):

@@ -5,15 +5,15 @@ import shutil
 import time
 
 import pytest
-import sweep_crews
 from filelock import FileLock
-from sweep_crews import Here
-from tiny_chain import TINY, contents
 
 from empirical.errors import UserError
 from empirical.sweeps import cluster, grid, local, run, work
 from empirical.sweeps.local import LocalCrew, Seat
 from empirical.sweeps.status import status
+from tests.helpers import sweep_crews
+from tests.helpers.sweep_crews import Here
+from tests.helpers.tiny_chain import TINY, contents
 
 NAMES = ("seed=0", "seed=1")
 

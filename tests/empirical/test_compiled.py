@@ -3,13 +3,13 @@
 from functools import partial
 
 import pytest
-import rounding
 import torch
 from torch._dynamo.testing import CompileCounter
 
 from empirical.generator import trainable
 from empirical.pipeline import adapters, model
 from empirical.recipe import FinetuneTable
+from tests.helpers import rounding
 
 TABLE = FinetuneTable(rank=2)
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-import rounding
 import torch
 from diffusers import StableDiffusionPipeline
 
@@ -15,6 +14,7 @@ from empirical.generator.finetuning import _Visits, finetune
 from empirical.pipeline import model
 from empirical.pipeline.adapters import WEIGHTS
 from empirical.recipe import DataTable, FinetuneTable
+from tests.helpers import rounding
 
 TABLE = FinetuneTable(rank=2, steps=4, batch_size=8)
 

@@ -124,7 +124,7 @@ def hub(monkeypatch, tmp_path):
 
 
 def test_a_data_set_of_the_hub_is_a_recipes_data(hub, digits):
-    from tiny_chain import tiny
+    from tests.helpers.tiny_chain import tiny
 
     settings = tiny(data={"name": "hub:someone/foxes", "size": N})
     real = loop.prepare(settings, digits)

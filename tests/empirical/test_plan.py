@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny_chain import tiny
 
 from empirical.chain import estimate, loop
 from empirical.errors import UserError
 from empirical.generator.trainable import forget
+from tests.helpers.tiny_chain import tiny
 
 COST = estimate.Probe(step=1.0, encode=0.5, draw=0.01, decode=0.02, measure=3.0, memory=7)
 

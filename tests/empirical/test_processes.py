@@ -7,10 +7,10 @@ import subprocess
 import sys
 
 import numpy as np
-from tiny_chain import tiny
 
 from empirical import recipe
 from empirical.runs.record import Run
+from tests.helpers.tiny_chain import tiny
 
 CODE = """
 import sys

@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 import pytest
-import rounding
 import torch
 
 from empirical.pipeline import model
+from tests.helpers import rounding
 
 FAULTS = """
 import resource, sys

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_chain import contents, tiny
 
 from empirical import files
 from empirical.chain import loop
@@ -15,6 +14,7 @@ from empirical.data import real_images, recorded
 from empirical.errors import UserError
 from empirical.measuring import sources
 from empirical.runs.record import Run
+from tests.helpers.tiny_chain import contents, tiny
 
 PROMPTS = ("a digit one", "a digit two")
 

@@ -5,13 +5,13 @@ import tomllib
 import numpy as np
 import pytest
 import torch
-from tiny_chain import tiny
 
 from empirical import recipe
 from empirical.chain import loop
 from empirical.guidance import Decay
 from empirical.recipe import _members
 from empirical.remedies import Remedy
+from tests.helpers.tiny_chain import tiny
 
 REMEDIES = _members(Remedy, "name")
 

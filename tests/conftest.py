@@ -10,9 +10,18 @@ import sys
 import tempfile
 from pathlib import Path
 
+import jaxtyping
 import pytest
 
-from qtm.__main__ import quieten
+import tests.helpers.shapes
+
+# Every function of these packages refuses, in this process, an array of another shape or dtype
+# than its annotation says. It comes before the first import of them.
+jaxtyping.install_import_hook(
+    ["qtm", "empirical", "analysis", "figures"], f"{tests.helpers.shapes.__name__}.checked"
+)
+
+from qtm.__main__ import quieten  # noqa: E402
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if "PYTEST_XDIST_WORKER" in os.environ:

@@ -13,6 +13,14 @@ export MALLOC_ARENA_MAX ?= 2
 # A test that hangs ends with a traceback of every thread, and the others go on.
 HANGS := -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true
 
+# What a contributor runs before a commit: style, every formula against its oracle, every command,
+# format, error and kind of chain once, on the smallest example that shows it.
+# At most 6 minutes on two cores and 4 GB.
+#
+# `test-slow` guards what takes many fits, chains, processes or an installation: intervals and
+# posteriors that hold the truth, chains that are interrupted everywhere, trained or sampled at
+# length, further processes and devices, compiled denoisers, the wheel, further Pythons.
+# At most 40 minutes with installation. A file stays on one worker, which builds the wheel once.
 .PHONY: demo test test-slow install check-install memory bench trials lint types clean
 
 demo: install
@@ -24,7 +32,7 @@ test: install
 	$(RUN)/pytest --numprocesses auto --dist worksteal $(HANGS)
 
 test-slow: install
-	$(RUN)/pytest -m slow
+	$(RUN)/pytest -m slow --numprocesses auto --dist loadfile
 
 install: $(STAMP)
 

@@ -101,6 +101,25 @@ def stranger(fail: bool = False) -> None:
     assert refused.stderr.splitlines()[-1] == "qtm: nobody is there to be greeted"
 
 
+def test_a_run_is_read_without_torch(tiny_run):
+    result = run_without_chain_libraries(
+        """
+        from pathlib import Path
+        import qtm, analysis, figures
+        from analysis.arms.read import arm
+        from empirical.runs.record import open_run
+        from figures.report import page
+        run = open_run(Path(sys.argv[1]))
+        assert len(run.moments()) > 0 and run.generation(1).images().shape[0] == 20
+        assert arm(run).generations == 2
+        qtm.LifeCycle
+        """,
+        tiny_run.folder,
+    )
+    assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.slow
 def test_a_run_is_read_fitted_and_reported_without_torch(tiny_run, tmp_path):
     result = run_without_chain_libraries(
         """

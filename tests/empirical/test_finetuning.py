@@ -106,6 +106,7 @@ def test_an_interrupted_training_ends_with_the_same_adapter(
     assert [p.name for p in (tmp_path / "cut" / "lora").iterdir()] == [WEIGHTS]
 
 
+@pytest.mark.slow
 def test_learning_lowers_the_loss(base, population, tmp_path):
     """Visits are keyed, so that two trainings meet the same noise and compare pair by pair."""
     losses = []

@@ -56,6 +56,7 @@ def test_what_is_done_takes_no_more(digits, tiny_run, tmp_path):
         estimate.estimate(tiny(seed=3), digits, tiny_run.folder, COST)
 
 
+@pytest.mark.slow
 def test_the_probe_is_near_the_truth(digits, found, tiny_run, tmp_path):
     """Within a factor of two of a chain that is run right after; machines shared with others do
     not keep time, so the best of three counts."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 from empirical import recipe
 from empirical.runs.record import Run
@@ -26,6 +27,7 @@ def free_port():
         return str(open_socket.getsockname()[1])
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_chain_of_one(tiny_run, tmp_path):
     """Same noise and prompts for every image; adapters agree to the rounding of sums."""
     (tmp_path / "r.toml").write_text(recipe.dump(tiny()))

@@ -149,6 +149,7 @@ def test_a_fit_knows_runs_that_are_named_like_numbers(tmp_path):
         assert len(Fitted(tmp_path).of("m", "scale", run, "within")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "nonsense"])
 def test_the_backend_of_a_notebook_breaks_no_command(tmp_path, monkeypatch, backend):
     monkeypatch.setenv("MPLBACKEND", backend)

@@ -83,6 +83,7 @@ for kind in ("static table", "loop", "branch", "rule", "callback"):
 """
 
 
+@pytest.mark.slow
 def test_processes_agree(monkeypatch):
     """Hashes of texts and addresses of functions differ between them."""
     root = str(Path(__file__).parents[2])

@@ -113,6 +113,7 @@ def test_a_claim_ends_with_an_error(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["zarr", "nc"])
 def test_two_that_start_at_once_leave_a_store_that_is_right(tmp_path, kind):
     code = (

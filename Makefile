@@ -13,6 +13,14 @@ export MALLOC_ARENA_MAX ?= 2
 # A test that hangs ends with a traceback of every thread, and the others go on.
 HANGS := -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true
 
+# What a contributor runs before a commit: style, every formula against its oracle, every command,
+# format, error and kind of chain once, on the smallest example that shows it.
+# At most 6 minutes on two cores and 4 GB.
+#
+# `test-slow` guards what takes many fits, chains, processes or an installation: intervals and
+# posteriors that hold the truth, chains that are interrupted everywhere, trained or sampled at
+# length, further processes and devices, compiled denoisers, the wheel, further Pythons.
+# At most 40 minutes with installation. A file stays on one worker, which builds the wheel once.
 .PHONY: demo test test-slow install check-install memory bench trials lint types clean
 
 demo: install
@@ -24,7 +32,7 @@ test: install
 	$(RUN)/pytest --numprocesses auto --dist worksteal $(HANGS)
 
 test-slow: install
-	$(RUN)/pytest -m slow
+	$(RUN)/pytest -m slow --numprocesses auto --dist loadfile
 
 install: $(STAMP)
 
@@ -38,22 +46,22 @@ $(STAMP): pyproject.toml constraints.txt
 
 # Whether the pins install on every supported machine, asked of the package index.
 check-install:
-	$(PYTHON) tests/trials/install_check.py --pip
+	$(PYTHON) -m tests.trials.install_check --pip
 
 # Peak memory of the suite and of the demo, all their processes together.
 memory: install
-	$(RUN)/python tests/trials/peak_memory.py $(MAKE) --no-print-directory test
-	$(RUN)/python tests/trials/peak_memory.py $(MAKE) --no-print-directory demo
+	$(RUN)/python -m tests.trials.peak_memory $(MAKE) --no-print-directory test
+	$(RUN)/python -m tests.trials.peak_memory $(MAKE) --no-print-directory demo
 
 bench: install
 	$(PIP) --editable '.[bench]'
 	$(RUN)/pytest tests/benchmarks --benchmark-only --benchmark-group-by=group --benchmark-columns=min,median,rounds -o addopts=
 
 trials: install
-	$(RUN)/python tests/trials/kill_nine.py
-	$(RUN)/python tests/trials/stable_diffusion.py --batch 1 --checkpointing
-	$(RUN)/python tests/trials/forecasts.py
-	$(RUN)/python tests/trials/recovery.py --out runs/recovery
+	$(RUN)/python -m tests.trials.kill_nine
+	$(RUN)/python -m tests.trials.stable_diffusion --batch 1 --checkpointing
+	$(RUN)/python -m tests.trials.forecasts
+	$(RUN)/python -m tests.trials.recovery --out runs/recovery
 
 lint: install
 	$(RUN)/ruff check --fix .

@@ -10,12 +10,18 @@ import sys
 import tempfile
 from pathlib import Path
 
+import jaxtyping
 import pytest
 
-from qtm.__main__ import quieten
+import tests.helpers.shapes
 
-# The folders tests/qtm and tests/analysis must not pass for the packages of the same name.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+# Every function of these packages refuses, in this process, an array of another shape or dtype
+# than its annotation says. It comes before the first import of them.
+jaxtyping.install_import_hook(
+    ["qtm", "empirical", "analysis", "figures"], f"{tests.helpers.shapes.__name__}.checked"
+)
+
+from qtm.__main__ import quieten  # noqa: E402
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -38,8 +44,10 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
-# A worker that holds more than this gives back what it can, and again for each further step.
+# A worker that holds more than this gives back what it can, and again for each further step;
+# after a module, whose programs few others need, it does so earlier.
 _MOST, _MORE = 1.3e9, 0.4e9
+_MOST_AFTER_A_MODULE = 1.0e9
 _limit = _MOST
 
 
@@ -61,9 +69,14 @@ def _resident() -> float:
 
 @pytest.fixture(scope="module", autouse=True)
 def compiled_programs_go_with_their_module():
-    """No other module needs much of what one has compiled, and all together are gigabytes."""
+    """No other module needs much of what one has compiled, and all together are gigabytes.
+
+    While there is room they stay: to clear them takes a second, and the next module is spared the
+    tracing of what it shares.
+    """
     yield
-    _give_back()
+    if _resident() > _MOST_AFTER_A_MODULE or _resident() == 0:
+        _give_back()
 
 
 @pytest.fixture(autouse=True)
@@ -80,9 +93,8 @@ def memory_stays_small():
 def tiny_run(tmp_path_factory):
     """One tiny chain on the embedded model, for all tests that read a run."""
     pytest.importorskip("torch", reason="a chain needs torch")
-    from tiny_chain import tiny
-
     from empirical.chain import loop
+    from tests.helpers.tiny_chain import tiny
 
     return loop.run(tiny(), tmp_path_factory.mktemp("runs") / "tiny")
 
@@ -113,6 +125,6 @@ def stock():
 @pytest.fixture
 def qtm(monkeypatch, capsys):
     """Call the command line with words."""
-    from commands import call
+    from tests.helpers.commands import call
 
     return lambda *words: call(monkeypatch, capsys, *words)

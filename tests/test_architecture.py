@@ -3,14 +3,12 @@
 import os
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 
 import pytest
-import structure
 
-ROOT = Path(__file__).resolve().parent.parent
-CHAIN = {"torch", "diffusers", "peft", "transformers", "safetensors", "mlxtend", "accelerate"}
+from tests.helpers import structure
+from tests.helpers.fresh_process import CHAIN_LIBRARIES, ROOT, run_without_chain_libraries
 
 
 def test_no_import_runs_up():
@@ -26,7 +24,7 @@ def test_fits_and_figures_name_no_library_of_a_chain():
     for module, path in structure.files().items():
         if module.startswith(("qtm", "analysis", "figures")):
             for target in structure.imports(path):
-                assert target.split(".")[0] not in CHAIN, f"{module} imports {target}"
+                assert target.split(".")[0] not in CHAIN_LIBRARIES, f"{module} imports {target}"
 
 
 @pytest.fixture
@@ -103,24 +101,27 @@ def stranger(fail: bool = False) -> None:
     assert refused.stderr.splitlines()[-1] == "qtm: nobody is there to be greeted"
 
 
-# As if the libraries of a chain were not installed.
-BARE = f"""
-import sys
-class Missing:
-    def find_spec(self, name, path=None, target=None):
-        if name.split(".")[0] in {sorted(CHAIN)}:
-            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
-sys.meta_path.insert(0, Missing())
-"""
+def test_a_run_is_read_without_torch(tiny_run):
+    result = run_without_chain_libraries(
+        """
+        from pathlib import Path
+        import qtm, analysis, figures
+        from analysis.arms.read import arm
+        from empirical.runs.record import open_run
+        from figures.report import page
+        run = open_run(Path(sys.argv[1]))
+        assert len(run.moments()) > 0 and run.generation(1).images().shape[0] == 20
+        assert arm(run).generations == 2
+        qtm.LifeCycle
+        """,
+        tiny_run.folder,
+    )
+    assert result.returncode == 0, result.stderr
 
 
-def in_a_fresh_process(code, *arguments, before=BARE):
-    words = [sys.executable, "-c", before + textwrap.dedent(code), *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)
-
-
+@pytest.mark.slow
 def test_a_run_is_read_fitted_and_reported_without_torch(tiny_run, tmp_path):
-    result = in_a_fresh_process(
+    result = run_without_chain_libraries(
         """
         from pathlib import Path
         import qtm, analysis, figures
@@ -139,7 +140,7 @@ def test_a_run_is_read_fitted_and_reported_without_torch(tiny_run, tmp_path):
 
 
 def test_recipe_and_chain_are_at_hand_and_only_a_chain_needs_torch():
-    result = in_a_fresh_process(
+    result = run_without_chain_libraries(
         """
         from empirical import Recipe
         assert Recipe(generations=3).generations == 3
@@ -160,7 +161,7 @@ def test_recipe_and_chain_are_at_hand_and_only_a_chain_needs_torch():
 
 def test_without_torch_the_command_line_says_what_to_install(tmp_path):
     (tmp_path / "r.toml").write_text("")
-    result = in_a_fresh_process(
+    result = run_without_chain_libraries(
         """
         sys.argv = ["qtm", "chain", "run", sys.argv[1], "--out", sys.argv[2]]
         from qtm.__main__ import main
@@ -176,7 +177,7 @@ def test_without_torch_the_command_line_says_what_to_install(tmp_path):
 
 
 def test_help_loads_nothing_heavy():
-    result = in_a_fresh_process(
+    result = run_without_chain_libraries(
         """
         import sys
         from qtm.__main__ import command_line

@@ -1,18 +1,12 @@
 """``qtm chain`` on the command line: plans, sweeps, status, exports."""
 
-import sys
-from pathlib import Path
-
 import pytest
+import tomli_w
 from filelock import FileLock
 
-sys.path.insert(0, str(Path(__file__).parent / "empirical"))
-
-import tomli_w
-from sweep_crews import Here
-from tiny_chain import TINY
-
 from empirical.commands.tables import amount, duration
+from tests.helpers.sweep_crews import Here
+from tests.helpers.tiny_chain import TINY
 
 
 @pytest.fixture

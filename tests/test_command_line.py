@@ -116,6 +116,7 @@ def test_a_forecast_of_a_run(qtm, tiny_run, tmp_path):
     assert (code, "1 generation or more, got 0" in said) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_report_of_a_run(qtm, tiny_run, tmp_path):
     code, out, _ = qtm("report", tiny_run.folder, "--out", tmp_path / "r.html")
     assert (code, out.strip()) == (0, str(tmp_path / "r.html"))

@@ -77,6 +77,7 @@ def test_models_and_pooling_are_chosen(qtm, path):
     assert apart.splitlines()[2] != pooled.splitlines()[2]
 
 
+@pytest.mark.slow
 def test_a_life_cycle_is_chosen_by_name(qtm, path, tmp_path):
     code, said, _ = qtm("fit", path, "--model", "neutral", "--out", tmp_path / "fit")
     assert code == 0

@@ -1,14 +1,10 @@
 """``qtm measure``: finished runs and any folders, with one sentence for every mistake."""
 
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
 import pytest
-from commands import call
-from test_architecture import BARE, ROOT
 from threadpoolctl import threadpool_limits
 
 from empirical import files
@@ -20,6 +16,8 @@ from empirical.measuring.metrics import Pair, Sample, every_measure
 from empirical.measuring.traits import View, every_trait
 from empirical.runs import moments
 from empirical.runs.record import open_run
+from tests.helpers.commands import call
+from tests.helpers.fresh_process import run_without_chain_libraries
 
 N = 30
 
@@ -347,10 +345,7 @@ def test_pixels_are_measured_without_torch(run, folders):
         ["--images", *map(str, folders), *pixels],
         ["--images", *map(str, folders), "nearest", "precision"],
     ]
-    # As if the libraries of a chain were not installed.
-    script = BARE + "\n".join(line[4:] for line in code.format(commands=commands).splitlines())
-    words = [sys.executable, "-c", script]
-    result = subprocess.run(words, capture_output=True, text=True, cwd=ROOT, check=False)
+    result = run_without_chain_libraries(code.format(commands=commands))
     assert result.returncode == 0, result.stderr
     assert result.stdout.endswith("all done\n")
 

@@ -7,7 +7,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from interpreters import interpreter
+
+from tests.helpers.interpreters import interpreter
 
 ROOT = Path(__file__).resolve().parent.parent
 SUITES = ("tests/qtm", "tests/analysis", "tests/figures", "tests/test_theory_commands.py")

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Float, Shaped
 
 from analysis.arms.read import Arm
 from analysis.models import Setting
@@ -42,7 +43,7 @@ class Design:
         return int(self.seen.sum()) * 3 * self.components
 
 
-def design(arms: Sequence[Arm], seen: np.ndarray | None = None) -> Design:
+def design(arms: Sequence[Arm], seen: Shaped[np.ndarray, "R G"] | None = None) -> Design:
     """Stack arms; `seen` [R, G] masks the transitions that a fit may see (all by default).
 
     Raises `UserError` for arms of different traits or numbers of components.
@@ -118,8 +119,10 @@ def extended(arms: Sequence[Arm], generations: int, scale: float | None = None) 
 
 
 def _trend(
-    measured: np.ndarray, seen: np.ndarray, scale: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+    measured: Float[np.ndarray, "R T 3 D"],
+    seen: Float[np.ndarray, "R G"],
+    scale: Float[np.ndarray, " R"],
+) -> tuple[Float[np.ndarray, " D"], Float[np.ndarray, "R 3 D"]]:
     """Where means moved, [D] of +1 or -1; and the mean step of every arm [R, 3, D] in what was
     seen, interpolated in ln w between the CFG scales that were."""
     steps = np.diff(measured, axis=1)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 
 from empirical.errors import UserError
 from empirical.runs.record import Run
@@ -20,18 +21,18 @@ RULES = ("constant", "decay", "generation_decay", "interval")
 class Visited:
     """The levels that a sampler visits, as a guidance rule wants to see them."""
 
-    sigma: np.ndarray
+    sigma: Float[np.ndarray, " K"]
 
     @property
-    def alpha_cumprod(self) -> np.ndarray:
+    def alpha_cumprod(self) -> Float[np.ndarray, " K"]:
         return 1 / (1 + np.square(self.sigma))
 
     @property
-    def progress(self) -> np.ndarray:
+    def progress(self) -> Float[np.ndarray, " K"]:
         return np.arange(len(self.sigma)) / len(self.sigma)
 
 
-def scales(run: Run, generations: int) -> np.ndarray:
+def scales(run: Run, generations: int) -> Float[np.ndarray, "G L"]:
     """Return the guidance scale at each of `SIGMA` in generations 1 to G: [G, COUNT].
 
     Raises `UserError` for a guidance rule that is no schedule of a scale.

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, Int
 
 from analysis.arms.levels import SIGMA, scales
 from empirical.errors import UserError
@@ -37,16 +38,16 @@ class Arm:
     name: str
     seed: int
     trait: str
-    measured: np.ndarray
-    sampling: np.ndarray
-    unit: np.ndarray
-    centre: np.ndarray
-    scales: np.ndarray
-    noise: np.ndarray
+    measured: Float[np.ndarray, "T 3 D"]
+    sampling: Float[np.ndarray, "T 3 D"]
+    unit: Float[np.ndarray, " D"]
+    centre: Float[np.ndarray, " D"]
+    scales: Float[np.ndarray, "G L"]
+    noise: Float[np.ndarray, "L D"]
     label: float
     dropped: float
     real: float
-    mutation: np.ndarray
+    mutation: Float[np.ndarray, " D"]
     families: int
     images: int
     stochastic: bool
@@ -226,11 +227,13 @@ def _table(run: Run, trait: str, components: Sequence[int] | None) -> tuple[pd.D
     return table, pooled
 
 
-def _pivot(table: pd.DataFrame, quantity: str) -> np.ndarray:
+def _pivot(table: pd.DataFrame, quantity: str) -> Float[np.ndarray, "T d"]:
     return table.pivot(index="generation", columns="component", values=quantity).to_numpy(float)
 
 
-def _parts(run: Run, trait: str, V_W: np.ndarray, V_B: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _parts(
+    run: Run, trait: str, V_W: Float[np.ndarray, "T d"], V_B: Float[np.ndarray, "T d"]
+) -> tuple[Float[np.ndarray, "T p"], Float[np.ndarray, "T p"]]:
     """V_W and V_B of uncorrelated components, which say how surely their average is known."""
     moments = run.moments()
     scores = pd.DataFrame(moments[moments["feature"] == "latent_pc"])
@@ -242,7 +245,7 @@ def _parts(run: Run, trait: str, V_W: np.ndarray, V_B: np.ndarray) -> tuple[np.n
 
 def _spread(
     run: Run, trait: str, captions: list[str], components: np.ndarray, pooled: bool, G: int
-) -> np.ndarray | None:
+) -> Float[np.ndarray, "T d"] | None:
     """How uneven the squared deviations of images are, [G + 1, 1 or D]: Var(q)/E(q)^2 in prompts.
 
     q = (z - z_c)^2, summed over components for an average, as it is: with all correlations and
@@ -265,7 +268,9 @@ def _spread(
     return np.stack(found)
 
 
-def _within(x: np.ndarray, families: np.ndarray) -> np.ndarray:
+def _within(
+    x: Float[np.ndarray, "N d"], families: Int[np.ndarray, " N"]
+) -> Float[np.ndarray, "N d"]:
     """Deviations from the means of families."""
     sums = np.zeros((families.max() + 1, x.shape[1]))
     np.add.at(sums, families, x)
@@ -273,13 +278,13 @@ def _within(x: np.ndarray, families: np.ndarray) -> np.ndarray:
 
 
 def _sampling(
-    V_W: np.ndarray,
-    V_B: np.ndarray,
+    V_W: Float[np.ndarray, "T d"],
+    V_B: Float[np.ndarray, "T d"],
     images: int,
     families: int,
     pooled: bool,
-    spread: np.ndarray | None,
-) -> np.ndarray:
+    spread: Float[np.ndarray, "T D"] | None,
+) -> Float[np.ndarray, "T 3 D"]:
     """Variances [G + 1, 3, D] of the sampling errors of the mean, ln V_W and ln V_B.
 
     Var(m) = V_W/N;  Var(ln V_W) = Var(q)/[E(q)^2 (N - C)] with q the squared deviation of an image

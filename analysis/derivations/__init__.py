@@ -1,4 +1,4 @@
-"""Results of the theory, derived again with sympy: one module a result.
+r"""Results of the theory, derived again with sympy: one module a result.
 
 Each module has a function `derive()` that returns the result as a dictionary of sympy expressions,
 reached by integration, differentiation or solving, never written down. Modules load, and sympy with
@@ -6,7 +6,9 @@ them, on first use:
 
     >>> from analysis import derivations
     >>> derivations.stabilizing.derive()["mean"]
-    >>> derivations.latex("stabilizing")["mean"]
+    (V*theta + m*w2)/(V + w2)
+    >>> print(derivations.latex("stabilizing")["mean"])
+    \frac{V \theta + m w_{2}}{V + w_{2}}
 """
 
 import pkgutil

@@ -16,6 +16,7 @@ from functools import cache
 import jax
 import numpy as np
 from jax import Array, lax
+from jaxtyping import Float
 from scipy.optimize import bisect
 from scipy.special import logsumexp
 
@@ -50,12 +51,12 @@ class Draws:
     """
 
     mode: Maximum
-    x: np.ndarray
+    x: Float[np.ndarray, "S k"]
     k_hat: float
     effective: float
 
     @property
-    def learnt(self) -> np.ndarray:
+    def learnt(self) -> Float[np.ndarray, " k"]:
         """By which share the data have narrowed what was known of each parameter [k]: 1 - (sd of
         the posterior)/(sd of the prior), about 0 where they say nothing."""
         prior = np.asarray([p.prior_deviation for p in self.mode.parameters])
@@ -95,14 +96,14 @@ def draw_posterior(
 
 @one_thread
 def draw(
-    log_posterior: Callable[[np.ndarray], np.ndarray],
-    mode: np.ndarray,
-    covariance: np.ndarray,
-    prior_deviation: np.ndarray,
+    log_posterior: Callable[[Float[np.ndarray, "n k"]], Float[np.ndarray, " n"]],
+    mode: Float[np.ndarray, " k"],
+    covariance: Float[np.ndarray, "k k"],
+    prior_deviation: Float[np.ndarray, " k"],
     count: int = 4000,
     seed: int = 0,
     points: int = POINTS,
-) -> tuple[np.ndarray, float, float]:
+) -> tuple[Float[np.ndarray, "count k"], float, float]:
     """Draw from a density around its mode: draws [count, k], k-hat, effective number of draws.
 
     `log_posterior` maps points [n, k] to unnormalised log densities [n]; `covariance` [k, k] is
@@ -226,7 +227,7 @@ class _Proposal:
             rest.append(np.sqrt(max(weight @ np.square(u[:, j] - features @ bend), 1e-12)))
         return cls(order, centre, unit, tuple(bends), np.array(rest))
 
-    def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
+    def draw(self, count: int, rng: np.random.Generator) -> Float[np.ndarray, "count k"]:
         """Draw points [count, k]."""
         k = len(self.order)
         z = rng.normal(size=(count, k))
@@ -240,7 +241,7 @@ class _Proposal:
         x[:, self.order] = self.centre + self.unit * u
         return x
 
-    def log_density(self, x: np.ndarray) -> np.ndarray:
+    def log_density(self, x: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
         """At points [n, k], up to a constant that all proposals share."""
         k = len(self.order)
         u = (x[:, self.order] - self.centre) / self.unit

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Bool, Float
 from scipy.optimize import OptimizeResult, minimize
 from scipy.stats import qmc
 
@@ -33,14 +34,14 @@ class Maximum:
 
     model: Model
     parameters: tuple[Parameter, ...]
-    x: np.ndarray
-    covariance: np.ndarray
+    x: Float[np.ndarray, " k"]
+    covariance: Float[np.ndarray, "k k"]
     log_likelihood: float
     observations: int
     taken: int
-    stuck: np.ndarray
-    silent: np.ndarray
-    vague: np.ndarray
+    stuck: Bool[np.ndarray, " k"]
+    silent: Bool[np.ndarray, " k"]
+    vague: Bool[np.ndarray, " k"]
     warnings: tuple[str, ...]
 
     @property
@@ -79,7 +80,7 @@ class Maximum:
         return n / max(n - k, 1)
 
     @property
-    def centre(self) -> np.ndarray:
+    def centre(self) -> Float[np.ndarray, " k"]:
         """Where intervals are centred [k]: the maximum, process deviations freed of their bias."""
         noises = np.array([p.name in _NOISES for p in self.parameters])
         return self.x + np.where(noises & ~self.stuck & ~self.silent, np.log(self.inflation) / 2, 0)
@@ -90,7 +91,7 @@ def maximize(
     model: Model,
     design: Design,
     starts: int = STARTS,
-    near: np.ndarray | None = None,
+    near: Float[np.ndarray, " k"] | None = None,
     prior: float = RIDGE,
 ) -> Maximum:
     """Fit a model to what it may see of a design.

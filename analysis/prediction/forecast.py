@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from analysis.arms.design import Design, design, extended
 from analysis.arms.read import QUANTITIES, Arm
@@ -38,9 +39,9 @@ class Forecast:
     fitted: Maximum
     arm: Arm
     last: int
-    paths: np.ndarray
-    neutral: np.ndarray
-    real: np.ndarray
+    paths: Float[np.ndarray, "S T 3 D"]
+    neutral: Float[np.ndarray, " S"]
+    real: Float[np.ndarray, " S"]
 
     def table(self) -> pd.DataFrame:
         """Return generation, component, quantity (mean, within, between), low, median, high (90 %),
@@ -76,7 +77,7 @@ class Forecast:
         return found
 
 
-def quantiles(values: np.ndarray) -> tuple[float, float, float]:
+def quantiles(values: Float[np.ndarray, "..."]) -> tuple[float, float, float]:
     """Return the 5 %, 50 % and 95 % quantiles, of values that may be infinite."""
     low, median, high = np.quantile(values, _LEVELS, method="inverted_cdf")
     return float(low), float(median), float(high)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Bool, Int
 from scipy.stats import norm
 
 from analysis.arms.design import design
@@ -27,9 +28,9 @@ class Split:
     """
 
     what: str
-    seen: np.ndarray
-    start: np.ndarray
-    wanted: np.ndarray
+    seen: Bool[np.ndarray, "R G"]
+    start: Int[np.ndarray, " R"]
+    wanted: Bool[np.ndarray, "R G"]
 
 
 def splits(arms: Sequence[Arm], holdout: str) -> list[Split]:

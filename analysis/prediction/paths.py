@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax import Array, lax
+from jaxtyping import Float, Int
 
 from analysis.arms.design import Design
 from analysis.inference.likelihood import (
@@ -27,7 +28,9 @@ DRAWS = 256
 _FAR = 30.0
 
 
-def draw_parameters(fitted: Maximum, count: int = DRAWS, seed: int = 0) -> np.ndarray:
+def draw_parameters(
+    fitted: Maximum, count: int = DRAWS, seed: int = 0
+) -> Float[np.ndarray, "count k"]:
     """Draw parameters [count, k] on the scale of the search, normal around the maximum.
 
     Parameters at a bound stay there; those without influence on the fit come from their prior.
@@ -42,8 +45,12 @@ def draw_parameters(fitted: Maximum, count: int = DRAWS, seed: int = 0) -> np.nd
 
 
 def simulate(
-    model: Model, draws: np.ndarray, design: Design, start: np.ndarray, seed: int = 0
-) -> np.ndarray:
+    model: Model,
+    draws: Float[np.ndarray, "S k"],
+    design: Design,
+    start: Int[np.ndarray, " R"],
+    seed: int = 0,
+) -> Float[np.ndarray, "S R T 3 D"]:
     """Run a model freely from what was measured at generation `start` [R] of each arm.
 
     Returns mean, ln V_W and ln V_B [S, R, G + 1, 3, D], a path for each draw of the parameters,
@@ -55,18 +62,22 @@ def simulate(
     return np.asarray(run(jnp.asarray(draws), keys, linked(model, design), jnp.asarray(start)))
 
 
-def trajectory(fitted: Maximum, design: Design, start: np.ndarray) -> np.ndarray:
+def trajectory(
+    fitted: Maximum, design: Design, start: Int[np.ndarray, " R"]
+) -> Float[np.ndarray, "R T 3 D"]:
     """Run a model freely at its maximum without any noise: [R, G + 1, 3, D]."""
     return trajectory_of(fitted.model, fitted.x[None], design, start)[0]
 
 
-def trajectory_of(model: Model, draws: np.ndarray, design: Design, start: np.ndarray) -> np.ndarray:
+def trajectory_of(
+    model: Model, draws: Float[np.ndarray, "S k"], design: Design, start: Int[np.ndarray, " R"]
+) -> Float[np.ndarray, "S R T 3 D"]:
     """Run a model freely without noise for each draw of the parameters: [S, R, G + 1, 3, D]."""
     run = _expected_paths(model.general)
     return np.asarray(run(jnp.asarray(draws), linked(model, design), jnp.asarray(start)))
 
 
-def one_step(fitted: Maximum, design: Design) -> np.ndarray:
+def one_step(fitted: Maximum, design: Design) -> Float[np.ndarray, "R T 3 D"]:
     """Return what a model expects of every generation from the one before: [R, G + 1, 3, D].
 
     Generation 0 is as measured.

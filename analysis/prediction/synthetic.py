@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Float
 from scipy.stats import truncnorm
 
 from analysis.arms.design import design
@@ -16,7 +17,9 @@ from empirical.errors import UserError
 SCALES = (1.0, 1.5, 2.5, 5.0, 7.5)
 
 
-def vector(model: Model, values: Mapping[str, float], components: int = 1) -> np.ndarray:
+def vector(
+    model: Model, values: Mapping[str, float], components: int = 1
+) -> Float[np.ndarray, " k"]:
     """Return values by name on the scale of the search, typical where they are not given.
 
     Raises `UserError` for a name that the model does not have.

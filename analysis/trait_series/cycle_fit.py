@@ -6,6 +6,7 @@ from functools import cached_property
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Bool, Float
 from scipy.optimize import OptimizeResult, minimize
 from scipy.special import logsumexp
 from scipy.stats import qmc
@@ -39,10 +40,10 @@ class CycleFit:
     size: float | None
     data: Samples
     parameters: tuple[Parameter, ...]
-    x: np.ndarray
-    covariance: np.ndarray
+    x: Float[np.ndarray, " k"]
+    covariance: Float[np.ndarray, "k k"]
     log_likelihood: float
-    at_bound: np.ndarray
+    at_bound: Bool[np.ndarray, " k"]
 
     @property
     def values(self) -> dict[str, float]:
@@ -253,11 +254,11 @@ class Predicted:
     was measured, averaged over the draws, given what the fit has seen before it.
     """
 
-    mean: np.ndarray
-    variance: np.ndarray
-    sample_mean: np.ndarray
-    sample_variance: np.ndarray
-    log_density: np.ndarray
+    mean: Float[np.ndarray, "S T"]
+    variance: Float[np.ndarray, "S T"]
+    sample_mean: Float[np.ndarray, "S T"]
+    sample_variance: Float[np.ndarray, "S T"]
+    log_density: Float[np.ndarray, "T 2"]
 
 
 def predict(fit: CycleFit, count: int = importance.POINTS, seed: int = 0) -> Predicted:

@@ -112,15 +112,15 @@ def start_of(values: Values) -> qtm.Moments:
 class Explained(NamedTuple):
     """What a life cycle says of a series.
 
-    `density` [G + 1, 2] are the log densities of each sample's mean and ln s^2, 0 where there is
-    none, given the seen samples before it (and of a mean, the variance beside it); `path`
-    [G + 1, 2] is the expected (m, ln V) of each generation given the seen samples up to it,
-    `covariance` [G + 1, 2, 2] its uncertainty by drift.
+    `density` [T, 2], T = G + 1, are the log densities of each sample's mean and ln s^2, 0 where
+    there is none, given the seen samples before it (and of a mean, the variance beside it); `path`
+    [T, 2] is the expected (m, ln V) of each generation given the seen samples up to it,
+    `covariance` [T, 2, 2] its uncertainty by drift.
     """
 
-    density: Float[Array, "generations+1 2"]
-    path: Float[Array, "generations+1 2"]
-    covariance: Float[Array, "generations+1 2 2"]
+    density: Float[Array, "T 2"]
+    path: Float[Array, "T 2"]
+    covariance: Float[Array, "T 2 2"]
 
 
 def explain(model: CycleModel, values: Values, data: Samples) -> Explained:

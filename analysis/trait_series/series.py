@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Bool, Float, Shaped
 from scipy.stats import chi2
 
 from empirical.errors import UserError
@@ -17,10 +18,10 @@ class TraitSeries:
     is not known; what stands there has weight 0.
     """
 
-    time: np.ndarray
-    mean: np.ndarray
-    variance: np.ndarray
-    n: np.ndarray
+    time: Float[np.ndarray, " T"]
+    mean: Float[np.ndarray, " T"]
+    variance: Float[np.ndarray, " T"]
+    n: Shaped[np.ndarray, " T"]
     pool: bool = True
 
     @property
@@ -30,12 +31,12 @@ class TraitSeries:
         return float((weight * self.variance).sum())
 
     @property
-    def lone(self) -> np.ndarray:
+    def lone(self) -> Bool[np.ndarray, " T"]:
         """Mask [T] of samples whose own variance says nothing: n = 1, or variance 0."""
         return (self.n < 2) | (self.variance == 0)
 
     @property
-    def error(self) -> np.ndarray:
+    def error(self) -> Float[np.ndarray, " T"]:
         """Sampling variance of the means [T], V/n.
 
         V is the pooled variance, as a sample of few has a poor variance of its own (Hunt 2006);

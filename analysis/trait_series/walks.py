@@ -14,6 +14,7 @@ samples costs of order T.
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float
 from scipy.linalg import get_lapack_funcs
 from scipy.stats import norm
 
@@ -23,7 +24,9 @@ MODELS = ("random walk", "directional walk", "stasis", "Ornstein-Uhlenbeck")
 _factor, _divide = get_lapack_funcs(("pttrf", "tbtrs"), dtype=np.float64)
 
 
-def moments(model: str, values: dict[str, float], s: TraitSeries) -> tuple[np.ndarray, np.ndarray]:
+def moments(
+    model: str, values: dict[str, float], s: TraitSeries
+) -> tuple[Float[np.ndarray, " T"], Float[np.ndarray, "T T"]]:
     """Return the mean [T] and covariance [T, T] of the sample means under a model.
 
     With t since the first sample and the sampling variances E on the diagonal,
@@ -49,7 +52,9 @@ def moments(model: str, values: dict[str, float], s: TraitSeries) -> tuple[np.nd
     return mean, values["step_variance"] * early + E
 
 
-def expected(model: str, values: dict[str, float], t: np.ndarray) -> np.ndarray:
+def expected(
+    model: str, values: dict[str, float], t: Float[np.ndarray, " T"]
+) -> Float[np.ndarray, " T"]:
     """Return the mean [T] of a model at times t since the first sample."""
     if model == "stasis":
         return np.full_like(t, values["theta"])
@@ -74,18 +79,18 @@ class Innovations:
     covariance is positive definite.
     """
 
-    memory: np.ndarray
-    D: np.ndarray
-    below: np.ndarray
+    memory: Float[np.ndarray, " steps"]
+    D: Float[np.ndarray, " T"]
+    below: Float[np.ndarray, " steps"]
     definite: bool
 
-    def of(self, x: np.ndarray) -> np.ndarray:
+    def of(self, x: Float[np.ndarray, "T *columns"]) -> Float[np.ndarray, "T *columns"]:
         """Return the innovations of one column [T] or of several [T, columns]."""
         y = np.array(x)
         y[1:] -= (self.memory * x[:-1].T).T
         return y
 
-    def whiten(self, y: np.ndarray) -> np.ndarray:
+    def whiten(self, y: Float[np.ndarray, "T *columns"]) -> Float[np.ndarray, "T *columns"]:
         """Make innovations [T] or [T, columns] independent, of variance 1."""
         band = np.ones((2, len(self.D)))
         band[1, :-1] = self.below
@@ -97,7 +102,7 @@ class Innovations:
         """Log density at the mean of the process."""
         return -0.5 * float(np.log(self.D).sum() + len(self.D) * np.log(2 * np.pi))
 
-    def log_density(self, x: np.ndarray) -> float:
+    def log_density(self, x: Float[np.ndarray, " T"]) -> float:
         """Log density of deviations x [T] from the mean of the process."""
         if not self.definite:
             return -np.inf
@@ -106,7 +111,7 @@ class Innovations:
 
 
 def innovations(
-    model: str, values: dict[str, float], t: np.ndarray, error: np.ndarray
+    model: str, values: dict[str, float], t: Float[np.ndarray, " T"], error: Float[np.ndarray, " T"]
 ) -> Innovations:
     """Return the innovations of a model at times t since the first sample, with errors [T]."""
     dt = np.diff(t)

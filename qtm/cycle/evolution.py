@@ -25,20 +25,20 @@ class Cycle(Protocol):
 class Trajectory(eqx.Module):
     """What was recorded of an evolving population.
 
-    `mean` and `variance` have shape `[generations + 1, ...]`, generation 0 included, in feature
+    `mean` and `variance` have shape `[T, ...]`, T = generations + 1 with generation 0, in feature
     units and their square; the variance of individuals has divisor N. `final` is the population of
     the last generation. For `Families`, `variance` is that of all images, and `within` and
     `between` are its two parts; else both are None.
     """
 
-    mean: Float[Array, "generations+1 ..."]
-    variance: Float[Array, "generations+1 ..."]
+    mean: Float[Array, "T ..."]
+    variance: Float[Array, "T ..."]
     final: Population
-    within: Float[Array, "generations+1 ..."] | None = None
-    between: Float[Array, "generations+1 ..."] | None = None
+    within: Float[Array, "T ..."] | None = None
+    between: Float[Array, "T ..."] | None = None
 
     @property
-    def defined(self) -> Bool[Array, "generations+1 ..."]:
+    def defined(self) -> Bool[Array, "T ..."]:
         """Whether a generation has a finite mean and variance: False from where it lost them on."""
         return jnp.isfinite(self.mean) & jnp.isfinite(self.variance)
 

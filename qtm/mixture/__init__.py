@@ -6,12 +6,17 @@ its own. Guided sampling with them, refitting and sampling again is the chain's 
 
     inherit (refit) -> select (guided sampling) -> mutate -> bound -> sample N images
 
+    >>> import jax
+    >>> import numpy as np
     >>> from qtm import mixture
+    >>> latents = np.random.default_rng(0).normal(size=(40, 3))
+    >>> captions = 20 * ["a photo of a cat", "a photo of a dog"]
     >>> base = mixture.Mixture.fit(latents, captions)
-    >>> sampler = mixture.Sampler(mixture.NoiseLevels.preserving(steps=50), scale=7.5)
+    >>> sampler = mixture.Sampler(mixture.NoiseLevels.preserving(steps=20), scale=1.2)
     >>> learning = mixture.Learning(heritability=0.9, uptake=1.0, leak=0.08)
     >>> path = mixture.chain(base, sampler, 6, jax.random.key(0), latents, captions, learning)
-    >>> path.within.mean(axis=1), path.between.mean(axis=1)  # V_W and V_B, generations 0 to 6
+    >>> path.within.shape, path.between.shape  # V_W and V_B of each trait, generations 0 to 6
+    ((7, 3), (7, 3))
 
 Noise levels. A noisy trait is y = z + s e with e ~ N(0, 1): s is the noise level, the ratio of
 noise to signal, and s^2 is the t of the probability-flow ODE. A variance-preserving model holds

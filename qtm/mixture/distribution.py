@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, Key
 
 from qtm._core.numerics import (
     concrete,
@@ -128,7 +128,7 @@ class Mixture(eqx.Module):
         return Mixture(real(np.ones(1)), self.means[one], self.spectra[one], self.axes[one])
 
     @eqx.filter_jit
-    def draw(self, keys: PRNGKeyArray, families: ArrayLike) -> Float[Array, "n d"]:
+    def draw(self, keys: Key[Array, " n"], families: ArrayLike) -> Float[Array, "n d"]:
         """One z from family c for each key [n] and c in `families` [n]; no guidance, no noise."""
         require_double()
         r = self.axes.shape[2]

@@ -21,7 +21,7 @@ class NoiseLevels(eqx.Module):
     finite, or `start` or `signal` is not greater than 0.
     """
 
-    levels: Float[Array, " K+1"]
+    levels: Float[Array, " levels"]
     start: Float[Array, ""]
     signal: Float[Array, ""]
 

@@ -24,16 +24,16 @@ class DivergenceError(ValueError):
 class Path(eqx.Module):
     """What was recorded of a chain of G generations after generation 0.
 
-    `means` [G + 1, C, d] are family means (feature units); `within` and `between` [G + 1, d] are
-    V_W, pooled over families with n - C degrees of freedom, and V_B, the variance of the family
+    `means` [T, C, d], T = G + 1, are family means (feature units); `within` and `between` [T, d]
+    are V_W, pooled over families with n - C degrees of freedom, and V_B, the variance of the family
     means with C - 1 (feature units squared). V_B holds a share of about V_W/(images a family) that
     is sampling error. What cannot be had (one family, one image a family) is nan. `final` [N, d] is
     the last generation.
     """
 
-    means: Float[np.ndarray, "G+1 C d"]
-    within: Float[np.ndarray, "G+1 d"]
-    between: Float[np.ndarray, "G+1 d"]
+    means: Float[np.ndarray, "T C d"]
+    within: Float[np.ndarray, "T d"]
+    between: Float[np.ndarray, "T d"]
     final: Float[np.ndarray, "N d"]
 
 

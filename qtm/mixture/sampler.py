@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax import lax
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, Key, PRNGKeyArray, UInt32
 
 from qtm._core.numerics import real, require_double, require_finite, safe_sqrt
 from qtm.mixture._blocks import blocks, chunks
@@ -70,7 +70,9 @@ def interval(scale: float, low: float, high: float) -> Callable[[Array], Array]:
 
 
 @partial(jax.jit, static_argnames="size")
-def keys_of(key: PRNGKeyArray, generation: int, size: int) -> PRNGKeyArray:
+def keys_of(
+    key: PRNGKeyArray, generation: int, size: int
+) -> Key[Array, " size"] | UInt32[Array, "size ..."]:
     """A key for each of `size` samples of a generation: the same for sample i in any batch."""
     return jax.vmap(jr.fold_in, (None, 0))(jr.fold_in(key, generation), jnp.arange(size))
 
@@ -79,7 +81,7 @@ def sample(
     conditional: Mixture,
     unconditional: Mixture,
     families: ArrayLike,
-    keys: PRNGKeyArray,
+    keys: Key[Array, " n"],
     sampler: Sampler,
 ) -> Float[Array, "n d"]:
     """One guided sample (feature units) for each family (prompt) c in `families` [n] and key [n].

@@ -21,7 +21,11 @@ class Fitness(FitnessSelection):
     made of `jax.numpy`. A plain function passes through `jit` as a constant; an `equinox.Module`
     with `__call__` is a pytree, so that what it holds can be fitted.
 
+        >>> import qtm
         >>> quartic = qtm.Fitness(log_fitness=lambda z: -(z**4))
+        >>> after = quartic.moments(qtm.Moments(mean=0.0, variance=1.0))
+        >>> round(float(after.variance), 2)
+        0.28
 
     Moments after selection have no closed form; they are sums over a grid
     (`moments_by_quadrature`). Iterated, they take the population for a Gaussian again in every

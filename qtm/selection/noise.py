@@ -20,9 +20,13 @@ class ByNoise(eqx.Module):
     `breaks` are the noise levels at which w jumps. Integrals over the noise are split there, so a
     guidance interval is as accurate as a smooth schedule.
 
+        >>> import jax.numpy as jnp
+        >>> import qtm
         >>> decay = qtm.ByNoise(lambda sigma: 1 + 6.5 * sigma / (1 + sigma))
         >>> interval = qtm.ByNoise(lambda sigma: jnp.where((sigma > 0.2) & (sigma < 2), 7.5, 1.0),
         ...                        breaks=[0.2, 2.0])
+        >>> interval.breaks.tolist()
+        [0.2, 2.0]
 
     A function alone, without ByNoise, is a function of the generation, as for every parameter.
 

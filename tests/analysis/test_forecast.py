@@ -50,6 +50,7 @@ def test_two_generations_are_enough_for_a_forecast(ahead):
     assert width[8] > width[3] > 0
 
 
+@pytest.mark.slow
 def test_draws_of_few_data_are_those_of_the_posterior():
     """Moments of a parameter agree with NUTS where a normal around the mode is not good enough."""
     (arm,) = draw_arms(MODEL, TRUTH, scales=[5.0], generations=2, seed=1)
@@ -95,6 +96,7 @@ def test_more_guidance_narrows_prompts_and_real_data_holds_them(ahead):
     assert (said.neutral >= 0.5).all()
 
 
+@pytest.mark.slow
 def test_a_chain_at_its_neutral_scale_keeps_its_families_apart():
     """The expected V_B of the first generation at w* is that of generation 0."""
     arms = draw_arms(MODEL, TRUTH, seed=2)
@@ -115,6 +117,7 @@ def test_a_wrong_forecast_is_refused(ahead):
         forecast([arm], 1, guidance=float("nan"))
 
 
+@pytest.mark.slow
 def test_a_posterior_is_whole_and_says_what_it_does_not_know(tmp_path):
     import arviz
 

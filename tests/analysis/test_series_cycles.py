@@ -176,6 +176,7 @@ def test_an_outlier_does_not_break_nesting():
             assert fit.log_likelihood >= fits[inner].log_likelihood
 
 
+@pytest.mark.slow
 def test_predictions_hold_new_samples():
     """A fit to eight samples: 90 % intervals of the next four hold 90 % of means and variances, to
     four standard errors over series."""
@@ -192,6 +193,7 @@ def test_predictions_hold_new_samples():
     assert abs(np.mean(held) - 0.9) < 4 * np.std(held, ddof=1) / np.sqrt(len(held))
 
 
+@pytest.mark.slow
 def test_an_estimated_population_size_is_found():
     """N = 50 among samples of 2,000: within 4 posterior standard deviations, and far from none."""
     values = {**STABILIZING, POPULATION_SIZE.name: 50.0}

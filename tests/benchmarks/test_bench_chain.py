@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from stock import forget, load, train
-from stock import sample as draw_stock
 
 from empirical.data import real_images
 from empirical.generator import trainable
@@ -21,6 +19,8 @@ from empirical.generator.finetuning import finetune
 from empirical.pipeline import model
 from empirical.recipe import TARGETS, DataTable, FinetuneTable, parse
 from empirical.seeds import seed_of
+from tests.benchmarks.stock import forget, load, train
+from tests.benchmarks.stock import sample as draw_stock
 
 FOLDER = model.EMBEDDED / "digits"
 IMAGES, STEPS, BATCH, SAMPLED, DDIM, SCALE = 500, 200, 64, 250, 20, 3.0

@@ -5,7 +5,6 @@ import json
 
 import peft
 import pytest
-import rounding
 import safetensors.torch
 import torch
 from torch import nn
@@ -13,6 +12,7 @@ from torch import nn
 from empirical.errors import UserError
 from empirical.pipeline import adapters
 from empirical.pipeline.adapters import Part
+from tests.helpers import rounding
 
 
 class Net(nn.Module):

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_chain import contents, tiny
 
 from empirical import files, recipe
 from empirical.chain import loop
@@ -16,6 +15,7 @@ from empirical.errors import UserError
 from empirical.pipeline.adapters import WEIGHTS
 from empirical.runs.record import Run, open_run
 from empirical.seeds import seed_of
+from tests.helpers.tiny_chain import contents, tiny
 
 
 def test_the_folder_is_as_promised(tiny_run):
@@ -66,6 +66,7 @@ def test_the_same_recipe_gives_the_same_files_and_another_seed_others(tiny_run, 
             assert ours[name] != theirs[name]
 
 
+@pytest.mark.slow
 def test_a_run_killed_anywhere_ends_with_the_same_files(tiny_run, again, tmp_path):
     """Killed at one place, gone on with, killed at the next: each leaves its mark on what ends."""
     work, folder = np.cumsum(again[1]), tmp_path / "run"
@@ -89,6 +90,7 @@ def test_a_run_killed_anywhere_ends_with_the_same_files(tiny_run, again, tmp_pat
     assert len(sessions) == len(stops) + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("against", ["base", "previous"])
 def test_a_chain_guided_by_a_weaker_model_goes_on_as_it_was(tmp_path, against):
     """After an interruption too, images come from what was learnt, not from the weaker model."""
@@ -118,6 +120,7 @@ def test_what_was_not_written_yet_is_made_up_for(tiny_run, tmp_path, lost):
     assert contents(folder) == contents(tiny_run.folder)
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_whole_files_and_can_be_resumed(tiny_run, tmp_path, monkeypatch):
     whole, room = Path.write_bytes, [90]
 
@@ -230,7 +233,7 @@ class Gaussian:
         return images[:, 0, 0].astype(float)
 
 
-@pytest.mark.parametrize("size", [8, 25])
+@pytest.mark.parametrize("size", [8, pytest.param(25, marks=pytest.mark.slow)])
 def test_the_loop_reproduces_refitting_a_gaussian(tmp_path, monkeypatch, size):
     """Replace and refit by maximum likelihood: each generation E ln V moves by
     psi((N-1)/2) + ln(2/N), the expectation of ln(chi2_{N-1}/N). 60 chains of 4 generations."""

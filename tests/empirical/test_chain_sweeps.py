@@ -5,15 +5,15 @@ import shutil
 import time
 
 import pytest
-import sweep_crews
 from filelock import FileLock
-from sweep_crews import Here
-from tiny_chain import TINY, contents
 
 from empirical.errors import UserError
 from empirical.sweeps import cluster, grid, local, run, work
 from empirical.sweeps.local import LocalCrew, Seat
 from empirical.sweeps.status import status
+from tests.helpers import sweep_crews
+from tests.helpers.sweep_crews import Here
+from tests.helpers.tiny_chain import TINY, contents
 
 NAMES = ("seed=0", "seed=1")
 
@@ -72,7 +72,13 @@ def test_a_sweep_is_its_chains_and_goes_on_after_failures_and_interruptions(
     assert run.prepare(two, out, None).work == 0
 
 
-@pytest.mark.parametrize("spoil", [lambda text: text.replace("2.0", "3.0"), lambda text: "{"])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda text: text.replace("2.0", "3.0"),
+        pytest.param(lambda text: "{", marks=pytest.mark.slow),
+    ],
+)
 def test_a_chain_whose_recipe_was_edited_ends_no_other(two, tiny_run, tmp_path, spoil):
     out = tmp_path / "sweep"
     shutil.copytree(tiny_run.folder, out / "seed=0")
@@ -88,6 +94,7 @@ def test_a_chain_whose_recipe_was_edited_ends_no_other(two, tiny_run, tmp_path, 
     assert [each.name for each in status(out)] == ["seed=0", "seed=1"]
 
 
+@pytest.mark.slow
 def test_a_model_that_is_kept_gives_the_chain_of_a_new_one(tiny_run, tmp_path):
     """Two chains after each other in one worker process; the second is the one that we know."""
     import torch
@@ -259,6 +266,7 @@ def test_a_cluster_that_cannot_be_used():
         cluster.ClusterCrew("nonsense://x").__enter__()
 
 
+@pytest.mark.slow
 def test_a_sweep_is_lengthened_as_its_chains_are(two, tiny_run, tmp_path):
     out = tmp_path / "sweep"
     shutil.copytree(tiny_run.folder, out / "seed=0")

@@ -3,13 +3,13 @@
 from functools import partial
 
 import pytest
-import rounding
 import torch
 from torch._dynamo.testing import CompileCounter
 
 from empirical.generator import trainable
 from empirical.pipeline import adapters, model
 from empirical.recipe import FinetuneTable
+from tests.helpers import rounding
 
 TABLE = FinetuneTable(rank=2)
 
@@ -49,6 +49,7 @@ def relative_rounding(which, told):
         return apart / asked(which, told).abs().max().item()
 
 
+@pytest.mark.slow
 def test_adapters_come_and_go_without_a_new_compilation(counter, both):
     """Of two adapters in turn, and of the base, predictions and gradients are those of the plain
     denoiser."""

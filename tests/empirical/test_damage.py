@@ -3,12 +3,12 @@
 import shutil
 
 import pytest
-from tiny_chain import contents, tiny
 
 from empirical.chain import loop
 from empirical.errors import UserError
 from empirical.pipeline import model
 from empirical.pipeline.adapters import WEIGHTS
+from tests.helpers.tiny_chain import contents, tiny
 
 
 @pytest.fixture

@@ -42,6 +42,7 @@ def test_every_word_of_a_caption_is_one_token():
     assert words.decode(words("Été 7").input_ids, skip_special_tokens=True).strip() == "été 7"
 
 
+@pytest.mark.slow
 def test_the_card_says_what_the_judge_sees(digits):
     """The classifier's accuracy and the floor exactly; 200 samples at the best scale."""
     network = classifier.load(FOLDER / "classifier")
@@ -82,6 +83,7 @@ def weights(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*.safetensors")}
 
 
+@pytest.mark.slow
 def test_an_interrupted_training_ends_with_the_same_weights(quick, tmp_path):
     told = []
     training.pretrain(tmp_path / "whole", tmp_path / "a", 0, told.append)

@@ -7,7 +7,6 @@ import types
 
 import numpy as np
 import pytest
-import rounding
 import torch
 from transformers import CLIPConfig, CLIPModel, Dinov2Config, Dinov2Model
 
@@ -15,6 +14,7 @@ from empirical.errors import UserError
 from empirical.measuring import extractors
 from empirical.measuring.extractors import _networks
 from empirical.measuring.extractors.classifier import _EMBEDDED
+from tests.helpers import rounding
 
 SIDE = 24
 MEAN, DEVIATION = [0.5, 0.4, 0.3], [0.2, 0.3, 0.4]

@@ -3,7 +3,6 @@
 import numpy as np
 import pandas as pd
 import pytest
-import rounding
 import torch
 from diffusers import StableDiffusionPipeline
 
@@ -15,6 +14,7 @@ from empirical.generator.finetuning import _Visits, finetune
 from empirical.pipeline import model
 from empirical.pipeline.adapters import WEIGHTS
 from empirical.recipe import DataTable, FinetuneTable
+from tests.helpers import rounding
 
 TABLE = FinetuneTable(rank=2, steps=4, batch_size=8)
 
@@ -106,6 +106,7 @@ def test_an_interrupted_training_ends_with_the_same_adapter(
     assert [p.name for p in (tmp_path / "cut" / "lora").iterdir()] == [WEIGHTS]
 
 
+@pytest.mark.slow
 def test_learning_lowers_the_loss(base, population, tmp_path):
     """Visits are keyed, so that two trainings meet the same noise and compare pair by pair."""
     losses = []

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from guidance_examples import RULES, make
 
 from empirical.digits.dataset import CAPTIONS
 from empirical.generator.sampling import draw, sample
 from empirical.seeds import seed_of
+from tests.helpers.guidance_examples import RULES, make
 
 SEEDS = [seed_of("guidance images", i) for i in range(8)]
 PROMPTS = list(CAPTIONS[2:10])

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tomli_w
 from annotated_types import Ge, Gt, Le, Lt
-from guidance_examples import EXAMPLES, RULES, make
 from pydantic import ValidationError
 
 from empirical.errors import UserError
 from empirical.guidance import GuidanceRule, Levels
 from empirical.seeds import seed_of
+from tests.helpers.guidance_examples import EXAMPLES, RULES, make
 
 SEEDS = [seed_of("guidance rules", i) for i in range(2000)]
 

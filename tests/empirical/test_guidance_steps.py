@@ -2,16 +2,16 @@
 
 import numpy as np
 import pytest
-import rounding
 import torch
-from guidance_examples import EXAMPLES, RULES, make
-from toy_denoiser import Toy
 
 from empirical.conditioning import Conditioning
 from empirical.errors import UserError
 from empirical.generator.sampling import levels_of, prepare, sample_latents
 from empirical.guidance._step import Step
 from empirical.seeds import seed_of
+from tests.helpers import rounding
+from tests.helpers.guidance_examples import EXAMPLES, RULES, make
+from tests.helpers.toy_denoiser import Toy
 
 PROMPTS = ["a", "b", "c", "a", "b"]
 SEEDS = [seed_of("guidance steps", i) for i in range(5)]

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import rounding
 import safetensors.torch
 import torch
 from diffusers import StableDiffusionPipeline, UNet2DConditionModel
@@ -13,6 +12,7 @@ from empirical.generator.finetuning import finetune
 from empirical.pipeline import model
 from empirical.pipeline.adapters import WEIGHTS
 from empirical.recipe import DataTable, FinetuneTable
+from tests.helpers import rounding
 
 QUICK = {"rank": 2, "steps": 3, "batch_size": 8}
 

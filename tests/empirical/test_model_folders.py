@@ -14,9 +14,7 @@ from diffusers import (
     EDMEulerScheduler,
     StableDiffusionXLPipeline,
 )
-from random_pipelines import tiny_xl
 from safetensors.torch import load_file, save_file
-from tiny_chain import tiny
 
 from empirical.chain import loop
 from empirical.errors import UserError
@@ -25,6 +23,8 @@ from empirical.guidance import Constant
 from empirical.pipeline import loading, model
 from empirical.pipeline.model import EMBEDDED
 from empirical.recipe import FinetuneTable
+from tests.helpers.random_pipelines import tiny_xl
+from tests.helpers.tiny_chain import tiny
 
 CAPTIONS = ["a handwritten digit two", "a handwritten digit six"]
 MEAN, STD = [0.4, -1.2, 0.7, 2.1], [3.0, 0.5, 2.0, 1.5]

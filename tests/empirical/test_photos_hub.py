@@ -124,7 +124,7 @@ def hub(monkeypatch, tmp_path):
 
 
 def test_a_data_set_of_the_hub_is_a_recipes_data(hub, digits, tmp_path):
-    from tiny_chain import tiny
+    from tests.helpers.tiny_chain import tiny
 
     recipe = tiny(data={"name": "hub:someone/foxes", "size": N})
     real = loop.prepare(recipe, tmp_path / "run", digits).real.first()

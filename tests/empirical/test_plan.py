@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from tiny_chain import tiny
 
 from empirical.chain import estimate, loop
 from empirical.errors import UserError
 from empirical.generator.trainable import forget
+from tests.helpers.tiny_chain import tiny
 
 COST = estimate.Probe(step=1.0, encode=0.5, draw=0.01, decode=0.02, measure=3.0, memory=7)
 
@@ -56,6 +56,7 @@ def test_what_is_done_takes_no_more(digits, tiny_run, tmp_path):
         estimate.estimate(tiny(seed=3), digits, tiny_run.folder, COST)
 
 
+@pytest.mark.slow
 def test_the_probe_is_near_the_truth(digits, found, tiny_run, tmp_path):
     """Within a factor of two of a chain that is run right after; machines shared with others do
     not keep time, so the best of three counts."""

@@ -7,10 +7,11 @@ import subprocess
 import sys
 
 import numpy as np
-from tiny_chain import tiny
+import pytest
 
 from empirical import recipe
 from empirical.runs.record import Run
+from tests.helpers.tiny_chain import tiny
 
 CODE = """
 import sys
@@ -26,6 +27,7 @@ def free_port():
         return str(open_socket.getsockname()[1])
 
 
+@pytest.mark.slow
 def test_two_processes_make_the_chain_of_one(tiny_run, tmp_path):
     """Same noise and prompts for every image; adapters agree to the rounding of sums."""
     (tmp_path / "r.toml").write_text(recipe.dump(tiny()))

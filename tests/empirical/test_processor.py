@@ -5,10 +5,10 @@ import subprocess
 import sys
 
 import pytest
-import rounding
 import torch
 
 from empirical.pipeline import model
+from tests.helpers import rounding
 
 FAULTS = """
 import resource, sys
@@ -50,6 +50,7 @@ def test_padded_text_and_plain_attention_are_those_of_diffusers(stock, count):
     assert (unmasked - expected).abs().max() > 100 * (found - expected).abs().max()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has these settings")
 def test_freed_memory_is_not_asked_for_again():
     """Ten times 64 MiB: 16,384 pages each where the system takes them back."""

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_chain import contents, tiny
 
 from empirical import files
 from empirical.chain import loop
@@ -17,6 +16,7 @@ from empirical.data import real_images, recorded
 from empirical.errors import UserError
 from empirical.measuring import sources
 from empirical.runs.record import Run
+from tests.helpers.tiny_chain import contents, tiny
 
 PROMPTS = ("a digit one", "a digit two")
 
@@ -240,7 +240,7 @@ def test_several_data_sets_one_of_them_of_the_package(tmp_path):
         loop.run(mixed, run.folder)
 
 
-@pytest.mark.parametrize("by_hand", [False, True])
+@pytest.mark.parametrize("by_hand", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_longer_chain_begins_with_the_files_of_the_shorter_one(tiny_run, tmp_path, by_hand):
     longer = tiny(generations=3)
     at_once = loop.run(longer, tmp_path / "at once")

@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
-import rounding
 import torch
-from toy_denoiser import Toy
 
 from empirical.digits.dataset import CAPTIONS
 from empirical.errors import UserError
 from empirical.generator.sampling import SAMPLERS, levels_of, prepare, sample
 from empirical.guidance import Constant, Decay
 from empirical.seeds import seed_of
+from tests.helpers import rounding
+from tests.helpers.toy_denoiser import Toy
 
 # With guidance twice as many images: enough to be convolved at points.
 SEEDS = [seed_of("test", i) for i in range(8)]

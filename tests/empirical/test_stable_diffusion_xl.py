@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionXLPipeline
-from random_pipelines import tiny_xl
-from tiny_chain import tiny
 
 from empirical import files
 from empirical.chain import loop
@@ -14,6 +12,8 @@ from empirical.generator.sampling import sample
 from empirical.guidance import Constant
 from empirical.pipeline import model
 from empirical.recipe import FinetuneTable
+from tests.helpers.random_pipelines import tiny_xl
+from tests.helpers.tiny_chain import tiny
 
 CAPTIONS = ["a handwritten digit two", "a handwritten digit six"]
 

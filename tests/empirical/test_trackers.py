@@ -1,10 +1,10 @@
 """Trackers are told every loss and every metric, on one axis, and are closed."""
 
 import pytest
-from tiny_chain import tiny
 
 from empirical.chain import loop, trackers
 from empirical.errors import UserError
+from tests.helpers.tiny_chain import tiny
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from tiny_chain import tiny
 
 from empirical import files, recipe
 from empirical.data import real_images, training_set
 from empirical.runs.record import Run
+from tests.helpers.tiny_chain import tiny
 
 FAMILIES = ("a", "b", "c", "d")
 SIZE = 20

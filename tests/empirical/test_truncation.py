@@ -5,12 +5,12 @@ import warnings
 import numpy as np
 import pytest
 from PIL import Image
-from random_pipelines import tiny_xl
 
 from empirical.chain import loop
 from empirical.digits.dataset import CAPTIONS
 from empirical.pipeline import model, truncation
 from empirical.recipe import parse
+from tests.helpers.random_pipelines import tiny_xl
 
 LONG = "a handwritten digit seven " * 8
 

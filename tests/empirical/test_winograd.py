@@ -1,13 +1,13 @@
 """Convolutions at points: the plain convolution's numbers and gradients, where they are used."""
 
 import pytest
-import rounding
 import torch
 from diffusers.models.upsampling import Upsample2D
 from torch import nn
 from torch.nn import functional
 
 from empirical.pipeline import model, winograd
+from tests.helpers import rounding
 
 
 def plainly(x, weight, bias, doubled):

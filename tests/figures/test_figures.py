@@ -5,12 +5,12 @@ import re
 
 import pytest
 from matplotlib.figure import Figure
-from small_runs import study_folder
 
 from figures.evidence import Evidence, describe
 from figures.report import page
 from figures.report.plots import every_plot
 from figures.style import COLUMN, PAGE, scale_colour
+from tests.helpers.small_runs import study_folder
 
 
 @pytest.fixture(scope="module")

@@ -8,13 +8,13 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from small_runs import fit_folder, study_folder
 
 from empirical.errors import UserError
 from figures import style, write
 from figures.fitted import Fitted, one_link_each
 from figures.gallery import every_figure, trait_densities
 from figures.study import SCALE, Study
+from tests.helpers.small_runs import fit_folder, study_folder
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import pytest
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from matplotlib.mathtext import MathTextParser
-from small_runs import study_folder
 
 from figures import pieces, text
 from figures.evidence import Evidence
@@ -17,6 +16,7 @@ from figures.fitted import Fitted
 from figures.report import page
 from figures.report.plots import every_plot
 from figures.write import render
+from tests.helpers.small_runs import study_folder
 
 ROOT = Path(__file__).parents[2]
 NAMES = ["cost $5_{", "$V_W$", "_hidden", "50 % \\frac", "a^b & <c>", "x" * 180, "007"]
@@ -149,6 +149,7 @@ def test_a_fit_knows_runs_that_are_named_like_numbers(tmp_path):
         assert len(Fitted(tmp_path).of("m", "scale", run, "within")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "nonsense"])
 def test_the_backend_of_a_notebook_breaks_no_command(tmp_path, monkeypatch, backend):
     monkeypatch.setenv("MPLBACKEND", backend)

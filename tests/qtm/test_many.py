@@ -103,6 +103,7 @@ np.save(sys.argv[1], np.stack([path.mean, path.variance]))
 """
 
 
+@pytest.mark.slow
 def test_numbers_do_not_depend_on_the_devices(tmp_path):
     found = []
     for devices in (1, 2):

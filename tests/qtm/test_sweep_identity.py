@@ -6,7 +6,6 @@ import sys
 from functools import partialmethod
 from pathlib import Path
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import jax.random as jr
@@ -20,68 +19,7 @@ from qtm.sweeps import code as codes
 from qtm.sweeps import fingerprint, traced
 from qtm.sweeps.store import ZarrStore
 from qtm.sweeps.task import Plan
-
-UNIT = qtm.Moments(mean=0.0, variance=1.0)
-W = {"w": [1.0, 2.0]}
-LONG = np.arange(3000.0)
-
-
-class Table(eqx.Module):
-    """A look-up table that no trace shows: its values are static."""
-
-    values: tuple[float, ...] = eqx.field(static=True)
-
-    def __call__(self, t):
-        return jnp.asarray(self.values)[t]
-
-
-def of(optimum):
-    return lambda q: qtm.LifeCycle(selection=qtm.Stabilizing(optimum=optimum, width2=q["w"]))
-
-
-def loop(table):
-    """A constant in a program in a loop."""
-    return lambda t: jax.lax.fori_loop(0, 3, lambda i, x: x + table[i] * t, 0.0)
-
-
-def branch(table):
-    return lambda t: jax.lax.cond(t > 1, lambda: jnp.asarray(table)[1], lambda: 0.0)
-
-
-def rule(table):
-    """A constant behind a rule of differentiation of its own."""
-
-    @jax.custom_jvp
-    def value(t):
-        return jnp.asarray(table)[0] * t
-
-    value.defjvp(lambda x, dx: (value(*x), dx[0]))
-    return lambda t: value(1.0 * t)
-
-
-def back(table):
-    """A function of Python that the program calls: nothing of it is traced."""
-    shape = jax.ShapeDtypeStruct((), jnp.float64)
-    return lambda t: jax.pure_callback(
-        lambda t: np.float64(table[0]), shape, t, vmap_method="sequential"
-    )
-
-
-def changed(at):
-    return np.where(at == LONG, LONG + 1.0, LONG)
-
-
-PAIRS = {
-    "array": (of(np.array([0.0, 1.0])), of(np.array([0.0, 7.0]))),
-    "in the middle of a long array": (of(LONG), of(changed(1500))),
-    "the last digit": (of(0.1), of(np.nextafter(0.1, 1))),
-    "schedule": (of(lambda t: jnp.array([0.0, 1, 2, 3])[t]), of(lambda t: jnp.arange(4.0)[3 - t])),
-    "static table": (of(Table((0.0, 1.0, 2.0, 3.0))), of(Table((0.0, 1.0, 2.0, 3.5)))),
-    "loop": (of(loop(jnp.arange(3.0))), of(loop(jnp.arange(3.0)[::-1]))),
-    "branch": (of(branch([1.0, 2.0])), of(branch([1.0, 2.5]))),
-    "rule": (of(rule([1.0])), of(rule([1.5]))),
-    "callback": (of(back([1.0])), of(back([1.5]))),
-}
+from tests.helpers.life_cycles import LONG, PAIRS, UNIT, W, stabilizing_to
 
 
 @pytest.mark.parametrize("kind", PAIRS)
@@ -114,9 +52,9 @@ def test_a_state_function_counts_and_is_named(tmp_path):
     def start(mean):
         return lambda q: qtm.Moments(jnp.asarray(mean)[0], q["w"])
 
-    qtm.sweep(of(0.0), W, start([0.5]), 2, out=tmp_path / "o.zarr")
+    qtm.sweep(stabilizing_to(0.0), W, start([0.5]), 2, out=tmp_path / "o.zarr")
     with pytest.raises(ValueError, match="they differ in state: "):
-        qtm.sweep(of(0.0), W, start([0.6]), 2, out=tmp_path / "o.zarr")
+        qtm.sweep(stabilizing_to(0.0), W, start([0.6]), 2, out=tmp_path / "o.zarr")
 
 
 @pytest.mark.parametrize(
@@ -134,8 +72,7 @@ def test_axes_count_in_their_order_and_by_any_name(tmp_path, grid, named):
 
 
 PROCESS = """
-import sys; sys.path.insert(0, sys.argv[1])
-from test_sweep_identity import PAIRS, UNIT, W
+from tests.helpers.life_cycles import PAIRS, UNIT, W
 from qtm.sweeps.grid import Grid
 from qtm.sweeps.task import Plan
 import jax.random as jr, numpy as np
@@ -146,15 +83,15 @@ for kind in ("static table", "loop", "branch", "rule", "callback"):
 """
 
 
+@pytest.mark.slow
 def test_processes_agree(monkeypatch):
     """Hashes of texts and addresses of functions differ between them."""
-    folder = str(Path(__file__).parent)
     root = str(Path(__file__).parents[2])
     found = set()
     for seed in ("1", "2"):
         monkeypatch.setenv("PYTHONHASHSEED", seed)
         monkeypatch.setenv("PYTHONPATH", root)
-        done = subprocess.run([sys.executable, "-c", PROCESS, folder], capture_output=True,
+        done = subprocess.run([sys.executable, "-c", PROCESS], capture_output=True,
                               text=True, check=True)  # fmt: skip
         found.add(done.stdout)
     assert len(found) == 1
@@ -193,7 +130,7 @@ def begun(tmp_path, monkeypatch):
         written.append(number)
         write(self, number, *task)
 
-    call = {"cycle_of": of(0.0), "grid": {"w": [1.0, 2.0, 3.0, 4.0]}, "state": UNIT,
+    call = {"cycle_of": stabilizing_to(0.0), "grid": {"w": [1.0, 2.0, 3.0, 4.0]}, "state": UNIT,
             "generations": 3, "out": tmp_path / "o.zarr"}  # fmt: skip
     with monkeypatch.context() as patch:
         patch.setattr(ZarrStore, "write", killed)

@@ -16,18 +16,14 @@ import zarr
 
 import qtm
 from qtm.sweeps.claim import claim
+from tests.helpers.life_cycles import UNIT, optimum_at_o
 
-UNIT = qtm.Moments(mean=0.0, variance=1.0)
 ROOT = str(Path(__file__).parents[2])
 
 
 def of_texts(point):
     guidance = qtm.Guidance(2.0, qtm.Moments(0.0, 1.5), operator=point["operator"])
     return qtm.LifeCycle(selection=guidance, size=point["size"])
-
-
-def of(point):
-    return qtm.LifeCycle(selection=qtm.Stabilizing(optimum=point["o"], width2=5.0))
 
 
 TEXTS = {"operator": ["tilt", "ddim"], "size": [10, 40]}
@@ -100,12 +96,12 @@ def test_a_store_has_one_writer_and_outlives_it(tmp_path, monkeypatch, kind):
     try:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(ValueError, match=f"another sweep is writing .*o.{kind}"):
-            qtm.sweep(of, {"o": [1.0]}, UNIT, 2, out=path)
+            qtm.sweep(optimum_at_o, {"o": [1.0]}, UNIT, 2, out=path)
         assert not path.exists()
     finally:
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-    qtm.sweep(of, {"o": [1.0]}, UNIT, 2, out=path)
+    qtm.sweep(optimum_at_o, {"o": [1.0]}, UNIT, 2, out=path)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
@@ -117,30 +113,31 @@ def test_a_claim_ends_with_an_error(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["zarr", "nc"])
 def test_two_that_start_at_once_leave_a_store_that_is_right(tmp_path, kind):
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from test_sweep_stores import UNIT, of, qtm\n"
-        "qtm.sweep(of, {'o': [1.0, 2.0]}, UNIT, 2, out=sys.argv[2])\n"
+        "import sys, qtm\n"
+        "from tests.helpers.life_cycles import UNIT, optimum_at_o\n"
+        "qtm.sweep(optimum_at_o, {'o': [1.0, 2.0]}, UNIT, 2, out=sys.argv[1])\n"
     )
-    words = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path / f"o.{kind}")]
+    words = [sys.executable, "-c", code, str(tmp_path / f"o.{kind}")]
     both = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True,
                              env={**os.environ, "PYTHONPATH": ROOT}) for _ in range(2)]  # fmt: skip
     said = [process.communicate()[1] for process in both]
     assert 0 in [process.returncode for process in both]
     for process, text in zip(both, said, strict=True):
         assert process.returncode == 0 or "another sweep is writing" in text.splitlines()[-1]
-    data = qtm.sweep(of, {"o": [1.0, 2.0]}, UNIT, 2, out=tmp_path / f"o.{kind}")
-    xr.testing.assert_equal(data.compute(), qtm.sweep(of, {"o": [1.0, 2.0]}, UNIT, 2))
+    data = qtm.sweep(optimum_at_o, {"o": [1.0, 2.0]}, UNIT, 2, out=tmp_path / f"o.{kind}")
+    xr.testing.assert_equal(data.compute(), qtm.sweep(optimum_at_o, {"o": [1.0, 2.0]}, UNIT, 2))
 
 
 def test_the_rest_of_a_killed_end_is_removed(tmp_path):
     """Between the netCDF file and the removal of its parts."""
     path = tmp_path / "o.nc"
-    qtm.sweep(of, {"o": [1.0]}, UNIT, 2, out=path)
+    qtm.sweep(optimum_at_o, {"o": [1.0]}, UNIT, 2, out=path)
     (tmp_path / ".o.nc.zarr").mkdir()
-    qtm.sweep(of, {"o": [1.0]}, UNIT, 2, out=path)
+    qtm.sweep(optimum_at_o, {"o": [1.0]}, UNIT, 2, out=path)
     assert [p.name for p in tmp_path.iterdir()] == ["o.nc"]
 
 
@@ -158,13 +155,13 @@ def test_a_scheduler_that_is_lost_costs_nothing(tmp_path, small_tasks):
 
     call = {"grid": grid, "state": UNIT, "generations": 2, "out": tmp_path / "o.zarr"}
     with pytest.raises(ConnectionError, match=r"scheduler at .* was lost; what was finished is"):
-        qtm.sweep(of, scheduler=cluster.scheduler_address, advance=advance, **call)
+        qtm.sweep(optimum_at_o, scheduler=cluster.scheduler_address, advance=advance, **call)
     counted = []
-    data = qtm.sweep(of, advance=counted.append, **call)
+    data = qtm.sweep(optimum_at_o, advance=counted.append, **call)
     assert dask.config.get("scheduler", None) is None
     assert counted[0] >= 2
     assert sum(counted) == 12
-    xr.testing.assert_equal(data.compute(), qtm.sweep(of, grid, UNIT, 2))
+    xr.testing.assert_equal(data.compute(), qtm.sweep(optimum_at_o, grid, UNIT, 2))
 
 
 def test_workers_that_do_not_come_back_are_said(tmp_path, small_tasks, monkeypatch):
@@ -183,7 +180,7 @@ def test_workers_that_do_not_come_back_are_said(tmp_path, small_tasks, monkeypat
 
         with pytest.raises(ConnectionError, match=r"has had no workers for 0\.6 seconds"):
             qtm.sweep(
-                of, {"o": np.linspace(0, 1, 40)}, UNIT, 2, out=tmp_path / "o.zarr",
+                optimum_at_o, {"o": np.linspace(0, 1, 40)}, UNIT, 2, out=tmp_path / "o.zarr",
                 scheduler=cluster.scheduler_address, advance=advance,
             )  # fmt: skip
 
@@ -192,7 +189,7 @@ def test_where_no_scheduler_is(monkeypatch):
     monkeypatch.setattr("qtm.sweeps.cluster._PATIENCE", "0.2s")
     for address in ("tcp://127.0.0.1:9", "nonsense"):
         with pytest.raises(ValueError, match=f"there is no Dask scheduler at {address}"):
-            qtm.sweep(of, {"o": [1.0]}, UNIT, 1, scheduler=address)
+            qtm.sweep(optimum_at_o, {"o": [1.0]}, UNIT, 1, scheduler=address)
         # Dask would else compute every array of this process on a cluster that is not there.
         assert dask.config.get("scheduler", None) is None
 
@@ -207,4 +204,4 @@ def test_a_worker_with_other_code_computes_nothing(monkeypatch):
         Client(cluster, set_as_default=False) as client,
         pytest.raises(ValueError, match=r"a worker has other code of qtm or JAX \(qtm 9\.9"),
     ):
-        qtm.sweep(of, {"o": [1.0]}, UNIT, 1, scheduler=client)
+        qtm.sweep(optimum_at_o, {"o": [1.0]}, UNIT, 1, scheduler=client)

@@ -1,6 +1,6 @@
 """Forecasts of the kept chains from their first two generations alone, beside naive ones.
 
-python tests/trials/forecasts.py [EXPERIMENT]
+python -m tests.trials.forecasts [EXPERIMENT]
 """
 
 import os
@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 SEEN = 2

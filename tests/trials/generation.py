@@ -1,6 +1,6 @@
 """One generation at the size of Stable Diffusion 1.5, ours or the stock example's: seconds.
 
-python tests/trials/generation.py stock|ours --folder DIR [--images 32] [--precision bfloat16]
+python -m tests.trials.generation stock|ours --folder DIR [--images 32] [--precision bfloat16]
 
 Weights are drawn, not loaded: no picture is worth a look. Each way has a process of its own,
 because ours makes the libraries of a GPU deterministic. Rounds are done one after the other, the
@@ -9,7 +9,6 @@ first pays for what is loaded late.
 
 import argparse
 import json
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -18,17 +17,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
-
-import stock
-from random_pipelines import version_15
-
 from empirical.data import real_images
 from empirical.generator.diffusion import DiffusionGenerator
 from empirical.pipeline import model
 from empirical.recipe import DataTable, parse
+from tests.benchmarks import stock
+from tests.helpers.random_pipelines import version_15
 
 SCALE, TARGETS = 7.5, ("to_q", "to_k", "to_v", "to_out.0")
 

@@ -1,6 +1,6 @@
 """Whether the pinned releases install on every supported machine, and how much is downloaded.
 
-python tests/trials/install_check.py [--python 3.12 ...] [--platform macos-arm64 ...] [--pip]
+python -m tests.trials.install_check [--python 3.12 ...] [--platform macos-arm64 ...] [--pip]
 
 For each Python, platform and set of extras, uv resolves pyproject.toml under constraints.txt as
 on that machine (environment markers and wheel tags are the target's, not those of this one),
@@ -23,9 +23,8 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
 
-from interpreters import interpreter  # noqa: E402
+from tests.helpers.interpreters import interpreter  # noqa: E402
 
 INDEX = "https://pypi.org/simple"
 PYTHONS = ("3.11", "3.12", "3.13")

@@ -1,6 +1,6 @@
 """Kill a chain at random moments, for good (SIGKILL), until it gets through; compare every file.
 
-python tests/trials/kill_nine.py [--kills 30] [--seed 0]
+python -m tests.trials.kill_nine [--kills 30] [--seed 0]
 """
 
 import argparse
@@ -14,12 +14,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
-sys.path.insert(0, str(ROOT))
-
-from tiny_chain import contents, tiny  # noqa: E402
 
 from empirical import recipe  # noqa: E402
+from tests.helpers.tiny_chain import contents, tiny  # noqa: E402
 
 
 def start(table: Path, out: Path) -> subprocess.Popen:

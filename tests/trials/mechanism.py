@@ -1,6 +1,6 @@
 """What ReDiFine does, part by part: measured in the kept grid, and as a theory explains it.
 
-python tests/trials/mechanism.py [MODEL]
+python -m tests.trials.mechanism [MODEL]
 
 Chains at CFG 7.5 with neither part, with the decaying scale, with condition drop, and with both;
 the model is fitted to all chains of the grid, with intervals of its posterior.
@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 MODEL = "late guidance, log"

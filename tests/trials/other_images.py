@@ -1,6 +1,6 @@
 """The embedded architecture, trained on other images: a second model to try theories on.
 
-python tests/trials/other_images.py IMAGES.npz --out DIR [--seed 0]
+python -m tests.trials.other_images IMAGES.npz --out DIR [--seed 0]
 
 The file holds `images` [n, 28, 28] (uint8), `labels` [n] from 0 to 9, at least 500 of each, and
 `captions` [10]. It becomes what handwritten digits are to the embedded model: 400 of each class to
@@ -10,13 +10,10 @@ images, and `verdict.json`: what the model's images are worth at several CFG sca
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from empirical import files
 from empirical.digits import dataset

@@ -1,6 +1,6 @@
 """The peak memory of a command and of all processes below it, together.
 
-python tests/trials/peak_memory.py [--limit GB] COMMAND ...
+python -m tests.trials.peak_memory [--limit GB] COMMAND ...
 
 Every second it adds the proportional set sizes (PSS: shared pages are divided among those
 who share them) of the whole tree, where the system tells them, else the resident sets, which count

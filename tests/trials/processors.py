@@ -1,6 +1,6 @@
 """The numerical tests as on other processors: how much of every tolerance is used.
 
-python tests/trials/processors.py [FILE ...] [--profile old avx2 ...]
+python -m tests.trials.processors [FILE ...] [--profile old avx2 ...]
 
 Each profile sets what the libraries read of a processor from the environment: the vector
 instructions of torch (ATen, oneDNN, MKL), of XLA, OpenBLAS and NumPy, and the number of threads.
@@ -70,9 +70,8 @@ def main() -> int:
     for profile in args.profile:
         with tempfile.TemporaryDirectory() as folder:
             report = Path(folder) / "worst.json"
-            path = os.pathsep.join([str(ROOT / "tests" / "trials"), str(ROOT)])
-            environment = {**os.environ, **PROFILES[profile], "PYTHONPATH": path}
-            words = [sys.executable, "-m", "pytest", "-q", "-p", "tolerances"]
+            environment = {**os.environ, **PROFILES[profile], "PYTHONPATH": str(ROOT)}
+            words = [sys.executable, "-m", "pytest", "-q", "-p", "tests.trials.tolerances"]
             words += ["-p", "no:cacheprovider", *args.files]
             run = subprocess.run(
                 words,

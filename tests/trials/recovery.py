@@ -1,6 +1,6 @@
 """Do fits find the truth? Experiments drawn from each theory itself, fitted and compared.
 
-python tests/trials/recovery.py --out FOLDER [--sets 200] [--contests 12] [--shares 1]
+python -m tests.trials.recovery --out FOLDER [--sets 200] [--contests 12] [--shares 1]
                                 [--workers CORES] [THEORY ...]
 
 The design is that of a real grid: one seed of five CFG scales, six generations, 500 images of ten
@@ -22,7 +22,6 @@ from pathlib import Path
 
 FURTHEST = 5.0
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
 
 
 def candidates() -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Do fits of trait series find the truth? Series drawn from each life cycle, fitted and compared.
 
-python tests/trials/series_recovery.py --out FOLDER [--sets 1000] [--contests 200] [--n 400]
+python -m tests.trials.series_recovery --out FOLDER [--sets 1000] [--contests 200] [--n 400]
                                        [--generations 13] [--workers CORES] [TRUTH ...]
 
 For every truth: how often 90 % intervals hold its parameters, and how often, in the first sets, its
@@ -12,13 +12,11 @@ Results are appended to FOLDER as they come, and what is there is not done again
 import argparse
 import csv
 import os
-import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
 
 START = {"start_mean": 2.0, "start_variance": 1.0}
 # Name -> (theory, parameter values); a population size is estimated where the truth has one.

@@ -1,6 +1,6 @@
 """One generation at the size of Stable Diffusion 1.5, with random weights: time and memory.
 
-    python tests/trials/stable_diffusion.py [--images 2] [--steps 2] [--folder DIR]
+    python -m tests.trials.stable_diffusion [--images 2] [--steps 2] [--folder DIR]
 
 Weights are drawn, not loaded, so nothing is downloaded and no picture is worth a look: what is
 measured is that a chain of this size runs, how long it takes, and what it needs.
@@ -9,7 +9,6 @@ measured is that a chain of this size runs, how long it takes, and what it needs
 import argparse
 import json
 import resource
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,11 +16,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from random_pipelines import version_15
-
 from empirical import files, recipe
 from empirical.chain import loop
+from tests.helpers.random_pipelines import version_15
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """CFG scales that no fit has seen: chains predicted from generation 0 by fits to other chains.
 
-python tests/trials/unseen.py [--seen embedded] [--unseen neutral] [MODEL ...]
+python -m tests.trials.unseen [--seen embedded] [--unseen neutral] [MODEL ...]
 
 Models are fitted to the kept runs of one experiment and predict those of another from its
 generation 0 alone; beside them, what the runs of the nearest lower and higher scale say if one
@@ -9,11 +9,9 @@ interpolates linearly between them.
 
 import argparse
 import os
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 MODELS = ("late guidance, log", "log-linear, saturating", "bounded family, saturating", "no change")

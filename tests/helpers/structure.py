@@ -1,7 +1,8 @@
 """The structure of the code, read from its imports: rooms, floors, arrows and circles.
 
 A room is a subpackage with the modules in it, or a module right below a package. An arrow is an
-import of one room by another, wherever in a file it stands. `python tests/structure.py` prints all.
+import of one room by another, wherever in a file it stands.
+`python -m tests.helpers.structure` prints all.
 """
 
 import ast
@@ -9,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("qtm", "empirical", "analysis", "figures")
 # What may be imported of other packages. Reading a run needs no torch, and `empirical` itself
 # exports a chain and its recipe, which load torch once they are used.

@@ -1,0 +1,1 @@
+"""Chains, runs, pipelines and processes that several tests share."""

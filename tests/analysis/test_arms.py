@@ -41,15 +41,15 @@ def make(folder, table=None, generations=G, z=None, done=G):
 
 def test_an_arm_is_in_units_of_generation_0(tmp_path):
     run = make(tmp_path)
-    one = arm(run, "t")
-    assert (one.generations, one.images, one.families) == (G, 200, 4)
-    assert one.measured.shape == (G + 1, 3, 1)  # the second component does not vary
+    read = arm(run, "t")
+    assert (read.generations, read.images, read.families) == (G, 200, 4)
+    assert read.measured.shape == (G + 1, 3, 1)  # the second component does not vary
     table = run.moments().query("feature == 't' and component == 0")
     V = table["within"].iloc[0] + table["between"].iloc[0]
-    np.testing.assert_allclose(np.exp(one.measured[:, 1, 0]), table["within"] / V)
-    np.testing.assert_allclose(np.exp(one.measured[:, 2, 0]), table["between"] / V)
-    np.testing.assert_allclose(one.centre + np.sqrt(V) * one.measured[:, 0, 0], table["mean"])
-    assert one.unit == pytest.approx(V)
+    np.testing.assert_allclose(np.exp(read.measured[:, 1, 0]), table["within"] / V)
+    np.testing.assert_allclose(np.exp(read.measured[:, 2, 0]), table["between"] / V)
+    np.testing.assert_allclose(read.centre + np.sqrt(V) * read.measured[:, 0, 0], table["mean"])
+    assert read.unit == pytest.approx(V)
 
 
 @pytest.mark.parametrize(("kind", "spread"), [("normal", 2.0), ("laplace", 5.0), ("uniform", 0.8)])
@@ -57,9 +57,9 @@ def test_tails_say_how_surely_a_variance_is_known(tmp_path, kind, spread):
     """Var(ln s^2) = (kurtosis - 1)/N: 2, 5 and 4/5 for a normal, a Laplace and a uniform trait."""
     rng = np.random.default_rng(1)
     run = make(tmp_path, z=lambda number, families: getattr(rng, kind)(size=(200, 1)) + families)
-    found = arm(run, "t").sampling[:, 1, 0] * (200 - 4)
+    ratio = arm(run, "t").sampling[:, 1, 0] * (200 - 4)
     # The kurtosis of 800 Laplace numbers is itself known to a fifth.
-    assert found.mean() == pytest.approx(spread, rel=0.35)
+    assert ratio.mean() == pytest.approx(spread, rel=0.35)
 
 
 def test_sampling_errors_are_those_of_new_samples():
@@ -90,7 +90,7 @@ def test_the_second_component_alone_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ({"finetune": {"start_from": "previous"}}, "goes on from the previous model"),
+        ({"finetune": {"start_from": "previous"}}, "starts from the previous model"),
         ({"finetune": {"training_set": "accumulate"}}, "learns from 'accumulate'"),
         ({"generate": {"guidance": {"rule": "cads", "scale": 2.5}}}, "is guided by 'cads'"),
     ],
@@ -118,26 +118,26 @@ def test_degenerate_runs_are_said(tmp_path):
 def test_a_collapsed_trait_keeps_a_finite_logarithm(tmp_path):
     run = make(tmp_path, z=lambda number, families: (number < 2) * (
         np.random.default_rng(number).normal(size=(200, 1)) + families))  # fmt: skip
-    one = arm(run, "t")
-    assert np.isfinite(one.measured).all()
-    assert np.isfinite(one.sampling).all()
-    assert one.measured[2, 1, 0] < -20
+    read = arm(run, "t")
+    assert np.isfinite(read.measured).all()
+    assert np.isfinite(read.sampling).all()
+    assert read.measured[2, 1, 0] < -20
 
 
 def test_runs_that_learn_in_another_way_are_left_out(tmp_path):
     runs = [make(tmp_path / name) for name in "ab"]
     runs.append(make(tmp_path / "c", {"finetune": {"rank": 4}}))
     kept, left_out = arms(runs, "t")
-    assert [one.name for one in kept] == ["a", "b"]
-    assert left_out == ["the run 'c' learns or samples in another way than most"]
-    with pytest.raises(UserError, match="goes on from the previous model"):
+    assert [read.name for read in kept] == ["a", "b"]
+    assert left_out == ["the run 'c' is finetuned or sampled differently from most"]
+    with pytest.raises(UserError, match="starts from the previous model"):
         arms([make(tmp_path / "d", {"finetune": {"start_from": "previous"}})], "t")
 
 
 def test_runs_of_unequal_length_and_size_are_read(tmp_path):
     """An unfinished run is an arm as far as it goes."""
     kept, _ = arms([make(tmp_path / "a"), make(tmp_path / "b", done=1)], "t")
-    assert [one.generations for one in kept] == [G, 1]
+    assert [read.generations for read in kept] == [G, 1]
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_long_ridges_are_followed_to_their_ends(seed):
     plain weights stay worth 50 of 67,000 points, with k-hat 0.95 to 4."""
     model = every_model()["Ornstein-Uhlenbeck, saturating"]
     seed = seed_of("recovery", "Ornstein-Uhlenbeck", seed)
-    of = design(draw_arms(model, draw_values(model, seed), seed=seed))
-    draws = draw_posterior(maximize(model, of, 3, prior=1.0), of)
+    stacked = design(draw_arms(model, draw_values(model, seed), seed=seed))
+    draws = draw_posterior(maximize(model, stacked, 3, prior=1.0), stacked)
     assert draws.trusted
     assert draws.effective > 2000

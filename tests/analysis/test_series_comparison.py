@@ -81,19 +81,19 @@ def test_a_random_walk_predicts_its_last_mean(s):
 
 def test_a_walk_predicts_variances_as_one_constant(s, result):
     table = result.predictions
-    of = table[(table["model"] == "random walk") & (table["quantity"] == "variance")]
+    rows = table[(table["model"] == "random walk") & (table["quantity"] == "variance")]
     k = 6 * 199
     pooled = s.variance[:6].mean()
-    np.testing.assert_allclose(of["low"], pooled * variance_ratio.ppf(0.05, 199, k))
+    np.testing.assert_allclose(rows["low"], pooled * variance_ratio.ppf(0.05, 199, k))
 
 
 def test_parameters_have_meanings_and_intervals(result):
     table = result.parameters().set_index(["model", "parameter"])
     assert (table["meaning"] != "").all()
-    own = table.loc["stabilizing"]
-    assert set(own.index) == set(STABILIZING)
-    assert (own["low"] < own["estimate"]).all()
-    assert (own["estimate"] < own["high"]).all()
+    rows = table.loc["stabilizing"]
+    assert set(rows.index) == set(STABILIZING)
+    assert (rows["low"] < rows["estimate"]).all()
+    assert (rows["estimate"] < rows["high"]).all()
 
 
 def test_intervals_of_a_mean_are_those_of_its_formula():
@@ -150,6 +150,6 @@ def test_models_without_an_aicc_have_no_weight():
 def test_progress_is_what_was_announced(s):
     """Also the fits of the first half, and draws: nothing long comes after the last step."""
     for predicted in (False, True):
-        told = []
-        compare(s, FEW, advance=told.append, predicted=predicted)
-        assert sum(told) == steps(len(s.time), FEW, predicted)
+        reports = []
+        compare(s, FEW, progress=reports.append, predicted=predicted)
+        assert sum(reports) == steps(len(s.time), FEW, predicted)

@@ -70,8 +70,8 @@ def test_no_other_factor_moves_the_end_as_far_as_the_scale(study, end):
 
 
 def test_a_fast_decay_saves_and_a_slow_one_does_not(study, end):
-    found = arms(study)
-    ends = {name: end(runs) for name, runs in found.items()}
+    by_name = arms(study)
+    ends = {name: end(runs) for name, runs in by_name.items()}
     assert ends["redifine"] < ends["decay"] < ends["generation_decay"] < ends["redifine_slow"]
     assert ends["redifine_slow"] > 0.7 * ends["baseline"]
     assert abs(np.log(ends["condition_drop"] / ends["baseline"])) < 0.2

@@ -75,9 +75,9 @@ def test_letters_without_a_glyph_are_said_once(monkeypatch):
     figure = Figure()
     figure.subplots(1, 2)[0].set_title("運行 🙂 運行")
     monkeypatch.setattr(text, "_family_with", lambda letter: None)
-    with pytest.warns(UserWarning, match="no font of this machine has 運 行 🙂") as said:
+    with pytest.warns(UserWarning, match="no font of this machine has 運 行 🙂") as caught:
         render(figure, "png")
-    assert len(said) == 1
+    assert len(caught) == 1
 
 
 def test_letters_come_from_fonts_that_have_them():
@@ -146,7 +146,7 @@ def test_a_fit_knows_runs_that_are_named_like_numbers(tmp_path):
     rows = "".join(f"m,scale 1,{run},1,0,within,0,0.5,0,1,0\n" for run in ("007", "NA", "1e3"))
     (tmp_path / "predictions.csv").write_bytes(f"\ufeff{head}\r\n{rows}".encode())
     for run in ("007", "NA", "1e3"):
-        assert len(Fitted(tmp_path).of("m", "scale", run, "within")) == 1
+        assert len(Fitted(tmp_path).predicted("m", "scale", run, "within")) == 1
 
 
 @pytest.mark.parametrize("backend", ["module://matplotlib_inline.backend_inline", "nonsense"])

@@ -13,8 +13,8 @@ T = TypeVar("T")
 def one_thread(function: Callable[P, T]) -> Callable[P, T]:
     """Return `function` with BLAS and LAPACK on one thread.
 
-    L-BFGS-B solves a system of at most 10 x 10 in each step. Two OpenBLAS threads spend two thirds
-    of a fit waiting for each other, and minutes where other programs use the cores.
+    L-BFGS-B solves a system of at most 10 x 10 in each step. Two OpenBLAS threads wait for
+    each other there: two thirds of a fit, or minutes where other programs use the cores.
     """
 
     @wraps(function)

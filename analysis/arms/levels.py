@@ -40,7 +40,7 @@ def scales(run: Run, generations: int) -> np.ndarray:
     rule = recipe.generate.guidance
     if rule.rule not in RULES:
         raise UserError(
-            f"the run '{run.name}' is guided by '{rule.rule}', models describe {_listed(RULES)}"
+            f"the run '{run.name}' is guided by '{rule.rule}', but models describe {_listed(RULES)}"
         )
     steps = recipe.generate.steps
     visited = Visited(np.asarray(NoiseLevels.preserving(steps=steps).levels)[:-1])

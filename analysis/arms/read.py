@@ -57,7 +57,7 @@ class Arm:
 
     @property
     def constant(self) -> bool:
-        """Whether the guidance is one constant scale, and no remedy is applied."""
+        """Whether the scale is constant, without condition drop, real images or noise."""
         plain = self.dropped == 0 and self.real == 0 and not self.mutation.any()
         return plain and bool(np.all(self.scales == self.scales.flat[0]))
 
@@ -186,12 +186,13 @@ def _refuse(run: Run, table: pd.DataFrame, trait: str) -> None:
     kind = recipe.finetune.training_set
     if kind not in ("replace", "mix", "real"):
         raise UserError(
-            f"the run '{run.name}' learns from '{kind}', models describe 'replace', 'mix', 'real'"
+            f"the run '{run.name}' learns from '{kind}', but models describe 'replace', "
+            f"'mix', 'real'"
         )
     if recipe.finetune.start_from != "base":
         raise UserError(
-            f"the run '{run.name}' starts from the previous model, models describe a start from "
-            f"the base"
+            f"the run '{run.name}' starts from the previous model, but models describe a "
+            f"start from the base"
         )
     if run.recipe.remedy is not None and run.recipe.remedy.name == "filter":
         raise UserError(f"the run '{run.name}' filters its training sets, which no model describes")

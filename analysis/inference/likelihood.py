@@ -40,7 +40,7 @@ GROWTH = Parameter(
     "real", -1.0, 3.0, 1.0, 0.5, "arms in which V_W moves far from generation 0",
 )  # fmt: skip
 PERSISTENCE = Parameter(
-    "process_persistence", "share of a deviation from the model that comes again next generation",
+    "process_persistence", "fraction of a residual that recurs in the next generation",
     "real", -0.5, 0.95, 0.5, 0.3,
 )  # fmt: skip
 CORRELATION = Parameter(

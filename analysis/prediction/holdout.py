@@ -68,8 +68,8 @@ class Score:
 
     `log_score` is the mean log predictive density of an observed ln V_W or ln V_B (higher is
     better); `within_error` and `between_error` are mean absolute errors of the two, `mean_error` of
-    the mean (in sd of generation 0); `coverage` the share of observed ln V_W and ln V_B in the 90 %
-    interval.
+    the mean (in sd of generation 0); `coverage` the fraction of observed ln V_W and ln V_B in the
+    90 % interval.
     """
 
     log_score: float

@@ -126,7 +126,7 @@ def fit_cycles(
     `theories` are names of `cycle_models`, all by default. `population_size` is the number of
     reproducing individuals, infinite for no drift, None to estimate it. A fit sees the first `seen`
     samples, all by default. `progress` is called after each theory. The search also starts from the
-    maxima of the theories that a theory contains, so that none is likelier than the theory itself.
+    maxima of contained theories, so that none of them is more likely than the containing one.
 
     Raises `UserError` for an unknown theory, a population size of 2 or less, or times that are not
     whole generations.

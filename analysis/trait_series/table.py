@@ -1,4 +1,4 @@
-"""Reading tables of trait series in whatever format they have."""
+"""Read tables of trait series, recognising their format."""
 
 import warnings
 from collections.abc import Sequence

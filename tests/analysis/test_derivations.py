@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def value(expression, **symbols):
-    """The number that `expression` is, for symbols given by name."""
+    """Return the value of `expression` for symbols given by name."""
     names = {symbol.name: symbol for symbol in expression.free_symbols}
     used = {name: symbols[name] for name in names}
     return sp.lambdify([names[name] for name in used], expression, "scipy")(*used.values())
@@ -93,7 +93,7 @@ def mutation_balance(result):
     slope = jax.grad(lambda V: cycle.step(qtm.Moments(0.3, V)).variance)
     yield slope(held.variance), value(result["approach"], **point)
 
-    # of matrices f is taken on the axes of Omega^-1/2 M Omega^-1/2
+    # for matrices f applies along the axes of Omega^-1/2 M Omega^-1/2
     M, Omega = np.array([[0.1, -0.03], [-0.03, 0.2]]), np.array([[4.0, -0.8], [-0.8, 3.0]])
     widths, axes = np.linalg.eigh(Omega)
     root, inverse = (axes * widths**p @ axes.T for p in (0.5, -0.5))
@@ -161,12 +161,12 @@ def refit_inflow(result):
     held = qtm.evolve(cycle, qtm.Moments(0.2, 1.0), 80).final
     yield held.variance, value(result["without_wandering"], **point)
 
-    # The expected variance depends on the squared displacement alone, so one population that is as
-    # far off as all are on average stands for all.
+    # The expected variance depends only on the squared displacement, so one population with the
+    # expected displacement represents all.
     V, D = (value(result[name], **point) for name in ("variance", "displacement"))
     after = cycle.step(qtm.Moments(0.2 + np.sqrt(D), V))
     yield after.variance, V
-    # what N images lack in variance is what their mean is off by
+    # the variance that N images lack is the squared displacement of their mean
     lacking = qtm.LifeCycle(inheritance).step(qtm.Moments(0.2 + np.sqrt(D), V)).variance - V
     yield (after.mean - 0.2) ** 2 + lacking, D
 
@@ -179,7 +179,7 @@ def refit_accumulation(result):
     for t in (1, 2, 9):
         yield path.variance[t - 1], value(result["variance"], t=t, **point)
         yield point["V_0"], value(result["sum"], t=t, **point)
-    # what later sets take away is prod (1 - 1/(N j^2)) over j > 5001, nearly 1 - 1/(5001 N)
+    # the remaining loss by later sets is prod (1 - 1/(N j^2)) over j > 5001, nearly 1 - 1/(5001 N)
     rest = path.variance[-1] / value(result["limit"], **point) - 1
     np.testing.assert_allclose(rest * point["N"] * 5001, 1, rtol=1e-3)
     # the mean of the pool moves by the share 1/j of the error of the newest of j sets
@@ -263,7 +263,7 @@ def families(result):
         slope = value(result["slope_at_one"], r=r)
         yield slope_of(1.0, V_W, V_B), slope
         assert slope > 0
-        # what is left beside the first two terms falls with the square of w
+        # the remainder after the first two terms falls with the square of w
         far = np.array([400.0, 800.0])
         left = np.asarray(qtm.response(far, V_W, V_B)) - value(result["large_scale"], w=far, r=r)
         np.testing.assert_allclose(left[0] / left[1], 4, rtol=0.05)
@@ -299,7 +299,7 @@ def time_series(result):
     yield np.diag(covariance - error), value(result["variance"], t=times, **point)
     yield covariance[1, 3], value(result["covariance"], t=times[1], u=times[3] - times[1], **point)
 
-    # stabilizing selection returns to its optimum so, where the variance is held
+    # stabilizing selection at constant variance is such a return to the optimum
     V, V_s = 0.8, 3.0
     held = qtm.GaussianMutation(V - V * V_s / (V + V_s))
     cycle = qtm.LifeCycle(selection=qtm.Stabilizing(point["theta"], V_s), mutation=held)

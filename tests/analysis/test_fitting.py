@@ -1,4 +1,4 @@
-"""Fits of experiments: parameters come back, the right model wins, mistakes are said."""
+"""Fits of experiments: parameters are recovered, the right model wins, mistakes are reported."""
 
 from dataclasses import replace
 from itertools import islice
@@ -44,20 +44,20 @@ def test_intervals_hold_the_truth(name):
     model, held = MODELS[name], []
     drawn = ((truth, design(draw_arms(model, truth, seed=seed)))
              for seed in range(100) for truth in [draw_values(model, seed)])  # fmt: skip
-    # No images change as much as some of these; that the data decide leaves intervals valid.
+    # Real images never change as much as some of these; selection by data keeps intervals valid.
     sane = ((truth, stacked) for truth, stacked in drawn if np.abs(stacked.measured).max() < 5)
     for truth, stacked in islice(sane, 10):
         draws = draw_posterior(maximize(model, stacked, 3, prior=1.0), stacked)
         for parameter, (low, high) in draws.interval().items():
             if np.isfinite(low):
                 held.append(low <= truth[parameter] <= high)
-    # Parameters of one fit go together: ten fits count, not the hundred parameters.
+    # Parameters of one fit are correlated: ten fits count, not the hundred parameters.
     assert len(held) > 20
     assert abs(np.mean(held) - 0.9) < 4 * np.sqrt(0.09 / (3 * 10))
 
 
 def test_draws_of_a_known_posterior():
-    """Without any influence of the model, what is drawn is the prior within its bounds."""
+    """Draws of a parameter without influence are from its prior within its bounds."""
     model = MODELS["bounded family, saturating"]
     (arm,) = draw_arms(model, {}, scales=[1.0], generations=1)
     draws = draw_posterior(maximize(model, design([arm]), prior=1.0), design([arm]), 4000)
@@ -115,7 +115,7 @@ def test_tables_have_their_columns(result):
 
 
 def test_links_that_arms_cannot_tell_apart_are_a_tie(arms):
-    """At CFG 1 alone all links of a theory are one: no verdict sets them apart."""
+    """At CFG 1 alone all links of a theory agree, and so do their verdicts."""
     plain = [arm for arm in arms if arm.label == 1.0]
     names = ["bounded family, saturating", "bounded family, log"]
     result = fit(plain, names)
@@ -141,7 +141,7 @@ def test_a_better_model_wins_by_more_than_sampling_error(arms):
 
 
 def test_what_an_idle_parameter_costs_decides_nothing():
-    """A gap that is known without error, but comes of one parameter more alone, is a tie."""
+    """A gap without error that is only the penalty of an extra parameter is a tie."""
     idle = Contest(gap=-1.3, error=0.1, likelihood=0.2, parameters=1)
     assert idle.tie
     assert not idle.distinct
@@ -178,8 +178,8 @@ def test_the_density_of_correlated_components_is_the_multivariate_normal():
         assert float(densities[q]) == pytest.approx(by_hand)
 
 
-def test_what_cannot_be_known_is_said(arms):
-    """Arms without guidance say nothing of the strength of guidance."""
+def test_what_cannot_be_known_is_reported(arms):
+    """Arms without guidance do not identify its strength."""
     plain = [arm for arm in arms if arm.label == 1.0]
     fitted = maximize(MODELS["bounded family, saturating"], design(plain), 2)
     warnings = " ".join(fitted.warnings)
@@ -198,7 +198,7 @@ def test_arms_of_unequal_length_are_fitted(arms):
     assert np.isfinite(maximize(MODELS["refit drift"], stacked, 2).log_likelihood)
 
 
-def test_mistakes_are_said(arms):
+def test_mistakes_are_reported(arms):
     with pytest.raises(UserError, match="no model 'magic', there are"):
         fit(arms, ["magic"])
     with pytest.raises(UserError, match="holdout 'luck' is unknown"):

@@ -39,7 +39,7 @@ def ahead():
 
 
 def test_two_generations_are_enough_for_a_forecast(ahead):
-    """What comes lies in the 90 % interval most of the time, and the interval widens."""
+    """Later generations lie mostly in the 90 % interval, and the interval widens."""
     arm, prediction = ahead
     assert prediction.paths.shape == (128, 9, 3, 1)
     np.testing.assert_allclose(
@@ -92,7 +92,7 @@ def test_more_guidance_narrows_prompts_and_real_data_holds_them(ahead):
     weak = forecast([cut(arm, 2)], 6, guidance=1.0, draws=128)
     assert np.median(weak.paths[:, -1, 1]) > np.median(prediction.paths[:, -1, 1])
     assert np.mean(weak.real) <= np.mean(prediction.real)
-    # The neutral scale is a property of the model, not of what is asked.
+    # The neutral scale is a property of the model, not of the forecast.
     np.testing.assert_allclose(weak.neutral, prediction.neutral)
     assert (prediction.neutral >= 0.5).all()
 
@@ -117,7 +117,7 @@ def test_a_wrong_forecast_is_refused(ahead):
         forecast([arm], 1, guidance=float("nan"))
 
 
-def test_a_posterior_is_whole_and_says_what_it_does_not_know(tmp_path):
+def test_a_posterior_is_complete_and_reports_weak_parameters(tmp_path):
     import arviz
 
     model = every_model()["Ornstein-Uhlenbeck, log"]
@@ -158,7 +158,7 @@ def test_parts_of_a_remedy_add_up():
 
 
 def test_what_condition_drop_adds_is_mutation_in_a_model_where_it_does_no_more():
-    """With the unconditional branch at rest, all that condition drop changes is the variance."""
+    """With a constant unconditional branch, condition drop changes only the variance."""
     plain, treated = (
         replace(arm, dropped=d)
         for arm, d in zip(draw_arms(MODEL, TRUTH, scales=(2.5, 2.5), seed=6), (0, 0.5), strict=True)

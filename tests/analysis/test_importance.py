@@ -1,4 +1,4 @@
-"""Importance sampling: weights on the way to a posterior, and a posterior with long ridges."""
+"""Importance sampling: tempered weights, and a posterior with long ridges."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def worth(weight):
 
 
 @pytest.mark.parametrize("enough", [20, 100, 400])
-def test_tempered_weights_are_worth_what_was_asked(enough):
+def test_tempered_weights_have_the_requested_effective_size(enough):
     assert worth(_tempered(UNEVEN, 1)) < 20
     weight = _tempered(UNEVEN, enough)
     assert weight.sum() == pytest.approx(1)

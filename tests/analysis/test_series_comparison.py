@@ -38,7 +38,7 @@ def test_the_true_theory_comes_first(result):
 
 
 def test_all_likelihoods_are_of_the_same_data(s, result):
-    """A walk speaks of the variances too, as one constant: n - 1 degrees of freedom each."""
+    """A walk includes the variances, as one constant with n - 1 degrees of freedom per sample."""
     row = result.comparison().set_index("model").loc["random walk"]
     (walk,) = fit_series(s, ["random walk"])
     assert row["log_likelihood_means"] == pytest.approx(walk.log_likelihood)
@@ -64,12 +64,12 @@ def test_what_was_held_out_is_not_seen(s, result):
         for r in (result, compare(other, FEW))
     )
     assert len(mine) == 3 * 6 * 2
-    # Of life cycles by random draws of one seed, from maxima that may differ in their last digits.
+    # Life cycles use random draws of one seed, from maxima that may differ in their last digits.
     np.testing.assert_allclose(mine, theirs.loc[mine.index], rtol=1e-6)
 
 
 def test_a_random_walk_predicts_its_last_mean(s):
-    """With samples as good as free of error: the last mean, and 90 % within z sqrt(s2 t)."""
+    """With practically exact samples: the last mean, and 90 % within z sqrt(s2 t)."""
     exact = replace(s, n=np.full(12, 10.0**9), variance=np.ones(12))
     table = compare(exact, ["random walk"]).predictions
     of_mean = table[table["quantity"] == "mean"]
@@ -148,7 +148,7 @@ def test_models_without_an_aicc_have_no_weight():
 
 
 def test_progress_is_what_was_announced(s):
-    """Also the fits of the first half, and draws: nothing long comes after the last step."""
+    """Fits of the first half and draws are included: nothing slow follows the last step."""
     for predicted in (False, True):
         reports = []
         compare(s, FEW, progress=reports.append, predicted=predicted)

@@ -1,4 +1,4 @@
-"""Life cycles fitted to trait series: the likelihood, drift, nesting, units, what is refused."""
+"""Life cycles fitted to trait series: likelihood, drift, nesting, units, refusals."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -27,7 +27,7 @@ STABILIZING = {
 
 
 def truth(theory: str) -> dict[str, float]:
-    """Values a little off what a form takes for typical, in which it does something."""
+    """Return values near the typical ones of a form, at which selection acts."""
     parameters = cycle_models()[theory].variants()[0].parameters(UNITS)
     return {p.name: float(p.from_real(p.to_real(p.typical) + 0.1 * p.spread)) for p in parameters}
 
@@ -153,7 +153,7 @@ def test_intervals_have_the_units_of_the_trait(theory, unit):
 
 
 def test_few_samples_may_lie_thousands_of_generations_apart():
-    """In blocks of points, each generation of a sample has what it has in one piece."""
+    """Blocks of points give the same explanation as single points."""
     s = draw_series("neutral", {k: STABILIZING[k] for k in
                                 ("start_mean", "start_variance", "mutation_variance")},
                     samples=5, n=50, seed=1)  # fmt: skip
@@ -169,7 +169,7 @@ def test_few_samples_may_lie_thousands_of_generations_apart():
 
 
 def test_an_outlier_does_not_break_nesting():
-    """Where slopes are steep, the limits of a model fall short of what they stand for."""
+    """Where slopes are steep, the limits of a model fall short of the nested model."""
     s = draw_series("stabilizing", STABILIZING, samples=8, n=400, seed=2)
     wild = series(s.time, np.where(s.time == 4, 1e4, s.mean), s.variance, s.n)
     fits = fit_cycles(wild)
@@ -195,7 +195,7 @@ def test_predictions_hold_new_samples():
 
 
 def test_an_estimated_population_size_is_found():
-    """N = 50 among samples of 2,000: within 4 posterior standard deviations, and far from none."""
+    """N = 50 among samples of 2,000: within 4 posterior sd, and far from no drift."""
     values = {**STABILIZING, POPULATION_SIZE.name: 50.0}
     s = draw_series("stabilizing", values, samples=25, n=2000, seed=0)
     fit = fit_cycles(s, ["stabilizing"], population_size=None)["stabilizing"]
@@ -212,7 +212,7 @@ def test_times_must_be_generations():
         generations_of(series([0, 1, 30_000], [0, 1, 2], [1, 1, 1], [5, 5, 5]))
 
 
-def test_what_cannot_be_fitted_is_said():
+def test_what_cannot_be_fitted_is_reported():
     s = series([0, 1, 2], [0, 1, 2], [1, 1, 1], [5, 5, 5])
     with pytest.raises(UserError, match="there is no life cycle 'walk', there are neutral"):
         fit_cycles(s, ["walk"])

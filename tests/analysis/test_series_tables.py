@@ -1,4 +1,4 @@
-"""Tables of trait series as spreadsheets, R and people write them: one series in every form."""
+"""Tables of trait series from spreadsheets, R and people: one series in every format."""
 
 import warnings
 
@@ -146,7 +146,7 @@ def test_one_individual_needs_no_variance(tmp_path):
     )
 
 
-def test_the_order_of_time_is_told_or_said(tmp_path):
+def test_the_order_of_time_is_given_or_recognised(tmp_path):
     falling = write(tmp_path, table(as_ages(ROWS)))
     with pytest.warns(UserWarning, match=r"fall, so they are ages, .* with the oldest, 10"):
         s = read_csv(falling)
@@ -204,7 +204,7 @@ def test_one_trait_of_several_is_chosen(tmp_path):
         (table(head=("generation", "mean", "Mean", "n")), "'mean' and 'Mean', which mean the same"),
         (table().replace("2.125", "two"), "line 4 .* has the mean 'two', it must be a number"),
         (table().replace("2.5,", "2024-05-01,"), "line 4 .* has the time '2024-05-01'"),
-        (table([ROWS[0], ROWS[0], *ROWS[1:]]), "0 in line 2, then 0: each must have a time"),
+        (table([ROWS[0], ROWS[0], *ROWS[1:]]), "0 in line 2, then 0: each sample must have"),
         (table().replace(",9", ",9.5"), "n = 9.5 in line 3, it must be an integer of 1 or more"),
         (table().replace("0.75", "-0.75"), "line 4 .* has variance -0.75"),
         (table([*ROWS[:2], (*ROWS[2], "7"), ROWS[3]]), "line 4 .* has 5 fields, its header has 4"),
@@ -218,7 +218,7 @@ def test_one_trait_of_several_is_chosen(tmp_path):
         ),
     ],
 )
-def test_what_is_no_table_of_a_series_is_said(tmp_path, content, words):
+def test_what_is_no_table_of_a_series_is_reported(tmp_path, content, words):
     path = write(tmp_path, content)
     with warnings.catch_warnings():
         warnings.simplefilter("error")

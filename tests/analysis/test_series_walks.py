@@ -1,4 +1,4 @@
-"""Fits of walks to a series: nothing that a model contains beats it, and what is weak is said."""
+"""Fits of walks to a series: no nested model is more likely, and weak results are reported."""
 
 import time
 import warnings
@@ -94,15 +94,15 @@ def test_no_start_climbs_higher(seed):
         assert -end.fun < fitted.log_likelihood + 1e-6
 
 
-def test_bounds_are_said():
-    # Neighbours are further apart than others: no return is quick enough.
+def test_bounds_are_reported():
+    # Neighbours differ more than distant samples: no return is fast enough.
     apart = 100 + (-1.0) ** np.arange(80) * np.random.default_rng(0).uniform(0.5, 1.5, 80)
     s = series(range(80), apart, np.ones(80), np.full(80, 40))
     fits = {fit.model: fit for fit in fit_series(s)}
     quick = fits["Ornstein-Uhlenbeck"]
     assert quick.at_bound == ("alpha",)
     assert "full return between all samples" in quick.warnings[0]
-    # Past the first sample, which it fits by itself, it is stasis.
+    # After the first sample, which it fits exactly, it is stasis.
     rest = series(s.time[1:], s.mean[1:], s.variance[1:], s.n[1:])
     (still,) = fit_series(rest, "stasis")
     held = quick.values["step_variance"] / (2 * quick.values["alpha"])
@@ -127,7 +127,7 @@ def test_bounds_are_said():
     }  # fmt: skip
 
 
-def test_few_samples_are_said():
+def test_few_samples_are_reported():
     s = made("walk", 4, 0)
     fits = fit_series(s)
     assert {fit.model for fit in fits if np.isfinite(fit.aicc)} == {"random walk", "stasis"}
@@ -144,7 +144,7 @@ def test_few_samples_are_said():
 
 
 def test_one_individual_is_weighed_as_its_size():
-    """Its mean has the pooled variance; what stands as its own variance changes nothing."""
+    """Its mean has the pooled variance; its variance entry changes nothing."""
     s = made("walk", 12, 5)
     n = s.n.copy()
     n[[2, 7]] = 1
@@ -163,7 +163,7 @@ def test_one_individual_is_weighed_as_its_size():
         series(s.time, s.mean, s.variance, np.ones(12))
 
 
-def test_unequal_variances_are_tested_and_pooled_as_said():
+def test_unequal_variances_are_tested_and_pooled_as_requested():
     rng = np.random.default_rng(2)
     samples = [rng.normal(0, sd, n) for sd, n in ((1, 9), (1, 12), (3, 20), (1, 7), (2, 15))]
     variance, n = [x.var(ddof=1) for x in samples], [len(x) for x in samples]
@@ -220,7 +220,7 @@ def test_units_do_not_matter(factor):
         assert height == pytest.approx(fit.log_likelihood, abs=1e-6)
 
 
-def test_what_cannot_be_fitted_is_said():
+def test_what_cannot_be_fitted_is_reported():
     s = made("walk", 8, 0)
     with pytest.raises(UserError, match="no model 'OU' of series, there are random walk, dir"):
         fit_series(s, ["OU"])

@@ -1,4 +1,4 @@
-"""Trait time series of others: formats, and fits against closed forms and simulations."""
+"""Trait series: formats, and fits against closed forms and simulations."""
 
 import numpy as np
 import pytest
@@ -78,7 +78,7 @@ def test_the_joint_likelihood_is_that_of_its_formula():
 
 
 def test_joint_and_stepwise_agree_without_sampling_error():
-    """Steps are then independent; the joint form has the first sample besides."""
+    """Steps are then independent; the joint form also includes the first sample."""
     s = draw("directional walk", samples=6)
     s = series(s.time, s.mean, s.variance, np.full(6, 10**12))
     values = {**TRUTHS["directional walk"], "ancestor": s.mean[0]}
@@ -141,13 +141,13 @@ def test_both_formats_hold_the_same(tmp_path):
         ({"mean": ["a", "b", "c"]}, "mean that is not a number"),
     ],
 )
-def test_what_is_no_series_is_said(change, words):
+def test_what_is_no_series_is_reported(change, words):
     good = {"time": [0, 1, 2], "mean": [0, 1, 2], "variance": [1, 1, 1], "n": [5, 5, 5]}
     with pytest.raises(UserError, match=words):
         series(**{**good, **change})
 
 
-def test_what_cannot_be_read_is_said(tmp_path):
+def test_what_cannot_be_read_is_reported(tmp_path):
     (tmp_path / "a.txt").write_text("10 1.0 0.5 0\n10 1.0 half 1\n")
     with pytest.raises(UserError, match=r"line 2 of .* it must be four numbers"):
         read_paleots(tmp_path / "a.txt")

@@ -1,4 +1,4 @@
-"""Run folders without chains: made-up families that guidance stretches, for tests of figures."""
+"""Run folders without chains, for tests of figures: synthetic families that guidance stretches."""
 
 from pathlib import Path
 
@@ -34,12 +34,12 @@ ARMS = {
 
 
 def study_folder(folder: Path, generations: int = 2, images: int = 40) -> list[Run]:
-    """Write a run for each arm, and return them."""
+    """Write and return a run for each arm."""
     return [_write(folder / name, table, generations, images) for name, table in ARMS.items()]
 
 
 def fit_folder(folder: Path, runs: list[Run]) -> Path:
-    """Write the tables of a fit that says of each run what was measured, with a shift."""
+    """Write the tables of a fit whose predictions are the measured values with a shift."""
     models = {"family DDIM, log": 0.1, "family DDIM, exact": 0.2, "no change": 0.4}
     rows = []
     for run in runs:

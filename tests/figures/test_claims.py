@@ -1,4 +1,4 @@
-"""What the captions claim, on the kept runs."""
+"""Claims of the captions, checked on the kept runs."""
 
 from itertools import pairwise
 

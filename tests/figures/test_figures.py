@@ -1,4 +1,4 @@
-"""Every figure that the package lists, and the report that they make up."""
+"""Every figure of the report, and the report itself."""
 
 import json
 import re
@@ -50,7 +50,7 @@ def test_runs_that_differ_in_their_scale_alone_take_the_ramp(tmp_path):
     assert len({look.colour for look in mixed.looks.values()}) == 3
 
 
-def test_what_a_reader_must_know_is_said(tmp_path):
+def test_what_a_reader_must_know_is_reported(tmp_path):
     runs = study_folder(tmp_path)
     (runs[0].folder / "gen_002" / "done.json").unlink()
     path = runs[1].folder / "gen_001" / "metrics.json"

@@ -67,7 +67,7 @@ def test_a_figure_has_the_width_of_a_column_or_a_page(name, drawn):
 
 
 def texts(figure):
-    """What is written in a figure but for the ticks of axes, of which some are never drawn."""
+    """Return the texts of a figure, and apart from them the tick labels, some of them not drawn."""
     axes = figure.findobj(plt.Axes)
     ticks = {
         id(label)
@@ -123,7 +123,7 @@ def test_samples_of_gaussians_lie_on_the_line_of_their_operator(drawn):
         assert (measured[beyond, 1] < 0.8 * tilt[beyond]).all()
 
 
-def test_runs_are_told_apart_by_their_recipes(study):
+def test_runs_are_distinguished_by_their_recipes(study):
     assert list(study.scales()) == [1.0, 2.5, 7.5]
     assert [run.name for run in study.scales()[7.5]] == ["cfg 7.5", "seed"]
     steps = next(run for run in study.runs if run.name == "steps")

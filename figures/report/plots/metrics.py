@@ -54,7 +54,9 @@ def draw(evidence: Evidence) -> Figure | None:
     legend_below(figure, list(evidence.looks.values()), 1 if len(study.runs) < 3 else 2)
     measured = [metrics(run.generation(0)) for run in study.runs]
     how = {(str(m["features"]), str(m["reference"])) for m in measured if "reference" in m}
-    caption = "; ".join(f"in features of {features}, beside {ref}" for features, ref in sorted(how))
+    caption = "; ".join(
+        f"in features of {features}, against {ref}" for features, ref in sorted(how)
+    )
     figure.suptitle(shortened(caption, 200), fontsize=6.5)
     return figure
 

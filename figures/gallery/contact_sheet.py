@@ -59,7 +59,7 @@ def draw(study: Study) -> Figure:
             )
             letter = "b   " if axis is axes[0] else ""
             axis.set_title(f"{letter}training sets at CFG {scale:g}", loc="left")
-        axes[0].set_ylabel("training set of generation")
+        axes[0].set_ylabel("for generation")
     return figure
 
 

@@ -20,9 +20,9 @@ def derive() -> dict[str, sp.Basic]:
 
     # A set of N from N(M, U) has the variance kept U and a mean with the error variance U/N. It is
     # 1/j of a pool of j sets, whose variance is that within the parts plus that between them.
-    kept, off, share = kept_by_sampling(N), U / N, 1 / j
-    pooled = (1 - share) * U + share * kept * U + share * (1 - share) * off
-    moved = D + share**2 * off
+    kept, off, fraction = kept_by_sampling(N), U / N, 1 / j
+    pooled = (1 - fraction) * U + fraction * kept * U + fraction * (1 - fraction) * off
+    moved = D + fraction**2 * off
     # the sum of variance and displacement is conserved: V_0
     total = sp.simplify(pooled + moved).subs({U: V_0, D: 0})
 

@@ -128,8 +128,8 @@ def draw(
             for q, known in zip(proposals, of_proposals, strict=True)
         ]
         x, height = np.concatenate([x, new]), np.concatenate([height, *heights])
-        share = rounds[:done, None] / rounds[:done].sum()
-        mixture = logsumexp(of_proposals, axis=0, b=share)
+        fraction = rounds[:done, None] / rounds[:done].sum()
+        mixture = logsumexp(of_proposals, axis=0, b=fraction)
         log_weight = np.nan_to_num(height - mixture, nan=-np.inf)
         weight, k_hat = _smoothed(log_weight)
         effective = _effective(weight)

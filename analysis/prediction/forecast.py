@@ -136,8 +136,8 @@ def _neutral(model: Model, x: np.ndarray, stacked: Design) -> np.ndarray:
             scales[s] = _SCALES[0]
             continue
         before, after = growth[s, i - 1], growth[s, i]
-        share = -before / (after - before)
-        scales[s] = _SCALES[i - 1] ** (1 - share) * _SCALES[i] ** share
+        fraction = -before / (after - before)
+        scales[s] = _SCALES[i - 1] ** (1 - fraction) * _SCALES[i] ** fraction
     return scales
 
 
@@ -164,10 +164,10 @@ def _holding(
 ) -> np.ndarray:
     """Return the smallest fraction of real images in `_REAL` that keeps V_W and V_B above half."""
     smallest = np.full(len(x), np.inf)
-    for share in _REAL[::-1]:
-        mixed = replace(arm, real=float(share))
+    for fraction in _REAL[::-1]:
+        mixed = replace(arm, real=float(fraction))
         ahead = extended([mixed], generations, guidance)
         paths = simulate(model, x, ahead, np.array([arm.generations]))[:, 0, arm.generations + 1 :]
         ratio = np.exp(paths[:, :, 1:] - arm.measured[0, 1:]).mean(axis=3)
-        smallest = np.where((ratio > 0.5).all(axis=(1, 2)), share, smallest)
+        smallest = np.where((ratio > 0.5).all(axis=(1, 2)), fraction, smallest)
     return smallest

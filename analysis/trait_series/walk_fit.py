@@ -81,7 +81,7 @@ def fit_series(
     criterion = {model: aicc(model) for model in models}
     weight = np.exp(-(np.array(list(criterion.values())) - min(criterion.values())) / 2)
     fits = []
-    for model, share in zip(models, weight / weight.sum(), strict=True):
+    for model, model_weight in zip(models, weight / weight.sum(), strict=True):
         peak, messages = peaks[model], search.sentences(model, peaks[model])
         if needs[model] > T:
             messages.append(
@@ -91,7 +91,7 @@ def fit_series(
         at_bound = search.at_bound(model, peak)
         values, height = search.values(model, peak), float(peak.height)
         fit = SeriesFit(
-            model, values, height, criterion[model], float(share), at_bound, tuple(messages)
+            model, values, height, criterion[model], float(model_weight), at_bound, tuple(messages)
         )
         fits.append(fit)
     return sorted(fits, key=lambda fit: fit.aicc)

@@ -45,7 +45,7 @@ def arms(study: Study, scale: float) -> dict[str, list[Run]]:
     return {name: by_name[name] for name in _LOOKS if by_name[name]}
 
 
-def shares(study: Study, scale: float) -> dict[float, list[Run]]:
+def real_fractions(study: Study, scale: float) -> dict[float, list[Run]]:
     """Return the runs at one scale by the fraction of real images in training sets, 0 to 1."""
     constant = {SCALE: scale, "generate.guidance.rule": "constant"}
     mixed = study.along("finetune.real_fraction", {**constant, _SET: "mix"})
@@ -54,7 +54,7 @@ def shares(study: Study, scale: float) -> dict[float, list[Run]]:
         0.0: study.find({**constant, _SET: "replace"}),
         1.0: study.find({**constant, _SET: "real"}),
     }
-    return dict(sorted((share, runs) for share, runs in {**ends, **mixed}.items() if runs))
+    return dict(sorted((fraction, runs) for fraction, runs in {**ends, **mixed}.items() if runs))
 
 
 def draw(study: Study) -> Figure:
@@ -78,7 +78,7 @@ def draw(study: Study) -> Figure:
         generations_below(axis)
     for axis, measure in zip(axes[1], ("frechet", "recall"), strict=True):
         for scale in scales:
-            _against_share(axis, study, scale, measure)
+            _against_real_fraction(axis, study, scale, measure)
         axis.set(xlabel="fraction of real images in every training set", xlim=(-0.04, 1.04))
     axes[1, 0].set(yscale="log", title="quality", ylabel="Fréchet distance, last generation")
     axes[1, 1].set(title="diversity", ylabel="recall, last generation", ylim=(-0.02, 1))
@@ -89,11 +89,14 @@ def draw(study: Study) -> Figure:
     return figure
 
 
-def _against_share(axis: Axes, study: Study, scale: float, measure: str) -> None:
+def _against_real_fraction(axis: Axes, study: Study, scale: float, measure: str) -> None:
     look = scale_look(scale)
-    curves = {share: study.measured(runs, measure) for share, runs in shares(study, scale).items()}
-    for share, curve in curves.items():
-        axis.plot([share] * len(curve.last), curve.last, look.marker, color=look.colour)
+    curves = {
+        fraction: study.measured(runs, measure)
+        for fraction, runs in real_fractions(study, scale).items()
+    }
+    for fraction, curve in curves.items():
+        axis.plot([fraction] * len(curve.last), curve.last, look.marker, color=look.colour)
     means = [curve.last.mean() for curve in curves.values()]
     axis.plot(list(curves), means, "-", color=look.colour, linewidth=0.9, zorder=1.5)
     axis.plot([], [], marker=look.marker, color=look.colour, label=look.label)

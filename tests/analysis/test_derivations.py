@@ -182,7 +182,7 @@ def refit_accumulation(result):
     # the remaining loss by later sets is prod (1 - 1/(N j^2)) over j > 5001, nearly 1 - 1/(5001 N)
     rest = path.variance[-1] / value(result["limit"], **point) - 1
     np.testing.assert_allclose(rest * point["N"] * 5001, 1, rtol=1e-3)
-    # the mean of the pool moves by the share 1/j of the error of the newest of j sets
+    # the mean of the pool moves by the fraction 1/j of the error of the newest of j sets
     j = np.arange(1, 10)
     before = np.concatenate([[point["V_0"]], path.variance[:8]])
     yield np.sum(before / point["N"] / j**2), value(result["displacement"], t=9, **point)

@@ -11,7 +11,7 @@ from figures.gallery import every_figure
 from figures.gallery.phase_diagram import place, variances
 from figures.gallery.remedies import arms, rates
 from figures.gallery.training_sets import arms as training_sets
-from figures.gallery.training_sets import shares
+from figures.gallery.training_sets import real_fractions
 from figures.study import Study
 from qtm import neutral_scale
 
@@ -87,8 +87,8 @@ def test_a_constant_scale_of_1_25_costs_less_and_ends_lower_than_every_rate(stud
         assert weak[-1] < strong[-1]
 
 
-def test_which_share_of_real_images_is_safe(study, end):
-    strong, weak = shares(study, 7.5), shares(study, 1.0)
+def test_which_fraction_of_real_images_is_safe(study, end):
+    strong, weak = real_fractions(study, 7.5), real_fractions(study, 1.0)
     assert list(strong) == [0.0, 0.2, 0.5, 1.0]
     assert end(strong[0.5]) > 4 * end(strong[1.0])
     ends = [end(runs) for runs in strong.values()]

@@ -1,6 +1,6 @@
-"""What theory and measured chains say about each other: fits, predictions, derivations.
+"""Theory against measured chains: fits, predictions, derivations.
 
-`fit` is the front door; it is loaded when it is asked for.
+`fit` is the entry point; it is loaded on first use.
 """
 
 from typing import Any

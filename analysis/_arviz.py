@@ -1,4 +1,4 @@
-"""ArviZ, imported late and without what it says of its own future."""
+"""ArviZ, imported lazily and without its deprecation warnings."""
 
 import warnings
 from typing import Any
@@ -7,7 +7,7 @@ from analysis._backend import require_matplotlib
 
 
 def arviz() -> Any:
-    """Import ArviZ: it takes a second."""
+    """Import ArviZ, which takes a second."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         require_matplotlib()

@@ -1,4 +1,4 @@
-"""Matplotlib, also where the environment names a backend that it does not know."""
+"""Load Matplotlib even where the environment names an unknown backend."""
 
 import os
 import sys
@@ -6,14 +6,14 @@ import warnings
 
 
 def require_matplotlib() -> None:
-    """Leave out a backend that matplotlib would refuse (MPLBACKEND), with a warning.
+    """Ignore a backend that matplotlib would reject (MPLBACKEND), with a warning.
 
-    Pictures go to files, for which none is needed. Where a backend is named matplotlib is loaded,
-    which alone knows which there are.
+    Figures go to files, which need no backend. Where one is named, matplotlib is loaded, because
+    only matplotlib knows the valid names.
     """
     if "matplotlib" in sys.modules or os.environ.get("MPLBACKEND", "agg") == "agg":
         return
-    # It ends its own import halfway at the name of a backend that it does not know.
+    # Matplotlib aborts its import at an unknown backend.
     name = os.environ.pop("MPLBACKEND", None)
     import matplotlib
 
@@ -23,4 +23,4 @@ def require_matplotlib() -> None:
         matplotlib.rcParams["backend"] = name
         os.environ["MPLBACKEND"] = name
     except ValueError:
-        warnings.warn(f"matplotlib knows no backend {name!r} (MPLBACKEND): left out", stacklevel=2)
+        warnings.warn(f"matplotlib has no backend {name!r} (MPLBACKEND): ignored", stacklevel=2)

@@ -1,4 +1,4 @@
-"""Linear algebra of small matrices, on one thread."""
+"""Linear algebra of small matrices on one thread."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -13,8 +13,8 @@ T = TypeVar("T")
 def one_thread(function: Callable[P, T]) -> Callable[P, T]:
     """Return `function` with BLAS and LAPACK on one thread.
 
-    L-BFGS-B solves a system of at most 10 x 10 in each step. Two threads of OpenBLAS wait for each
-    other there: two thirds of the time of a fit, and minutes where other programs want the cores.
+    L-BFGS-B solves a system of at most 10 x 10 in each step. Two OpenBLAS threads wait for
+    each other there: two thirds of a fit, or minutes where other programs use the cores.
     """
 
     @wraps(function)

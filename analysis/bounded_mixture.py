@@ -1,8 +1,8 @@
-"""The bounded mixture: what exact scores alone predict of a chain, from its real images.
+"""The bounded mixture: a chain predicted from its real images by exact scores alone.
 
-Nothing is fitted to the chain. The latents of generation 0 give every prompt a Gaussian; guided
-sampling with the exact scores of these, what images can hold (`bound`), and refitting do the rest.
-Whatever a chain does beyond that is the network's.
+Nothing is fitted to the chain. The latents of generation 0 give every prompt a Gaussian; the
+prediction follows from guided sampling with their exact scores, the range of images (`bound`) and
+refitting. Any remaining difference from a chain is due to the network.
 """
 
 from collections.abc import Callable

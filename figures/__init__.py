@@ -1,4 +1,4 @@
-"""Figures and reports of finished runs. Nothing here needs torch."""
+"""Figures and reports of finished runs, without torch."""
 
 from analysis._backend import require_matplotlib
 

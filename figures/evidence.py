@@ -1,4 +1,4 @@
-"""What a report is drawn from: any runs, and the theories that were fitted to them."""
+"""The evidence of a report: runs, and the theories fitted to them."""
 
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,8 +17,7 @@ _LINES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 
 @dataclass(frozen=True)
 class Evidence:
-    """Runs in the order of display, fits of theories by the label of a trait, and forecasts by the
-    name of a run."""
+    """Runs in order of display, fits of theories by trait label, and forecasts by run name."""
 
     runs: tuple[Run, ...]
     fits: dict[str, Result] = field(default_factory=dict)
@@ -31,8 +30,8 @@ class Evidence:
 
     @cached_property
     def looks(self) -> dict[str, Look]:
-        """How each run looks in every figure, by its name: the ramp of scales where the runs differ
-        in nothing but a constant scale, else colours, markers and lines in turn."""
+        """The look of each run in every figure, by name: the ramp of scales where runs differ only
+        in a constant scale, else colours, markers and lines in turn."""
         scales = [_scale(run) for run in self.runs]
         if None not in scales and len(set(scales)) == len(scales):
             looks = [scale_look(scale) for scale in scales if scale is not None]
@@ -49,18 +48,18 @@ class Evidence:
 
 
 def _scale(run: Run) -> float | None:
-    """The scale of a run that has nothing else to its description."""
+    """Return the scale of a run that its scale alone describes, else None."""
     rule = run.recipe.settings.generate.guidance
     return rule.scale if describe(run) == f"CFG {getattr(rule, 'scale', 0):g}" else None
 
 
 def legend_of(run: Run) -> str:
-    """Name a run in a legend, with what sets it apart."""
+    """Return the name of a run for legends, with its distinguishing settings."""
     return f"{shortened(run.name, 60)} ({describe(run)})"
 
 
 def describe(run: Run) -> str:
-    """Say in a few words what sets a run apart: its guidance, and what it does unlike others."""
+    """Describe a run in a few words: its guidance, and settings that differ from the default."""
     settings = run.recipe.settings
     rule = settings.generate.guidance
     if rule.rule == "constant":

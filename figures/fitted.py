@@ -1,4 +1,4 @@
-"""A fit of theories to a study, read from the tables that ``qtm fit --out`` writes."""
+"""A fit of theories to a study, read from the tables of ``qtm fit --out``."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ KEPT = Path(analysis.__file__).parent / "results" / "embedded"
 @dataclass(frozen=True)
 class Fitted:
     """The folder of a fit: ``comparison.csv`` (best model first), ``parameters.csv`` and
-    ``predictions.csv``, which holds what every model said of what it had not seen."""
+    ``predictions.csv``, the held-out predictions of every model."""
 
     folder: Path
 
@@ -47,8 +47,8 @@ class Fitted:
         table = self._read("predictions.csv", columns)
         return table.assign(kind=table["holdout"].str.split().str[0])
 
-    def of(self, model: str, kind: str, run: str, quantity: str) -> pd.DataFrame:
-        """Return what a model predicted of a quantity of a run, averaged over components, by
+    def predicted(self, model: str, kind: str, run: str, quantity: str) -> pd.DataFrame:
+        """Return a model's predictions of a quantity of a run, averaged over components, by
         generation; empty where that was not held out. `kind` is "generations", "scale", "seed"."""
         table = self.predictions
         rows = table[
@@ -61,7 +61,7 @@ class Fitted:
         return pd.DataFrame(rows.groupby("generation", as_index=False)[numbers].mean())
 
     def posterior(self) -> dict[str, np.ndarray]:
-        """Return draws of parameters by name, from ``posterior.nc``; none where it is not there."""
+        """Return draws of parameters by name, from ``posterior.nc``; empty if it is missing."""
         path = self.folder / "posterior.nc"
         if not path.is_file():
             return {}
@@ -81,7 +81,7 @@ class Fitted:
                  "between_error": "between", "coverage": "coverage"}  # fmt: skip
         kinds = [c.removesuffix("_log_score") for c in table if c.endswith("_log_score")]
         if not kinds:
-            raise UserError(f"the fit '{self.folder}' holds nothing out")
+            raise UserError(f"the fit '{self.folder}' has no held-out predictions")
         rows = [
             table[["model", *(f"{kind}_{name}" for name in names)]]
             .set_axis(["model", *names.values()], axis=1)
@@ -94,7 +94,7 @@ class Fitted:
         path = self.folder / name
         if not path.is_file():
             raise UserError(f"'{self.folder}' is not the folder of a fit: it has no {name}")
-        # A run may be named 007, 1e3 or NA: its name is a text.
+        # A run may be named 007, 1e3 or NA: its name is text.
         header = pd.read_csv(path, nrows=0, encoding="utf-8-sig")
         blank = {name: ["", "nan", "NaN"] for name in header if name != "run"}
         table = pd.read_csv(
@@ -107,8 +107,8 @@ class Fitted:
 
 
 def one_link_each(models: Sequence[str]) -> list[str]:
-    """Return the models, best first, leaving out those that differ from a better one in the link
-    alone, which is what follows the comma of a name."""
+    """Return the models, best first, without those that differ from a better one only in the link,
+    the part of a name after the comma."""
     first: dict[str, str] = {}
     for model in models:
         first.setdefault(model.split(", ")[0], model)

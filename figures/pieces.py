@@ -1,4 +1,4 @@
-"""What several figures draw alike: curves with bands, letters of panels, sheets of images."""
+"""Parts shared by several figures: curves with bands, panel letters, sheets of images."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,7 +15,7 @@ from figures.text import formula, is_formula, name_lines
 
 
 def draw_curve(axis: Axes, curve: Curve, look: Look, **changes) -> None:
-    """Draw the mean over runs with a band from the lowest to the highest, where there are two."""
+    """Draw the mean over runs, with a band from lowest to highest if there are several."""
     settings = {**look.settings(), **changes}
     axis.plot(curve.generations, curve.mean, **settings)
     if len(curve.each) == 1:
@@ -32,13 +32,13 @@ def draw_curve(axis: Axes, curve: Curve, look: Look, **changes) -> None:
 
 
 def generations_below(axis: Axes) -> None:
-    """Name the horizontal axis, with whole numbers on it."""
+    """Label the horizontal axis as generations, with integer ticks."""
     axis.set_xlabel("generation")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
 
 
 def plain_logarithm(axis, ticks: Sequence[float]) -> None:
-    """Put plain numbers on a logarithmic axis (`xaxis` or `yaxis`), at these places."""
+    """Put plain numbers on a logarithmic axis (`xaxis` or `yaxis`) at `ticks`."""
     axis.set_major_locator(FixedLocator(list(ticks)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(NullFormatter())
@@ -61,7 +61,7 @@ def legend_below(
 ) -> None:
     """Put one legend for all panels below them."""
     handles = [Line2D([], [], **look.settings()) for look in looks]
-    # Matplotlib leaves out a line whose label begins with an underscore: names come afterwards.
+    # Matplotlib omits lines whose label begins with an underscore, so labels are set afterwards.
     legend = figure.legend(
         handles, [str(i) for i in range(len(looks))], loc="outside lower center",
         ncols=columns or len(looks),
@@ -70,7 +70,7 @@ def legend_below(
 
 
 def mosaic(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Put rows of images [n, height, width, channels] below each other, white between them."""
+    """Stack rows of images [n, height, width, channels] vertically, white between them."""
     strips = []
     for images in rows:
         step = max(1, images.shape[1] // 96)
@@ -78,12 +78,12 @@ def mosaic(rows: Sequence[np.ndarray]) -> np.ndarray:
         margin = max(1, small.shape[1] // 32)
         padded = np.pad(small, ((0, 0), (0, margin), (0, margin), (0, 0)), constant_values=255)
         strips.append(np.concatenate(list(padded), axis=1))
-    whole = np.concatenate(strips)
-    return whole[..., 0] if whole.shape[-1] == 1 else whole
+    sheet = np.concatenate(strips)
+    return sheet[..., 0] if sheet.shape[-1] == 1 else sheet
 
 
 def show_mosaic(axis: Axes, rows: Sequence[np.ndarray], names: Sequence[str] | None) -> None:
-    """Draw rows of images, with the names of the rows at the left unless they are None."""
+    """Draw rows of images, with row names at the left unless `names` is None."""
     pixels = mosaic(rows)
     axis.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="equal")
     side = pixels.shape[0] / len(rows)
@@ -102,7 +102,7 @@ def probes(generation: Generation) -> np.ndarray | None:
 
 
 def stored_images(generation: Generation, count: int) -> np.ndarray | None:
-    """Return images of a generation, prompts in turn; None where fewer than `count` are stored."""
+    """Return images of a generation, cycling through prompts; None if fewer than `count` exist."""
     rows = generation.metadata()
     stored = {path.name for path in (generation.folder / "images").glob("*.png")}
     members: dict[str, list[int]] = {}

@@ -1,4 +1,4 @@
-"""A trait series, the life cycle that explains it best, and its forecast from the first half."""
+"""A trait series, its best life cycle, and a forecast from the first half."""
 
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from figures.style import COLUMN
 from figures.write import write_drawn
 
 CAPTION = (
-    "Points: sample means (a) and variances (b), bars are 90 % intervals of sampling. Solid line "
-    "and band: the best life cycle fitted to all samples, and where 90 % of samples lie by it. "
-    "Dashed: the same life cycle fitted to the samples left of the dotted line alone."
+    "Points: sample means (a) and variances (b) with 90 % sampling intervals. Solid line and band: "
+    "the best life cycle fitted to all samples, and its 90 % prediction interval of samples. "
+    "Dashed: the same life cycle fitted only to the samples left of the dotted line."
 )
 _FITTED, _HELD_OUT = "#0072B2", "#D55E00"
 
@@ -41,9 +41,9 @@ def draw(result: SeriesResult) -> Figure:
         table = result.predictions
         mine = table[table["model"] == name]
         for axis, quantity in zip(axes, ("mean", "variance"), strict=True):
-            of = mine[mine["quantity"] == quantity]
-            _band(axis, of[of["kind"] == "fitted"], _FITTED, "-", "fitted to all samples")
-            held_out = of[of["kind"] == "held out"]
+            shown = mine[mine["quantity"] == quantity]
+            _band(axis, shown[shown["kind"] == "fitted"], _FITTED, "-", "fitted to all samples")
+            held_out = shown[shown["kind"] == "held out"]
             if len(held_out):
                 _band(axis, held_out, _HELD_OUT, "--", "fitted to the first half")
                 before = s.time[s.time < held_out["generation"].min()].max()
@@ -58,8 +58,8 @@ def draw(result: SeriesResult) -> Figure:
     return figure
 
 
-def _band(axis, of: pd.DataFrame, colour: str, line: str, label: str) -> None:
-    if len(of):
-        x = of["generation"]
-        axis.plot(x, of["predicted"], line, color=colour, label=label, linewidth=1)
-        axis.fill_between(x, of["low"], of["high"], color=colour, alpha=0.15, linewidth=0)
+def _band(axis, rows: pd.DataFrame, colour: str, line: str, label: str) -> None:
+    if len(rows):
+        x = rows["generation"]
+        axis.plot(x, rows["predicted"], line, color=colour, label=label, linewidth=1)
+        axis.fill_between(x, rows["low"], rows["high"], color=colour, alpha=0.15, linewidth=0)

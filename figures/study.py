@@ -1,4 +1,4 @@
-"""A set of runs told apart by what their recipes say, never by the names of their folders."""
+"""A set of runs, distinguished by their recipes and never by their folder names."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from empirical.runs.record import Generation, Run
 from figures.fitted import Fitted
 
 SCALE = "generate.guidance.scale"
-# Settings that change what a machine does and not what comes out; and the seed.
+# Settings that change how a machine computes but not the result; and the seed.
 _IGNORED = {"seed", "model.compile", "generate.batch_size", "finetune.micro_batches"}
 # Remedies that only change settings of other tables.
 _BY_SETTINGS = {"redifine", "condition_drop", "real_data"}
@@ -22,7 +22,7 @@ _BY_SETTINGS = {"redifine", "condition_drop", "real_data"}
 
 @dataclass(frozen=True)
 class Curve:
-    """One quantity down the generations of runs that differ in their seed alone.
+    """One quantity along the generations of runs that differ only in their seed.
 
     `each` [runs, generations]; `low` and `high` are the interval of a single run where there is
     only one, else the extremes over runs.
@@ -46,82 +46,82 @@ class Curve:
 
 @dataclass(frozen=True)
 class Study:
-    """Runs, in the order given, and the fit of theories to them where there is one."""
+    """Runs in the given order, and the fit of theories to them, if any."""
 
     runs: tuple[Run, ...]
     fit: Fitted | None = None
 
     @property
     def fitted(self) -> Fitted:
-        """The fit; `UserError` where there is none."""
+        """The fit; raises `UserError` if there is none."""
         if self.fit is None:
             raise UserError("it needs a fit of theories to the runs: qtm fit RUN... --out FIT")
         return self.fit
 
     @cached_property
     def settings(self) -> dict[str, dict[str, Any]]:
-        """Every setting of each run as it takes effect, by the run's name, as one flat table."""
-        found = {}
+        """Every setting of each run as it takes effect, by run name, as one flat table."""
+        by_run = {}
         for run in self.runs:
             settings = run.recipe.settings
             shown = settings.remedy is not None and settings.remedy.name not in _BY_SETTINGS
-            found[run.name] = {
+            by_run[run.name] = {
                 key: value
                 for key, value in settings.flat().items()
                 if key not in _IGNORED and (shown or key.split(".")[0] != "remedy")
             }
-        return found
+        return by_run
 
     @cached_property
     def common(self) -> dict[str, Any]:
-        """The setting that most runs share, of each key; None where most have no such key."""
-        keys = dict.fromkeys(key for one in self.settings.values() for key in one)
+        """The most common value of each setting; None where most runs lack the key."""
+        keys = dict.fromkeys(key for settings in self.settings.values() for key in settings)
         most = {}
         for key in keys:
-            values = [one.get(key) for one in self.settings.values()]
-            often, _ = Counter(map(repr, values)).most_common(1)[0]  # the first, between equals
+            values = [settings.get(key) for settings in self.settings.values()]
+            often, _ = Counter(map(repr, values)).most_common(1)[0]  # the first of ties
             most[key] = next(value for value in values if repr(value) == often)
         return most
 
     def differences(self, run: Run) -> dict[str, Any]:
-        """Return what sets a run apart from most of the others."""
-        own = self.settings[run.name]
+        """Return the settings in which a run differs from the common ones."""
+        settings = self.settings[run.name]
         return {
-            key: own.get(key)
-            for key in {**self.common, **own}
-            if own.get(key) != self.common.get(key)
+            key: settings.get(key)
+            for key in {**self.common, **settings}
+            if settings.get(key) != self.common.get(key)
         }
 
-    def find(self, wanted: Mapping[str, Any] = {}, free: Sequence[str] = ()) -> list[Run]:
-        """Return the runs that have the settings `wanted` and are like most in all others.
+    def find(self, settings: Mapping[str, Any] = {}, free: Sequence[str] = ()) -> list[Run]:
+        """Return the runs that have `settings`, and the common value of all others.
 
-        Settings in `free` may be anything. Runs that differ in their seed alone are all there.
+        Settings in `free` may have any value. All seeds are included.
         """
-        expected = {**self.common, **wanted}
-        found = []
+        expected = {**self.common, **settings}
+        matches = []
         for run in self.runs:
-            own = self.settings[run.name]
-            keys = (set(expected) | set(own)) - set(free)
-            if all(own.get(key) == expected.get(key) for key in keys):
-                found.append(run)
-        return found
+            actual = self.settings[run.name]
+            keys = (set(expected) | set(actual)) - set(free)
+            if all(actual.get(key) == expected.get(key) for key in keys):
+                matches.append(run)
+        return matches
 
     def along(
-        self, key: str, wanted: Mapping[str, Any] = {}, free: Sequence[str] = ()
+        self, key: str, settings: Mapping[str, Any] = {}, free: Sequence[str] = ()
     ) -> dict[Any, list[Run]]:
-        """Return the runs that differ in one setting, by its value, in order."""
+        """Return the runs that differ only in one setting, ordered by its value."""
         runs: dict[Any, list[Run]] = {}
-        for run in self.find(wanted, [key, *free]):
+        for run in self.find(settings, [key, *free]):
             runs.setdefault(self.settings[run.name].get(key), []).append(run)
         return dict(sorted(runs.items(), key=lambda item: _order(item[0])))
 
     def scales(self) -> dict[float, list[Run]]:
-        """Return the runs that differ in the CFG scale alone, by scale; `UserError` for none."""
-        found = self.along(SCALE, {"generate.guidance.rule": "constant"})
-        found.pop(None, None)
-        if not found:
+        """Return the runs that differ only in the CFG scale, by scale; `UserError` for none."""
+        by_scale = self.along(SCALE, {"generate.guidance.rule": "constant"})
+        by_scale.pop(None, None)
+        if not by_scale:
             raise UserError("none of the runs has a constant guidance scale and common settings")
-        return found
+        return by_scale
 
     @cached_property
     def measures(self) -> pd.DataFrame:
@@ -130,13 +130,13 @@ class Study:
         for run in self.runs:
             for generation in run.generations():
                 held = metrics(generation)
-                at = {"run": run.name, "generation": generation.number}
+                key = {"run": run.name, "generation": generation.number}
                 for row in held.get("measures", []):
-                    rows.append({**at, **row})
-                # The reference that the run was measured to by default goes by no name.
+                    rows.append({**key, **row})
+                # None stands for the default reference of the run.
                 for row in held.get("measures", []):
                     if row["reference"] == held.get("reference"):
-                        rows.append({**at, **row, "reference": None})
+                        rows.append({**key, **row, "reference": None})
         columns = ["run", "generation", "measure", "reference", "value", "low", "high"]
         return pd.DataFrame(rows, columns=columns)
 
@@ -157,7 +157,7 @@ class Study:
         return {(str(run), str(name)): pd.DataFrame(rows) for (run, name), rows in groups}
 
     def measured(self, runs: Sequence[Run], measure: str) -> Curve:
-        """Return a measure down the generations of runs; `UserError` where a run has none."""
+        """Return a measure along the generations of runs; `UserError` where a run has none."""
         tables = []
         for run in runs:
             rows = self._indexed.get((run.name, measure))
@@ -183,7 +183,7 @@ class Study:
             table = self._averaged[feature].loc[run.name][part].to_numpy(float)
             each.append(table / table[0])
         length = min(map(len, each))
-        values = np.array([one[:length] for one in each])
+        values = np.array([path[:length] for path in each])
         return Curve(np.arange(length), values, values.min(axis=0), values.max(axis=0))
 
     @cached_property
@@ -194,7 +194,7 @@ class Study:
 
 
 def metrics(generation: Generation) -> dict[str, Any]:
-    """Return what was measured of a generation, nothing where that is not stored."""
+    """Return the metrics of a generation, empty if they are not stored."""
     stored = (generation.folder / "metrics.json").is_file()
     return generation.metrics() if stored else {}
 

@@ -1,7 +1,7 @@
-"""How everything looks: sizes, one ramp for the CFG scale, one colour for each remedy.
+"""The style of all figures: sizes, one ramp for the CFG scale, one colour for each remedy.
 
-The ramp grows darker with the scale, so that it keeps its order in grey and for every kind of
-colour vision; remedies differ in colour, marker and line at once.
+The ramp darkens with the scale, so that its order survives in grey and for every kind of colour
+vision; remedies differ in colour, marker and line.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _MARKERS = {1.0: "o", 1.25: "v", 1.5: "s", 2.5: "D", 5.0: "^", 7.5: "P", 15.0: "
 
 @dataclass(frozen=True)
 class Look:
-    """How one thing looks in every figure."""
+    """The look of a run or remedy in every figure: label, colour, marker and line."""
 
     label: str
     colour: str
@@ -59,15 +59,15 @@ REMEDIES: Mapping[str, Look] = {
 
 
 def ramp() -> Colormap:
-    """Return the colours of CFG scales, light for low and dark for high ones."""
+    """Return the colours of CFG scales, from light for low to dark for high scales."""
     table = matplotlib.colormaps["viridis"](np.linspace(0.86, 0.0, 256))
     return ListedColormap(table, "cfg")
 
 
 def scale_colour(scale: float) -> str:
-    """Return the colour of a CFG scale; even steps of the ramp are even factors from 1 to 15."""
-    at = np.log(max(scale, 1e-9) / _LOWEST) / np.log(_HIGHEST / _LOWEST)
-    return to_hex(ramp()(float(np.clip(at, 0, 1))))
+    """Return the colour of a CFG scale; the ramp is logarithmic from 1 to 15."""
+    position = np.log(max(scale, 1e-9) / _LOWEST) / np.log(_HIGHEST / _LOWEST)
+    return to_hex(ramp()(float(np.clip(position, 0, 1))))
 
 
 def scale_look(scale: float) -> Look:

@@ -1,9 +1,9 @@
-"""Texts in pictures: what people named is drawn letter by letter, in fonts that have the letters.
+"""Text in figures: names given by users are drawn literally, in fonts that have their letters.
 
-Matplotlib takes dollar signs for mathematics, leaves labels that begin with an underscore out of
-legends, and draws a box, with a warning each, for letters that its font lacks. `literally` mends
-all texts of a figure at once, and every figure goes through it before it is drawn. Formulas of our
-own are marked by `formula`.
+Matplotlib interprets dollar signs as mathematics, omits labels that begin with an underscore from
+legends, and draws a box, with a warning each, for letters that its font lacks. `literally` corrects
+all texts of a figure, and is applied to every figure before it is drawn. `formula` marks the
+formulas of this package.
 """
 
 import warnings
@@ -18,7 +18,7 @@ from matplotlib.legend import Legend
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FuncFormatter
 
-# Of labels that begin so no legend takes notice.
+# Legends ignore labels that begin with an underscore.
 _FORMULA = "_formula"
 # Has a box for every letter.
 _LAST_RESORT = "Last Resort"
@@ -26,8 +26,8 @@ _MISSING = r"Glyph \d+ .* missing from"
 
 
 def printable(text: str) -> str:
-    """Return a name in one line, with a replacement character for what no font and no file can
-    hold: control characters, and bytes of a file name that are no text."""
+    """Return a name in one line, with a replacement character for everything that is not printable:
+    control characters, and undecodable bytes of a file name."""
     return "".join(c if c.isprintable() else " " if c.isspace() else "\ufffd" for c in text)
 
 
@@ -42,28 +42,28 @@ def shortened(text: str, most: int) -> str:
 
 
 def formula(text: Text) -> Text:
-    """Mark a text as ours, with mathematics between dollar signs."""
+    """Mark a text as a formula, with mathematics between dollar signs."""
     text.set_label(_FORMULA)
     text.set_parse_math(True)
     return text
 
 
 def is_formula(text: Text) -> bool:
-    """Whether a text was marked as ours."""
+    """Return whether a text was marked as a formula."""
     return text.get_label() == _FORMULA
 
 
 def name_lines(legend: Legend, labels: Iterable[str]) -> None:
-    """Give the lines of a legend their names, also those that begin with an underscore."""
+    """Set the labels of a legend, including those that begin with an underscore."""
     for text, label in zip(legend.get_texts(), labels, strict=True):
         text.set_text(label)
 
 
 def literally(figure: Figure) -> None:
-    """Have all texts of a figure drawn letter by letter, but for formulas and numbers of axes.
+    """Draw all texts of a figure literally, except formulas and tick numbers.
 
-    Letters that the font lacks come from fonts of this machine that have them; one warning names
-    those that none has.
+    Letters that the font lacks come from other fonts of this machine; one warning names those that
+    no font has.
     """
     numbers = {id(label) for axis in _numbered(figure) for label in _tick_labels(axis)}
     lost: dict[str, None] = {}
@@ -74,29 +74,31 @@ def literally(figure: Figure) -> None:
         text.set_parse_math(False)
         families = text.get_fontfamily()
         missing = [c for c in dict.fromkeys(text.get_text()) if not _has(_file_of(text), c)]
-        found = {c: _family_with(c) for c in missing if not c.isspace()}
-        more = [f for f in dict.fromkeys(found.values()) if f is not None and f not in families]
+        substitutes = {c: _family_with(c) for c in missing if not c.isspace()}
+        more = [
+            f for f in dict.fromkeys(substitutes.values()) if f is not None and f not in families
+        ]
         if more:
             text.set_fontfamily([*families, *more])
-        lost |= {c: None for c, family in found.items() if family is None}
+        lost |= {c: None for c, family in substitutes.items() if family is None}
     if lost:
         warnings.warn(
-            f"no font of this machine has {' '.join(lost)}: boxes are drawn instead; a font such "
-            f"as Noto Sans CJK or Noto Emoji has many of such letters",
+            f"no font of this machine has {' '.join(lost)}: boxes are drawn instead; install a "
+            f"font such as Noto Sans CJK or Noto Emoji",
             stacklevel=3,
         )
 
 
 @contextmanager
 def quiet_boxes() -> Iterator[None]:
-    """Silence the warning of matplotlib for each missing letter: `literally` has said it once."""
+    """Silence matplotlib's warning for each missing letter: `literally` has warned once."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", _MISSING)
         yield
 
 
 def _numbered(figure: Figure) -> Iterator:
-    """Return the axes (x, y) whose labels are numbers that matplotlib writes itself."""
+    """Yield the axes (x, y) whose tick labels are numbers formatted by matplotlib."""
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
             if not isinstance(axis.get_major_formatter(), FixedFormatter | FuncFormatter):
@@ -116,7 +118,7 @@ def _file_of(text: Text) -> str:
 def _letters_of(file: str) -> frozenset[int]:
     try:
         return frozenset(FT2Font(file).get_charmap())
-    except (OSError, RuntimeError):  # colour emoji of bitmaps, say
+    except (OSError, RuntimeError):  # bitmap emoji fonts, say
         return frozenset()
 
 
@@ -126,7 +128,7 @@ def _has(file: str, letter: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _family_with(letter: str) -> str | None:
-    """Return the name of a font family of this machine that has a letter, None where none has."""
+    """Return the name of a font family of this machine that has a letter, or None."""
     _find_new_fonts()
     for entry in font_manager.fontManager.ttflist:
         if not entry.name.startswith(_LAST_RESORT) and _has(entry.fname, letter):
@@ -136,7 +138,7 @@ def _family_with(letter: str) -> str | None:
 
 @lru_cache(maxsize=1)
 def _find_new_fonts() -> None:
-    """Add fonts that came after matplotlib listed those of this machine."""
+    """Add fonts installed since matplotlib cached those of this machine."""
     known = {entry.fname for entry in font_manager.fontManager.ttflist}
     for file in sorted(font_manager.findSystemFonts()):
         if file not in known:

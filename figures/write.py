@@ -1,4 +1,4 @@
-"""Writing figures: a picture of points, a vector picture and the caption, side by side."""
+"""Write figures: a bitmap, a vector graphic and the caption, side by side."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from figures.study import Study
 from figures.text import literally, quiet_boxes
 
 FORMATS = ("pdf", "png", "svg")
-# Files shall not tell when they were made: the same data make the same files.
+# No dates in files: the same data give the same files.
 _METADATA = {
     "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
     "svg": {"Date": None, "Creator": None},
@@ -27,7 +27,7 @@ def write(
 ) -> list[Path]:
     """Draw one figure and write it as ``out/NAME.FORMAT``, with its caption in ``out/NAME.txt``.
 
-    Raises `UserError` where the runs do not hold what the figure shows; nothing is written then.
+    Raises `UserError`, and writes nothing, where the runs lack the data of the figure.
     """
     name = module.__name__.rpartition(".")[2]
     text = (
@@ -39,7 +39,7 @@ def write(
 def write_drawn(
     draw: Callable[[], Figure], place: Path, caption: str, formats: Sequence[str] = ("pdf", "png")
 ) -> list[Path]:
-    """Write what `draw` returns as ``place.FORMAT``, with its caption in ``place.txt``."""
+    """Write the figure of `draw` as ``place.FORMAT``, with its caption in ``place.txt``."""
     with plt.style.context(style.FILE):
         figure = draw()
         literally(figure)
@@ -58,7 +58,7 @@ def write_drawn(
 
 
 def render(figure: Figure, kind: str) -> bytes:
-    """Return a figure as the bytes of a file, the same for the same figure."""
+    """Return a figure as the bytes of a file, deterministically."""
     buffer = io.BytesIO()
     literally(figure)
     with plt.rc_context({"svg.hashsalt": "figure"}), quiet_boxes():

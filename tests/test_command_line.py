@@ -87,7 +87,7 @@ def test_a_fit_of_runs(qtm, tiny_run, tmp_path):
     for words, mistake in (
         (("--trait", "charm"), "no trait 'charm', it has classifier, compressed_size"),
         (("--model", "magic"), "no model 'magic'"),
-        (("--kept", "embedded"), "one of both"),
+        (("--kept", "embedded"), "either run folders or --kept"),
     ):
         code, _, said = qtm("fit", tiny_run.folder, *words, "--out", tmp_path / "none")
         assert (code, mistake in said) == (2, True), said
@@ -108,7 +108,11 @@ def test_a_forecast_of_a_run(qtm, tiny_run, tmp_path):
     code, said, _ = qtm("forecast", tiny_run.folder, "--generations", 3, "--guidance", 1.5,
                         "--csv", tmp_path / "f.csv")  # fmt: skip
     assert code == 0
-    for words in ("V_W, within prompts, below half", "neutral CFG scale:", "share of real images"):
+    for words in (
+        "V_W, within prompts, below half",
+        "neutral CFG scale:",
+        "fraction of real images",
+    ):
         assert words in said
     rows = (tmp_path / "f.csv").read_text().splitlines()
     assert len(rows) == 1 + 3 * (2 + 3 + 1)

@@ -145,7 +145,7 @@ def test_the_order_of_time_is_said(qtm, tmp_path):
         (["--trait", "latent"], "no column 'feature', so trait latent cannot be chosen"),
         (["--component", "0"], "no column 'component', so component 0 cannot be chosen"),
         (["--posterior", "stasis"], "no posterior of 'stasis', there are those of neutral"),
-        (["--thin"], "--thin is for runs"),
+        (["--thin"], "--thin applies to runs"),
         (["--kept", "embedded"], "is fitted alone, without --kept"),
         (["other"], "is fitted alone, without other series or runs"),
         (["--time", "backwards"], "'backwards', it must be auto, rising, falling"),
@@ -163,7 +163,7 @@ def test_options_of_series_are_refused_for_runs(qtm, tmp_path):
     for word in (["--no-pool"], ["--time", "rising"], ["--population-size", "9"]):
         code, _, complaints = qtm("fit", "--kept", "embedded", *word, "--out", tmp_path / "fit")
         assert code == 2
-        assert f"{word[0]} is for a file with a series, not for runs" in complaints
+        assert f"{word[0]} applies to a file with a series, not to runs" in complaints
 
 
 def test_a_missing_or_short_series_is_said(qtm, path, tmp_path):

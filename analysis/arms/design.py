@@ -1,4 +1,4 @@
-"""Arms as arrays, and which of their transitions a fit may see."""
+"""Arms as arrays, with a mask of the transitions that a fit may see."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -93,9 +93,9 @@ def design(arms: Sequence[Arm], seen: Shaped[np.ndarray, "R G"] | None = None) -
 
 
 def extended(arms: Sequence[Arm], generations: int, scale: float | None = None) -> Design:
-    """Return the design of a forecast: every arm from its last generation on, so much longer.
+    """Return the design of a forecast: every arm continued by `generations` generations.
 
-    What is not there yet has no weight. The guidance goes on as in the last generation, or at the
+    Future generations have no weight. The guidance stays as in the last generation, or at the
     constant `scale`.
     """
     longer = []
@@ -123,8 +123,8 @@ def _trend(
     seen: Float[np.ndarray, "R G"],
     scale: Float[np.ndarray, " R"],
 ) -> tuple[Float[np.ndarray, " D"], Float[np.ndarray, "R 3 D"]]:
-    """Where means moved, [D] of +1 or -1; and the mean step of every arm [R, 3, D] in what was
-    seen, interpolated in ln w between the CFG scales that were."""
+    """Return the direction of the means, [D] of +1 or -1, and the mean step of every arm [R, 3, D]
+    over seen transitions, interpolated in ln w between seen CFG scales."""
     steps = np.diff(measured, axis=1)
     weight = seen[:, :, None, None]
     count = seen.sum(axis=1)
@@ -134,9 +134,9 @@ def _trend(
     known = count > 0
     if known.any() and not known.all():
         x = np.log(np.maximum(scale, 0.05))
-        places = np.unique(x[known])
-        at = np.stack([trend[known & (x == place)].mean(axis=0) for place in places])
+        levels = np.unique(x[known])
+        means = np.stack([trend[known & (x == level)].mean(axis=0) for level in levels])
         for i in np.flatnonzero(~known):
             for q in np.ndindex(trend.shape[1:]):
-                trend[i][q] = np.interp(x[i], places, at[(slice(None), *q)])
+                trend[i][q] = np.interp(x[i], levels, means[(slice(None), *q)])
     return np.where(shift < 0, -1.0, 1.0), trend

@@ -1,4 +1,4 @@
-"""The noise levels at which guidance is compared, and what a recipe's guidance is at each."""
+"""The noise levels at which guidance is compared, and the scale of a recipe at each."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from qtm.mixture.levels import NoiseLevels
 
 COUNT = 24
 _ALL = np.asarray(NoiseLevels.preserving(steps=1000).levels)[:-1]
-# From pure noise on, even in the logarithm: noise standard deviations in units of the latents.
+# Log-spaced from pure noise down: noise standard deviations in units of the latents.
 SIGMA = np.geomspace(_ALL[0], _ALL[-1], COUNT)
 
 RULES = ("constant", "decay", "generation_decay", "interval")
@@ -19,7 +19,7 @@ RULES = ("constant", "decay", "generation_decay", "interval")
 
 @dataclass(frozen=True)
 class Visited:
-    """The levels that a sampler visits, as a guidance rule wants to see them."""
+    """The levels that a sampler visits, with the attributes that guidance rules read."""
 
     sigma: Float[np.ndarray, " K"]
 
@@ -35,23 +35,23 @@ class Visited:
 def scales(run: Run, generations: int) -> Float[np.ndarray, "G L"]:
     """Return the guidance scale at each of `SIGMA` in generations 1 to G: [G, COUNT].
 
-    Raises `UserError` for a guidance rule that is no schedule of a scale.
+    Raises `UserError` for a guidance rule that is not a schedule of the scale.
     """
     settings = run.recipe.settings
     rule = settings.generate.guidance
     if rule.rule not in RULES:
         raise UserError(
-            f"the run '{run.name}' is guided by '{rule.rule}', a model describes {_listed(RULES)}"
+            f"the run '{run.name}' is guided by '{rule.rule}', but models describe {_listed(RULES)}"
         )
     steps = settings.generate.steps
     visited = Visited(np.asarray(NoiseLevels.preserving(steps=steps).levels)[:-1])
-    found = []
+    by_generation = []
     for generation in range(1, generations + 1):
         w = np.broadcast_to(rule.scales(visited, generation), (steps,))
-        # Between two visits the scale is that of the noisier one, at which the step was taken.
-        place = np.searchsorted(-visited.sigma, -SIGMA, side="right") - 1
-        found.append(w[np.clip(place, 0, steps - 1)])
-    return np.stack(found).astype(np.float64)
+        # Between two levels the scale is that of the noisier one, where the step starts.
+        visit = np.searchsorted(-visited.sigma, -SIGMA, side="right") - 1
+        by_generation.append(w[np.clip(visit, 0, steps - 1)])
+    return np.stack(by_generation).astype(np.float64)
 
 
 def _listed(names: tuple[str, ...]) -> str:

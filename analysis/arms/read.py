@@ -1,4 +1,4 @@
-"""Arms: the moments of a trait down one chain, with the settings that a model needs of it."""
+"""Arms: the moments of a trait along one chain, with the settings that models need."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,16 +11,16 @@ from analysis.arms.levels import SIGMA, scales
 from empirical.errors import UserError
 from empirical.runs.record import Run
 
-# More components than this are averaged: a matrix of hundreds of traits is no trait.
+# More components than this are averaged.
 _SEPARATE = 16
-# Traits that live where the noise of sampling does, so that noise levels have their units.
+# Traits in the space of the sampler, so that noise levels have their units.
 _LATENT = ("latent", "latent_pc")
 QUANTITIES = ("mean", "within", "between")
 
 
 @dataclass(frozen=True)
 class Arm:
-    """Moments of a trait of D components down G generations after generation 0.
+    """Moments of a trait of D components over G generations after generation 0.
 
     `measured` [G + 1, 3, D] holds the mean, ln V_W and ln V_B; `sampling` [G + 1, 3, D] the
     variances of their sampling errors. Means are deviations from generation 0's, in its standard
@@ -28,11 +28,10 @@ class Arm:
     squared), around `centre` [D].
 
     `scales` [G, L] is the guidance w at the noise levels; `noise` [L, D] the variance of the noise
-    at these, beside that of the axes along which the trait varies; `label` the scale
-    of the recipe, which arms to hold out share.
-    `dropped` is the probability of condition drop, `real` the share of real images in training
-    sets, `mutation` [D] the variance of noise that is put on training images. `families` are the
-    prompts, `images` the number of images.
+    there, relative to that of the axes along which the trait varies; `label` the scale of the
+    recipe, by which arms are held out together. `dropped` is the probability of condition drop,
+    `real` the fraction of real images in training sets, `mutation` [D] the variance of the noise
+    added to training images. `families` is the number of prompts, `images` that of images.
     """
 
     name: str
@@ -59,7 +58,7 @@ class Arm:
 
     @property
     def constant(self) -> bool:
-        """Whether the guidance is one scale throughout, and nothing else was done."""
+        """Whether the scale is constant, without condition drop, real images or noise."""
         plain = self.dropped == 0 and self.real == 0 and not self.mutation.any()
         return plain and bool(np.all(self.scales == self.scales.flat[0]))
 
@@ -68,12 +67,12 @@ def arm(run: Run, trait: str = "latent", components: Sequence[int] | None = None
     """Read an arm from ``moments.csv`` and the recipe.
 
     Traits of many components, such as `latent`, are averaged over them. Raises `UserError` for a
-    trait that is not there or does not vary, numbers that are not finite, a single generation, or
+    trait that is missing or does not vary, numbers that are not finite, a single generation, or
     settings that no model describes.
     """
     captions = run.generation(0).captions
     families = len(set(captions))
-    _must_have_families(run, captions)
+    _require_families(run, captions)
     table, pooled = _table(run, trait, components)
     _refuse(run, table, trait)
     moments = {q: _pivot(table, q) for q in (*QUANTITIES, "n")}
@@ -86,9 +85,9 @@ def arm(run: Run, trait: str = "latent", components: Sequence[int] | None = None
     if pooled:
         V_W, V_B, m = (x.mean(axis=1, keepdims=True) for x in (V_W, V_B, m))
     unit = V_W[0] + V_B[0]
-    # An average over coordinates varies along a few axes, whose variance is what noise is beside.
+    # An average over coordinates varies along a few axes: noise is relative to their variance.
     along = np.square(axes).sum(keepdims=True) / axes.sum() if pooled else axes
-    # What has collapsed altogether keeps a finite logarithm.
+    # A trait that has collapsed completely keeps a finite logarithm.
     log = lambda V: np.log(np.maximum(V / unit, 1e-12))
     settings = run.recipe.settings
     noise = settings.remedy.latent_noise() if settings.remedy is not None else 0.0
@@ -118,11 +117,11 @@ def arm(run: Run, trait: str = "latent", components: Sequence[int] | None = None
 def arms(
     runs: Iterable[Run], trait: str = "latent", components: Sequence[int] | None = None
 ) -> tuple[list[Arm], list[str]]:
-    """Read the arms that models can share parameters over; and say which runs were left out, why.
+    """Read the arms that can share parameters; return them and why other runs were left out.
 
-    Parameters such as heritability belong to a way of learning. Runs that learn or sample in
-    another way than most are left out, as are those that no model describes. Raises `UserError`
-    where nothing is left.
+    Parameters such as heritability depend on finetuning and sampling. Runs that differ from most
+    in these are left out, as are runs that no model describes. Raises `UserError` where none is
+    left.
     """
     runs = list(runs)
     ways = [_way(run) for run in runs]
@@ -130,7 +129,7 @@ def arms(
     kept, left_out = [], []
     for run, way in zip(runs, ways, strict=True):
         if way != usual:
-            left_out.append(f"the run '{run.name}' learns or samples in another way than most")
+            left_out.append(f"the run '{run.name}' is finetuned or sampled differently from most")
             continue
         try:
             kept.append(arm(run, trait, components))
@@ -142,7 +141,7 @@ def arms(
 
 
 def _way(run: Run) -> str:
-    """What arms must have in common to share a heritability, written out."""
+    """Return the settings that arms must have in common to share a heritability, as text."""
     settings = run.recipe.settings
     finetune = settings.finetune.model_dump(
         exclude={"condition_drop", "training_set", "real_fraction", "micro_batches"}
@@ -151,8 +150,8 @@ def _way(run: Run) -> str:
     return repr((settings.model.name, settings.data.model_dump(), finetune, generate))
 
 
-def _must_have_families(run: Run, captions: Sequence[str]) -> None:
-    """Raise `UserError` where variance within prompts cannot be told from that between them."""
+def _require_families(run: Run, captions: Sequence[str]) -> None:
+    """Raise `UserError` where variance within and between prompts cannot be separated."""
     prompts = list(dict.fromkeys(captions))
     if len(prompts) < 2:
         raise UserError(
@@ -188,35 +187,38 @@ def _refuse(run: Run, table: pd.DataFrame, trait: str) -> None:
     kind = settings.finetune.training_set
     if kind not in ("replace", "mix", "real"):
         raise UserError(
-            f"the run '{run.name}' learns from '{kind}', a model describes 'replace', 'mix', 'real'"
+            f"the run '{run.name}' learns from '{kind}', but models describe 'replace', "
+            f"'mix', 'real'"
         )
     if settings.finetune.start_from != "base":
         raise UserError(
-            f"the run '{run.name}' goes on from the previous model, a model describes a restart "
-            f"from the base"
+            f"the run '{run.name}' starts from the previous model, but models describe a "
+            f"start from the base"
         )
     if settings.remedy is not None and settings.remedy.name == "filter":
         raise UserError(f"the run '{run.name}' filters its training sets, which no model describes")
 
 
 def _table(run: Run, trait: str, components: Sequence[int] | None) -> tuple[pd.DataFrame, bool]:
-    """The rows of a trait's varying components, and whether they are to be averaged."""
+    """Return the rows of a trait's varying components, and whether to average them."""
     moments = run.moments()
     complete = len(run.generations())
     chosen = (moments["feature"] == trait) & (moments["generation"] < complete)
     table = pd.DataFrame(moments[chosen])
     if table.empty:
         known = ", ".join(sorted(moments["feature"].unique()))
-        raise UserError(f"'{run.folder}' holds no trait '{trait}', it has {known}")
-    there = sorted(table["component"].unique())
+        raise UserError(f"'{run.folder}' has no trait '{trait}', it has {known}")
+    available = sorted(table["component"].unique())
     if components is not None:
-        missing = [c for c in components if c not in there]
+        missing = [c for c in components if c not in available]
         if missing:
             raise UserError(
-                f"trait '{trait}' has no component {missing[0]}, allowed are 0 to {there[-1]}"
+                f"trait '{trait}' has no component {missing[0]}, allowed are 0 to {available[-1]}"
             )
         table = pd.DataFrame(table[table["component"].isin(components)])
-    pooled = components is None and (len(there) > _SEPARATE or trait in ("latent", "classifier"))
+    pooled = components is None and (
+        len(available) > _SEPARATE or trait in ("latent", "classifier")
+    )
     if not pooled:
         # A millionth of the typical variance is rounding, not a trait.
         first = pd.DataFrame(table[table["generation"] == 0])
@@ -234,7 +236,7 @@ def _pivot(table: pd.DataFrame, quantity: str) -> Float[np.ndarray, "T d"]:
 def _parts(
     run: Run, trait: str, V_W: Float[np.ndarray, "T d"], V_B: Float[np.ndarray, "T d"]
 ) -> tuple[Float[np.ndarray, "T p"], Float[np.ndarray, "T p"]]:
-    """V_W and V_B of uncorrelated components, which say how surely their average is known."""
+    """Return V_W and V_B of uncorrelated components, which determine the error of their average."""
     moments = run.moments()
     scores = pd.DataFrame(moments[moments["feature"] == "latent_pc"])
     if trait != "latent" or scores.empty:
@@ -246,14 +248,14 @@ def _parts(
 def _spread(
     run: Run, trait: str, captions: list[str], components: np.ndarray, pooled: bool, G: int
 ) -> Float[np.ndarray, "T d"] | None:
-    """How uneven the squared deviations of images are, [G + 1, 1 or D]: Var(q)/E(q)^2 in prompts.
+    """Return Var(q)/E(q)^2 within prompts, [G + 1, 1 or D], of the squared deviations q of images.
 
-    q = (z - z_c)^2, summed over components for an average, as it is: with all correlations and
-    whatever tails. A normal trait has 2. None where the trait of each image was not kept.
+    q = (z - z_c)^2, summed over components for an average, so that correlations and tails are
+    included. A normal trait has 2. None where the trait of each image was not kept.
     """
     name = "latent_pc" if trait == "latent" else trait
     families = np.unique(captions, return_inverse=True)[1]
-    found = []
+    ratios = []
     for t in range(G + 1):
         generation = run.generation(t)
         if name not in generation.traits() or list(generation.captions) != captions:
@@ -264,14 +266,14 @@ def _spread(
         q = q.sum(axis=1, keepdims=True) if pooled else q
         count = len(captions) - families.max() - 1
         variance = np.square(_within(q, families)).sum(axis=0) / count
-        found.append(variance / np.maximum(np.square(q.mean(axis=0)), 1e-300))
-    return np.stack(found)
+        ratios.append(variance / np.maximum(np.square(q.mean(axis=0)), 1e-300))
+    return np.stack(ratios)
 
 
 def _within(
     x: Float[np.ndarray, "N d"], families: Int[np.ndarray, " N"]
 ) -> Float[np.ndarray, "N d"]:
-    """Deviations from the means of families."""
+    """Return the deviations from the means of families."""
     sums = np.zeros((families.max() + 1, x.shape[1]))
     np.add.at(sums, families, x)
     return x - (sums / np.bincount(families)[:, None])[families]
@@ -285,7 +287,7 @@ def _sampling(
     pooled: bool,
     spread: Float[np.ndarray, "T D"] | None,
 ) -> Float[np.ndarray, "T 3 D"]:
-    """Variances [G + 1, 3, D] of the sampling errors of the mean, ln V_W and ln V_B.
+    """Return the variances [G + 1, 3, D] of the sampling errors of the mean, ln V_W and ln V_B.
 
     Var(m) = V_W/N;  Var(ln V_W) = Var(q)/[E(q)^2 (N - C)] with q the squared deviation of an image
     from its prompt's mean, which is 2/(N - C) for a normal trait;  and, because prompts are the
@@ -306,5 +308,5 @@ def _sampling(
         normal = np.full_like(V_W, 2.0)
         between = 4 * V_W / (n * (families - 1) * np.maximum(V_B, 1e-12))
     within = (normal if spread is None else np.maximum(spread, 1e-6)) / (images - families)
-    # A variance that is mostly sampling error says nothing: beyond this the expansion fails.
+    # Where a variance is mostly sampling error, the expansion fails.
     return np.stack([mean, within, np.minimum(between, 2 / (families - 1))], axis=1)

@@ -1,4 +1,4 @@
-"""``qtm derive``: the results of the theory, derived with sympy."""
+"""``qtm derive``: derive results of the theory with sympy."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,20 +11,22 @@ app = typer.Typer()
 @app.command()
 def derive(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME...]", help="Results; none lists them.")
+        list[str] | None,
+        typer.Argument(metavar="[NAME...]", help="Results to derive; without any, list them."),
     ] = None,
     tex: Annotated[
-        Path | None, typer.Option(help="Write a LaTeX document of them, of all without names.")
+        Path | None,
+        typer.Option(help="Write a LaTeX document of them (of all results if none is named)."),
     ] = None,
 ) -> None:
     """Derive results of the theory and print their expressions as LaTeX.
 
-    Every expression is reached by integrating, differentiating or solving.
+    Every expression is obtained by integrating, differentiating or solving.
     """
     from analysis import derivations
 
-    wanted = names or []
-    modules = {name: derivations.result(name) for name in wanted or derivations.__all__}
+    chosen = names or []
+    modules = {name: derivations.result(name) for name in chosen or derivations.__all__}
     if tex is not None:
         from analysis.derivations._document import document
         from empirical import files
@@ -33,9 +35,9 @@ def derive(
         print(tex)
         return
     for name, module in modules.items():
-        if not wanted:
+        if not chosen:
             print(f"{name}: {(module.__doc__ or '').splitlines()[0]}")
             continue
-        of = f"{name}." if len(modules) > 1 else ""  # whose it is, where there are several
+        prefix = f"{name}." if len(modules) > 1 else ""
         for key, expression in derivations.latex(name).items():
-            print(f"{of}{key}: {expression}")
+            print(f"{prefix}{key}: {expression}")

@@ -1,4 +1,4 @@
-"""``qtm fit``: which theory explains chains, and predicts what it has not seen."""
+"""``qtm fit``: fit theories to chains and score their predictions of held-out data."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,7 +18,7 @@ _NONE = "none"
 
 Trait = Annotated[str, typer.Option(help="Name of a trait in moments.csv.")]
 Components = Annotated[
-    list[int] | None, typer.Option("--component", help="Component of the trait. May repeat.")
+    list[int] | None, typer.Option("--component", help="Component of the trait; may be repeated.")
 ]
 
 
@@ -29,7 +29,7 @@ def fit(
         list[Path] | None,
         typer.Argument(
             metavar="RUN...",
-            help="Folders of runs; or a file with one trait series: columns generation, mean, "
+            help="Run folders; or a file with one trait series: columns generation, mean, "
             "variance, n, or the text format of paleoTS.",
         ),
     ] = None,
@@ -42,52 +42,52 @@ def fit(
     model: Annotated[
         list[str] | None,
         typer.Option(
-            help="Theory, with or without its link; all by default. Of a series: a walk or a life "
-            "cycle, by name."
+            help="Theory, with or without its link; all by default. For a series: the name of a "
+            "walk or a life cycle."
         ),
     ] = None,
     posterior: Annotated[
-        str, typer.Option(help="Model to draw the posterior of: the best by default, or 'none'.")
+        str, typer.Option(help="Model whose posterior is drawn: the best by default, or 'none'.")
     ] = "",
     thin: Annotated[
         bool,
         typer.Option(
             "--thin",
-            help="Write predictions of the best theory and the naive ones only, and the posterior "
-            "without its likelihoods.",
+            help="Write predictions of the best theory and the naive forecasts only, and the "
+            "posterior without its likelihoods.",
         ),
     ] = False,
     time: Annotated[
         str | None,
         typer.Option(
-            help="Of a series: whether times are rising, or falling (ages); rows may then stand in "
-            "any order. By default, falling where the column is called age or falls throughout.",
+            help="For a series: whether times are rising, or falling (ages); rows may then be in "
+            "any order. By default, falling if the column is called age or decreases throughout.",
         ),
     ] = None,
     pool: Annotated[
         bool | None,
         typer.Option(
             "--pool/--no-pool",
-            help="Of a series: whether samples share one variance, as in paleoTS (the default), or "
-            "have each its own.",
+            help="For a series: whether samples share one variance, as in paleoTS (the default), "
+            "or each has its own.",
         ),
     ] = None,
     population_size: Annotated[
         str | None,
         typer.Option(
-            help="Of a series: number of individuals that reproduce, which makes drift; 'fit' to "
+            help="For a series: number of reproducing individuals, which causes drift; 'fit' to "
             "estimate it. No drift by default.",
         ),
     ] = None,
 ) -> None:
-    """Fit every theory to runs with shared parameters and compare what they predict unseen.
+    """Fit every theory to runs with shared parameters and compare their held-out predictions.
 
     A file with a trait series is fitted by walks of the mean and by life cycles of mean and
-    variance. With --out: comparison.csv, parameters.csv, predictions.csv, posterior.nc, and of a
+    variance. With --out: comparison.csv, parameters.csv, predictions.csv, posterior.nc, and for a
     series a figure.
     """
     paths = runs or []
-    files_of_series = [path for path in paths if series.is_one(path)]
+    files_of_series = [path for path in paths if series.is_series_file(path)]
     if files_of_series and (len(paths) > 1 or kept is not None):
         raise UserError(
             f"'{files_of_series[0]}' is a file with a series, which is fitted alone, without "
@@ -95,14 +95,14 @@ def fit(
         )
     if files_of_series:
         if thin:
-            raise UserError("--thin is for runs, the tables of a series are small")
+            raise UserError("--thin applies to runs: the tables of a series are small")
         source = context.get_parameter_source("trait")
-        asked = source is not None and source.name != "DEFAULT"
+        is_given = source is not None and source.name != "DEFAULT"
         return series.fit(
             files_of_series[0],
             out,
             models=model,
-            trait=trait if asked else None,
+            trait=trait if is_given else None,
             components=component,
             time=time,
             pool=pool is not False,
@@ -110,10 +110,10 @@ def fit(
             posterior=posterior,
         )
     if population_size is not None:
-        raise UserError("--population-size is for a file with a series, not for runs")
+        raise UserError("--population-size applies to a file with a series, not to runs")
     if time is not None or pool is not None:
         name = "--time" if time is not None else "--pool" if pool else "--no-pool"
-        raise UserError(f"{name} is for a file with a series, not for runs")
+        raise UserError(f"{name} applies to a file with a series, not to runs")
 
     from tqdm import tqdm
 
@@ -127,23 +127,27 @@ def fit(
     if posterior not in ("", _NONE, *known):
         raise UserError(f"there is no model '{posterior}', there are {'; '.join(known)}")
     with tqdm(total=len(known), desc="fitting") as bar:
-        result = fit_models(opened, model, trait=trait, components=component, advance=bar.update)
+        result = fit_models(opened, model, trait=trait, components=component, progress=bar.update)
     _show(result)
     if out is None:
         return
-    told = result.held_out
-    if thin and len(told):
-        told = told[told["model"].isin((result.best_theory, *NAIVE))]
+    predictions = result.held_out
+    if thin and len(predictions):
+        predictions = predictions[predictions["model"].isin((result.best_theory, *NAIVE))]
     with tqdm(total=len(result.maxima), desc="intervals") as bar:
-        parameters = result.parameters(advance=bar.update)
-    tables = {"comparison": result.comparison(), "parameters": parameters, "predictions": told}
+        parameters = result.parameters(progress=bar.update)
+    tables = {
+        "comparison": result.comparison(),
+        "parameters": parameters,
+        "predictions": predictions,
+    }
     for name, table in tables.items():
         files.write_text(out / f"{name}.csv", table.to_csv(index=False, float_format="%.5g"))
     if posterior != _NONE:
         _draw_posterior(result, posterior, out / "posterior.nc", thin)
 
 
-fit.out_of_memory = "take fewer runs or models at a time"
+fit.out_of_memory = "use fewer runs or models at a time"
 
 
 def _opened(folders: list[Path], experiment: str | None) -> "list[Run]":
@@ -151,7 +155,7 @@ def _opened(folders: list[Path], experiment: str | None) -> "list[Run]":
     from empirical.runs.record import open_run
 
     if bool(folders) == (experiment is not None):
-        raise UserError("a fit takes folders of runs, or --kept NAME, one of both")
+        raise UserError("a fit takes either run folders or --kept NAME")
     return runs(experiment) if experiment is not None else [open_run(path) for path in folders]
 
 
@@ -165,7 +169,7 @@ def _show(result: "Result") -> None:
     shown = pd.DataFrame(table[["model", "verdict", "aicc", "weight", *names]])
     shown = shown.rename(columns=names)
     if kinds:
-        print(f"log score of what was held out ({', '.join(kinds)}), the best model first:")
+        print(f"held-out log score ({', '.join(kinds)}), best model first:")
     print(shown.round(2).to_string(index=False))
     print()
     print(f"{result.best_theory}, with 90 % intervals:")
@@ -185,13 +189,13 @@ def _draw_posterior(result: "Result", name: str, path: Path, thin: bool) -> None
     from analysis.inference.posterior import diagnostics, loo, posterior, write
 
     fitted = result.of(name or result.best_theory)
-    of = design(result.arms)
-    data = posterior(fitted.model, of, fitted)
+    stacked = design(result.arms)
+    data = posterior(fitted.model, stacked, fitted)
     write(data, path, ["posterior"] if thin else None)
     criterion = loo(data)
     print(
         f"posterior of '{fitted.model.name}': PSIS-LOO {criterion.elpd_loo:.1f} "
         f"± {criterion.se:.1f}"
     )
-    for sentence in diagnostics(data, fitted.model, of.components):
+    for sentence in diagnostics(data, fitted.model, stacked.components):
         print(f"qtm: {sentence}")

@@ -1,11 +1,12 @@
 """``qtm fit`` of a file with a trait series: walks and life cycles."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis._progress import Progress, no_progress
 from empirical.errors import UserError
 
 if TYPE_CHECKING:
@@ -13,12 +14,12 @@ if TYPE_CHECKING:
 
 _NONE = "none"
 _ESTIMATED = "fit"
-# Samples, or generations, from which on the fit of a series shows progress.
+# Number of samples or generations above which a fit shows progress.
 _LONG = 300
 
 
-def is_one(path: Path) -> bool:
-    """Whether a path is meant as a file; one that is missing is told by its extension."""
+def is_series_file(path: Path) -> bool:
+    """Return whether a path is meant as a file; a missing one is judged by its extension."""
     if path.exists():
         return not path.is_dir()
     return path.suffix.lower() in (".csv", ".tsv", ".txt", ".tab", ".dat")
@@ -41,7 +42,7 @@ def fit(
 
     component, *further = components or [None]
     if further:
-        raise UserError("--component is given more than once, a series has one component")
+        raise UserError("--component is given more than once, but a series has one component")
     size = _size(population_size)
     known = trait_series.cycle_models()
     if posterior not in ("", _NONE, *known):
@@ -58,18 +59,18 @@ def fit(
     s = trait_series.read_csv(
         path, time=time or "auto", pool=pool, trait=trait, component=component
     )
-    # Predictions take most of the time, and go into tables and the figure.
+    # Predictions take most of the time; only tables and the figure need them.
     predicted = out is not None
     length = max(len(s.time), s.time[-1] - s.time[0])
-    with _progress(length, trait_series.steps(len(s.time), models, predicted)) as advance:
-        result = trait_series.compare(s, models, size, predicted=predicted, advance=advance)
+    with _progress_bar(length, trait_series.steps(len(s.time), models, predicted)) as progress:
+        result = trait_series.compare(s, models, size, predicted=predicted, progress=progress)
     _show(result)
     if out is not None:
         _write(result, out, posterior)
 
 
 def _size(text: str | None) -> float | None:
-    """Return a population size: infinite by default, None where it is to be estimated."""
+    """Return a population size: infinite by default, None to estimate it."""
     if text is None:
         return float("inf")
     if text == _ESTIMATED:
@@ -90,7 +91,7 @@ def _show(result: "SeriesResult") -> None:
         walks = sorted(result.walks.values(), key=lambda fit: fit.aicc)
         table = trait_series.walk_table(walks)
         shown = table.drop(columns="at_bound").assign(estimates=trait_series.estimates(walks))
-        print("walks of the mean, on the means alone:")
+        print("walks of the mean, fitted to the means alone:")
         print(shown.round(5).to_string(index=False, na_rep="-"))
         print()
     print(trait_series.description(result.series))
@@ -99,7 +100,7 @@ def _show(result: "SeriesResult") -> None:
     columns += ["coverage"]
     names = {"log_score": "second half: log score", "coverage": "in 90 %"}
     print()
-    print("all models, on means and variances, the lowest AICc first:")
+    print("all models, fitted to means and variances, lowest AICc first:")
     shown = table[[c for c in columns if c in table]].rename(columns=names)
     print(shown.round(3).to_string(index=False, na_rep="-"))
     best = result.best_cycle
@@ -127,17 +128,17 @@ def _write(result: "SeriesResult", out: Path, posterior: str) -> None:
         files.write_text(out / f"{name}.csv", table.to_csv(index=False, float_format="%.8g"))
     if result.cycles and posterior != _NONE:
         write(result.posterior(posterior), out / "posterior.nc")
-    # Figures are drawn by whatever package knows how: none, where this one is installed alone.
+    # Packages register figures by entry point: there is none where this one is installed alone.
     for drawing in entry_points(group="qtm.figures", name="series"):
         drawing.load()(result, out)
     print(out)
 
 
 @contextmanager
-def _progress(length: float, steps: int) -> Iterator[Callable[[int], None]]:
-    """Show progress where a series is long enough to wait for."""
+def _progress_bar(length: float, steps: int) -> Iterator[Progress]:
+    """Show progress for a series that takes long enough."""
     if length < _LONG:
-        yield lambda count: None
+        yield no_progress
         return
     from tqdm import tqdm
 

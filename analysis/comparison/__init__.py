@@ -1,1 +1,1 @@
-"""Fits of all models, contests between them, and which mechanism the data show."""
+"""Fits of all models, contests between them, and the mechanisms of a remedy."""

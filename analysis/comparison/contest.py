@@ -1,4 +1,4 @@
-"""Which of two fits explains the same data better, and whether by more than sampling error."""
+"""Compare two fits to the same data: the difference, and its sampling error."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from analysis.inference.maximum import Maximum
 
 @dataclass(frozen=True)
 class Contest:
-    """By how much one fit is better than another.
+    """The difference between two fits.
 
     `gap` is half the difference of AICc, positive where the first is better; `error` its standard
     error, sqrt(T) times the standard deviation of the T differences in log density of transitions;
@@ -27,10 +27,10 @@ class Contest:
 
     @property
     def distinct(self) -> bool:
-        """Whether the fits differ at all: twice the difference in log likelihood is beyond the 95 %
-        quantile of chi^2 with as many degrees as parameters that one has more, 1 at least. Where
-        one model contains the other and its extra parameters find nothing to do, the gap is what
-        they cost, known without error, and says nothing of the data."""
+        """Whether the fits differ at all: twice the difference in log likelihood exceeds the 95 %
+        quantile of chi^2 with one degree of freedom per additional parameter, at least 1. Where one
+        model contains the other and its extra parameters are idle, the gap is their penalty, which
+        has no error and says nothing about the data."""
         degrees = max(abs(self.parameters), 1)
         return 2 * abs(self.likelihood) > chi2.ppf(0.95, degrees)
 
@@ -49,14 +49,14 @@ def densities(fitted: Maximum, design: Design) -> np.ndarray:
     return each[np.asarray(design.seen) > 0]
 
 
-def contest(one: Maximum, other: Maximum, design: Design) -> Contest:
+def contest(first: Maximum, second: Maximum, design: Design) -> Contest:
     """Compare two fits to the same design."""
-    difference = densities(one, design) - densities(other, design)
+    difference = densities(first, design) - densities(second, design)
     error = np.sqrt(len(difference)) * difference.std(ddof=1) if len(difference) > 1 else np.inf
-    gap = (other.aicc - one.aicc) / 2
+    gap = (second.aicc - first.aicc) / 2
     return Contest(
         float(gap) if np.isfinite(gap) else 0.0,
         float(error),
         float(difference.sum()),
-        one.count - other.count,
+        first.count - second.count,
     )

@@ -1,4 +1,4 @@
-"""Fit every model to an experiment, compare them, and say what each predicts of what it cannot see.
+"""Fit every model to an experiment, and compare them and their held-out predictions.
 
 result = fit(runs)
 result.comparison()     # best model first
@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
+from analysis._progress import Progress, no_progress
 from analysis.arms.design import Design, design
 from analysis.arms.read import Arm
 from analysis.arms.read import arms as read_arms
@@ -21,21 +22,21 @@ from analysis.comparison.contest import contest
 from analysis.inference.importance import Draws, draw_posterior
 from analysis.inference.maximum import Maximum, maximize
 from analysis.models import Model, every_model
-from analysis.prediction.holdout import HOLDOUTS, possible, predictions, score
+from analysis.prediction.holdout import HOLDOUTS, possible_splits, predictions, score
 from empirical.errors import UserError
 from empirical.runs.record import Run
 
 T = TypeVar("T")
-# What every theory has to beat.
+# The forecasts that every theory has to beat.
 NAIVE = ("no change", "linear extrapolation")
 
 
 @dataclass(frozen=True)
 class Result:
-    """Models fitted to arms by maximum likelihood, and their predictions of what was held out.
+    """Models fitted to arms by maximum likelihood, and their held-out predictions.
 
     `held_out` has a row for each predicted quantity (see `analysis.prediction.holdout.predictions`)
-    with the kind of holdout in `kind`; `left_out` says which runs no model describes, and why.
+    with the kind of holdout in `kind`; `left_out` names the runs that no model describes, and why.
     """
 
     arms: tuple[Arm, ...]
@@ -60,7 +61,7 @@ class Result:
         Columns: model, log_likelihood, parameters (their number), aicc, weight (Akaike's), and for
         each kind of holdout log_score, within_error, between_error, mean_error and coverage;
         `verdict` is "best", "tie" (the difference to the best is below two standard errors) or "";
-        `warnings` says what a reader must know before trusting the numbers.
+        `warnings` holds caveats about the numbers.
         """
         return self._comparison.copy()
 
@@ -74,7 +75,7 @@ class Result:
                 "parameters": fitted.count,
                 "aicc": fitted.aicc,
             }
-            for kind, table in self._of(name):
+            for kind, table in self._held_out_rows(name):
                 for quantity, value in vars(score(table)).items():
                     row[f"{kind}_{quantity}"] = value
             row["warnings"] = "; ".join(fitted.warnings)
@@ -91,68 +92,68 @@ class Result:
         return table
 
     def parameters(
-        self, models: Iterable[str] | None = None, advance: Callable[[], None] = lambda: None
+        self, models: Iterable[str] | None = None, progress: Progress = no_progress
     ) -> pd.DataFrame:
         """Return model, parameter, estimate, low, high, meaning, k_hat: a row a parameter.
 
-        The estimate is that of maximum likelihood, nan where the parameter does not enter; from low
-        to high reach 90 % of the posterior, nan where the data say less than the prior; they are
-        rough where `k_hat` is above 0.7. Of all models, or of those named; `advance` is called
-        after each.
+        The estimate is that of maximum likelihood, nan where the parameter has no influence; low
+        and high enclose 90 % of the posterior, nan where the data are less informative than the
+        prior, and are rough where `k_hat` is above 0.7. For all models, or those named; `progress`
+        is called after each.
         """
-        wanted = [self.of(name).model for name in (self.maxima if models is None else models)]
+        selected = [self.of(name).model for name in (self.maxima if models is None else models)]
 
-        def one(model: Model) -> Draws:
+        def draw(model: Model) -> Draws:
             draws = self.posterior(model.name)
-            advance()
+            progress(1)
             return draws
 
-        posteriors = _in_threads(one, wanted)
+        posteriors = _in_threads(draw, selected)
         rows = []
-        for model in wanted:
+        for model in selected:
             name, fitted = model.name, self.maxima[model.name]
             intervals, k_hat = posteriors[name].interval(), posteriors[name].k_hat
-            for i, p in fitted.own():
-                estimate = float("nan") if fitted.silent[i] else fitted.values[p.name]
+            for i, p in fitted.indexed_parameters():
+                estimate = float("nan") if fitted.inactive[i] else fitted.values[p.name]
                 rows.append((name, p.name, estimate, *intervals[p.name], p.meaning, k_hat))
         columns = ["model", "parameter", "estimate", "low", "high", "meaning", "k_hat"]
         return pd.DataFrame(rows, columns=columns)
 
     def posterior(self, model: str) -> Draws:
-        """Return draws from the posterior of a model by name, made when they are first asked for;
-        `UserError` for one that was not fitted."""
+        """Return draws from the posterior of a model by name, made on first use; raise `UserError`
+        for a model that was not fitted."""
         if model not in self._posteriors:
             fitted = self.of(model)
-            mode = maximize(fitted.model, self._whole, 2, fitted.x, prior=1.0)
-            self._posteriors[model] = draw_posterior(mode, self._whole)
+            mode = maximize(fitted.model, self._design, 2, fitted.x, prior=1.0)
+            self._posteriors[model] = draw_posterior(mode, self._design)
         return self._posteriors[model]
 
     @cached_property
-    def _whole(self) -> Design:
+    def _design(self) -> Design:
         return design(self.arms)
 
     def of(self, model: str) -> Maximum:
-        """Return a fitted model by name; `UserError` for one that was not fitted."""
+        """Return a fitted model by name; raise `UserError` for one that was not fitted."""
         if model not in self.maxima:
             raise UserError(f"no model '{model}' was fitted, there are {', '.join(self.maxima)}")
         return self.maxima[model]
 
-    def _of(self, model: str) -> list[tuple[str, pd.DataFrame]]:
+    def _held_out_rows(self, model: str) -> list[tuple[str, pd.DataFrame]]:
         if self.held_out.empty:
             return []
-        own = self.held_out[self.held_out["model"] == model]
+        rows = self.held_out[self.held_out["model"] == model]
         return [
-            (str(kind), pd.DataFrame(own[own["kind"] == kind])) for kind in own["kind"].unique()
+            (str(kind), pd.DataFrame(rows[rows["kind"] == kind])) for kind in rows["kind"].unique()
         ]
 
     def _verdicts(self, table: pd.DataFrame) -> list[str]:
         best = str(table["model"].iloc[0])
         if self.held_out.empty:
             first = self.maxima[best]
-            tied = [contest(first, self.of(m), self._whole).tie for m in table["model"]]
+            tied = [contest(first, self.of(m), self._design).tie for m in table["model"]]
         else:
             variances = self.held_out[self.held_out["quantity"] != "mean"]
-            # Runs are what is independent: their mean densities, model by model.
+            # Runs are independent: compare their mean densities, model by model.
             density = variances.pivot_table(index="run", columns="model", values="log_density")
             each = [
                 density[best].to_numpy() - density[model].to_numpy() for model in table["model"]
@@ -171,14 +172,14 @@ def fit(
     holdout: Sequence[str] = HOLDOUTS,
     trait: str = "latent",
     components: Sequence[int] | None = None,
-    advance: Callable[[], None] = lambda: None,
+    progress: Progress = no_progress,
 ) -> Result:
-    """Fit models to runs, their parameters shared by all arms.
+    """Fit models to runs with parameters shared by all arms.
 
-    `models` are names as `every_model` gives them, or theories without their link, which stand for
-    all their links; all by default, the naive ones always. `holdout` are kinds of what to hold out,
-    of which those are done that the arms allow. `trait` and `components` as in
-    `analysis.arms.read`. `advance` is called after each model.
+    `models` are names of `every_model`, or theories without a link, which stand for all their
+    links; all by default, and the naive forecasts always. `holdout` are kinds of holdout, of which
+    those are used that the arms allow. `trait` and `components` as in `analysis.arms.read`.
+    `progress` is called after each model.
 
     Raises `UserError` for unknown models or holdouts, and runs that cannot be fitted.
     """
@@ -187,23 +188,23 @@ def fit(
         arms, left_out = [arm for arm in given if isinstance(arm, Arm)], []
     else:
         arms, left_out = read_arms([r for r in given if isinstance(r, Run)], trait, components)
-    chosen, kinds = _chosen(models), possible(arms, holdout)
+    chosen, kinds = _chosen(models), possible_splits(arms, holdout)
     if models is None:
         chosen = _distinct(chosen, arms)
-    whole = design(arms)
+    stacked = design(arms)
 
-    def one(model: Model) -> tuple[Maximum, list[pd.DataFrame]]:
-        fitted = maximize(model, whole)
+    def fit_model(model: Model) -> tuple[Maximum, list[pd.DataFrame]]:
+        fitted = maximize(model, stacked)
         tables = [
             predictions(model, arms, split, fitted).assign(kind=kind)
-            for kind, found in kinds.items()
-            for split in found
+            for kind, group in kinds.items()
+            for split in group
         ]
-        advance()
+        progress(1)
         return fitted, tables
 
-    done = _in_threads(one, chosen)
-    tables = [table for _, found in done.values() for table in found]
+    done = _in_threads(fit_model, chosen)
+    tables = [table for _, model_tables in done.values() for table in model_tables]
     return Result(
         tuple(arms),
         tuple(left_out),
@@ -213,9 +214,9 @@ def fit(
 
 
 def _in_threads(work: Callable[[Model], T], models: Iterable[Model]) -> dict[str, T]:
-    """Do the work of every model: results by name, theory by theory."""
-    # Compiling is most of the first time, and XLA releases the interpreter while it does. Links of
-    # a theory share what is compiled, so a theory stays in one thread.
+    """Return the result of `work` for every model, by name."""
+    # The first fit is mostly compilation, during which XLA releases the interpreter. Links of a
+    # theory share compiled functions, so a theory stays in one thread.
     groups: dict[str, list[Model]] = {}
     for model in models:
         groups.setdefault(model.theory, []).append(model)
@@ -228,21 +229,21 @@ def _chosen(models: Iterable[str | Model] | None) -> list[Model]:
     known = every_model()
     if models is None:
         return list(known.values())
-    found: dict[str, Model] = {}
-    for wanted in models:
-        if isinstance(wanted, Model):
-            found[wanted.name] = wanted
+    chosen: dict[str, Model] = {}
+    for choice in models:
+        if isinstance(choice, Model):
+            chosen[choice.name] = choice
             continue
-        same = {n: m for n, m in known.items() if wanted in (n, m.theory)}
+        same = {n: m for n, m in known.items() if choice in (n, m.theory)}
         if not same:
             theories = dict.fromkeys(m.theory for m in known.values())
-            raise UserError(f"there is no model '{wanted}', there are {', '.join(theories)}")
-        found |= same
-    return list({**found, **{name: known[name] for name in NAIVE}}.values())
+            raise UserError(f"there is no model '{choice}', there are {', '.join(theories)}")
+        chosen |= same
+    return list({**chosen, **{name: known[name] for name in NAIVE}}.values())
 
 
 def _distinct(models: list[Model], arms: Sequence[Arm]) -> list[Model]:
-    """Of each theory keep one link where all arms have one scale: nothing tells links apart."""
+    """Keep one link of each theory where all arms have one scale, which cannot separate links."""
     if len(np.unique([arm.scales for arm in arms])) > 2:
         return models
     kept: dict[str, Model] = {}

@@ -1,8 +1,8 @@
-r"""Results of the theory, derived again with sympy: one module a result.
+r"""Results of the theory, derived independently with sympy: one module per result.
 
 Each module has a function `derive()` that returns the result as a dictionary of sympy expressions,
-reached by integration, differentiation or solving, never written down. Modules load, and sympy with
-them, on first use:
+obtained by integration, differentiation or solving, never written down. Modules, and sympy with
+them, load on first use:
 
     >>> from analysis import derivations
     >>> derivations.stabilizing.derive()["mean"]

@@ -1,4 +1,4 @@
-"""Steps that several derivations take."""
+"""Steps that several derivations share."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ import sympy as sp
 
 
 def integrate_gaussian(f: sp.Expr, z: sp.Symbol) -> sp.Expr:
-    """int f dz for f = k exp(c + b z - a z^2): integrated with a, b plain, which sympy can do."""
+    """Return int f dz for f = k exp(c + b z - a z^2), integrated for symbols a and b."""
     a, b = sp.symbols("a b", positive=True)
     scale, exponential = f.as_independent(z)
     c2, c1, c0 = sp.Poly(sp.log(exponential).expand(force=True), z).all_coeffs()
@@ -17,9 +17,9 @@ def integrate_gaussian(f: sp.Expr, z: sp.Symbol) -> sp.Expr:
 
 
 def positive_root(equation: sp.Expr, unknown: sp.Symbol) -> sp.Expr:
-    """The positive one of two roots whose product is negative for all values of the symbols.
+    """Return the positive of two roots whose product is negative for all values of the symbols.
 
-    Roots that are real and never 0 keep their signs, so which is which can be asked at one point.
+    Real roots that are never 0 keep their signs, so that one point decides which is positive.
     """
     plain = sp.Dummy()  # sympy drops roots of a positive symbol whose sign it cannot tell
     roots = sp.solve(equation.subs(unknown, plain), plain)
@@ -29,20 +29,20 @@ def positive_root(equation: sp.Expr, unknown: sp.Symbol) -> sp.Expr:
 
 
 def over_generations(step: Callable[[Any], Any], start: sp.Expr | int, t: sp.Symbol) -> Any:
-    """x(t) where x(t + 1) = step(x(t)), a linear recurrence, and x(0) = start."""
+    """Return x(t) where x(t + 1) = step(x(t)), a linear recurrence, and x(0) = start."""
     x = sp.Function("x")
     return sp.sympify(sp.rsolve(x(t + 1) - step(x(t)), x(t), {x(0): start}))
 
 
 def over_time(slope: Callable[[Any], Any], start: sp.Expr | int, t: sp.Symbol) -> Any:
-    """x(t) where dx/dt = slope(x), a linear equation, and x(0) = start."""
+    """Return x(t) where dx/dt = slope(x), a linear equation, and x(0) = start."""
     x = sp.Function("x")
     solution: Any = sp.dsolve(x(t).diff(t) - slope(x(t)), x(t), ics={x(0): start})
     return solution.rhs
 
 
 def kept_by_sampling(N: sp.Symbol) -> sp.Expr:
-    """E[s^2]/V for the variance s^2, divisor N, of N draws from N(m, V): that of chi2_{N-1}/N."""
+    """Return E[s^2]/V = E[chi2_{N-1}/N] for the variance s^2, divisor N, of N normal draws."""
     x, n = sp.symbols("x n", positive=True)
     density = x ** (n / 2 - 1) * sp.exp(-x / 2) / (2 ** (n / 2) * sp.gamma(n / 2))
     mean = sp.integrate(x * density, (x, 0, sp.oo), conds="none")

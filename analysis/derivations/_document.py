@@ -19,9 +19,9 @@ _HEAD = r"""\documentclass{article}
 
 
 def document(names: Iterable[str]) -> str:
-    """Return a LaTeX document with a section for each result: what it is, and its expressions.
+    """Return a LaTeX document with a section for each result: description and expressions.
 
-    Raises `UserError` for a name that is no derivation.
+    Raises `UserError` for an unknown name.
     """
     sections = [_section(name) for name in names]
     return _HEAD + "\n".join(sections) + "\\end{document}\n"
@@ -29,9 +29,9 @@ def document(names: Iterable[str]) -> str:
 
 def _section(name: str) -> str:
     module = derivations.result(name)
-    title, _, said = (module.__doc__ or name).partition("\n")
+    title, _, body = (module.__doc__ or name).partition("\n")
     lines = [rf"\section*{{{_escaped(title.rstrip('.'))}}}"]
-    for paragraph in f"{said}\n\n{module.derive.__doc__ or ''}".split("\n\n"):
+    for paragraph in f"{body}\n\n{module.derive.__doc__ or ''}".split("\n\n"):
         lines += ["", _escaped(" ".join(paragraph.split()))]
     for key, expression in derivations.latex(name).items():
         lines += [r"\begin{equation*}", rf"\text{{{_escaped(key)}}}: \quad {expression}"]
@@ -40,6 +40,6 @@ def _section(name: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Plain text as LaTeX, with what is between backticks in the type of code."""
-    plain = re.sub(r"[\\^~&%$#_{}]", lambda found: _SPECIAL[found.group()], text)
+    """Return plain text as LaTeX, with text between backticks set as code."""
+    plain = re.sub(r"[\\^~&%$#_{}]", lambda match: _SPECIAL[match.group()], text)
     return re.sub(r"`([^`]*)`", r"\\texttt{\1}", plain)

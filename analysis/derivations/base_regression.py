@@ -1,4 +1,4 @@
-"""Regression to the base model: finetuning starts from N(m_b, V_b) and takes up the share h."""
+"""Regression to the base model: finetuning starts from N(m_b, V_b), with heritability h."""
 
 import sympy as sp
 
@@ -6,8 +6,9 @@ from analysis.derivations._algebra import over_generations
 
 
 def derive() -> dict[str, sp.Basic]:
-    """The `mean` at rest and in generation t (`path`, from `m_0`), where selection moves it by `S`;
-    and the `variance` at rest, where selection takes the share `k`. In `h`, `m_b`, `V_b`.
+    """Derive the `mean` at equilibrium and in generation t (`path`, from `m_0`), where selection
+    moves it by `S`; and the `variance` at equilibrium, where selection removes the fraction `k`.
+    In `h`, `m_b`, `V_b`.
 
     m' = (1 - h) m_b + h m + S,   V' = (1 - k) [(1 - h) V_b + h V]
     """

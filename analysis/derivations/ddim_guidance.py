@@ -9,8 +9,8 @@ import sympy as sp
 
 
 def derive() -> dict[str, sp.Basic]:
-    """`variance` in `w`, `V_c`, `V_u`; `response_integrand` in `w`, `r` = V_c/V_u and `q`, whose
-    integral over q from 0 to 1 is A(w); and `equal_response`, A(w) where V_c = V_u.
+    """Derive the `variance` in `w`, `V_c`, `V_u`; `response_integrand` in `w`, `r` = V_c/V_u and
+    `q`, whose integral over q from 0 to 1 is A(w); and `equal_response`, A(w) where V_c = V_u.
     """
     t, V_c, V_u, V, T = sp.symbols("t V_c V_u V T", positive=True)
     w = sp.symbols("w", real=True)

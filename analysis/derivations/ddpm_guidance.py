@@ -9,16 +9,16 @@ import sympy as sp
 
 
 def derive() -> dict[str, sp.Basic]:
-    """`variance` in `w`, `V_c`, `V_u`, with its limits `equal_variance` for V_u = V_c and
-    `half_variance` for w = 1/2; and A(w), by which m_c - m_u is multiplied, as `response` in `w`
-    and `r` = V_c/V_u, with its limit `equal_response` for r = 1.
+    """Derive the `variance` in `w`, `V_c`, `V_u`, with its limits `equal_variance` for V_u = V_c
+    and `half_variance` for w = 1/2; and A(w), the factor of m_c - m_u, as `response` in `w` and
+    `r` = V_c/V_u, with its limit `equal_response` for r = 1.
     """
     t, V_c, V_u, apart, y, r = sp.symbols("t V_c V_u D y r", positive=True)
     w = sp.symbols("w", real=True)
 
     # Forward in t, with the rate R' below, m' = R' m - w m_c/(V_c + t) - (1 - w) m_u/(V_u + t) and
     # V' = 2 R' V - 1. Variation of constants, with e^{-R}, which is 1 at t = 0 and of order 1/t at
-    # t = inf: the pure noise there, of mean 0 and variance t, leaves e^{-2R} t = 0 of itself, so
+    # t = inf: the pure noise there, of mean 0 and variance t, contributes e^{-2R} t = 0, so
     # V = int e^{-2R} dt, and the part of m_c in m is A = int e^{-R} w/(V_c + t) dt.
     R = sp.integrate(w / (V_c + t) + (1 - w) / (V_u + t), t)
     growth = sp.exp(-(R - R.subs(t, 0)))
@@ -26,15 +26,15 @@ def derive() -> dict[str, sp.Basic]:
     path = {V_u: V_c + apart, t: apart / y - V_c}
 
     def integral(f: sp.Expr) -> sp.Expr:
-        """int_0^inf f dt for w in general."""
+        """Return int_0^inf f dt for general w."""
         inside = f.subs(path, simultaneous=True) * -sp.diff(path[t], y)
         logs = sp.expand_log(sp.log(inside), force=True)
-        logs = logs.replace(sp.log, lambda of: sp.log(sp.factor(of)))
+        logs = logs.replace(sp.log, lambda argument: sp.log(sp.factor(argument)))
         scale, power = sp.expand(sp.expand_log(logs, force=True)).as_independent(y)
-        exponent = sp.simplify((1 + y) * sp.diff(power, y))  # that of 1 + y, all that is left
-        whole = sp.integrate((1 + y) ** exponent, (y, 0, apart / V_c)).args[0][0]
-        found = sp.simplify((sp.exp(scale) * whole).subs(apart, V_u - V_c))
-        return sp.powsimp(sp.expand_power_base(sp.powdenest(found, force=True), force=True))
+        exponent = sp.simplify((1 + y) * sp.diff(power, y))  # of 1 + y, the only factor left
+        integrated = sp.integrate((1 + y) ** exponent, (y, 0, apart / V_c)).args[0][0]
+        value = sp.simplify((sp.exp(scale) * integrated).subs(apart, V_u - V_c))
+        return sp.powsimp(sp.expand_power_base(sp.powdenest(value, force=True), force=True))
 
     variance = integral(growth**2)
     response = sp.simplify(integral(growth * w / (V_c + t)).subs(V_c, r * V_u))

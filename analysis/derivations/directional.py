@@ -4,7 +4,7 @@ import sympy as sp
 
 
 def derive() -> dict[str, sp.Basic]:
-    """Mean, variance and third cumulant after fitness e^{bz} on N(m, V), in `m`, `V` and `b`.
+    """Derive mean, variance and third cumulant after fitness e^{bz} on N(m, V), in `m`, `V`, `b`.
 
     With K(q) = ln int e^{qz} p(z) dz, selection gives K*(q) = ln [int e^{qz} e^{bz} p(z) dz /
     int e^{bz} p(z) dz] = K(q + b) - K(b).

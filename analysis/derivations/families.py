@@ -1,4 +1,4 @@
-"""Families of prompts under guidance, and the scale that keeps them as far apart as they are."""
+"""Families of prompts under guidance, and the scale that preserves their differences."""
 
 import sympy as sp
 
@@ -6,8 +6,8 @@ from analysis.derivations import derived
 
 
 def derive() -> dict[str, sp.Basic]:
-    """One generation: the variance `within` families in `w`, `V_W`, `V_B` under DDIM, and that
-    `between` them in `V_B`, the response `A` and the heritability `h`.
+    """Derive one generation: the variance `within` families in `w`, `V_W`, `V_B` under DDIM, and
+    that `between` them in `V_B`, the response `A` and the heritability `h`.
 
     Of A(w) under DDIM, in r = V_W/(V_W + V_B): its value at w = 3 (`response_three`), its slope at
     w = 1 (`slope_at_one`) and its approach to the limit for large w (`large_scale`). The slope is
@@ -22,7 +22,7 @@ def derive() -> dict[str, sp.Basic]:
     w, d = sp.symbols("w d", real=True)
     ddim, ddpm = derived("ddim_guidance"), derived("ddpm_guidance")
 
-    # A family is the conditional distribution, all together are the unconditional one.
+    # A family is the conditional distribution, their mixture the unconditional one.
     within = ddim["variance"].subs({V_c: V_W, V_u: V_W + V_B}, simultaneous=True)
     # Deviations d ~ N(0, V_B) of families become A h d.
     normal = sp.exp(-(d**2) / (2 * V_B)) / sp.sqrt(2 * sp.pi * V_B)
@@ -35,10 +35,10 @@ def derive() -> dict[str, sp.Basic]:
     tilted = sp.factor(sp.simplify(sp.diff(integrand, w).subs(w, 1)).subs(known))
     slope = sp.integrate(sp.expand_log(tilted, force=True), (q, 0, 1))
 
-    # For large w all of the integral is near q = 1. With w = 1 + 1/e and r + (1 - r) q^2 = e^{-2ey}
+    # For large w the integral is near q = 1. With w = 1 + 1/e and r + (1 - r) q^2 = e^{-2ey}
     # the integrand is e^{-y} times a smooth function of e y.
-    at = sp.sqrt((sp.exp(-2 * e * y) - r) / (1 - r))
-    inside = integrand.subs(w, 1 + 1 / e).subs(q, at) * -sp.diff(at, y)
+    q_of_y = sp.sqrt((sp.exp(-2 * e * y) - r) / (1 - r))
+    inside = integrand.subs(w, 1 + 1 / e).subs(q, q_of_y) * -sp.diff(q_of_y, y)
     smooth = sp.simplify(inside * sp.exp(y))
     series = sp.series(smooth, e, 0, 2).removeO().subs(known)
     large = sp.integrate(sp.expand(sp.simplify(series) * sp.exp(-y)), (y, 0, sp.oo))

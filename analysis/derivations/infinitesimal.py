@@ -7,10 +7,10 @@ from analysis.derivations._algebra import positive_root
 
 
 def derive() -> dict[str, sp.Basic]:
-    """In the variances `V_A` of breeding values at birth, `V_E` of the environment, `V_a` of
-    breeding values without the correlation that selection builds up: the `next` V_A after a
-    selection that takes the share `k` of the phenotypic variance, V_A at rest under it
-    (`truncated`) and the `heritability` then, in `k` and H = V_a/(V_a + V_E); and V_A at rest under
+    """Derive V_A under selection, in the variances `V_A` of breeding values at birth, `V_E` of the
+    environment and `V_a` of breeding values at linkage equilibrium: the `next` V_A after selection
+    that removes the fraction `k` of the phenotypic variance, the V_A at equilibrium (`truncated`)
+    and the `heritability` there, in `k` and H = V_a/(V_a + V_E); and V_A at equilibrium under
     stabilizing selection (`stabilized`), in `V_a` and `V_s` = omega^2 + V_E.
 
     A phenotype is z = a + e. Offspring are the mean of two parents plus segregation N(0, V_a/2).
@@ -25,9 +25,9 @@ def derive() -> dict[str, sp.Basic]:
     slope = sp.diff(expected, z)  # h^2
 
     def born(phenotypic: sp.Expr) -> sp.Expr:
-        """V_A at the next birth, after selection left this variance of phenotypes."""
+        """Return V_A at the next birth, given the variance of phenotypes after selection."""
         parents = rest + slope**2 * phenotypic  # the law of total variance
-        # the mean of two independent parents has half of it
+        # the mean of two independent parents has half of that variance
         return sp.Add(sp.factor(parents / 2 + V_a / 2))
 
     under_k = born((1 - k) * (V_A + V_E))

@@ -1,4 +1,4 @@
-"""An optimum that moves and fluctuates, followed by a population (Bürger & Lynch 1995)."""
+"""A population that follows a moving, fluctuating optimum (Bürger & Lynch 1995)."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from analysis.derivations._algebra import over_generations
 
 
 def derive() -> dict[str, sp.Basic]:
-    """The share `s` of the way to the optimum that a generation goes, in the variance `V_g` and the
-    width `V_s`; then, in `s`, the `mean` of generation t behind an optimum `k` t, from `m_0`, and
-    the `lag` that selection meets in generation t, from a start on the optimum; and the `variance`
-    of the mean between replicates of N images whose optimum fluctuates by `V_theta`, in `V_g`,
-    `V_s` and t.
+    """Derive the fraction `s` of the distance to the optimum that a generation covers, in the
+    variance `V_g` and the width `V_s`; then, in `s`, the `mean` of generation t behind an optimum
+    `k` t, from `m_0`, and the `lag` at selection in generation t, from a start on the optimum; and
+    the `variance` of the mean between replicates of N images whose optimum fluctuates with
+    variance `V_theta`, in `V_g`, `V_s` and t.
 
-    The optimum of generation t acts while t is produced. The variance V_g is held.
+    The optimum of generation t acts while t is produced. The variance V_g is constant.
     """
     m, theta, k, m_0 = sp.symbols("m theta k m_0", real=True)
     V, w2, V_g, V_s, V_theta, N = sp.symbols("V w2 V_g V_s V_theta N", positive=True)
@@ -30,7 +30,7 @@ def derive() -> dict[str, sp.Basic]:
     # selection in generation t meets the optimum k t and the mean of t - 1
     lag = sp.factor(sp.simplify(k * t - mean.subs({t: t - 1, m_0: 0}, simultaneous=True)))
 
-    # every generation adds the sampling of N images, and what the optimum fluctuates
+    # every generation adds sampling variance of N images and fluctuation of the optimum
     new = V_g / N + of_optimum**2 * V_theta
     spread: Any = sp.factor(over_generations(lambda spread: stays**2 * spread + noise, 0, t))
     at_rest, grown = spread.as_independent(t)

@@ -1,4 +1,4 @@
-"""Mutation against stabilizing selection in an asexual Gaussian trait (Kimura 1965)."""
+"""Mutation-selection balance in an asexual Gaussian trait (Kimura 1965)."""
 
 import sympy as sp
 
@@ -7,9 +7,10 @@ from analysis.derivations._algebra import positive_root
 
 
 def derive() -> dict[str, sp.Basic]:
-    """The `mean` and `variance` at rest, in the optimum `theta`, the width `V_s` of selection and
-    the variance `V_m` of mutation; f(b) = V/V_s as `in_widths`, in b = V_m/V_s, which goes over to
-    matrices (Lande 1979); and `approach`, what a generation leaves of a small deviation of V.
+    """Derive the `mean` and `variance` at equilibrium, in the optimum `theta`, the width `V_s` of
+    selection and the variance `V_m` of mutation; f(b) = V/V_s as `in_widths`, in b = V_m/V_s, which
+    generalises to matrices (Lande 1979); and `approach`, the factor by which a small deviation of V
+    shrinks in a generation.
 
     A generation is selection, then mutation: V' = V V_s/(V + V_s) + V_m.
     """

@@ -1,4 +1,4 @@
-"""Refitting to the images of all generations so far: the collapse that comes to an end."""
+"""Refitting to the images of all generations so far, where collapse is bounded."""
 
 from typing import Any
 
@@ -8,9 +8,9 @@ from analysis.derivations._algebra import kept_by_sampling
 
 
 def derive() -> dict[str, sp.Basic]:
-    """The expected `variance` of the pool of t sets of `N` > 1 images, the first of the real
-    variance `V_0`; its `limit` for many sets; the expected square by which the mean of the pool is
-    off (`displacement`), and the `sum` of the two, which stays.
+    """Derive the expected `variance` of the pool of t sets of `N` > 1 images, the first of the real
+    variance `V_0`; its `limit` for many sets; the expected squared displacement of the mean of the
+    pool (`displacement`), and the constant `sum` of the two.
 
     Each set is drawn from the Gaussian fitted to the pool so far, by maximum likelihood.
     """
@@ -18,12 +18,12 @@ def derive() -> dict[str, sp.Basic]:
     j, t = sp.symbols("j t", integer=True, positive=True)
     root = sp.symbols("root", positive=True)  # of 1/N
 
-    # A set of N from N(M, U) has the variance kept U and a mean that is off by U/N. It makes up
-    # 1/j of a pool of j sets, whose variance is that within the parts and that between them.
-    kept, off, share = kept_by_sampling(N), U / N, 1 / j
-    pooled = (1 - share) * U + share * kept * U + share * (1 - share) * off
-    moved = D + share**2 * off
-    # what variance and displacement add up to is the same after a set as before it: V_0
+    # A set of N from N(M, U) has the variance kept U and a mean with the error variance U/N. It is
+    # 1/j of a pool of j sets, whose variance is that within the parts plus that between them.
+    kept, off, fraction = kept_by_sampling(N), U / N, 1 / j
+    pooled = (1 - fraction) * U + fraction * kept * U + fraction * (1 - fraction) * off
+    moved = D + fraction**2 * off
+    # the sum of variance and displacement is conserved: V_0
     total = sp.simplify(pooled + moved).subs({U: V_0, D: 0})
 
     factor = sp.factor(sp.simplify(pooled / U).subs(N, 1 / root**2))

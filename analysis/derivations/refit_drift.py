@@ -1,11 +1,11 @@
-"""Drift of a Gaussian that is refitted, by maximum likelihood, to N of its own draws."""
+"""Drift of a Gaussian that is refitted, by maximum likelihood, to N draws from it."""
 
 import sympy as sp
 
 
 def derive() -> dict[str, sp.Basic]:
-    """In `N`, the generation `t` and the first variance `V_0`: the expected variance, the expected
-    squared displacement of the mean, their sum, and the expected step of ln V.
+    """Derive the expected variance, the expected squared displacement of the mean, their sum, and
+    the expected step of ln V, in `N`, the generation `t` and the first variance `V_0`.
 
     The refitted variance is V chi2_{N-1}/N and the refitted mean is N(m, V/N).
     """
@@ -13,7 +13,7 @@ def derive() -> dict[str, sp.Basic]:
     t, s = sp.symbols("t s", integer=True, nonnegative=True)
     n, q = sp.symbols("n q", positive=True)
 
-    # E[(chi2_n/N)^q] for n = N - 1 degrees of freedom: q = 1 is the mean, d/dq at 0 that of ln.
+    # E[(chi2_n/N)^q] for n = N - 1 degrees of freedom: q = 1 gives the mean, d/dq at 0 that of ln.
     density = x ** (n / 2 - 1) * sp.exp(-x / 2) / (2 ** (n / 2) * sp.gamma(n / 2))
     power = sp.integrate(x**q * density, (x, 0, sp.oo), conds="none") / N**q
     kept = sp.gammasimp(power.subs(q, 1)).subs(n, N - 1)

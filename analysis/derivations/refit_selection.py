@@ -1,4 +1,4 @@
-"""Refitting under a selection that takes a fixed share of the variance, and mutation."""
+"""Refitting with mutation, under selection that removes a fixed fraction of the variance."""
 
 import sympy as sp
 
@@ -6,8 +6,9 @@ from analysis.derivations._algebra import kept_by_sampling, over_generations
 
 
 def derive() -> dict[str, sp.Basic]:
-    """The expected variance of the `model` at rest and of the `images` it is refitted to, and of
-    the images in generation t (`path`, from `V_0`), in the share `k` taken, `V_m` and `N`.
+    """Derive the expected variance of the `model` at equilibrium and of the `images` it is refitted
+    to, and of the images in generation t (`path`, from `V_0`), in the fraction `k` that selection
+    removes, `V_m` and `N`.
 
     A model is the Gaussian fitted to N images by maximum likelihood, then selected and mutated.
     """

@@ -6,7 +6,7 @@ from analysis.derivations._algebra import integrate_gaussian
 
 
 def derive() -> dict[str, sp.Basic]:
-    """Mean, variance and mean fitness, in `m`, `V`, the optimum `theta` and the width `w2`.
+    """Derive mean, variance and mean fitness, in `m`, `V`, the optimum `theta` and the width `w2`.
 
     The moment generating function after selection is int e^{qz} w(z) p(z) dz up to a constant, so
     the derivatives of its logarithm at q = 0 are the cumulants.

@@ -1,4 +1,4 @@
-"""The tilt p_c^w p_u^(1-w) of two Gaussians, and the selection that it is."""
+"""The tilt p_c^w p_u^(1-w) of two Gaussians, and the selection equivalent to it."""
 
 import sympy as sp
 
@@ -6,9 +6,9 @@ from analysis.derivations._algebra import integrate_gaussian
 
 
 def derive() -> dict[str, sp.Basic]:
-    """`mean` and `variance` of the tilt, in `w`, `m_c`, `V_c`, `m_u` and `V_u`; the fitness that
-    makes it of p_c, as the `gradient` b and the `inverse_width2` 1/omega^2 in
-    exp(b z - z^2/(2 omega^2)), and the gradient at V_u = V_c, where it is all there is.
+    """Derive the `mean` and `variance` of the tilt, in `w`, `m_c`, `V_c`, `m_u` and `V_u`; the
+    fitness that turns p_c into it, as the `gradient` b and the `inverse_width2` 1/omega^2 in
+    exp(b z - z^2/(2 omega^2)), and the gradient at V_u = V_c, where selection is directional.
     """
     w, m_c, m_u, z, q = sp.symbols("w m_c m_u z q", real=True)
     V_c, V_u = sp.symbols("V_c V_u", positive=True)

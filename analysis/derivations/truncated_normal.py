@@ -1,10 +1,10 @@
-"""Moments of a standard normal of which only the part above x survives."""
+"""Moments of a standard normal truncated below x."""
 
 import sympy as sp
 
 
 def derive() -> dict[str, sp.Basic]:
-    """Surviving fraction, mean and variance, in the threshold `x` (in standard deviations).
+    """Derive the surviving fraction, mean and variance, in the threshold `x` (standard deviations).
 
     The k-th raw moment of the survivors is int_x^inf z^k phi(z) dz / int_x^inf phi(z) dz.
     """

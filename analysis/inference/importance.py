@@ -1,12 +1,12 @@
 """Posteriors by adaptive importance sampling: seconds where NUTS takes a minute.
 
-Points are drawn around the posterior mode and weighted by how much more the posterior says of them
-than what they were drawn from; the next points are drawn from what the weighted ones look like. All
-rounds count, each point weighted against the mixture of all proposals (Cornuet et al. 2012,
+Points are drawn around the posterior mode and weighted by the ratio of posterior to proposal
+density; the next proposal is fitted to the weighted points. All rounds count: each point is
+weighted against the mixture of all proposals (Cornuet et al. 2012,
 doi:10.1111/j.1467-9469.2011.00756.x). While a few points have most of the weight, their shape is
-chance: proposals are then fitted to tempered weights w^b with b < 1, which go part of the way to
-the posterior. The largest weights are smoothed by a generalised Pareto distribution, whose shape
-k-hat says whether the draws can be trusted: below 0.7 (Vehtari et al. 2024, arXiv 1507.02646).
+noise: proposals are then fitted to tempered weights w^b with b < 1, between proposal and
+posterior. The largest weights are smoothed by a generalised Pareto distribution, whose shape k-hat
+is below 0.7 where the draws can be trusted (Vehtari et al. 2024, arXiv 1507.02646).
 """
 
 from collections.abc import Callable
@@ -27,18 +27,18 @@ from analysis.inference.likelihood import all_parameters, linked, log_likelihood
 from analysis.inference.maximum import LEVEL, Maximum
 from analysis.models import Model
 
-# Rounds that are always made and those that ridges may need, in blocks of so many points.
+# Points of a block; blocks in the rounds that are always drawn and in those that ridges may need.
 POINTS, ROUNDS, MORE_ROUNDS = 2048, (1, 1, 1), (2, 4, 8, 8, 8)
-# What the last round must have reached: draws that are worth so many, and the bound of k-hat.
+# Criteria to stop: effective number of draws, and k-hat.
 _ENOUGH, _TRUSTED = 2000.0, 0.5
-# Heavier tails than the posterior's, so that no weight can be without bound; and every second point
-# goes so many times further along one axis, because posteriors bend and ridges are long.
+# Tails heavier than the posterior's, so that weights are bounded; and half of the points are
+# stretched along one axis, because posteriors bend and ridges are long.
 _FREEDOM, _STRETCH = 5, 3.0
-# Points that stand for a normal, or for the proposal before.
+# Points that represent a normal, or the previous proposal.
 _CLOUD = 1000
-# So many points a parameter say what a proposal shall look like.
-_TOLD = 30
-# A parameter is known where the data say as much of it as the prior does: they halve its variance.
+# Effective points per parameter to which a proposal is fitted.
+_POINTS_PER_PARAMETER = 30
+# A parameter is identified where the data halve the variance of its prior.
 _KNOWN = 1 - np.sqrt(0.5)
 
 
@@ -46,8 +46,8 @@ _KNOWN = 1 - np.sqrt(0.5)
 class Draws:
     """Draws `x` [S, k] from a posterior, equally weighted, on the scale of the search.
 
-    `k_hat` is the shape of the tail of the importance weights, above 0.7 the draws are not to be
-    trusted; `effective` the number of independent draws that they are worth.
+    `k_hat` is the shape of the tail of the importance weights: above 0.7 the draws cannot be
+    trusted; `effective` is the equivalent number of independent draws.
     """
 
     mode: Maximum
@@ -56,27 +56,27 @@ class Draws:
     effective: float
 
     @property
-    def learnt(self) -> Float[np.ndarray, " k"]:
-        """By which share the data have narrowed what was known of each parameter [k]: 1 - (sd of
-        the posterior)/(sd of the prior), about 0 where they say nothing."""
+    def contraction(self) -> Float[np.ndarray, " k"]:
+        """Contraction of each parameter [k] from prior to posterior: 1 - (sd of the posterior)/(sd
+        of the prior), about 0 where the data are uninformative."""
         prior = np.asarray([p.prior_deviation for p in self.mode.parameters])
         return 1 - self.x.std(axis=0) / prior
 
     @property
     def trusted(self) -> bool:
-        """Whether the tail of the weights lets the draws stand for the posterior."""
+        """Whether k-hat is low enough for the draws to represent the posterior."""
         return self.k_hat <= 0.7
 
     def interval(self, level: float = LEVEL) -> dict[str, tuple[float, float]]:
-        """Return an interval of equal tails for each parameter in its units; nan for those of which
-        the data say less than the prior."""
+        """Return an interval of equal tails for each parameter in its units; nan where the data are
+        less informative than the prior."""
         tail = (1 - level) / 2
-        ends, known = np.quantile(self.x, [tail, 1 - tail], axis=0).T, self.learnt >= _KNOWN
-        found = {}
-        for i, p in self.mode.own():
+        ends, known = np.quantile(self.x, [tail, 1 - tail], axis=0).T, self.contraction >= _KNOWN
+        intervals = {}
+        for i, p in self.mode.indexed_parameters():
             low, high = sorted(float(p.from_real(end)) for end in ends[i])
-            found[p.name] = (low, high) if known[i] else (float("nan"), float("nan"))
-        return found
+            intervals[p.name] = (low, high) if known[i] else (float("nan"), float("nan"))
+        return intervals
 
 
 def draw_posterior(
@@ -86,10 +86,10 @@ def draw_posterior(
 
     `count`, `seed` and `points` are those of `draw`.
     """
-    of, density = linked(mode.model, design), _density(mode.model.general)
+    data, density = linked(mode.model, design), _density(mode.model.general)
     prior = np.asarray([p.prior_deviation for p in mode.parameters])
     drawn = draw(
-        lambda x: np.asarray(density(x, of)), mode.x, mode.covariance, prior, count, seed, points
+        lambda x: np.asarray(density(x, data)), mode.x, mode.covariance, prior, count, seed, points
     )
     return Draws(mode, *drawn)
 
@@ -108,9 +108,9 @@ def draw(
 
     `log_posterior` maps points [n, k] to unnormalised log densities [n]; `covariance` [k, k] is
     the inverse curvature at the mode, with rows of zeros where it is unknown and the prior's width
-    `prior_deviation` [k] stands in. `points` are drawn in each of three rounds. While the draws are
-    not good yet there are up to five more, of two to eight times as many: the ends of long ridges
-    are rare.
+    `prior_deviation` [k] is used. `points` are drawn in each of three rounds. Up to five more
+    rounds, of two to eight times as many, follow until the draws meet the criteria: the ends of
+    long ridges are rare.
     """
     rng = np.random.default_rng(seed)
     x, height = np.empty((0, len(mode))), np.empty(0)
@@ -120,17 +120,17 @@ def draw(
     for done, blocks in enumerate(rounds, start=1):
         proposals.append(proposal)
         drawn = [proposal.draw(points, rng) for _ in range(blocks)]
-        found = [log_posterior(block) for block in drawn]
+        heights = [log_posterior(block) for block in drawn]
         new = np.concatenate(drawn)
-        # What every proposal says of every point, each asked once.
+        # The density of every proposal at every point, evaluated once.
         of_proposals.append(proposal.log_density(x))
         of_proposals = [
             np.concatenate([known, q.log_density(new)])
             for q, known in zip(proposals, of_proposals, strict=True)
         ]
-        x, height = np.concatenate([x, new]), np.concatenate([height, *found])
-        share = rounds[:done, None] / rounds[:done].sum()
-        mixture = logsumexp(of_proposals, axis=0, b=share)
+        x, height = np.concatenate([x, new]), np.concatenate([height, *heights])
+        fraction = rounds[:done, None] / rounds[:done].sum()
+        mixture = logsumexp(of_proposals, axis=0, b=fraction)
         log_weight = np.nan_to_num(height - mixture, nan=-np.inf)
         weight, k_hat = _smoothed(log_weight)
         effective = _effective(weight)
@@ -144,34 +144,35 @@ def draw(
 def _first(
     mode: np.ndarray, covariance: np.ndarray, prior_deviation: np.ndarray, rng: np.random.Generator
 ) -> "_Proposal":
-    """Around the mode, by the curvature there."""
+    """Return the proposal around the mode, from the curvature there."""
     prior = np.square(prior_deviation)
-    # Where the curvature says nothing, at a bound or without influence, the prior's width does.
+    # Where the curvature is unknown, at a bound or without influence, use the prior's width.
     unseen = np.diag(covariance) <= 0
     covariance = covariance + np.diag(np.where(unseen, prior, 0.0))
-    # What is known least comes first: ridges run along it.
+    # The least known parameters come first: ridges run along them.
     order = np.argsort(-np.diag(covariance) / prior, kind="stable")
     scales, axes = np.linalg.eigh(covariance)
     cloud = rng.normal(size=(_CLOUD, len(prior))) * np.sqrt(np.maximum(scales, 1e-12))
     cloud = np.concatenate([cloud, -cloud]) @ axes.T + mode
-    return _Proposal.of(cloud, np.ones(len(cloud)), order)
+    return _Proposal.fitted(cloud, np.ones(len(cloud)), order)
 
 
 def _next(
     before: "_Proposal", x: np.ndarray, log_weight: np.ndarray, rng: np.random.Generator
 ) -> "_Proposal":
-    """What weighted points look like, with a part of what was proposed before."""
+    """Return a proposal fitted to weighted points, mixed with the previous proposal."""
     k = x.shape[1]
-    weight = _tempered(log_weight, min(_TOLD * k, len(x) / 4))
-    # A few draws cannot say how many dimensions lie: what was proposed before stays a part.
+    weight = _tempered(log_weight, min(_POINTS_PER_PARAMETER * k, len(x) / 4))
+    # A few draws do not determine many dimensions: the previous proposal remains a part.
     trust = 1 / (1 + 10 * k / _effective(weight))
     cloud = before.draw(_CLOUD, rng)
     parts = trust * weight, np.full(_CLOUD, (1 - trust) / _CLOUD)
-    return _Proposal.of(np.concatenate([x, cloud]), np.concatenate(parts), before.order)
+    return _Proposal.fitted(np.concatenate([x, cloud]), np.concatenate(parts), before.order)
 
 
 def _tempered(log_weight: np.ndarray, enough: float) -> np.ndarray:
-    """Weights w^b that add up to 1, with b <= 1 as large as leaves `enough` effective points."""
+    """Return weights w^b that add up to 1, with the largest b <= 1 that leaves `enough` effective
+    points."""
     log_weight = log_weight - log_weight.max()
 
     def weights(b: float) -> np.ndarray:
@@ -208,7 +209,7 @@ class _Proposal:
     rest: np.ndarray
 
     @classmethod
-    def of(cls, x: np.ndarray, weight: np.ndarray, order: np.ndarray) -> "_Proposal":
+    def fitted(cls, x: np.ndarray, weight: np.ndarray, order: np.ndarray) -> "_Proposal":
         """Fit to weighted points by least squares, parameter by parameter."""
         x, weight = x[:, order], weight / weight.sum()
         centre = weight @ x
@@ -216,7 +217,7 @@ class _Proposal:
         u, bends, rest, root = (x - centre) / unit, [], [], np.sqrt(weight)[:, None]
         for j in range(len(order)):
             features = _features(u[:, :j])
-            # As if a tenth of a point more had shown no dependence: many terms, few points.
+            # A weak ridge against overfitting: many terms, few points.
             prior = np.eye(features.shape[1]) * 1e-3
             prior[0, 0] = 0.0
             weighted = root * features
@@ -242,27 +243,27 @@ class _Proposal:
         return x
 
     def log_density(self, x: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
-        """At points [n, k], up to a constant that all proposals share."""
+        """Return the log density at points [n, k], up to a constant that all proposals share."""
         k = len(self.order)
         u = (x[:, self.order] - self.centre) / self.unit
         means = np.stack([_features(u[:, :j]) @ self.bends[j] for j in range(k)], axis=1)
         square = np.square((u - means) / self.rest)
-        whole = square.sum(axis=1, keepdims=True)
-        near = -(_FREEDOM + k) / 2 * np.log1p(whole / _FREEDOM)
-        less = np.maximum(whole - square * (1 - _STRETCH**-2), 0)
+        total = square.sum(axis=1, keepdims=True)
+        near = -(_FREEDOM + k) / 2 * np.log1p(total / _FREEDOM)
+        less = np.maximum(total - square * (1 - _STRETCH**-2), 0)
         far = -(_FREEDOM + k) / 2 * np.log1p(less / _FREEDOM) - np.log(_STRETCH * k)
         volume = np.log(self.unit).sum() + np.log(self.rest).sum()
         return logsumexp(np.concatenate([near, far], axis=1), axis=1) - volume
 
 
 def _features(u: np.ndarray) -> np.ndarray:
-    """1, u and u^2, level beyond three standard deviations: what bends is not extrapolated."""
+    """Return 1, u and u^2, constant beyond three standard deviations to avoid extrapolation."""
     return np.concatenate([np.ones((len(u), 1)), u, np.square(np.clip(u, -3, 3))], axis=1)
 
 
 def _smoothed(log_weight: np.ndarray) -> tuple[np.ndarray, float]:
-    """Weights that add up to 1, the largest replaced by quantiles of a Pareto tail; and k-hat."""
-    # ArviZ weighs shapes of the tail by 1/sum exp(...): what overflows there has no weight.
+    """Return weights that add up to 1, the largest replaced by Pareto quantiles; and k-hat."""
+    # ArviZ weights tail shapes by 1/sum exp(...): those that overflow have no weight.
     with np.errstate(over="ignore"):
         smooth, k_hat = arviz().psislw(log_weight)
     weight = np.exp(smooth - smooth.max())
@@ -271,8 +272,10 @@ def _smoothed(log_weight: np.ndarray) -> tuple[np.ndarray, float]:
 
 @cache
 def _density(model: Model):
-    def one(x: Array, design: Design) -> Array:
+    def log_posterior(x: Array, design: Design) -> Array:
         parameters = all_parameters(model, design.components)
         return log_likelihood(model, x, design) + log_prior(parameters, x)
 
-    return jax.jit(lambda x, design: lax.map(lambda one_x: one(one_x, design), x, batch_size=64))
+    return jax.jit(
+        lambda x, design: lax.map(lambda point: log_posterior(point, design), x, batch_size=64)
+    )

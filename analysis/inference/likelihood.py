@@ -1,17 +1,17 @@
 """The likelihood of arms under a model, transition by transition.
 
-The images that are measured are those that the next generation learns from, so what was measured is
-an exact starting point, and the likelihood is a product over transitions. Of the measured mean,
-ln V_W and ln V_B of D components, y = (y_1, ..., y_D) each,
+The next generation learns from the measured images, so the measured moments are an exact starting
+point, and the likelihood is a product over transitions. For the measured mean, ln V_W and ln V_B of
+D components, y = (y_1, ..., y_D) each,
 
     y' ~ N(f(y) + p e, S + tau^2 [(1 - r) I + r 1 1^T]),
 
-f(y) what the model expects; e = y - f(y_before), by how much y itself was off (0 in generation 0),
-and p its persistence: what a model misses of an arm it misses again; S the variances of sampling
+f(y) is the expectation of the model; e = y - f(y_before) the residual of y (0 in generation 0) and
+p its persistence, because a model errs repeatedly on the same arm; S the sampling variances
 (diagonal); tau^2 a process variance for each of the three quantities, by which seeds differ beyond
-sampling, and r the correlation of components in it (left out for D = 1): a chain moves all its
-traits at once. The less variance is left within families, the less alike are seeds in it: the tau
-of ln V_W is process (V_W/V_W0)^-growth, V_W averaged over components on the log scale.
+sampling, and r the correlation of components in it (left out for D = 1), because a chain moves all
+its traits together. Seeds differ more in V_W as it declines: the tau of ln V_W is
+process (V_W/V_W0)^-growth, with V_W averaged over components on the log scale.
 """
 
 from dataclasses import replace
@@ -40,7 +40,7 @@ GROWTH = Parameter(
     "real", -1.0, 3.0, 1.0, 0.5, "arms in which V_W moves far from generation 0",
 )  # fmt: skip
 PERSISTENCE = Parameter(
-    "process_persistence", "share of a deviation from the model that comes again next generation",
+    "process_persistence", "fraction of a residual that recurs in the next generation",
     "real", -0.5, 0.95, 0.5, 0.3,
 )  # fmt: skip
 CORRELATION = Parameter(
@@ -61,16 +61,16 @@ def values_of(parameters: tuple[Parameter, ...], x: Array) -> dict[str, Array]:
 
 
 def expected(model: Model, values: Values, y: Array, setting: Setting) -> Array:
-    """Return what a model expects next of the measured y [3, D]: mean, ln V_W, ln V_B."""
+    """Return the expected mean, ln V_W and ln V_B after the measured y [3, D]."""
     state = Families(y[0], jnp.exp(y[1]), jnp.exp(y[2]))
     after = model.step(values, state, setting)
     return jnp.stack([after.mean, jnp.log(after.within), jnp.log(after.between)])
 
 
 def all_expected(model: Model, values: Values, design: Design) -> Array:
-    """Return what a model expects of generations 1 to G of all arms, each from the one before."""
-    one = lambda y, setting: expected(model, values, y, setting)
-    return jax.vmap(jax.vmap(one))(design.measured[:, :-1], design.settings)
+    """Return the expectation of generations 1 to G of all arms, each from the one before."""
+    step = lambda y, setting: expected(model, values, y, setting)
+    return jax.vmap(jax.vmap(step))(design.measured[:, :-1], design.settings)
 
 
 def pointwise(model: Model, values: Values, design: Design) -> Array:
@@ -83,7 +83,7 @@ def pointwise(model: Model, values: Values, design: Design) -> Array:
 
 
 def deviations(values: Values, y: Array, first: Array) -> Array:
-    """Return the process standard deviations [..., 3, 1] after y [..., 3, D]; `first` is that of
+    """Return the process standard deviations [..., 3, 1] after y [..., 3, D]; `first` is y of
     generation 0."""
     lost = jnp.mean(first[..., 1, :] - y[..., 1, :], axis=-1)
     growth = jnp.exp(values[GROWTH.name] * jnp.clip(lost, -5.0, 5.0))
@@ -93,7 +93,7 @@ def deviations(values: Values, y: Array, first: Array) -> Array:
 
 
 def log_density(rest: Array, sampling: Array, tau: Array, r: Array | float) -> Array:
-    """Log density of N(0, S + tau^2 [(1 - r) I + r 1 1^T]) at `rest` [..., 3, D], over D.
+    """Return the log density of N(0, S + tau^2 [(1 - r) I + r 1 1^T]) at `rest` [..., 3, D].
 
     By the matrix inversion lemma, with a = S + tau^2 (1 - r) and b = tau^2 r.
     """
@@ -107,14 +107,14 @@ def log_density(rest: Array, sampling: Array, tau: Array, r: Array | float) -> A
 
 
 def log_likelihood(model: Model, x: Array, design: Design) -> Array:
-    """Log likelihood of what a fit may see, at x on the scale of the search."""
+    """Return the log likelihood of seen transitions, at x on the scale of the search."""
     values = values_of(all_parameters(model, design.components), x)
     return jnp.sum(design.seen[..., None] * pointwise(model, values, design))
 
 
 def log_prior(parameters: tuple[Parameter, ...], x: Array) -> Array:
-    """Log density of the priors, normal on the scale of the search within the bounds, up to a
-    constant."""
+    """Return the log density of the priors, normal on the scale of the search within the bounds, up
+    to a constant."""
     low, high, typical, spread = priors(parameters)
     density = -0.5 * jnp.sum(jnp.square((x - typical) / spread))
     return jnp.where(jnp.all((low <= x) & (x <= high)), density, -jnp.inf)

@@ -1,4 +1,4 @@
-"""The posterior of a model by NUTS, as ArviZ InferenceData, with diagnostics that speak."""
+"""The posterior of a model by NUTS, as ArviZ InferenceData, with diagnostics in words."""
 
 import tempfile
 import warnings
@@ -47,7 +47,7 @@ def posterior(
     low, high = jnp.asarray(((least - typical) / spread, (most - typical) / spread))
 
     prior = TruncatedNormal(jnp.zeros(len(parameters)), 1.0, low=low, high=high)
-    # Where importance sampling has been, NUTS need not learn the shape of the posterior again.
+    # Importance sampling gives the shape of the posterior, so that NUTS need not adapt to it.
     known = (draw_posterior(mode, design, seed=seed).x - typical) / spread
     shape = jnp.cov(biject_to(prior.support).inv(jnp.asarray(known)), rowvar=False)
 
@@ -78,14 +78,14 @@ def posterior(
     sampler.run(jr.key(seed), extra_fields=("diverging", "num_steps", "potential_energy"))
     x = typical + spread * np.asarray(sampler.get_samples(group_by_chain=True)["z"])
     values = values_of(parameters, jnp.moveaxis(jnp.asarray(x), -1, 0))
-    own = {p.name for _, p in mode.own()}
+    names = {p.name for _, p in mode.indexed_parameters()}
     extra = sampler.get_extra_fields(group_by_chain=True)
     seen = np.asarray(design.seen) > 0
-    of_draw = jax.jit(lambda one: pointwise(model, values_of(parameters, one), design))
+    of_draw = jax.jit(lambda point: pointwise(model, values_of(parameters, point), design))
     density = np.asarray(jax.lax.map(of_draw, jnp.asarray(x.reshape(-1, x.shape[-1]))))
     density = density[:, seen].reshape(*x.shape[:2], -1, 3)
     return arviz().from_dict(
-        posterior={name: np.asarray(v) for name, v in values.items() if name in own},
+        posterior={name: np.asarray(v) for name, v in values.items() if name in names},
         sample_stats={
             "diverging": np.asarray(extra["diverging"]),
             "n_steps": np.asarray(extra["num_steps"]),
@@ -100,36 +100,38 @@ def posterior(
 
 
 def diagnostics(data: Any, model: Model, components: int) -> list[str]:
-    """Return sentences on what is wrong with a posterior; none where nothing is.
+    """Return sentences on the problems of a posterior; none where there is no problem.
 
-    R-hat above 1.01, an effective sample below 100 a chain, divergences, Pareto k above 0.7 in
-    PSIS-LOO, and parameters of which the posterior is as wide as the prior, with the data that
-    would say more.
+    Problems are R-hat above 1.01, an effective sample below 100 per chain, divergences, Pareto k
+    above 0.7 in PSIS-LOO, and parameters with a posterior as wide as the prior, with the data that
+    would identify them.
     """
-    said = []
+    sentences = []
     summary = arviz().summary(data, round_to="none", kind="diagnostics")
     for name, row in summary.iterrows():
         if row["r_hat"] > 1.01:
-            said.append(f"{name} has R-hat {row['r_hat']:.4f}: chains disagree, draw more")
+            sentences.append(f"{name} has R-hat {row['r_hat']:.4f}: chains disagree, draw more")
         if row["ess_bulk"] < 100 * data.posterior.sizes["chain"]:
-            said.append(f"{name} has an effective sample of {row['ess_bulk']:.0f}: draw more")
+            sentences.append(f"{name} has an effective sample of {row['ess_bulk']:.0f}: draw more")
     diverging = int(data.sample_stats["diverging"].sum())
     if diverging:
-        said.append(f"{diverging} draws diverged: the posterior has corners that were not entered")
+        sentences.append(f"{diverging} draws diverged: part of the posterior was not explored")
     for p in all_parameters(model, components):
         if p.name not in data.posterior:
             continue  # of another link
         draws = np.asarray([p.to_real(v) for v in data.posterior[p.name].to_numpy().ravel()])
         if draws.std() > 0.8 * p.spread:
-            said.append(f"{p.name} is hardly better known than before: it would take {p.from_data}")
+            sentences.append(
+                f"{p.name} is hardly better known than a priori: identifying it takes {p.from_data}"
+            )
     bad = int((loo(data).pareto_k > 0.7).sum())
     if bad:
-        said.append(f"PSIS-LOO is unsure of {bad} transitions (Pareto k above 0.7)")
-    return said
+        sentences.append(f"PSIS-LOO is unreliable for {bad} transitions (Pareto k above 0.7)")
+    return sentences
 
 
 def write(data: Any, path: Path, groups: list[str] | None = None) -> None:
-    """Write a posterior, or some of its groups, as NetCDF, whole or not at all."""
+    """Write a posterior, or some of its groups, as NetCDF, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as place:
         data.to_netcdf(str(Path(place) / path.name), groups=groups)
@@ -139,5 +141,5 @@ def write(data: Any, path: Path, groups: list[str] | None = None) -> None:
 def loo(data: Any) -> Any:
     """Return PSIS-LOO of a posterior (`arviz.loo` with pointwise values)."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # said by `diagnostics`
+        warnings.simplefilter("ignore")  # reported by `diagnostics`
         return arviz().loo(data, pointwise=True)

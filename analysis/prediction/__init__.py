@@ -1,1 +1,1 @@
-"""Paths that a fit predicts, held-out data, forecasts, synthetic chains."""
+"""Predicted paths, held-out data, forecasts, synthetic chains."""

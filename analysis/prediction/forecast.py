@@ -1,4 +1,4 @@
-"""Forecasts: where a chain goes, when it has lost half of what it had, and what would hold it."""
+"""Forecasts of a chain: its path, its half-lives, and the settings that would stabilize it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -27,11 +27,11 @@ _REAL = np.linspace(0, 1, 21)
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a model says of the generations to come.
+    """A model's predictions of future generations.
 
     `paths` [S, G + 1, 3, D] are draws of mean, ln V_W and ln V_B (units of generation 0), measured
     up to generation `last`. `neutral` [S] is the CFG scale at which V_B would neither grow nor fall
-    after generation 0, infinite where there is none up to 20. `real` [S] is the share of real
+    after generation 0, infinite where there is none up to 20. `real` [S] is the fraction of real
     images in every training set that keeps V_W and V_B, averaged over components, above half of
     generation 0 to the end; infinite where none does.
     """
@@ -68,17 +68,17 @@ class Forecast:
         """Return low, median, high of the generation at which V_W, V_B and their sum (averaged over
         components) are first below half of generation 0; infinite where not within the forecast."""
         V_W, V_B = np.exp(self.paths[:, :, 1]), np.exp(self.paths[:, :, 2])
-        found = {}
+        intervals = {}
         for name, V in (("within", V_W), ("between", V_B), ("total", V_W + V_B)):
             ratio = (V / V[:, :1]).mean(axis=2)
             below = ratio < 0.5
             first = np.where(below.any(axis=1), below.argmax(axis=1).astype(float), np.inf)
-            found[name] = quantiles(first)
-        return found
+            intervals[name] = quantiles(first)
+        return intervals
 
 
 def quantiles(values: Float[np.ndarray, "..."]) -> tuple[float, float, float]:
-    """Return the 5 %, 50 % and 95 % quantiles, of values that may be infinite."""
+    """Return the 5 %, 50 % and 95 % quantiles of values that may be infinite."""
     low, median, high = np.quantile(values, _LEVELS, method="inverted_cdf")
     return float(low), float(median), float(high)
 
@@ -91,11 +91,11 @@ def forecast(
     draws: int = DRAWS,
     fitted: Maximum | None = None,
 ) -> Forecast:
-    """Forecast the first of the arms over so many generations from its last one on.
+    """Forecast the first of the arms by `generations` generations from its last one on.
 
-    The model is fitted to all arms at its posterior mode: with few generations the priors, which
-    say what is typical, hold the rest; or it is `fitted` already, to these arms in any order.
-    `guidance` is the CFG scale from then on, that of the last generation by default.
+    The model is fitted to all arms at its posterior mode, where the priors determine what few
+    generations do not; or it is already `fitted` to these arms, in any order. `guidance` is the CFG
+    scale from then on, that of the last generation by default.
 
     Raises `UserError` for an unknown model, fewer than one generation, or a scale that is not
     finite.
@@ -104,7 +104,7 @@ def forecast(
     if model not in known:
         raise UserError(f"there is no model '{model}', there are {', '.join(known)}")
     if generations < 1:
-        raise UserError(f"a forecast has 1 generation or more, got {generations}")
+        raise UserError(f"a forecast needs 1 generation or more, got {generations}")
     if guidance is not None and not np.isfinite(guidance):
         raise UserError(f"the guidance scale must be a finite number, got {guidance}")
     fitted = fitted or maximize(known[model], design(arms), prior=1.0)
@@ -123,52 +123,52 @@ def forecast(
     )
 
 
-def _neutral(model: Model, x: np.ndarray, of: Design) -> np.ndarray:
-    """The scale at which the first generation keeps V_B, averaged over components, as it is."""
+def _neutral(model: Model, x: np.ndarray, stacked: Design) -> np.ndarray:
+    """Return the scale at which the first generation preserves V_B, averaged over components."""
     growth = np.asarray(
-        _growth(model.general)(jnp.asarray(x), linked(model, of), jnp.asarray(_SCALES))
+        _growth(model.general)(jnp.asarray(x), linked(model, stacked), jnp.asarray(_SCALES))
     )
     grows = growth > 0
-    at = grows.argmax(axis=1)
-    found = np.full(len(x), np.inf)
+    first = grows.argmax(axis=1)
+    scales = np.full(len(x), np.inf)
     for s in np.flatnonzero(grows.any(axis=1)):
-        i = at[s]
+        i = first[s]
         if i == 0:
-            found[s] = _SCALES[0]
+            scales[s] = _SCALES[0]
             continue
         before, after = growth[s, i - 1], growth[s, i]
-        share = -before / (after - before)
-        found[s] = _SCALES[i - 1] ** (1 - share) * _SCALES[i] ** share
-    return found
+        fraction = -before / (after - before)
+        scales[s] = _SCALES[i - 1] ** (1 - fraction) * _SCALES[i] ** fraction
+    return scales
 
 
 @cache
 def _growth(model: Model):
-    def one(x, of: Design, scales):
-        values = values_of(all_parameters(model, of.components), x)
-        setting = jax.tree.map(lambda leaf: leaf[0, 0], of.settings)
-        # Nothing but guidance: what a remedy adds is not asked for.
+    def growth(x, stacked: Design, scales):
+        values = values_of(all_parameters(model, stacked.components), x)
+        setting = jax.tree.map(lambda leaf: leaf[0, 0], stacked.settings)
+        # Guidance alone, without remedies.
         plain = replace(setting, dropped=0.0, real=0.0, mutation=0 * setting.mutation)
-        first = of.measured[0, 0]
+        first = stacked.measured[0, 0]
 
         def change(w):
-            at = replace(plain, scales=jnp.full_like(setting.scales, w), scale=w)
-            return jnp.mean(expected(model, values, first, at)[2] - first[2])
+            guided = replace(plain, scales=jnp.full_like(setting.scales, w), scale=w)
+            return jnp.mean(expected(model, values, first, guided)[2] - first[2])
 
         return jax.vmap(change)(scales)
 
-    return jax.jit(jax.vmap(one, in_axes=(0, None, None)))
+    return jax.jit(jax.vmap(growth, in_axes=(0, None, None)))
 
 
 def _holding(
     model: Model, x: np.ndarray, arm: Arm, generations: int, guidance: float | None
 ) -> np.ndarray:
-    """The smallest share of real images that keeps V_W and V_B above half, of `_REAL`."""
-    found = np.full(len(x), np.inf)
-    for share in _REAL[::-1]:
-        one = replace(arm, real=float(share))
-        ahead = extended([one], generations, guidance)
+    """Return the smallest fraction of real images in `_REAL` that keeps V_W and V_B above half."""
+    smallest = np.full(len(x), np.inf)
+    for fraction in _REAL[::-1]:
+        mixed = replace(arm, real=float(fraction))
+        ahead = extended([mixed], generations, guidance)
         paths = simulate(model, x, ahead, np.array([arm.generations]))[:, 0, arm.generations + 1 :]
         ratio = np.exp(paths[:, :, 1:] - arm.measured[0, 1:]).mean(axis=3)
-        found = np.where((ratio > 0.5).all(axis=(1, 2)), share, found)
-    return found
+        smallest = np.where((ratio > 0.5).all(axis=(1, 2)), fraction, smallest)
+    return smallest

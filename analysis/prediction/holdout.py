@@ -1,4 +1,4 @@
-"""Holding out: later generations, CFG scales, seeds; and the scores of what is said of them."""
+"""Held-out generations, CFG scales and seeds, and the scores of their predictions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,56 +21,56 @@ LEVEL = 0.9
 
 @dataclass(frozen=True)
 class Split:
-    """What a fit may see, and what it is to predict.
+    """The transitions that a fit may see, and those that it predicts.
 
-    `seen` [R, G] are transitions; from generation `start` [R] on arms are predicted freely, and
-    what is `wanted` [R, G] is scored. `what` names what is held out.
+    `name` says what is held out; `seen` [R, G] are the transitions of the fit; arms are predicted
+    freely from generation `start` [R] on, and the transitions `scored` [R, G] are scored.
     """
 
-    what: str
+    name: str
     seen: Bool[np.ndarray, "R G"]
     start: Int[np.ndarray, " R"]
-    wanted: Bool[np.ndarray, "R G"]
+    scored: Bool[np.ndarray, "R G"]
 
 
 def splits(arms: Sequence[Arm], holdout: str) -> list[Split]:
-    """Return the ways of holding out: one for later generations, one a CFG scale, one a seed.
+    """Return the splits of a kind: one for later generations, one per CFG scale, one per seed.
 
     Later generations are the second half, predicted from the last of the first. Scales and seeds
     are predicted from generation 0. Raises `UserError` where there is nothing to hold out.
     """
     G = max(arm.generations for arm in arms)
-    there = np.stack([np.arange(1, G + 1) <= arm.generations for arm in arms])
+    present = np.stack([np.arange(1, G + 1) <= arm.generations for arm in arms])
     if holdout == "generations":
         half = (G + 1) // 2
         if G < 2:
             raise UserError("holding out later generations takes two or more after generation 0")
-        early = np.broadcast_to(np.arange(G) < half, there.shape)
+        early = np.broadcast_to(np.arange(G) < half, present.shape)
         start = np.minimum([arm.generations for arm in arms], half)
-        what = f"generations {half + 1} to {G}"
-        return [Split(what, early & there, start, ~early & there)]
+        name = f"generations {half + 1} to {G}"
+        return [Split(name, early & present, start, ~early & present)]
     if holdout not in HOLDOUTS:
         raise UserError(f"holdout '{holdout}' is unknown, allowed are {', '.join(HOLDOUTS)}")
     key = {"scale": "label", "seed": "seed"}[holdout]
     groups = np.asarray([getattr(arm, key) for arm in arms])
     if len(np.unique(groups)) < 2:
         raise UserError(f"holding out a {holdout} takes arms with two or more")
-    found = []
+    ways = []
     for group in np.unique(groups):
         out = (groups == group)[:, None]
         start = np.where(out[:, 0], 0, [arm.generations for arm in arms])
-        found.append(Split(f"{holdout} {group:g}", there & ~out, start, there & out))
-    return found
+        ways.append(Split(f"{holdout} {group:g}", present & ~out, start, present & out))
+    return ways
 
 
 @dataclass(frozen=True)
 class Score:
-    """How well a model predicted what was held out.
+    """The accuracy of held-out predictions.
 
     `log_score` is the mean log predictive density of an observed ln V_W or ln V_B (higher is
     better); `within_error` and `between_error` are mean absolute errors of the two, `mean_error` of
-    the mean (in sd of generation 0); `coverage` the share of observed ln V_W and ln V_B in the 90 %
-    interval.
+    the mean (in sd of generation 0); `coverage` the fraction of observed ln V_W and ln V_B in the
+    90 % interval.
     """
 
     log_score: float
@@ -83,28 +83,28 @@ class Score:
 def predictions(
     model: Model, arms: Sequence[Arm], split: Split, near: Maximum | None = None, starts: int = 2
 ) -> pd.DataFrame:
-    """Fit a model to what a split lets it see and predict the rest: one row a wanted quantity.
+    """Fit a model to the seen part of a split and predict the rest: one row per scored quantity.
 
     Columns: model, holdout, run, generation, component, quantity (mean, within, between), measured,
     predicted (median), low, high (90 %), log_density. V_W and V_B are logarithms in units of
-    generation 0's V. `near` is a fit to begin the search from.
+    generation 0's V. `near` is a fit from which the search also starts.
     """
-    of = design(arms, split.seen)
-    fitted = maximize(model, of, starts, None if near is None else near.x)
-    paths = simulate(model, draw_parameters(fitted), of, split.start)
+    stacked = design(arms, split.seen)
+    fitted = maximize(model, stacked, starts, None if near is None else near.x)
+    paths = simulate(model, draw_parameters(fitted), stacked, split.start)
     low, median, high = np.quantile(paths, [(1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2], axis=0)
-    # The median and the central part say where a prediction is; a few runs to nowhere do not.
+    # Median and central interval are robust against a few diverging runs.
     reach = np.maximum((high - low) / (2 * norm.ppf((1 + LEVEL) / 2)), 1e-6)
-    measured = np.asarray(of.measured)
+    measured = np.asarray(stacked.measured)
     density = norm.logpdf(measured, median, reach)
     rows = []
-    for r, t in np.argwhere(split.wanted):
+    for r, t in np.argwhere(split.scored):
         for q, quantity in enumerate(QUANTITIES):
-            for d in range(of.components):
-                at = r, t + 1, q, d
+            for d in range(stacked.components):
+                index = r, t + 1, q, d
                 rows.append(
-                    (model.name, split.what, arms[r].name, t + 1, d, quantity, measured[at],
-                     median[at], low[at], high[at], density[at])
+                    (model.name, split.name, arms[r].name, t + 1, d, quantity, measured[index],
+                     median[index], low[index], high[index], density[index])
                 )  # fmt: skip
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
@@ -121,7 +121,7 @@ def score(table: pd.DataFrame) -> Score:
     predicted, measured, low, high, density = (table[c].to_numpy(float) for c in columns)
     error, quantity = np.abs(predicted - measured), table["quantity"].to_numpy()
     inside = (low <= measured) & (measured <= high)
-    mean = lambda x, of: float(x[of].mean())
+    mean = lambda x, mask: float(x[mask].mean())
     variances = quantity != "mean"
     return Score(
         mean(density, variances),
@@ -132,13 +132,15 @@ def score(table: pd.DataFrame) -> Score:
     )
 
 
-def possible(arms: Sequence[Arm], wanted: Sequence[str] = HOLDOUTS) -> Mapping[str, list[Split]]:
+def possible_splits(
+    arms: Sequence[Arm], holdouts: Sequence[str] = HOLDOUTS
+) -> Mapping[str, list[Split]]:
     """Return the splits of every holdout that the arms allow."""
-    found = {}
-    for holdout in wanted:
+    by_holdout = {}
+    for holdout in holdouts:
         try:
-            found[holdout] = splits(arms, holdout)
+            by_holdout[holdout] = splits(arms, holdout)
         except UserError:
             if holdout not in HOLDOUTS:
                 raise
-    return found
+    return by_holdout

@@ -1,4 +1,4 @@
-"""Predictions with their uncertainty: many runs of a fitted model, parameters and process drawn."""
+"""Predictions with their uncertainty: runs of a fitted model with parameters and process drawn."""
 
 from functools import cache
 
@@ -24,7 +24,7 @@ from analysis.inference.maximum import Maximum
 from analysis.models import Model, priors
 
 DRAWS = 256
-# A run that has left this range of logarithms has left the world.
+# Logarithms beyond +-30 count as diverged.
 _FAR = 30.0
 
 
@@ -37,7 +37,7 @@ def draw_parameters(
     """
     rng = np.random.default_rng(seed)
     low, high, _, spread = priors(fitted.parameters)
-    unseen = np.diag(np.where(fitted.silent, np.square(spread), 0.0))
+    unseen = np.diag(np.where(fitted.inactive, np.square(spread), 0.0))
     covariance = fitted.inflation * fitted.covariance + unseen
     scales, axes = np.linalg.eigh(covariance)
     noise = rng.normal(size=(count, len(fitted.x))) * np.sqrt(np.maximum(scales, 0))
@@ -51,11 +51,10 @@ def simulate(
     start: Int[np.ndarray, " R"],
     seed: int = 0,
 ) -> Float[np.ndarray, "S R T 3 D"]:
-    """Run a model freely from what was measured at generation `start` [R] of each arm.
+    """Run a model freely from the measured generation `start` [R] of each arm.
 
     Returns mean, ln V_W and ln V_B [S, R, G + 1, 3, D], a path for each draw of the parameters,
-    with the process variance and the sampling error as it was at the start; up to there, as
-    measured.
+    with process variance and the sampling error of the start; as measured up to the start.
     """
     keys = jr.split(jr.key(seed), len(draws))
     run = _paths(model.general)
@@ -78,7 +77,7 @@ def trajectory_of(
 
 
 def one_step(fitted: Maximum, design: Design) -> Float[np.ndarray, "R T 3 D"]:
-    """Return what a model expects of every generation from the one before: [R, G + 1, 3, D].
+    """Return the expectation of every generation from the one before: [R, G + 1, 3, D].
 
     Generation 0 is as measured.
     """
@@ -90,46 +89,46 @@ def one_step(fitted: Maximum, design: Design) -> Float[np.ndarray, "R T 3 D"]:
 
 @cache
 def _paths(model: Model):
-    def one(x: Array, key: Array, design: Design, start: Array) -> Array:
+    def path(x: Array, key: Array, design: Design, start: Array) -> Array:
         R, _, _, D = design.measured.shape
         values = values_of(all_parameters(model, D), x)
         sampling = design.sampling[jnp.arange(R), start]
         return _run(model, values, design, start, sampling, key)
 
-    return jax.jit(jax.vmap(one, in_axes=(0, 0, None, None)))
+    return jax.jit(jax.vmap(path, in_axes=(0, 0, None, None)))
 
 
 @cache
 def _expected_paths(model: Model):
-    def one(x: Array, design: Design, start: Array) -> Array:
+    def path(x: Array, design: Design, start: Array) -> Array:
         values = values_of(all_parameters(model, design.measured.shape[3]), x)
         return _run(model, values, design, start, None, None)
 
-    return jax.jit(jax.vmap(one, in_axes=(0, None, None)))
+    return jax.jit(jax.vmap(path, in_axes=(0, None, None)))
 
 
 def _run(model, values, design: Design, start: Array, sampling: Array | None, key: Array | None):
     R, times, _, D = design.measured.shape
     r = values.get(CORRELATION.name, jnp.zeros(()))
 
-    def advance(carry: tuple[Array, Array], t: Array) -> tuple[tuple[Array, Array], Array]:
+    def step(carry: tuple[Array, Array], t: Array) -> tuple[tuple[Array, Array], Array]:
         y, off = carry
         settings = jax.tree.map(lambda leaf: leaf[:, t], design.settings)
-        told = jax.vmap(lambda state, s: expected(model, values, state, s))(y, settings)
-        after = told + values[PERSISTENCE.name] * off
+        predicted = jax.vmap(lambda state, s: expected(model, values, state, s))(y, settings)
+        after = predicted + values[PERSISTENCE.name] * off
         if sampling is not None and key is not None:
-            own, shared, error = (
+            separate, shared, error = (
                 jr.normal(k, (R, 3, d)) for k, d in zip(jr.split(jr.fold_in(key, t), 3), (D, 1, D),
                                                          strict=True)
             )  # fmt: skip
-            process = jnp.sqrt(1 - r) * own + jnp.sqrt(r) * shared
+            process = jnp.sqrt(1 - r) * separate + jnp.sqrt(r) * shared
             tau = deviations(values, y, design.measured[:, 0])
             after = after + tau * process + jnp.sqrt(sampling) * error
         after = jnp.clip(jnp.nan_to_num(after, nan=_FAR), -_FAR, _FAR)
         ahead = (t >= start)[:, None, None]
         y = jnp.where(ahead, after, design.measured[:, t + 1])
-        return (y, jnp.nan_to_num(y - told)), y
+        return (y, jnp.nan_to_num(y - predicted)), y
 
     first = design.measured[:, 0]
-    _, later = lax.scan(advance, (first, jnp.zeros_like(first)), jnp.arange(times - 1))
+    _, later = lax.scan(step, (first, jnp.zeros_like(first)), jnp.arange(times - 1))
     return jnp.concatenate([design.measured[:, :1], jnp.moveaxis(later, 0, 1)], axis=1)

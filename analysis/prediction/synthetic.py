@@ -1,4 +1,4 @@
-"""Arms drawn from a model itself: what a fit must recover, and what a design would tell."""
+"""Arms drawn from a model, for tests of recovery and for planning experiments."""
 
 from collections.abc import Mapping, Sequence
 
@@ -20,7 +20,7 @@ SCALES = (1.0, 1.5, 2.5, 5.0, 7.5)
 def vector(
     model: Model, values: Mapping[str, float], components: int = 1
 ) -> Float[np.ndarray, " k"]:
-    """Return values by name on the scale of the search, typical where they are not given.
+    """Return values by name on the scale of the search, typical values where missing.
 
     Raises `UserError` for a name that the model does not have.
     """
@@ -53,8 +53,8 @@ def draw_arms(
 ) -> list[Arm]:
     """Draw an arm for each CFG scale and seed, with process variance and sampling error.
 
-    Generation 0 has the share `within` of its variance within families, one component. The sampling
-    error is that of generation 0 throughout.
+    Generation 0 has the fraction `within` of its variance within families; there is one component.
+    The sampling error is that of generation 0 throughout.
     """
     first = np.array([0.0, np.log(within), np.log(1 - within)])[:, None]
     errors = np.array(

@@ -1,7 +1,7 @@
 """Trait time series: read them, and fit walks of the mean and life cycles of mean and variance.
 
-A series has a mean, a variance and a number of individuals at each time, and knows nothing of
-families: fossils, another laboratory's chain. Times are generations and need not be even.
+A series has a mean, a variance and a number of individuals at each time, without families: fossils
+or another laboratory's chain, say. Times are generations and may be unevenly spaced.
 
     result = compare(read_csv(Path("series.csv")))
     result.comparison()

@@ -1,4 +1,4 @@
-"""The columns of a table: what each holds, by a header or by the order of paleoTS."""
+"""The columns of a table, identified by a header or by the order of paleoTS."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from empirical.errors import UserError
 # In the order of paleoTS.
 ROLES = ("n", "mean", "variance", "time")
 AGES = ("age", "ages", "ma", "mya", "ka", "bp")
-# Names of columns in lower case, that of this package first.
+# Names of columns in lower case, the name in this package first.
 NAMES = {
     "time": ("generation", "generations", "gen", "time", "times", "t", "tt", "year", *AGES),
     "mean": ("mean", "means", "mm", "average", "avg", "trait mean", "mean trait"),
@@ -26,13 +26,13 @@ _UNITS = re.compile(r" (ma|mya|myr|ka|kyr|my|ky|yr|yrs|years|bp|generations|mm|c
 
 @dataclass(frozen=True)
 class Columns:
-    """The place of each column by what it holds, and what the times are called."""
+    """The index of each column by its role, and the name of the time column."""
 
-    places: dict[str, int]
+    positions: dict[str, int]
     time_name: str
 
-    def of(self, row: Sequence[str], role: str) -> str:
-        i = self.places[role]
+    def cell(self, row: Sequence[str], role: str) -> str:
+        i = self.positions[role]
         return row[i] if i < len(row) else ""
 
 
@@ -44,7 +44,7 @@ def _normal(name: str) -> str:
 
 
 def columns_of(text: Text, what: str) -> tuple[Columns, list[tuple[int, list[str]]]]:
-    """Tell the columns from a header, from a comment that is one, or from the order of paleoTS."""
+    """Identify the columns by a header, a comment that is a header, or the order of paleoTS."""
 
     def is_data(row: Sequence[str]) -> bool:
         return all(is_number(f) or is_missing(f) for f in row) and any(map(is_number, row))
@@ -53,7 +53,7 @@ def columns_of(text: Text, what: str) -> tuple[Columns, list[tuple[int, list[str
         return sum(_normal(f) in names for f in row for names in NAMES.values())
 
     first = next((i for i, (_, row) in enumerate(text.rows) if is_data(row)), len(text.rows))
-    # Above the header a title may stand; names of traits are no numbers either.
+    # A title may precede the header; names of traits are not numbers either.
     above = text.rows[: max(first, 1)]
     best = max(range(len(above)), key=lambda i: known(above[i][1]))
     if not is_data(text.rows[0][1]) and (known(above[best][1]) or first == len(text.rows)):
@@ -92,9 +92,9 @@ def columns_of(text: Text, what: str) -> tuple[Columns, list[tuple[int, list[str
 
 
 def _has_row_names(names: Sequence[str], rows: Sequence[Sequence[str]], what: str) -> bool:
-    """Whether a column of row names stands before the rest, which R leaves without a name.
+    """Return whether the first column holds row names, which R leaves without a header.
 
-    A field too many may stand at the end as well, so n must be whole in the one reading alone.
+    The extra field may also be the last, so n must be an integer only if the first is left out.
     """
     if any(len(row) != len(names) + 1 for row in rows):
         return False
@@ -117,14 +117,14 @@ def refuse_line(row: tuple[int, list[str]], what: str) -> None:
 
 
 def _roles(names: Sequence[str], what: str) -> dict[str, int]:
-    """Return the place of each column; where two say the same, the first in `NAMES` wins."""
+    """Return the index of each column; of synonyms, the first in `NAMES` wins."""
     places = {}
     for role, known in NAMES.items():
         claims = [i for i, name in enumerate(names) if _normal(name) in known]
-        own = [i for i in claims if _normal(names[i]) == known[0]]
-        if len(claims) > 1 and len(own) != 1:
+        exact = [i for i in claims if _normal(names[i]) == known[0]]
+        if len(claims) > 1 and len(exact) != 1:
             both = "' and '".join(names[i] for i in claims[:2])
-            raise UserError(f"the series {what} has the columns '{both}', which say the same")
+            raise UserError(f"the series {what} has the columns '{both}', which mean the same")
         if claims:
-            places[role] = (own or claims)[0]
+            places[role] = (exact or claims)[0]
     return places

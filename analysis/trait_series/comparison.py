@@ -1,15 +1,15 @@
-"""Every model of a trait series side by side: walks of the mean, and life cycles.
+"""Compare all models of a trait series: walks of the mean, and life cycles.
 
     result = compare(series)
     result.comparison()     # best model first
 
-Walks (random, directional, stasis, Ornstein-Uhlenbeck) speak of the means alone. So that they can
-be compared with life cycles, which explain means and variances, each is given a constant trait
-variance: one more parameter, and the likelihood of the sample variances.
+Walks (random, directional, stasis, Ornstein-Uhlenbeck) describe the means alone. To compare them
+with life cycles, which explain means and variances, each walk gets a constant trait variance: one
+more parameter, and the likelihood of the sample variances.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from scipy.stats import f as variance_ratio
 from scipy.stats import norm
 
 from analysis._arviz import arviz
+from analysis._progress import Progress, no_progress
 from analysis.trait_series.cycle_fit import LEVEL, CycleFit, fit_cycles, predict
 from analysis.trait_series.cycle_likelihood import generations_of, log_chi2_density
 from analysis.trait_series.cycles import cycle_models
@@ -46,9 +47,9 @@ _LEAST_SEEN = 3
 class SeriesResult:
     """Walks and life cycles fitted to a series, and their predictions of its second half.
 
-    `predictions` has a row for each sample's mean and variance (`prediction_table`), fitted to the
-    whole series and, where `kind` is "held out", to its first half; `left_out` says why life cycles
-    are missing, if they are.
+    `predictions` has a row for each sample's mean and variance (`prediction_table`), by a fit to
+    the whole series or, where `kind` is "held out", to its first half; `left_out` says why life
+    cycles are missing, if they are.
     """
 
     series: TraitSeries
@@ -68,21 +69,21 @@ class SeriesResult:
         return next((str(m) for m in self.comparison()["model"] if m in self.cycles), None)
 
     def sentences(self) -> list[str]:
-        """Return what a reader must know before trusting the numbers."""
-        said = [sentence for walk in self.walks.values() for sentence in walk.warnings]
+        """Return caveats about the numbers."""
+        messages = [sentence for walk in self.walks.values() for sentence in walk.warnings]
         for name, fit in self.cycles.items():
-            said += [f"{name}: {sentence}" for sentence in fit.warnings]
+            messages += [f"{name}: {sentence}" for sentence in fit.warnings]
             n, k = fit.data.observations, len(fit.parameters)
             if n <= k + 1:
-                said.append(
+                messages.append(
                     f"{name} has no AICc and no weight: {k} parameters need {k + 2} means and "
                     f"variances or more, the series has {n}"
                 )
         if self.best_cycle is not None and not self.cycles[self.best_cycle].draws.trusted:
-            said.append(f"{self.best_cycle}: intervals are rough (k-hat above 0.7)")
+            messages.append(f"{self.best_cycle}: intervals are rough (k-hat above 0.7)")
         if self.left_out:
-            said.append(f"no life cycle was fitted: {self.left_out}")
-        return said
+            messages.append(f"no life cycle was fitted: {self.left_out}")
+        return messages
 
     def comparison(self) -> pd.DataFrame:
         """Return a row a model, lowest AICc first.
@@ -118,7 +119,7 @@ class SeriesResult:
             )  # fmt: skip
         table = pd.DataFrame(rows)
         finite = np.isfinite(table["aicc"])
-        # Of models that all lack an AICc none has a weight (0/0).
+        # If no model has an AICc, weights are 0/0: missing.
         weight = np.exp(-(table["aicc"] - table["aicc"].min()) / 2).where(finite, 0.0)
         table.insert(5, "weight", weight / weight.sum())
         if len(self.predictions):
@@ -133,29 +134,29 @@ class SeriesResult:
         """Return model, parameter, estimate, low, high, at_bound, meaning, k_hat: a row a parameter
         of all models, or of those named.
 
-        Estimates are of maximum likelihood. From low to high reach 90 %: of the posterior for life
-        cycles, nan where the data say less than the prior, rough where `k_hat` is above 0.7; by the
-        curvature of the likelihood for walks, nan for parameters at a bound.
+        Estimates are those of maximum likelihood. Low and high enclose 90 %: of the posterior for
+        life cycles, nan where the data are less informative than the prior, rough where `k_hat` is
+        above 0.7; by the curvature of the likelihood for walks, nan for parameters at a bound.
         """
         rows = []
-        wanted = (*self.walks, *self.cycles) if models is None else models
+        selected = (*self.walks, *self.cycles) if models is None else models
         for name, walk in self.walks.items():
-            if name not in wanted:
+            if name not in selected:
                 continue
-            found = walk_intervals(walk, self.series)
+            bounds = walk_intervals(walk, self.series)
             rows += [
-                (name, parameter, value, *found.get(parameter, (np.nan, np.nan)),
+                (name, parameter, value, *bounds.get(parameter, (np.nan, np.nan)),
                  parameter in walk.at_bound, WALK_PARAMETERS[parameter], np.nan)
                 for parameter, value in walk.values.items()
             ]  # fmt: skip
         for name, cycle in self.cycles.items():
-            if name not in wanted:
+            if name not in selected:
                 continue
             intervals = cycle.draws.interval()
             rows += [
                 (name, p.name, cycle.values[p.name], *intervals[p.name], bool(cycle.at_bound[i]),
                  p.meaning, cycle.draws.k_hat)
-                for i, p in cycle.own()
+                for i, p in cycle.indexed_parameters()
             ]  # fmt: skip
         columns = ["model", "parameter", "estimate", "low", "high", "at_bound", "meaning", "k_hat"]
         return pd.DataFrame(rows, columns=columns)
@@ -166,7 +167,7 @@ class SeriesResult:
 
         Groups: `posterior` with parameters in their units, `log_likelihood` of each measured mean
         and variance, `observed_data`; attributes: model, k_hat and effective draws of the
-        importance sampling. Raises `UserError` for a model that is no life cycle that was fitted.
+        importance sampling. Raises `UserError` unless the model is a fitted life cycle.
         """
         name = model or self.best_cycle or "none"
         if name not in self.cycles:
@@ -176,10 +177,12 @@ class SeriesResult:
             )
         fit = self.cycles[name]
         x = fit.draws.x
-        at = np.flatnonzero(np.asarray(fit.data.measured)[:, 0])
-        density = fit.explain(x, at).density
+        sampled = np.flatnonzero(np.asarray(fit.data.measured)[:, 0])
+        density = fit.explain(x, sampled).density
         return arviz().from_dict(
-            posterior={p.name: np.asarray(p.from_real(x[:, i]))[None] for i, p in fit.own()},
+            posterior={
+                p.name: np.asarray(p.from_real(x[:, i]))[None] for i, p in fit.indexed_parameters()
+            },
             log_likelihood={"y": density[None]},
             observed_data={"y": np.stack([self.series.mean, self.series.variance], axis=-1)},
             dims={"y": ["generation", "quantity"]},
@@ -193,17 +196,16 @@ def compare(
     models: Sequence[str] | None = None,
     population_size: float | None = np.inf,
     predicted: bool = True,
-    advance: Callable[[int], None] = lambda count: None,
+    progress: Progress = no_progress,
 ) -> SeriesResult:
-    """Fit walks and life cycles to a series and score what its first half says of its second.
+    """Fit walks and life cycles to a series and score predictions of its second half.
 
     `models` are names of walks and life cycles, all by default; `population_size` as in
-    `fit_cycles`; `predicted` says whether predictions are wanted. Life cycles need times in whole
-    generations: without them they are left out where all models are wanted. `advance` is called
-    with 1, `steps(len(s.time), models, predicted)` times in all, fewer where life cycles are left
-    out.
+    `fit_cycles`; `predicted` says whether to make predictions. Life cycles need times in whole
+    generations; otherwise they are left out unless `models` names them. `progress` is called with
+    1, `steps(len(s.time), models, predicted)` times in total, fewer where life cycles are left out.
 
-    Raises `UserError` for unknown models, and for life cycles by name that cannot be fitted.
+    Raises `UserError` for unknown models, and for named life cycles that cannot be fitted.
     """
     known = (*MODELS, *cycle_models())
     for name in models or ():
@@ -221,28 +223,28 @@ def compare(
     half = _half(len(s.time))
     fitted_walks, tables = {}, []
     if walks:
-        found = {fit.model: fit for fit in fit_series(s, walks, advance=lambda: advance(1))}
-        fitted_walks = {name: found[name] for name in walks}
-    cycles = fit_cycles(s, forms, population_size, advance=lambda: advance(1))
+        by_model = {fit.model: fit for fit in fit_series(s, walks, progress=progress)}
+        fitted_walks = {name: by_model[name] for name in walks}
+    cycles = fit_cycles(s, forms, population_size, progress=progress)
     if predicted and half >= _LEAST_SEEN:
         tables += _predicted_by_walks(walks, s, half)
-        early = fit_cycles(s, forms, population_size, half, advance=lambda: advance(1))
+        early = fit_cycles(s, forms, population_size, half, progress=progress)
         for name, fit in early.items():
             tables.append(prediction_table(name, s, fit, "held out", half))
-            advance(1)
+            progress(1)
     if predicted:
         for name, fit in cycles.items():
             tables.append(prediction_table(name, s, fit, "fitted", 0))
-            advance(1)
+            progress(1)
     predictions = pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
     return SeriesResult(s, fitted_walks, cycles, predictions, left_out)
 
 
 def steps(samples: int, models: Sequence[str] | None = None, predicted: bool = True) -> int:
-    """Return how often `compare` reports progress of a series of so many samples."""
+    """Return how often `compare` reports progress for a series of `samples` samples."""
     walks = [name for name in MODELS if models is None or name in models]
     forms = sum(models is None or name in models for name in cycle_models())
-    # A fit, and draws; and both again for the first half.
+    # A fit and draws, then both again for the first half.
     parts = 1 + predicted * (1 + 2 * (_half(samples) >= _LEAST_SEEN))
     return work(walks) + parts * forms
 
@@ -260,25 +262,28 @@ _COLUMNS = (
 def prediction_table(
     name: str, s: TraitSeries, fit: CycleFit, kind: str, begin: int
 ) -> pd.DataFrame:
-    """Return what a life cycle says of the samples from `begin` on: one row a mean or variance.
+    """Return a life cycle's predictions of samples from `begin` on: one row per mean or variance.
 
     Columns: model, kind, generation (as in the series), quantity (mean, variance), n, measured,
     predicted (median), low, high (90 % of samples of n), log_density (of the mean, or of ln s^2).
     """
-    told = predict(fit)
-    found = {"mean": told.sample_mean[:, begin:], "variance": told.sample_variance[:, begin:]}
-    density = dict(zip(found, told.log_density[begin:].T, strict=True))
+    predicted = predict(fit)
+    samples = {
+        "mean": predicted.sample_mean[:, begin:],
+        "variance": predicted.sample_variance[:, begin:],
+    }
+    density = dict(zip(samples, predicted.log_density[begin:].T, strict=True))
     return _rows(name, kind, s, begin, {
-        q: (*np.quantile(x, _TAILS, axis=0), density[q]) for q, x in found.items()
+        q: (*np.quantile(x, _TAILS, axis=0), density[q]) for q, x in samples.items()
     })  # fmt: skip
 
 
 def _rows(
-    name: str, kind: str, s: TraitSeries, begin: int, found: dict[str, tuple[np.ndarray, ...]]
+    name: str, kind: str, s: TraitSeries, begin: int, summaries: dict[str, tuple[np.ndarray, ...]]
 ) -> pd.DataFrame:
     varies = ~s.lone
     rows = []
-    for quantity, (low, median, high, density) in found.items():
+    for quantity, (low, median, high, density) in summaries.items():
         for i, j in enumerate(range(begin, len(s.time))):
             if quantity == "variance" and not varies[j]:
                 continue
@@ -291,13 +296,13 @@ def _rows(
 
 
 def _predicted_by_walks(names: Sequence[str], s: TraitSeries, half: int) -> list[pd.DataFrame]:
-    """What walks say of the second half, fitted to the first; none where that is too short."""
+    """Return predictions of the second half by walks fitted to the first, if it is long enough."""
     head = s.first(half)
     tables = []
     for name in names:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # said of the whole series
+                warnings.simplefilter("ignore")  # reported for the whole series
                 (fitted,) = fit_series(head, [name])
         except UserError:
             continue
@@ -306,10 +311,10 @@ def _predicted_by_walks(names: Sequence[str], s: TraitSeries, half: int) -> list
 
 
 def _predicted_by_walk(fitted: SeriesFit, s: TraitSeries, head: TraitSeries) -> pd.DataFrame:
-    """What a walk says of later samples given the first, at its maximum likelihood there."""
+    """Return a walk's predictions of later samples given the first, fitted to these."""
     name, half, pooled = fitted.model, len(head.time), head.pooled_variance
     freedom = (head.n - 1).sum()
-    # The variances that are to be predicted shall not enter the sampling errors.
+    # Sampling errors must not use the variances to be predicted.
     known = replace(s, variance=np.where(np.arange(len(s.time)) < half, s.variance, pooled))
     mean, P = moments(name, fitted.values, known)
     gain = np.linalg.solve(P[:half, :half], P[:half, half:]).T
@@ -317,7 +322,7 @@ def _predicted_by_walk(fitted: SeriesFit, s: TraitSeries, head: TraitSeries) -> 
     spread = np.sqrt(np.diag(P[half:, half:] - gain @ P[:half, half:]))
     ends = [centre + spread * norm.ppf(tail) for tail in _TAILS]
     of_mean = (*ends, norm.logpdf(s.mean[half:], centre, spread))
-    # A sample variance beside the pooled one of the first half has an F distribution.
+    # The ratio of a sample variance to the pooled one of the first half has an F distribution.
     ratio = variance_ratio(np.maximum(s.n[half:] - 1, 1), freedom)
     x = np.where(~s.lone[half:], s.variance[half:], pooled) / pooled
     of_variance = (*(pooled * ratio.ppf(tail) for tail in _TAILS), ratio.logpdf(x) + np.log(x))
@@ -331,7 +336,7 @@ def _score(table: pd.DataFrame) -> pd.Series:
     variance = table["quantity"].to_numpy() == "variance"
     inside = (low <= measured) & (measured <= high)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of means over nothing
+        warnings.simplefilter("ignore", RuntimeWarning)  # means of empty slices
         error = np.abs(predicted - measured)
         error[variance] = np.abs(np.log(predicted[variance] / measured[variance]))
         sd = np.sqrt(measured[variance].mean())
@@ -346,7 +351,7 @@ def _score(table: pd.DataFrame) -> pd.Series:
 
 
 def _log_density_of_variances(s: TraitSeries) -> float:
-    """Log density of all ln s^2 under one variance, at its maximum, the pooled one."""
+    """Return the log density of all ln s^2 under one variance, the pooled one."""
     varies = ~s.lone
     k, variance = s.n[varies] - 1, s.variance[varies]
     pooled = (k * variance).sum() / k.sum()

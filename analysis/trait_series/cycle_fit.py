@@ -1,6 +1,6 @@
-"""Fits of life cycles to a trait series: maximum likelihood, posterior, what is predicted."""
+"""Fits of life cycles to a trait series: maximum likelihood, posterior, predictions."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -11,6 +11,7 @@ from scipy.optimize import OptimizeResult, minimize
 from scipy.special import logsumexp
 from scipy.stats import qmc
 
+from analysis._progress import Progress, no_progress
 from analysis._threads import one_thread
 from analysis.inference import importance
 from analysis.models import Parameter, priors
@@ -24,7 +25,7 @@ _STARTS = 6
 _NOWHERE = 1e12
 _STEP = 1e-4
 _MARGIN = 1e-6
-# So many generations of all points at once: some 300 MB.
+# Generations times points of a block: some 300 MB.
 _STATES = 2_000_000
 
 
@@ -32,8 +33,8 @@ _STATES = 2_000_000
 class CycleFit:
     """A life cycle at its maximum likelihood (or posterior mode).
 
-    `x` [k] and `covariance` [k, k] are on the scale of the search; `at_bound` [k] says which
-    parameters are at an end of their range.
+    `x` [k] and `covariance` [k, k] are on the scale of the search; `at_bound` [k] marks parameters
+    at an end of their range.
     """
 
     model: CycleModel
@@ -48,22 +49,22 @@ class CycleFit:
     @property
     def values(self) -> dict[str, float]:
         """Estimates by name, in the parameters' units."""
-        return {p.name: float(p.from_real(self.x[i])) for i, p in self.own()}
+        return {p.name: float(p.from_real(self.x[i])) for i, p in self.indexed_parameters()}
 
-    def own(self) -> list[tuple[int, Parameter]]:
-        """Return the parameters with their place in `x`."""
+    def indexed_parameters(self) -> list[tuple[int, Parameter]]:
+        """Return the parameters with their index in `x`."""
         return list(enumerate(self.parameters))
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """Sentences on parameters that the search could not tell from the end of their range."""
-        said = []
-        for i, p in self.own():
+        """Sentences on parameters at an end of their range."""
+        messages = []
+        for i, p in self.indexed_parameters():
             if self.at_bound[i]:
                 is_low = abs(self.x[i] - p.to_real(p.low)) < abs(self.x[i] - p.to_real(p.high))
                 bound = f"lower bound {p.low:.3g}" if is_low else f"upper bound {p.high:.3g}"
-                said.append(f"{p.name} is at its {bound}")
-        return tuple(said)
+                messages.append(f"{p.name} is at its {bound}")
+        return tuple(messages)
 
     @cached_property
     def draws(self) -> importance.Draws:
@@ -87,28 +88,28 @@ class CycleFit:
         )
         return importance.Draws(mode, typical + spread * z, k_hat, effective)
 
-    def explain(self, x: np.ndarray, at: np.ndarray) -> Explained:
-        """Return what points [n, k] say of the generations `at` [m], each part [n, m, ...].
+    def explain(self, x: np.ndarray, generations: np.ndarray) -> Explained:
+        """Return the explanations of `generations` [m] at points [n, k], each part [n, m, ...].
 
-        Points go in blocks: a few samples may lie thousands of generations apart.
+        Points are processed in blocks: a few samples may be thousands of generations apart.
         """
         explain = compiled(self.model, self.size)["explain"]
         block = int(np.clip(_STATES // (self.data.generations + 1), 1, importance.POINTS))
-        found = []
+        blocks = []
         for i in range(0, len(x), block):
             some = x[i : i + block]
-            # All blocks have one shape, so that it is compiled once.
+            # All blocks have one shape, so that one compilation serves them.
             full = np.concatenate([some, np.repeat(some[-1:], block - len(some), axis=0)])
             parts = explain(jnp.asarray(full), self.data)
-            found.append([np.asarray(part)[: len(some), at] for part in parts])
-        return Explained(*(np.concatenate(part) for part in zip(*found, strict=True)))
+            blocks.append([np.asarray(part)[: len(some), generations] for part in parts])
+        return Explained(*(np.concatenate(part) for part in zip(*blocks, strict=True)))
 
     def _log_prior(self, x: np.ndarray) -> np.ndarray:
         low, high, typical, spread = priors(self.parameters)
         inside = np.all((low <= x) & (x <= high), axis=1)
         values = {
             p.name: np.asarray(p.from_real(np.where(inside, x[:, i], typical[i])))
-            for i, p in self.own()
+            for i, p in self.indexed_parameters()
         }
         density = -0.5 * np.square((x - typical) / spread).sum(axis=1)
         return np.where(inside, density + self.model.log_prior(values), -np.inf)
@@ -119,21 +120,21 @@ def fit_cycles(
     theories: Sequence[str] | None = None,
     population_size: float | None = np.inf,
     seen: int | None = None,
-    advance: Callable[[], None] = lambda: None,
+    progress: Progress = no_progress,
 ) -> dict[str, CycleFit]:
     """Fit life cycles to the means and variances of a series by maximum likelihood.
 
     `theories` are names of `cycle_models`, all by default. `population_size` is the number of
-    individuals that reproduce, infinite for no drift, None to estimate it. A fit sees the first
-    `seen` samples, all by default. `advance` is called after each theory. A theory starts from
-    what the theories that it contains have found, so none is less likely than what it contains.
+    reproducing individuals, infinite for no drift, None to estimate it. A fit sees the first `seen`
+    samples, all by default. `progress` is called after each theory. The search also starts from the
+    maxima of contained theories, so that none of them is more likely than the containing one.
 
-    Raises `UserError` for an unknown theory, a population size of 2 or less, or times that are no
+    Raises `UserError` for an unknown theory, a population size of 2 or less, or times that are not
     whole generations.
     """
     known = cycle_models()
-    wanted = list(known) if theories is None else list(theories)
-    for name in wanted:
+    selected = list(known) if theories is None else list(theories)
+    for name in selected:
         if name not in known:
             raise UserError(f"there is no life cycle '{name}', there are {', '.join(known)}")
     if population_size is not None and not population_size > 2:
@@ -141,24 +142,24 @@ def fit_cycles(
             f"the population size is {population_size:g}, it must be greater than 2, or inf for no "
             f"drift"
         )
-    if not wanted:
+    if not selected:
         return {}
-    # Also what priors take for typical must not come from samples that are held out.
-    data, scale = Samples.of(s, seen), Scale.of(s.first(seen))
-    found: dict[str, CycleFit] = {}
+    # Typical values of priors must not come from held-out samples either.
+    data, scale = Samples.from_series(s, seen), Scale.from_series(s.first(seen))
+    by_name: dict[str, CycleFit] = {}
 
     def fitted(name: str) -> CycleFit:
-        if name not in found:
+        if name not in by_name:
             cls = known[name]
             nested = [fitted(inner) for inner in cls.contains]
             fits = [_fit(model, data, scale, population_size, nested) for model in cls.variants()]
-            found[name] = max(fits, key=lambda fit: fit.log_likelihood)
-        return found[name]
+            by_name[name] = max(fits, key=lambda fit: fit.log_likelihood)
+        return by_name[name]
 
     fits = {}
-    for name in wanted:
+    for name in selected:
         fits[name] = fitted(name)
-        advance()
+        progress(1)
     return fits
 
 
@@ -175,7 +176,7 @@ def _fit(
         values = {**model.idle(scale), **inner.values}
         near.append(np.array([p.to_real(values[p.name]) for p in parameters]))
     fit = maximize(model, data, parameters, size, near)
-    # Idle values are next to none, not none: in their limit a model is what it contains.
+    # Idle values are finite: a model becomes the one it contains only in their limit.
     least = max((inner.log_likelihood for inner in nested), default=-np.inf)
     return replace(fit, log_likelihood=max(fit.log_likelihood, least))
 
@@ -189,11 +190,11 @@ def maximize(
     near: Sequence[np.ndarray] = (),
     prior: float = 0.0,
 ) -> CycleFit:
-    """Maximize the likelihood times a power of the priors, from `near` and some more starts."""
+    """Maximize the likelihood times a power of the priors, from `near` and further starts."""
     low, high, typical, spread = priors(parameters)
     compiled_loss = compiled(model, size)["loss"]
 
-    # In units of the priors all directions are alike.
+    # Units of the priors put all directions on one scale.
     def loss(z: np.ndarray) -> tuple[float, np.ndarray]:
         f, g = compiled_loss(typical + spread * z, data)
         f, g = float(f) + prior * z @ z / 2, np.asarray(g) * spread + prior * z
@@ -208,7 +209,7 @@ def maximize(
 
     unit = qmc.Halton(len(low), rng=np.random.default_rng(0)).random(_STARTS)
     wide = 2 * unit - 1
-    # Where the prior has one side only, starts lie on it, most of them near none.
+    # For a one-sided prior, starts are on its side, most of them near 0.
     wide = np.where(least > -1e-3, np.abs(wide) ** 3, wide)
     begins = [wide[0] / 10, *((x - typical) / spread for x in near), *wide]
     ends = [climb(z, ftol=1e-8, maxiter=200) for z in begins]
@@ -231,27 +232,27 @@ def maximize(
 
 
 def _covariance(loss, z, least, most, at_bound) -> np.ndarray:
-    """Inverse curvature by differences of exact gradients, in units of the priors.
+    """Return the inverse curvature by differences of exact gradients, in units of the priors.
 
-    At a bound differences are taken inside; the density falls there with a slope g and a curvature
-    h, and is about as wide as a normal of precision h + g^2.
+    At a bound, differences are taken inside; the density falls there with slope g and curvature h,
+    and is about as wide as a normal of precision h + g^2.
     """
     z = np.clip(z, least + 2 * _STEP, most - 2 * _STEP)
     nudges = _STEP * np.eye(len(z))
     slopes = np.array([loss(z + e)[1] - loss(z - e)[1] for e in nudges]) / (2 * _STEP)
     slope = np.where(at_bound, loss(z)[1], 0.0)
     scales, axes = np.linalg.eigh((slopes + slopes.T) / 2 + np.diag(np.square(slope)))
-    # A direction of which the data say nothing is as wide as the prior.
+    # A direction that the data do not identify is as wide as the prior.
     return axes @ np.diag(1 / np.maximum(scales, 1.0)) @ axes.T
 
 
 @dataclass(frozen=True)
 class Predicted:
-    """What posterior draws say of sampled generations [S, T]: the population, and the samples.
+    """Posterior predictions of sampled generations [S, T]: the population, and the samples.
 
     `mean` and `variance` are of the population, drift included; `sample_mean` and
-    `sample_variance` of samples of n as they would be measured; `log_density` [T, 2] of what
-    was measured, averaged over the draws, given what the fit has seen before it.
+    `sample_variance` of samples of n individuals; `log_density` [T, 2] is that of the measured
+    values, averaged over the draws, given the earlier samples that the fit has seen.
     """
 
     mean: Float[np.ndarray, "S T"]
@@ -265,15 +266,15 @@ def predict(fit: CycleFit, count: int = importance.POINTS, seed: int = 0) -> Pre
     """Draw populations and samples of every sampled generation from the posterior of a fit."""
     rng = np.random.default_rng(seed)
     x = fit.draws.x[rng.permutation(len(fit.draws.x))[:count]]
-    at = np.flatnonzero(np.asarray(fit.data.measured)[:, 0])
-    density, path, P = fit.explain(x, at)
-    # Of a covariance [2, 2] that may be 0.
+    sampled = np.flatnonzero(np.asarray(fit.data.measured)[:, 0])
+    density, path, P = fit.explain(x, sampled)
+    # Cholesky factor of a covariance [2, 2] that may be 0.
     root = np.sqrt(np.maximum(P[..., 0, 0], 0))
     slope = np.divide(P[..., 0, 1], root, out=np.zeros_like(root), where=root > 0)
     rest = np.sqrt(np.maximum(P[..., 1, 1] - slope**2, 0))
     e, f, g = rng.normal(size=(3, *root.shape))
     mean, variance = path[..., 0] + root * e, np.exp(path[..., 1] + slope * e + rest * f)
-    n, k = np.asarray(fit.data.n)[at], np.asarray(fit.data.freedom)[at]
+    n, k = np.asarray(fit.data.n)[sampled], np.asarray(fit.data.freedom)[sampled]
     return Predicted(
         mean,
         variance,

@@ -1,17 +1,17 @@
-"""The likelihood of a trait series under a life cycle: means and variances jointly.
+"""The joint likelihood of means and variances of a trait series under a life cycle.
 
 A sample of n individuals from N(m, V) has a mean and a variance s^2 (ddof = 1), independent:
 
     mean ~ N(m, V/n),    s^2 ~ V chi2_k / k,    k = n - 1.
 
-Without drift m and V of every generation follow from the parameters, and the likelihood is exact
-for normal traits. With drift among N individuals they are a hidden path: after selection and
+Without drift, m and V of every generation follow from the parameters, and the likelihood is exact
+for normal traits. With drift among N individuals they are a latent path: after selection and
 mutation
 
     m' = m* + sqrt(V*/N) e,    V' = V* chi2_{N-1} / N,
 
 as `qtm.LifeCycle` draws them. The path is filtered in (m, ln V), linearised from one generation to
-the next (an extended Kalman filter). Of ln s^2 the filter predicts a mean and a variance; its
+the next (an extended Kalman filter). The filter predicts a mean and a variance of ln s^2, whose
 density is taken as that of a scaled chi2 with these two moments, exact in the limit of no drift.
 """
 
@@ -33,7 +33,7 @@ from analysis.trait_series.cycles import POPULATION_SIZE, CycleModel, Scale, Val
 from analysis.trait_series.series import TraitSeries
 from empirical.errors import UserError
 
-# A life cycle is stepped generation by generation: fossil ages in years are no generations.
+# Life cycles are stepped generation by generation: fossil ages in years are not generations.
 MOST_GENERATIONS = 20_000
 
 
@@ -42,8 +42,8 @@ MOST_GENERATIONS = 20_000
 class Samples:
     """A series on the axis of generations [G + 1], 0 where a generation was not sampled.
 
-    `mean`, `log_variance`, `n` of the samples; `measured` [G + 1, 2] is 1 where there is a mean,
-    and a variance, else 0; `seen` [G + 1] is 1 for what a fit may see.
+    `mean`, `log_variance` and `n` are those of the samples; `measured` [G + 1, 2] is 1 where a
+    mean, or a variance, was measured, else 0; `seen` [G + 1] is 1 for samples that a fit may see.
     """
 
     mean: Array
@@ -53,18 +53,26 @@ class Samples:
     seen: Array
 
     @classmethod
-    def of(cls, s: TraitSeries, seen: int | None = None) -> "Samples":
-        """Lay a series out, of which a fit may see the first `seen` samples (all by default).
+    def from_series(cls, s: TraitSeries, seen: int | None = None) -> "Samples":
+        """Lay out a series of which a fit may see the first `seen` samples (all by default).
 
         Raises `UserError` as `generations_of` does.
         """
-        at = generations_of(s)
-        empty = np.zeros(at[-1] + 1)
+        generations = generations_of(s)
+        empty = np.zeros(generations[-1] + 1)
         mean, log_variance, n = empty.copy(), empty.copy(), np.full_like(empty, 2.0)
         measured, before = np.zeros((len(empty), 2)), empty.copy()
         varies = ~s.lone
-        mean[at], n[at], measured[at, 0], before[at[:seen]] = s.mean, s.n, 1.0, 1.0
-        log_variance[at[varies]], measured[at[varies], 1] = np.log(s.variance[varies]), 1.0
+        mean[generations], n[generations], measured[generations, 0], before[generations[:seen]] = (
+            s.mean,
+            s.n,
+            1.0,
+            1.0,
+        )
+        log_variance[generations[varies]], measured[generations[varies], 1] = (
+            np.log(s.variance[varies]),
+            1.0,
+        )
         return cls(*map(jnp.asarray, (mean, log_variance, n, measured, before)))
 
     @property
@@ -89,19 +97,19 @@ def generations_of(s: TraitSeries) -> np.ndarray:
     Raises `UserError` for times that are not whole, or too many of them.
     """
     since = s.time - s.time[0]
-    at = np.round(since).astype(int)
-    if np.any(np.abs(since - at) > 1e-9 * np.maximum(np.abs(s.time), 1)):
-        odd = s.time[np.argmax(np.abs(since - at))]
+    generations = np.round(since).astype(int)
+    if np.any(np.abs(since - generations) > 1e-9 * np.maximum(np.abs(s.time), 1)):
+        odd = s.time[np.argmax(np.abs(since - generations))]
         raise UserError(
             f"life cycles need times in whole generations, a time of the series is {odd:g} after a "
             f"start of {s.time[0]:g}"
         )
-    if at[-1] > MOST_GENERATIONS:
+    if generations[-1] > MOST_GENERATIONS:
         raise UserError(
             f"life cycles are stepped generation by generation, at most {MOST_GENERATIONS:,}, the "
-            f"series spans {at[-1]:,}"
+            f"series spans {generations[-1]:,}"
         )
-    return at
+    return generations
 
 
 def start_of(values: Values) -> qtm.Moments:
@@ -110,12 +118,12 @@ def start_of(values: Values) -> qtm.Moments:
 
 
 class Explained(NamedTuple):
-    """What a life cycle says of a series.
+    """A life cycle's explanation of a series.
 
-    `density` [T, 2], T = G + 1, are the log densities of each sample's mean and ln s^2, 0 where
-    there is none, given the seen samples before it (and of a mean, the variance beside it); `path`
-    [T, 2] is the expected (m, ln V) of each generation given the seen samples up to it,
-    `covariance` [T, 2, 2] its uncertainty by drift.
+    `density` [T, 2], T = G + 1, holds the log densities of each sample's mean and ln s^2, 0 where
+    there is none, given the seen samples before it (for a mean, also the variance of the same
+    sample); `path` [T, 2] is the expected (m, ln V) of each generation given the seen samples up to
+    it, `covariance` [T, 2, 2] its uncertainty due to drift.
     """
 
     density: Float[Array, "T 2"]
@@ -124,7 +132,7 @@ class Explained(NamedTuple):
 
 
 def explain(model: CycleModel, values: Values, data: Samples) -> Explained:
-    """Follow a population through its life cycle and compare it with a series."""
+    """Run a population through its life cycle and compare it with a series."""
     if POPULATION_SIZE.name in values:
         return _filtered(model, values, data)
     path = qtm.evolve(model.cycle(values), start_of(values), data.generations)
@@ -144,7 +152,7 @@ def log_chi2_density(y: Array, k: Array) -> Array:
 def _filtered(model: CycleModel, values: Values, data: Samples) -> Explained:
     cycle, N = model.cycle(values), values[POPULATION_SIZE.name]
 
-    def advance(state: Array, t: Array) -> Array:
+    def step(state: Array, t: Array) -> Array:
         after = cycle.step(qtm.Moments(state[0], jnp.exp(state[1])), None, t)
         return jnp.stack([after.mean, jnp.log(after.variance)])
 
@@ -153,8 +161,8 @@ def _filtered(model: CycleModel, values: Values, data: Samples) -> Explained:
 
     def generation(before: tuple[Array, Array], inputs: Any) -> tuple[tuple[Array, Array], Any]:
         (state, P), (t, sample) = before, inputs
-        J = jax.jacfwd(advance)(state, t)
-        state = advance(state, t)
+        J = jax.jacfwd(step)(state, t)
+        state = step(state, t)
         P = J @ P @ J.T + jnp.diag(jnp.stack([jnp.exp(state[1]) / N, jitter]))
         density, state, P = _updated(state.at[1].add(shift), P, *sample)
         return (state, P), Explained(density, state, P)
@@ -166,15 +174,17 @@ def _filtered(model: CycleModel, values: Values, data: Samples) -> Explained:
     begin = Explained(*_updated(first, jnp.zeros((2, 2)), *(x[0] for x in samples)))
     t = jnp.arange(1, data.generations + 1)
     _, later = lax.scan(generation, begin[1:], (t, tuple(x[1:] for x in samples)))
-    whole = Explained(*(jnp.concatenate([a[None], b]) for a, b in zip(begin, later, strict=True)))
-    return whole._replace(density=jnp.where(data.measured > 0, whole.density, 0.0))
+    explained = Explained(
+        *(jnp.concatenate([a[None], b]) for a, b in zip(begin, later, strict=True))
+    )
+    return explained._replace(density=jnp.where(data.measured > 0, explained.density, 0.0))
 
 
 def _updated(
     state: Array, P: Array, mean: Array, log_variance: Array, n: Array, k: Array, used: Array
 ) -> Explained:
-    """The log densities of a sample [2], and the path and its covariance after it."""
-    # First ln s^2, which says most of V ...
+    """Return the log densities of a sample [2], and the path and its covariance after it."""
+    # First ln s^2, which is most informative about V ...
     noise = polygamma(1, k / 2)
     offset = digamma(k / 2) - jnp.log(k / 2)
     S = P[1, 1] + noise
@@ -226,11 +236,11 @@ def compiled(model: CycleModel, size: float | None) -> dict[str, Any]:
     """Return the compiled functions of a form, shared by all series of one length.
 
     `size` is the population size: infinite, a number, or None where it is a parameter. Functions of
-    a vector x on the scale of the search and of `Samples`: ``loss``, the negative log likelihood
-    of what is seen with its gradient; ``explain``, what points [n, k] say of the series
+    a vector x on the scale of the search and of `Samples`: ``loss``, the negative log likelihood of
+    seen samples with its gradient; ``explain``, the explanations of the series at points [n, k]
     (`Explained`, with a leading axis n).
     """
-    # Only names and domains matter here, which are the same in any units.
+    # Only names and domains matter here, which do not depend on units.
     parameters = model.parameters(Scale(0.0, 1.0, 1.0, 0.0, 1.0, 1.0), size is None)
 
     def explained(x: Array, data: Samples) -> Explained:

@@ -1,4 +1,4 @@
-"""Life cycles that a trait series may have lived through: one class a form of selection.
+"""Life cycles that may explain a trait series: one class per form of selection.
 
 A series of sample means and variances is explained by `qtm.LifeCycle` itself: the start,
 selection, mutation and, if a population size is given, drift. To add a form, write a class here
@@ -22,10 +22,10 @@ from qtm.selection import Selection
 
 Values = Mapping[str, Array]
 
-# Priors are weak, and even on the scales on which data inform: V changes by V_m - V^2/omega^2 a
-# generation, and drifts by V/N, so mutation and the inverses of width and population size have the
-# positive half of a normal around 0, no selection, no mutation, no drift. (With priors even in the
-# logarithms, 90 % intervals held the truth in 84 %.)
+# Priors are weak, and flat on the scales on which data are informative: V changes by
+# V_m - V^2/omega^2 per generation, and drifts by V/N, so mutation and the inverses of width and
+# population size have half-normal priors at 0: no selection, no mutation, no drift. (With priors
+# flat in the logarithms, 90 % intervals contained the truth in 84 %.)
 _NONE = 1e12
 
 
@@ -56,8 +56,8 @@ class Scale:
     generations: float
 
     @classmethod
-    def of(cls, s: TraitSeries) -> "Scale":
-        """Read the units off a series."""
+    def from_series(cls, s: TraitSeries) -> "Scale":
+        """Read the units from a series."""
         pooled = s.pooled_variance
         known = pooled if s.lone[0] else s.variance[0]
         return cls(
@@ -71,14 +71,14 @@ class Scale:
 
 
 def _place(name: str, meaning: str, scale: Scale, typical: float, width: float) -> Parameter:
-    """A parameter in trait units, known to within some `width`."""
+    """Return a parameter in trait units with a prior standard deviation of 3 `width`."""
     return Parameter(
         name, meaning, "real", typical - 30 * width, typical + 30 * width, typical, 3 * width
     )
 
 
 def _around(optimum: str, width: str, scale: Scale) -> tuple[Parameter, Parameter]:
-    """The optimum and the width of a fitness function, with what they mean."""
+    """Return the optimum and the width of a fitness function, with their meanings."""
     V = scale.variance
     return (
         _place("optimum", f"{optimum}, trait units", scale, scale.centre, scale.spread),
@@ -96,11 +96,11 @@ class CycleModel(ABC):
     contains: ClassVar[tuple[str, ...]] = ()
 
     def log_prior(self, values: Mapping[str, np.ndarray]) -> np.ndarray | float:
-        """Return what the prior says of parameters together, up to a constant."""
+        """Return the joint part of the log prior of the parameters, up to a constant."""
         return 0.0
 
     @abstractmethod
-    def own(self, scale: Scale) -> tuple[Parameter, ...]:
+    def selection_parameters(self, scale: Scale) -> tuple[Parameter, ...]:
         """Return the parameters of selection, with ranges and priors in the units of a series."""
 
     @abstractmethod
@@ -108,12 +108,12 @@ class CycleModel(ABC):
         """Return the selection at parameter values."""
 
     def idle(self, scale: Scale) -> dict[str, float]:
-        """Return the values of own parameters at which the contained theories result."""
+        """Return the values of selection parameters at which the contained theories result."""
         return {}
 
     @classmethod
     def variants(cls) -> "tuple[CycleModel, ...]":
-        """Return the versions of the form, of which the likeliest stands for it."""
+        """Return the variants of the form; the likeliest represents it."""
         return (cls(),)
 
     def parameters(self, scale: Scale, drifts: bool = False) -> tuple[Parameter, ...]:
@@ -124,7 +124,7 @@ class CycleModel(ABC):
                    scale.spread),
             Parameter("start_variance", "variance at the first time, trait units squared",
                       "positive", 1e-4 * V, 1e4 * V, scale.first_variance, 2.0),
-            *self.own(scale),
+            *self.selection_parameters(scale),
             Parameter("mutation_variance", "variance that mutation adds a generation, trait units "
                       "squared", "real", 0.0, 10 * V, 0.0, V),
             *([POPULATION_SIZE] if drifts else []),
@@ -137,7 +137,7 @@ class CycleModel(ABC):
 
 
 POPULATION_SIZE = Parameter(
-    "population_size", "number of individuals that reproduce, whose sampling is drift", "inverse",
+    "population_size", "number of reproducing individuals, whose sampling is drift", "inverse",
     3.0, _NONE, _NONE, 0.05,
 )  # fmt: skip
 
@@ -147,7 +147,7 @@ class Neutral(CycleModel):
 
     theory = "neutral"
 
-    def own(self, scale: Scale) -> tuple[Parameter, ...]:
+    def selection_parameters(self, scale: Scale) -> tuple[Parameter, ...]:
         return ()
 
     def selection(self, values: Values) -> Selection:
@@ -166,7 +166,7 @@ class Truncation(CycleModel):
     def variants(cls) -> tuple[CycleModel, ...]:
         return cls("upper"), cls("lower")
 
-    def own(self, scale: Scale) -> tuple[Parameter, ...]:
+    def selection_parameters(self, scale: Scale) -> tuple[Parameter, ...]:
         side = "top" if self.tail == "upper" else "bottom"
         meaning = f"fraction of the population that survives, from the {side}"
         return (Parameter("fraction", meaning, "share", 1e-6, 1 - 1e-9, 0.8, 1.5),)
@@ -184,8 +184,8 @@ class Directional(CycleModel):
     theory = "directional"
     contains = ("neutral",)
 
-    def own(self, scale: Scale) -> tuple[Parameter, ...]:
-        # A gradient that moves the mean by the range of the series within it.
+    def selection_parameters(self, scale: Scale) -> tuple[Parameter, ...]:
+        # The gradient that moves the mean by the range of the series over its length.
         typical = scale.spread / (scale.variance * scale.generations)
         meaning = "selection gradient: slope of log fitness, per trait unit"
         return (_place("gradient", meaning, scale, 0.0, typical),)
@@ -203,7 +203,7 @@ class Stabilizing(CycleModel):
     theory = "stabilizing"
     contains = ("neutral",)
 
-    def own(self, scale: Scale) -> tuple[Parameter, ...]:
+    def selection_parameters(self, scale: Scale) -> tuple[Parameter, ...]:
         return _around("trait value of highest fitness", "width of the fitness function", scale)
 
     def selection(self, values: Values) -> Selection:
@@ -220,11 +220,11 @@ class Disruptive(CycleModel):
     contains = ("neutral",)
 
     def log_prior(self, values: Mapping[str, np.ndarray]) -> np.ndarray | float:
-        # Even in theta/omega^2, the push away from it, and not in theta: the weaker selection is,
-        # the more places the worst value may be at, and their number would speak for weakness.
+        # Flat in theta/omega^2, the push away from the worst value, not in theta: weak selection
+        # allows a wider range of worst values, which would favour weak selection.
         return -np.log(values["width2"])
 
-    def own(self, scale: Scale) -> tuple[Parameter, ...]:
+    def selection_parameters(self, scale: Scale) -> tuple[Parameter, ...]:
         return _around("trait value of lowest fitness", "width of the valley of fitness", scale)
 
     def selection(self, values: Values) -> Selection:
@@ -240,7 +240,7 @@ class MovingOptimum(CycleModel):
     theory = "moving optimum"
     contains = ("stabilizing",)
 
-    def own(self, scale: Scale) -> tuple[Parameter, ...]:
+    def selection_parameters(self, scale: Scale) -> tuple[Parameter, ...]:
         optimum, width2 = _around(
             "trait value of highest fitness at the first time",
             "width of the fitness function",
@@ -259,5 +259,5 @@ class MovingOptimum(CycleModel):
 
 
 def cycle_models() -> dict[str, type[CycleModel]]:
-    """Return every form by the name of its theory, the contained before what contains them."""
+    """Return every form by the name of its theory, contained forms before those containing them."""
     return {cls.theory: cls for cls in CycleModel.__subclasses__()}

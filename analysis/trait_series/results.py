@@ -12,8 +12,8 @@ from analysis.trait_series.walk_fit import SeriesFit
 def walk_table(fits: Sequence[SeriesFit]) -> pd.DataFrame:
     """Return a row for each model: model, log_likelihood, parameters, aicc, weight, at_bound.
 
-    AICc is missing (NaN) where the series is too short for the model; `at_bound` names the
-    parameters at the end of their range.
+    AICc is missing (NaN) where the series is too short for the model; `at_bound` names parameters
+    at an end of their range.
     """
     return pd.DataFrame(
         {
@@ -29,7 +29,7 @@ def walk_table(fits: Sequence[SeriesFit]) -> pd.DataFrame:
 
 
 def estimates(fits: Sequence[SeriesFit]) -> list[str]:
-    """Return the estimates of each model in words, with a star at those at a bound."""
+    """Return the estimates of each model as text, with a star at those at a bound."""
     return [
         ", ".join(
             f"{name} {value:.4g}{'*' if name in fit.at_bound else ''}"
@@ -40,7 +40,7 @@ def estimates(fits: Sequence[SeriesFit]) -> list[str]:
 
 
 def description(s: TraitSeries) -> str:
-    """Say in one line what a series holds, and whether its variances are equal."""
+    """Describe a series in one line, with a test of equal variances."""
     few, many = s.n.min(), s.n.max()
     size = f"n {few:.0f}" if few == many else f"n {few:.0f} to {many:.0f}"
     pooled = "pooled" if s.pool else "each sample's own"

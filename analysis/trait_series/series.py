@@ -15,7 +15,7 @@ class TraitSeries:
     """Sample means and variances [T] (ddof = 1) of n [T] individuals at increasing times [T].
 
     `pool` says whether the samples share one variance. The variance of a single individual (n = 1)
-    is not known; what stands there has weight 0.
+    is unknown; its entry has weight 0.
     """
 
     time: Float[np.ndarray, " T"]
@@ -32,22 +32,22 @@ class TraitSeries:
 
     @property
     def lone(self) -> Bool[np.ndarray, " T"]:
-        """Mask [T] of samples whose own variance says nothing: n = 1, or variance 0."""
+        """Mask [T] of samples without an informative variance: n = 1, or variance 0."""
         return (self.n < 2) | (self.variance == 0)
 
     @property
     def error(self) -> Float[np.ndarray, " T"]:
         """Sampling variance of the means [T], V/n.
 
-        V is the pooled variance, as a sample of few has a poor variance of its own (Hunt 2006);
-        without `pool` it is each sample's own, except where that says nothing (`lone`).
+        V is the pooled variance, because variances of small samples are imprecise (Hunt 2006);
+        without `pool` it is the sample's variance, except where that is uninformative (`lone`).
         """
         if self.pool:
             return self.pooled_variance / self.n
         return np.where(self.lone, self.pooled_variance, self.variance) / self.n
 
     def first(self, count: int | None) -> "TraitSeries":
-        """Return the first samples, all where `count` is None."""
+        """Return the first `count` samples, all if it is None."""
         parts = {name: getattr(self, name)[:count] for name in ("time", "mean", "variance", "n")}
         return replace(self, **parts)
 
@@ -77,9 +77,9 @@ def variance_test(s: TraitSeries) -> VarianceTest | None:
 
         [sum f ln V - sum (f ln V_i)] / {1 + [sum 1/f - 1/sum f] / [3 (k - 1)]}
 
-    is near chi-squared with k - 1 degrees of freedom where individuals are normal and variances
-    equal. Samples of one individual and of variance 0, whose logarithm does not exist, are left
-    out. Return None where fewer than two remain.
+    is approximately chi-squared with k - 1 degrees of freedom if individuals are normal and
+    variances equal. Samples of one individual and of variance 0, whose logarithm does not exist,
+    are left out. Return None where fewer than two remain.
     """
     f, V = (s.n - 1)[~s.lone], s.variance[~s.lone]
     k = len(f)
@@ -96,14 +96,14 @@ def variance_test(s: TraitSeries) -> VarianceTest | None:
 def series(
     time, mean, variance, n, what: str = "given", *, pool: bool = True, lines: Sequence = ()
 ) -> TraitSeries:
-    """Make a series of numbers.
+    """Make a series from numbers, checked.
 
-    `lines` are the lines of a file that the samples stand in, for messages. The variance of a
-    sample of one individual may be missing (NaN).
+    `what` names the series in messages, and `lines` are the lines of its samples in a file. The
+    variance of a sample of one individual may be missing (NaN).
 
     Raises `UserError` for columns of different lengths, fewer than three samples, numbers that are
-    not finite, times that do not increase, n below 1 or not whole, variances that are negative or
-    all 0, and where no sample has two individuals.
+    not finite, times that do not increase, n below 1 or not an integer, variances that are negative
+    or all 0, and where no sample has two individuals.
     """
     arrays: dict[str, np.ndarray] = {}
     for name, values in (("time", time), ("mean", mean), ("variance", variance), ("n", n)):
@@ -135,7 +135,7 @@ def series(
 
     for name, values in arrays.items():
         refuse(~np.isfinite(values), name, "finite")
-    refuse((n_ < 1) | (n_ != np.round(n_)), "n", "whole and 1 or more")
+    refuse((n_ < 1) | (n_ != np.round(n_)), "n", "an integer of 1 or more")
     refuse(V < 0, "variance", "at least 0")
     if len(t) < 3:
         raise UserError(f"the series {what} has {len(t)} samples, a fit needs 3 or more")
@@ -147,8 +147,8 @@ def series(
         )
     if not np.any(n_ > 1):
         raise UserError(
-            f"the series {what} has no sample of two individuals or more, so it tells no variance "
-            f"within samples"
+            f"the series {what} has no sample of two individuals or more, so the variance within "
+            f"samples is unknown"
         )
     if not np.any(V[n_ > 1] > 0):
         raise UserError(f"the variances of the series {what} must be at least 0, and not all 0")
@@ -157,7 +157,6 @@ def series(
         spread = np.concatenate([s.error, [np.ptp(s.mean) ** 2, np.ptp(t)]])
     if not np.all(np.isfinite(spread)) or not np.all(s.error > 0):
         raise UserError(
-            f"the series {what} has numbers too large or too small to reckon with, give it in "
-            f"other units"
+            f"the series {what} has numbers too large or too small to compute with, use other units"
         )
     return s

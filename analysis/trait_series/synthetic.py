@@ -16,7 +16,7 @@ def draw_series(
     """Draw a series of `samples` generations, n normal individuals measured in each.
 
     `values` are those of the theory's parameters by name (`cycle_models`); with a
-    ``population_size``, rounded to a whole number, the population drifts.
+    ``population_size``, rounded to an integer, the population drifts.
     """
     model = cycle_models()[theory].variants()[0]
     cycle = model.cycle({name: np.float64(value) for name, value in values.items()})

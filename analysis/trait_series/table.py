@@ -1,4 +1,4 @@
-"""Reading tables of trait series, recognised by what they hold."""
+"""Read tables of trait series, recognising their format."""
 
 import warnings
 from collections.abc import Sequence
@@ -22,20 +22,20 @@ def read_csv(
     trait: str | None = None,
     component: int | None = None,
 ) -> TraitSeries:
-    """Read a trait series from a table of text, however it is written.
+    """Read a trait series from a text table in any common format.
 
     Delimiters (comma, semicolon, tab, blanks), decimal marks and the encoding are recognised. The
     header names the columns, in any case and order: generation (or time, t, tt, age), mean (mm),
     variance (var, vv; else sd or se) and n (nn, count). Without a header the columns are those of
     paleoTS: n, mean, variance, time. Lines that start with # are comments.
 
-    `time` says whether times rise or fall: "falling" ones are ages, and the series begins with the
-    oldest. Where it is said, rows may stand in any order; "auto" takes ages where the column is
-    called so, or where every time is less than the one before. A table of several traits, such as
+    `time` says whether times rise or fall: "falling" times are ages, and the series begins with the
+    oldest; rows may then be in any order. "auto" assumes ages where the column is called age (or
+    similar), or where every time is less than the one before. A table of several traits, such as
     the moments.csv of a run, needs `trait` and `component`.
 
-    Rows without a number or with n = 0 are left out, with a warning. Raises `UserError` for what
-    is no such table, and for what `series` refuses.
+    Rows without a number or with n = 0 are left out, with a warning. Raises `UserError` for
+    anything that is not such a table, and as `series` does.
     """
     path = Path(path)
     if time not in TIMES:
@@ -77,37 +77,40 @@ def _chosen(
 ) -> list[tuple[int, list[str]]]:
     """Keep the rows of one trait and component."""
     for role, value in choice.items():
-        if role not in columns.places:
+        if role not in columns.positions:
             if value is not None:
                 raise UserError(
                     f"the series {what} has no column '{NAMES[role][0]}', so {role} {value} "
                     f"cannot be chosen"
                 )
             continue
-        there = list(dict.fromkeys(columns.of(row, role) for _, row in rows))
-        if value is None and len(there) > 1:
+        available = list(dict.fromkeys(columns.cell(row, role) for _, row in rows))
+        if value is None and len(available) > 1:
             raise UserError(
-                f"the series {what} has more than one {role}, choose one (--{role}): {_some(there)}"
+                f"the series {what} has more than one {role}, choose one (--{role}): "
+                f"{_some(available)}"
             )
-        if value is not None and str(value) not in there:
-            raise UserError(f"the series {what} has no {role} '{value}', there are {_some(there)}")
-        wanted = there[0] if value is None else str(value)
-        rows = [row for row in rows if columns.of(row[1], role) == wanted]
+        if value is not None and str(value) not in available:
+            raise UserError(
+                f"the series {what} has no {role} '{value}', there are {_some(available)}"
+            )
+        chosen = available[0] if value is None else str(value)
+        rows = [row for row in rows if columns.cell(row[1], role) == chosen]
     return rows
 
 
 def _numbers(
     columns: Columns, rows: list[tuple[int, list[str]]], delimiter: str, what: str
 ) -> tuple[list[int], dict[str, np.ndarray], str]:
-    """Read the numbers of the rows that have them, and say which rows have none."""
-    spread = next(role for role in ("variance", "sd", "se") if role in columns.places)
+    """Read the numbers of complete rows, and name the rows left out."""
+    spread = next(role for role in ("variance", "sd", "se") if role in columns.positions)
     roles = ("n", "mean", "time", spread)
-    style = notation((columns.of(row, r) for _, row in rows for r in roles), delimiter, what)
+    style = notation((columns.cell(row, r) for _, row in rows for r in roles), delimiter, what)
     kept, missing, empty, values = [], [], [], []
     for number, row in rows:
-        found: dict[str, float] = {}
+        parsed: dict[str, float] = {}
         for role in roles:
-            token = columns.of(row, role)
+            token = columns.cell(row, role)
             value = float("nan") if is_missing(token) else style.number(token)
             if value is None and not columns.time_name:
                 refuse_line((number, row), what)
@@ -115,18 +118,18 @@ def _numbers(
                 raise UserError(
                     f"line {number} of {what} has the {role} '{token}', it must be a number"
                 )
-            found[role] = value
-        n, V = found["n"], found.pop(spread)
-        found["variance"] = {"variance": V, "sd": V * V, "se": n * V * V}[spread]
+            parsed[role] = value
+        n, V = parsed["n"], parsed.pop(spread)
+        parsed["variance"] = {"variance": V, "sd": V * V, "se": n * V * V}[spread]
         if V < 0:
             raise UserError(f"line {number} of {what} has {spread} {V:g}, it must be at least 0")
         if n == 0:
             empty.append(number)
-        elif any(v != v for k, v in found.items() if k != "variance" or n != 1):
+        elif any(v != v for k, v in parsed.items() if k != "variance" or n != 1):
             missing.append(number)
         else:
             kept.append(number)
-            values.append([found[role] for role in ROLES])
+            values.append([parsed[role] for role in ROLES])
     reasons = [
         f"{_lines(which)} {verb}"
         for which, verb in ((missing, "without a number"), (empty, "with n = 0"))
@@ -146,7 +149,7 @@ def _numbers(
 def _in_order(
     numbers: dict[str, np.ndarray], lines: list[int], name: str, time: str, what: str
 ) -> tuple[np.ndarray, str]:
-    """Return times that rise from the first sample to the last, and what is to be said of them.
+    """Return times in increasing order of generations, and a message about them.
 
     Ages become times since the oldest.
     """
@@ -165,15 +168,15 @@ def _in_order(
     reason = f"are ages ('{name}')" if called_ages else "fall, so they are ages"
     return since, (
         f"the times of the series {what} {reason}, and it begins with the oldest, {t.max():g}; "
-        f"if they are no ages, say so (--time rising)"
+        f"if they are not ages, use --time rising"
     )
 
 
 def _refuse_order(t: np.ndarray, lines: list[int], i: int, name: str, what: str) -> None:
     hint = (
-        "say in which order time goes (--time rising, or falling for ages)"
+        "give the order of time (--time rising, or falling for ages)"
         if len(set(t)) == len(t)
-        else "each must have a time of its own"
+        else "each sample must have a different time"
     )
     order = "" if name else "; without a header the columns are n, mean, variance, time"
     raise UserError(

@@ -1,4 +1,4 @@
-"""The text of a table as spreadsheets, R and people write it: characters, fields, numbers."""
+"""The text of tables from spreadsheets, R and people: characters, fields, numbers."""
 
 import csv
 import re
@@ -27,7 +27,7 @@ _SHAPE = re.compile(r"[+-]?[\d.,]*\d[\d.,]*([eE][+-]?\d+)?")
 
 @dataclass(frozen=True)
 class Text:
-    """Fields of a text by line number; the delimiter (" " for any blank), and the comments."""
+    """Fields of a text by line number, the delimiter (" " for any whitespace), and comments."""
 
     rows: list[tuple[int, list[str]]]
     delimiter: str
@@ -35,7 +35,7 @@ class Text:
 
 
 def read_text(path: Path) -> Text:
-    """Read a file of lines and split it into fields; raise `UserError` for what is no text."""
+    """Read a file of lines and split it into fields; raise `UserError` if it is not text."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -58,7 +58,7 @@ def decode(content: bytes) -> str:
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", errors="replace")
     head = content[:1000]
-    # A table is ASCII for the most part, so every second byte of UTF-16 is 0.
+    # A table is mostly ASCII, so every second byte of UTF-16 is 0.
     for order, odd in (("utf-16-le", head[1::2]), ("utf-16-be", head[::2])):
         if len(odd) > 3 and odd.count(0) > 0.8 * len(odd):
             return content.decode(order, errors="replace")
@@ -69,18 +69,18 @@ def decode(content: bytes) -> str:
 
 
 def split(text: str, what: str) -> Text:
-    """Split text into fields; lines that are empty, or hold delimiters alone, are left out."""
-    lines, comments, said = [], [], None
+    """Split text into fields, without lines that are empty or hold only delimiters."""
+    lines, comments, declared = [], [], None
     for number, line in enumerate(re.split(r"\r\n|\r|\n", text), 1):
         bare = line.strip(" \t\ufeff\x1a")
-        # Excel's own word for the delimiter.
-        if not lines and (found := re.fullmatch(r"\"?sep=(.)\"?[;,\t]*", bare, re.IGNORECASE)):
-            said = found[1]
+        # Excel's declaration of the delimiter.
+        if not lines and (match := re.fullmatch(r"\"?sep=(.)\"?[;,\t]*", bare, re.IGNORECASE)):
+            declared = match[1]
         elif bare.lstrip("\"'").startswith("#") and not _is_error_value(bare):
             comments.append(bare.lstrip("\"'# \t").rstrip("\"'"))
         elif bare.strip(",;|\"' \t"):
             lines.append((number, _REMARK.sub("", line.strip(" \ufeff\x1a"))))
-    delimiter = said or _delimiter([line for _, line in lines])
+    delimiter = declared or _delimiter([line for _, line in lines])
     try:
         rows = [(number, fields(line, delimiter)) for number, line in lines]
     except csv.Error as error:
@@ -89,15 +89,15 @@ def split(text: str, what: str) -> Text:
 
 
 def fields(line: str, delimiter: str) -> list[str]:
-    """Split one line, quoted fields whole; empty fields at its end are dropped."""
+    """Split one line, keeping quoted fields together and dropping empty fields at its end."""
     if delimiter == " ":
-        found = re.findall(r"\"[^\"]*\"|'[^']*'(?=\s|$)|\S+", line)
+        tokens = re.findall(r"\"[^\"]*\"|'[^']*'(?=\s|$)|\S+", line)
     else:
-        found = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
-    found = [field.strip().strip("\"'").strip() for field in found]
-    while found and not found[-1]:
-        found.pop()
-    return found
+        tokens = next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+    tokens = [field.strip().strip("\"'").strip() for field in tokens]
+    while tokens and not tokens[-1]:
+        tokens.pop()
+    return tokens
 
 
 def _is_error_value(line: str) -> bool:
@@ -105,7 +105,7 @@ def _is_error_value(line: str) -> bool:
 
 
 def _delimiter(lines: Sequence[str]) -> str:
-    """Return the mark that stands in most lines, outside quotes; blanks where none does."""
+    """Return the mark that occurs in most lines outside quotes, or a blank."""
     bare = [re.sub(r"\"[^\"]*\"", "", line) for line in lines]
 
     def is_common(mark: str) -> bool:
@@ -114,18 +114,18 @@ def _delimiter(lines: Sequence[str]) -> str:
     for mark in ("\t", ";", "|"):
         if is_common(mark):
             return mark
-    # Between blanks a comma is a decimal one: "25 10,4 1,0 0".
+    # Between blanks a comma is a decimal mark: "25 10,4 1,0 0".
     blanks = [any(re.search(r"\d\s+[\d+-]", f) for f in line.split(",")) for line in bare]
     return "," if is_common(",") and 2 * sum(blanks) <= len(bare) else " "
 
 
 def is_missing(token: str) -> bool:
-    """Whether a field says that there is no value."""
+    """Return whether a field marks a missing value."""
     return token.casefold() in MISSING
 
 
 def is_number(token: str) -> bool:
-    """Whether a field looks like a number, in whatever notation."""
+    """Return whether a field looks like a number in any notation."""
     return bool(_SHAPE.fullmatch(_tidy(token)))
 
 
@@ -136,7 +136,7 @@ def _tidy(token: str) -> str:
 
 @dataclass(frozen=True)
 class Notation:
-    """How a table writes numbers: its decimal mark, and what groups thousands."""
+    """The notation of numbers in a table: its decimal mark; the other mark groups thousands."""
 
     decimal: str = "."
 
@@ -145,18 +145,18 @@ class Notation:
         token = _tidy(token)
         group = "," if self.decimal == "." else "."
         if group in token:
-            whole, mark, rest = token.partition(self.decimal)
-            if not re.fullmatch(rf"[+-]?\d{{1,3}}(\{group}\d{{3}})+", whole):
+            integer, mark, rest = token.partition(self.decimal)
+            if not re.fullmatch(rf"[+-]?\d{{1,3}}(\{group}\d{{3}})+", integer):
                 return None
-            token = whole.replace(group, "") + mark + rest
+            token = integer.replace(group, "") + mark + rest
         token = token.replace(self.decimal, ".")
         return float(token) if _PLAIN.fullmatch(token) else None
 
 
 def notation(tokens: Iterable[str], delimiter: str, what: str) -> Notation:
-    """Tell decimal commas from decimal points, for a whole table.
+    """Return the notation of a table: decimal commas or decimal points.
 
-    Raises `UserError` where all numbers with a comma read either way, as 1,234 does.
+    Raises `UserError` where all numbers with a comma are ambiguous, as 1,234 is.
     """
     numbers = [token for token in map(_tidy, tokens) if _SHAPE.fullmatch(token)]
     marked = [token for token in numbers if "," in token]
@@ -172,6 +172,6 @@ def notation(tokens: Iterable[str], delimiter: str, what: str) -> Notation:
     if delimiter == ";":
         return Notation(",")
     raise UserError(
-        f"the series {what} has the number {marked[0]}, which is read as a fraction or as "
-        f"thousands: write decimal points and no commas"
+        f"the series {what} has the number {marked[0]}, which may be a decimal fraction or "
+        f"thousands: use decimal points and no commas"
     )

@@ -1,11 +1,12 @@
 """Fits of random walks, stasis and Ornstein-Uhlenbeck by maximum joint likelihood."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from analysis._progress import Progress, no_progress
 from analysis._threads import one_thread
 from analysis.trait_series.series import TraitSeries, variance_test
 from analysis.trait_series.walk_search import CHUNKS, RETURN, Search
@@ -21,7 +22,7 @@ class SeriesFit:
     """A model of a series at its maximum likelihood: estimates by name, AICc, Akaike's weight.
 
     Where a series is too short for a model, its AICc is infinite and its weight 0. `at_bound`
-    names the parameters that stopped at the end of their range; `warnings` say what that means.
+    names parameters at an end of their range; `warnings` explain the consequences.
     """
 
     model: str
@@ -44,16 +45,15 @@ def fit_series(
     models: Sequence[str] = MODELS,
     *,
     pool: bool | None = None,
-    advance: Callable[[], None] = lambda: None,
+    progress: Progress = no_progress,
 ) -> list[SeriesFit]:
     """Fit models to a series by maximum joint likelihood; best AICc first.
 
-    `pool` overrides whether the variances of the series are pooled. Where they are, and Bartlett's
-    test says that they are not equal, that is a warning, as in paleoTS. `advance` is called
-    `work(models)` times.
+    `pool` overrides whether the variances of the series are pooled. If they are, but differ by
+    Bartlett's test, a warning is issued, as in paleoTS. `progress` is called `work(models)` times.
 
     Raises `UserError` for an unknown model, and for fewer samples than any of the models needs:
-    AICc exists from two samples more than a model has parameters.
+    AICc requires two samples more than a model has parameters.
     """
     models = [models] if isinstance(models, str) else list(dict.fromkeys(models))
     unknown = [model for model in models if model not in MODELS]
@@ -69,8 +69,8 @@ def fit_series(
             f"{', '.join(f'{model} needs {least}' for model, least in needs.items())}"
         )
     _warn_if_unequal(s)
-    search = Search.of(s)
-    peaks = {model: search.peak(model, advance) for model in models}
+    search = Search.from_series(s)
+    peaks = {model: search.peak(model, progress) for model in models}
 
     def aicc(model: str) -> float:
         k = _PARAMETERS[model]
@@ -81,20 +81,20 @@ def fit_series(
     criterion = {model: aicc(model) for model in models}
     weight = np.exp(-(np.array(list(criterion.values())) - min(criterion.values())) / 2)
     fits = []
-    for model, share in zip(models, weight / weight.sum(), strict=True):
-        peak, said = peaks[model], search.sentences(model, peaks[model])
+    for model, model_weight in zip(models, weight / weight.sum(), strict=True):
+        peak, messages = peaks[model], search.sentences(model, peaks[model])
         if needs[model] > T:
-            said.append(
+            messages.append(
                 f"{model} has no AICc and no weight: it needs {needs[model]} samples or more, the "
                 f"series has {T}"
             )
         at_bound = search.at_bound(model, peak)
         values, height = search.values(model, peak), float(peak.height)
-        one = SeriesFit(
-            model, values, height, criterion[model], float(share), at_bound, tuple(said)
+        fit = SeriesFit(
+            model, values, height, criterion[model], float(model_weight), at_bound, tuple(messages)
         )
-        fits.append(one)
-    return sorted(fits, key=lambda one: one.aicc)
+        fits.append(fit)
+    return sorted(fits, key=lambda fit: fit.aicc)
 
 
 def _warn_if_unequal(s: TraitSeries) -> None:
@@ -102,7 +102,7 @@ def _warn_if_unequal(s: TraitSeries) -> None:
     if test is not None and test.p_value <= _LEVEL:
         warnings.warn(
             f"the variances of the samples are not equal (Bartlett's test: p = "
-            f"{test.p_value:.2g}), and are pooled: without pooling (--no-pool, pool=False) each "
+            f"{test.p_value:.2g}) but are pooled; without pooling (--no-pool, pool=False) each "
             f"sample has its own",
             stacklevel=4,
         )

@@ -42,7 +42,7 @@ def walk_intervals(
             both = height(begin + e[i] + e[j]) + height(begin - e[i] - e[j])
             each = up[i] + down[i] + up[j] + down[j] - 2 * top
             H[i, j] = H[j, i] = (both - each) / (2 * steps[i] * steps[j])
-    # In units of the steps no direction is out of proportion.
+    # Units of the steps put all directions on one scale.
     scales, axes = np.linalg.eigh(-H * np.outer(steps, steps))
     if not k or scales[0] <= 1e-12:
         return {}

@@ -1,13 +1,13 @@
 """The search for the maximum of the joint likelihood of a walk.
 
 The mean of each model is linear in its other parameters, which follow by generalised least
-squares. So the search is over one variance alone, and the rate of return besides in
-Ornstein-Uhlenbeck: narrow enough to be gone through from end to end, where searches from a few
-starts end on plateaus. The ends belong to it: a variance of 0, and rates so slow or so fast that
-Ornstein-Uhlenbeck is a directional walk or stasis. So no model falls below one that it contains.
+squares. The search is therefore over one variance, and for Ornstein-Uhlenbeck also the rate of
+return, few enough dimensions for a full grid, where searches from a few starts end on plateaus. The
+grid includes its limits: a variance of 0, and rates slow or fast enough that Ornstein-Uhlenbeck is
+a directional walk or stasis. So no model is less likely than one that it contains.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize, minimize_scalar
 
+from analysis._progress import Progress
 from analysis.trait_series.series import TraitSeries
 from analysis.trait_series.walks import innovations
 
 RETURN = "Ornstein-Uhlenbeck"
-# Returns by e^-40 between the nearest samples, and by 1e-12 over the series, are as good as full
-# and none.
+# A return by e^-40 between the nearest samples is numerically complete, one by 1e-12 over the
+# series none.
 _FULL, _NONE = 40.0, 1e-12
 _EQUAL = 1e-7
 # How often progress is reported along the grid of rates.
@@ -52,7 +53,7 @@ class Search:
     unit: float
 
     @classmethod
-    def of(cls, s: TraitSeries) -> "Search":
+    def from_series(cls, s: TraitSeries) -> "Search":
         span, middle = float(np.ptp(s.time)), float(s.mean.mean())
         unit = float(np.sqrt(max(float(np.var(s.mean)), float(s.error.max()))))
         t, z = (s.time - s.time[0]) / span, (s.mean - middle) / unit
@@ -60,7 +61,7 @@ class Search:
 
     @cached_property
     def gains(self) -> np.ndarray:
-        """Variances from nothing beside the errors to more than any step calls for."""
+        """Variances from negligible against the errors to more than any step requires."""
         steps = np.diff(self.z) ** 2 / np.diff(self.t)
         high = 10 * max(float(steps.max()), float(np.ptp(self.z)) ** 2, float(self.error.max()))
         low = 1e-9 * float(self.error.min())
@@ -68,13 +69,14 @@ class Search:
 
     @cached_property
     def rates(self) -> np.ndarray:
-        """Rates of return, from one that cannot be seen to one that is full in every gap."""
+        """Rates of return, from negligible to complete between all samples."""
         full = _FULL / float(np.diff(self.t).min())
         slow = np.geomspace(_NONE, 1e-3, 7)[:-1]
         return np.concatenate([slow, np.geomspace(1e-3, full, 2 + int(4 * np.log10(full / 1e-3)))])
 
     def design(self, model: str, rate: float) -> np.ndarray:
-        """Return the columns [T, k] whose sum is the mean: the start and, of some, what follows."""
+        """Return the columns [T, k] of the linear model of the mean: the start and, for some
+        models, the change."""
         ones = np.ones_like(self.t)
         if model == "directional walk":
             return np.stack([ones, self.t], axis=1)
@@ -96,7 +98,7 @@ class Search:
         X = self.design(model, rate)
         if not root.definite:
             return -np.inf, np.zeros(X.shape[1])
-        white = root.whiten(root.of(np.column_stack([X, self.z])))
+        white = root.whiten(root.apply(np.column_stack([X, self.z])))
         R = np.asarray(np.linalg.qr(white, mode="r"))
         coefficients = np.linalg.lstsq(R[:-1, :-1], R[:-1, -1], rcond=None)[0]
         height = root.constant - 0.5 * float(R[-1, -1]) ** 2
@@ -105,16 +107,16 @@ class Search:
     def height(self, model: str, gain: float, rate: float = 0.0) -> float:
         return self.solve(model, gain, rate)[0]
 
-    def peak(self, model: str, advance: Callable[[], None]) -> Peak:
+    def peak(self, model: str, progress: Progress) -> Peak:
         """Return the maximum of a model."""
         if model == RETURN:
-            return self._peak_of_return(advance)
-        found = self._peak_at(model)
-        advance()
-        return found
+            return self._peak_of_return(progress)
+        peak = self._peak_at(model)
+        progress(1)
+        return peak
 
     def _peak_at(self, model: str, rate: float = 0.0) -> Peak:
-        """Return the maximum over the gain: along a grid, and then between its neighbours."""
+        """Return the maximum over the gain: on a grid, then refined between neighbours."""
         logs = np.log(self.gains)
         heights = [self.height(model, gain, rate) for gain in self.gains]
         ends = [(self.height(model, 0.0, rate), 0.0)]
@@ -128,27 +130,27 @@ class Search:
             )
             ends += [(-float(end.fun), float(np.exp(end.x))), (heights[i], float(self.gains[i]))]
         height, gain = max(ends)
-        # A variance that cannot be told from 0 is 0.
+        # A variance indistinguishable from 0 is 0.
         none = ends[0][0]
         return Peak(none, 0.0, rate) if none >= height - _EQUAL else Peak(height, gain, rate)
 
-    def _peak_of_return(self, advance: Callable[[], None]) -> Peak:
-        """Return the maximum over gain and rate: a grid, its tops climbed, and all the ends."""
+    def _peak_of_return(self, progress: Progress) -> Peak:
+        """Return the maximum over gain and rate: a grid, refined local maxima, and all limits."""
         gains = np.concatenate([[0.0], self.gains[::2]])
         rows = []
         for rates in np.array_split(self.rates, CHUNKS):
             rows += [[self.height(RETURN, gain, rate) for gain in gains] for rate in rates]
-            advance()
+            progress(1)
         grid = np.array(rows)
         ends = [self._peak_at(RETURN, float(self.rates[i])) for i in (0, -1)]
-        advance()
+        progress(1)
         best = grid[:, 1:].max(axis=1)
         inside = [self._climb(i, 1 + int(grid[i, 1:].argmax())) for i in _tops(best)[:4]]
         i = int(grid[:, 0].argmax())
         exact = self._climb(i, 0)
-        advance()
+        progress(1)
         top = max([*ends, exact, *inside], key=lambda peak: peak.height)
-        # A parameter that cannot be told from its bound is there.
+        # A parameter indistinguishable from its bound is at the bound.
         near = (peak for peak in (*ends, exact) if peak.height >= top.height - _EQUAL)
         return next(near, top)
 
@@ -199,7 +201,7 @@ class Search:
         }
 
     def at_bound(self, model: str, peak: Peak) -> tuple[str, ...]:
-        """Return the names of the parameters at the end of their range."""
+        """Return the names of the parameters at an end of their range."""
         gain = "omega" if model == "stasis" else "step_variance"
         reached = [gain] if peak.gain in (0.0, self.gains[-1]) else []
         if model == RETURN and peak.rate in (self.rates[0], self.rates[-1]):
@@ -207,28 +209,30 @@ class Search:
         return tuple(reached)
 
     def sentences(self, model: str, peak: Peak) -> list[str]:
-        """Say what it means that parameters are at the end of their range."""
-        said, values = [], self.values(model, peak)
+        """Explain what it means that parameters are at an end of their range."""
+        messages, values = [], self.values(model, peak)
         for name in self.at_bound(model, peak):
             bound = f"{model}: {name} is at its bound {values[name]:.3g}"
             if name != "alpha":
-                said.append(f"{bound}, sampling error alone explains the scatter about the mean")
+                messages.append(
+                    f"{bound}, sampling error alone explains the scatter about the mean"
+                )
             elif peak.rate == self.rates[0]:
-                said.append(
-                    f"{bound}, no return is seen: theta cannot be told, and the model is a "
+                messages.append(
+                    f"{bound}, no return is visible: theta is not identified, and the model is a "
                     f"directional walk"
                 )
             else:
                 held = values["step_variance"] / (2 * values["alpha"])
-                said.append(
+                messages.append(
                     f"{bound}, a full return between all samples: only step_variance / (2 alpha) "
-                    f"= {held:.3g} can be told, which is omega in stasis"
+                    f"= {held:.3g} is identified, which is omega in stasis"
                 )
-        return said
+        return messages
 
 
 def _tops(heights: Sequence[float]) -> list[int]:
-    """Return where heights are not below their neighbours', the highest first."""
+    """Return the indices of local maxima, the highest first."""
     padded = np.concatenate([[-np.inf], heights, [-np.inf]])
     is_top = (padded[1:-1] >= padded[:-2]) & (padded[1:-1] >= padded[2:])
     return sorted(np.flatnonzero(is_top).tolist(), key=lambda i: -heights[i])

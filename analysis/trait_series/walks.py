@@ -1,11 +1,11 @@
 """Random walks, stasis and Ornstein-Uhlenbeck: moments, and likelihoods in linear time.
 
-Each is a process that remembers one step back, x_i = c + a_i x_(i-1) + w_i with w_i of variance
-q_i, measured as z_i = x_i + e_i with e_i of variance E_i. So the innovations z_i - a_i z_(i-1)
-have a tridiagonal covariance,
+Each is a first-order Markov process, x_i = c + a_i x_(i-1) + w_i with w_i of variance q_i, measured
+as z_i = x_i + e_i with e_i of variance E_i. So the innovations z_i - a_i z_(i-1) have a
+tridiagonal covariance,
 
     diagonal        q_i + E_i + a_i^2 E_(i-1)
-    beside it       -a_i E_(i-1)
+    off-diagonal    -a_i E_(i-1)
 
 whose determinant is that of the sample means. No division by q or E is needed, and a series of T
 samples costs of order T.
@@ -46,7 +46,7 @@ def moments(
     apart, early = np.abs(t[:, None] - t), np.minimum(t[:, None], t)
     if model == "Ornstein-Uhlenbeck":
         k = values["alpha"]
-        # As written above, and exact where k t is small.
+        # As above, and accurate where k t is small.
         until = -np.expm1(-2 * k * early) / (2 * k)
         return mean, values["step_variance"] * np.exp(-k * apart) * until + E
     return mean, values["step_variance"] * early + E
@@ -65,7 +65,7 @@ def expected(
 
 
 def log_likelihood(model: str, values: dict[str, float], s: TraitSeries) -> float:
-    """Log likelihood of all sample means jointly, in a time of order T."""
+    """Return the joint log likelihood of all sample means, in time of order T."""
     t = s.time - s.time[0]
     root = innovations(model, values, t, s.error)
     return root.log_density(s.mean - expected(model, values, t))
@@ -73,10 +73,10 @@ def log_likelihood(model: str, values: dict[str, float], s: TraitSeries) -> floa
 
 @dataclass(frozen=True)
 class Innovations:
-    """What a process remembers [T - 1], and the factors of its innovations' covariance.
+    """The autoregressive coefficients [T - 1] of a process, and its innovations' covariance.
 
-    The latter is L D L' with D [T] and L of ones and `below` [T - 1]; `definite` says whether the
-    covariance is positive definite.
+    The covariance is L D L' with D [T] and L unit lower bidiagonal with `below` [T - 1]; `definite`
+    says whether it is positive definite.
     """
 
     memory: Float[np.ndarray, " steps"]
@@ -84,7 +84,7 @@ class Innovations:
     below: Float[np.ndarray, " steps"]
     definite: bool
 
-    def of(self, x: Float[np.ndarray, "T *columns"]) -> Float[np.ndarray, "T *columns"]:
+    def apply(self, x: Float[np.ndarray, "T *columns"]) -> Float[np.ndarray, "T *columns"]:
         """Return the innovations of one column [T] or of several [T, columns]."""
         y = np.array(x)
         y[1:] -= (self.memory * x[:-1].T).T
@@ -103,10 +103,10 @@ class Innovations:
         return -0.5 * float(np.log(self.D).sum() + len(self.D) * np.log(2 * np.pi))
 
     def log_density(self, x: Float[np.ndarray, " T"]) -> float:
-        """Log density of deviations x [T] from the mean of the process."""
+        """Return the log density of deviations x [T] from the mean of the process."""
         if not self.definite:
             return -np.inf
-        white = self.whiten(self.of(x))
+        white = self.whiten(self.apply(x))
         return self.constant - 0.5 * float(white @ white)
 
 
@@ -133,10 +133,10 @@ def innovations(
 
 
 def stepwise_log_likelihood(step_mean: float, step_variance: float, s: TraitSeries) -> float:
-    """Log likelihood of a walk by its steps, sample to sample: N(mu dt, s2 dt + E + E').
+    """Return the log likelihood of a walk by its steps between samples: N(mu dt, s2 dt + E + E').
 
-    It takes steps for independent, and forgets that neighbours share a sample, whose error enters
-    one with a plus and the other with a minus.
+    It treats steps as independent, and neglects that neighbours share a sample, whose error enters
+    them with opposite signs.
     """
     dt, E = np.diff(s.time), s.error
     spread = np.sqrt(step_variance * dt + E[1:] + E[:-1])

@@ -1,6 +1,6 @@
 """``qtm report``, ``qtm demo``, ``qtm figures``.
 
-Everything heavy is imported inside the command that needs it.
+Each command imports its heavy dependencies itself.
 """
 
 import typer

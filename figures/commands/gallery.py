@@ -1,4 +1,4 @@
-"""``qtm figures``: the figures of the study, from kept runs or one's own."""
+"""``qtm figures``: draw the figures of the study from kept runs or other runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,23 +13,24 @@ app = typer.Typer()
 @app.command()
 def figures(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME...]", help="Which; all by default.")
+        list[str] | None,
+        typer.Argument(metavar="[NAME...]", help="Figures to draw; all by default."),
     ] = None,
     runs: Annotated[
         Path | None,
-        typer.Option(help="A folder of run folders; the runs kept in this package by default."),
+        typer.Option(help="Folder of run folders; the runs kept in this package by default."),
     ] = None,
     fit: Annotated[
         Path | None,
-        typer.Option(help="A folder of `qtm fit --out`; that of the kept runs by default."),
+        typer.Option(help="Folder of `qtm fit --out`; the fit of the kept runs by default."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of the pictures.")] = Path("runs/figures"),
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("runs/figures"),
     formats: Annotated[
-        list[str] | None, typer.Option("--format", help="pdf, png or svg; may repeat.")
+        list[str] | None, typer.Option("--format", help="pdf, png or svg; may be repeated.")
     ] = None,
     table: Annotated[bool, typer.Option("--list", help="List the figures and stop.")] = False,
 ) -> None:
-    """Draw figures of the study: a vector file, a PNG and the caption each."""
+    """Draw figures of the study, each as a vector file, a PNG and a caption."""
     from tqdm import tqdm
 
     from figures import write
@@ -54,7 +55,7 @@ def figures(
             try:
                 write.write(module, study, out, formats or ("pdf", "png"))
             except UserError as error:
-                # All figures of runs that hold some of them: the rest is said, not refused.
+                # Without names, figures that the runs do not support are listed, not an error.
                 if names:
                     raise
                 missing.append(f"{write.title(module)}: not drawn, {error}")
@@ -76,8 +77,8 @@ def _study(folder: Path | None, fit: Path | None):
         fit = fitted.KEPT if fit is None and fitted.KEPT.is_dir() else fit
         runs = kept.runs()
     else:
-        # Copies that an editor or a file system hides are no runs.
+        # Hidden copies of an editor or a file system are not runs.
         runs = [open_run(path.parent) for path in sorted(folder.glob("[!.]*/recipe.toml"))]
         if not runs:
-            raise UserError(f"'{folder}' holds no folder of a run")
+            raise UserError(f"'{folder}' contains no folder of a run")
     return Study(tuple(runs), None if fit is None else fitted.Fitted(fit))

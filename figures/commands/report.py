@@ -1,4 +1,4 @@
-"""``qtm report``, ``qtm demo``: from runs to pictures."""
+"""``qtm report``, ``qtm demo``: write reports of runs."""
 
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -10,17 +10,17 @@ from empirical.errors import UserError
 
 app = typer.Typer()
 
-# What fitting a trait of all runs weighs beside one pass of the denoiser over one image.
+# Cost of fitting a trait of all runs, in denoiser passes over one image.
 _WORK_OF_A_FIT = 12000
 
-RunFolders = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of runs.")]
+RunFolders = Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")]
 
 
 @app.command()
 def report(
     runs: RunFolders,
-    out: Annotated[Path, typer.Option(help="The HTML file to write.")] = Path("report.html"),
-    title: Annotated[str, typer.Option(help="Its title.")] = "Chains of Diffusion",
+    out: Annotated[Path, typer.Option(help="HTML file to write.")] = Path("report.html"),
+    title: Annotated[str, typer.Option(help="Title of the report.")] = "Chains of Diffusion",
 ) -> None:
     """Fit the theories to runs and write a report: one self-contained HTML file."""
     from tqdm import tqdm
@@ -30,7 +30,7 @@ def report(
 
     runs = [run if run.name not in ("", "..") else run.resolve() for run in runs]  # "." has no name
     opened = [open_run(folder) for folder in runs]
-    _must_have_own_names(runs)
+    _require_distinct_names(runs)
     with tqdm(total=len(reports.TRAITS), desc="fitting") as bar:
         fits = reports.fits(opened, bar.update)
     reports.write(opened, out, title, fits)
@@ -39,7 +39,7 @@ def report(
 
 @app.command()
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder of the demonstration.")] = Path("runs/demo"),
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("runs/demo"),
 ) -> None:
     """Run four small chains on the embedded model, fit the theories, and write a report."""
     from empirical.recipe import read
@@ -55,16 +55,14 @@ def demo(
     total = sum(chain.work for chain in chains) + _WORK_OF_A_FIT * len(reports.TRAITS)
     with tqdm(total=total, desc="demo", unit=" passes") as bar:
         runs = [chain.run(bar.update) for chain in chains]
-        fits = reports.fits(runs, lambda: bar.update(_WORK_OF_A_FIT))
+        fits = reports.fits(runs, lambda count: bar.update(count * _WORK_OF_A_FIT))
         path = out / "report.html"
         reports.write(runs, path, "Four Chains of Diffusion on handwritten digits", fits)
     print(f"The report is {path}")
 
 
-def _must_have_own_names(runs: list[Path]) -> None:
+def _require_distinct_names(runs: list[Path]) -> None:
     names = [run.name for run in runs]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
-        raise UserError(
-            f"two of the runs have the folder name '{twice}'; a report needs them apart"
-        )
+        raise UserError(f"two runs have the folder name '{twice}'; a report needs different names")

@@ -1,9 +1,8 @@
 """The figures of the study, one file each.
 
 A figure is a module here with ``draw(study)``, which returns a matplotlib figure as large as it is
-printed, or raises `UserError` where the runs do not hold what it shows; `CAPTION`, what is to be
-seen; `MADE_BY`, the recipe it is made from; and `NUMBER`, its place. It is found by listing this
-package.
+printed, or raises `UserError` where the runs lack its data; `CAPTION`; `MADE_BY`, the recipes and
+calls behind it; and `NUMBER`, its position. It is found by listing this package.
 """
 
 import importlib

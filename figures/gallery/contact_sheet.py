@@ -1,4 +1,4 @@
-"""Contact sheet: the same prompts and seeds down the generations, at each CFG scale."""
+"""Contact sheet: the same prompts and seeds in every generation, at each CFG scale."""
 
 from matplotlib.figure import Figure
 
@@ -11,11 +11,11 @@ from figures.style import PAGE
 NUMBER = 1
 MADE_BY = "empirical/recipes/grid/embedded.toml, arm baseline, seed 0"
 CAPTION = (
-    "(a) Images of the same five prompts and seeds at each CFG scale, a row a generation; the "
-    "first row is the base model, before any finetuning. High scales swell the strokes until "
-    "every digit of a kind is the same, and then until none can be read; without guidance (CFG "
-    "1) digits thin out and turn into each other. (b) What each generation learnt from: images "
-    "of the generation before it, real ones for the first; of the scales whose images are kept."
+    "(a) Images of the same five prompts and seeds at each CFG scale, one row per generation; the "
+    "first row is the base model, before any finetuning. High scales thicken the strokes until "
+    "all images of a digit are alike, and finally illegible; without guidance (CFG 1) digits thin "
+    "out and turn into each other. (b) Training sets of each generation: images of the previous "
+    "generation, real ones for the first; for scales whose images are kept."
 )
 _PROMPTS = 5
 _TOGETHER = 30
@@ -23,18 +23,20 @@ _TOGETHER = 30
 
 def draw(study: Study) -> Figure:
     """Draw probes at every scale, and below them training sets where images are stored."""
-    found = {scale: _with_probes(runs) for scale, runs in study.scales().items()}
-    first = {scale: run for scale, run in found.items() if run is not None}
+    by_scale = {scale: _with_probes(runs) for scale, runs in study.scales().items()}
+    first = {scale: run for scale, run in by_scale.items() if run is not None}
     if not first:
         raise UserError("none of the runs stores its probes")
-    learnt = {scale: rows for scale, run in first.items() if (rows := _training_sets(run))}
+    training = {scale: rows for scale, run in first.items() if (rows := _training_sets(run))}
     rows = max(len(run.generations()) for run in first.values())
     side = (PAGE - 0.5) / (_PROMPTS * len(first))
     upper = side * rows
-    lower = upper * (rows - 1) / rows if learnt else 0.0
-    figure = Figure(figsize=(PAGE, upper + lower + (0.5 if learnt else 0.25)))
+    lower = upper * (rows - 1) / rows if training else 0.0
+    figure = Figure(figsize=(PAGE, upper + lower + (0.5 if training else 0.25)))
     parts = (
-        figure.subfigures(2, 1, height_ratios=[upper + 0.25, lower + 0.25]) if learnt else [figure]
+        figure.subfigures(2, 1, height_ratios=[upper + 0.25, lower + 0.25])
+        if training
+        else [figure]
     )
 
     axes = parts[0].subplots(1, len(first), squeeze=False)[0]
@@ -46,10 +48,10 @@ def draw(study: Study) -> Figure:
         show_mosaic(axis, chosen, names if axis is axes[0] else None)
         axis.set_title(f"{'a   ' if axis is axes[0] else ''}CFG {scale:g}", loc="left")
     axes[0].set_ylabel("generation")
-    if learnt:
-        axes = parts[1].subplots(1, len(learnt), squeeze=False)[0]
-        for axis, (scale, rows) in zip(axes, learnt.items(), strict=True):
-            count = _TOGETHER // len(learnt)
+    if training:
+        axes = parts[1].subplots(1, len(training), squeeze=False)[0]
+        for axis, (scale, rows) in zip(axes, training.items(), strict=True):
+            count = _TOGETHER // len(training)
             show_mosaic(
                 axis,
                 [images[:count] for images in rows],
@@ -57,7 +59,7 @@ def draw(study: Study) -> Figure:
             )
             letter = "b   " if axis is axes[0] else ""
             axis.set_title(f"{letter}training sets at CFG {scale:g}", loc="left")
-        axes[0].set_ylabel("learnt by generation")
+        axes[0].set_ylabel("for generation")
     return figure
 
 
@@ -68,10 +70,11 @@ def _with_probes(runs: list[Run]) -> Run | None:
 
 
 def _training_sets(run: Run) -> list:
-    """Return images that each generation after generation 0 learnt from, none where they are not
-    stored. What is shown is right for training sets that are replaced in each generation."""
+    """Return training images of each generation after generation 0, none if they are not stored.
+
+    They are right for training sets that are replaced in each generation."""
     sets = [stored_images(generation, 10) for generation in run.generations()[:-1]]
     if any(images is None for images in sets):
         return []
-    whole = [stored_images(generation, _TOGETHER) for generation in run.generations()[:-1]]
-    return sets if any(images is None for images in whole) else whole
+    together = [stored_images(generation, _TOGETHER) for generation in run.generations()[:-1]]
+    return sets if any(images is None for images in together) else together

@@ -12,23 +12,23 @@ MADE_BY = "empirical/recipes/grid/embedded.toml, arm baseline, seeds 0 and 1"
 CAPTION = (
     "Every scale degrades, in opposite ways. Quality: (a) Fréchet distance to real images that "
     "no model has seen (lower is better; its floor is the value of generation 0, which is real), "
-    "(b) share of images recognised as their prompt. Diversity: (c) recall of real images, (d) "
+    "(b) fraction of images recognised as their prompt. Diversity: (c) recall of real images, (d) "
     "Vendi score, the effective number of different images, (e) variance of the latents within "
     "prompts. (f) Quality against diversity; every path starts near the upper right, at "
     "generation 1, and ends at the large mark. High scales lose diversity first and quality "
-    "later; without guidance (CFG 1) recall stays, and precision and recognition go. Lines: mean "
-    "over seeds; bands: from the lowest to the highest."
+    "later; without guidance (CFG 1) recall stays while precision and recognition decline. Lines: "
+    "mean over seeds; bands: from lowest to highest."
 )
 
 
 def draw(study: Study) -> Figure:
-    """Draw six panels of the runs that differ in CFG scale alone."""
+    """Draw six panels of the runs that differ only in CFG scale."""
     scales = study.scales()
     figure = Figure(figsize=(PAGE, 4.1))
     axes = figure.subplots(2, 3)
     panels = {
         "frechet": ("Fréchet distance", "Fréchet distance (features²)"),
-        "accuracy": ("recognition", "share recognised"),
+        "accuracy": ("recognition", "fraction recognised"),
         "recall": ("recall", "real images covered"),
         "vendi": ("Vendi score", "effective number of images"),
     }

@@ -20,16 +20,16 @@ MADE_BY = (
     "generation 1 of empirical/recipes/grid/embedded.toml, arm baseline"
 )
 CAPTION = (
-    "What guided sampling does to a prompt, by three operators (lines) and by diffusion with "
-    "exact scores (marks). (a, b) Prompt N(1, 0.5), everything N(0, 1): samples of DDIM and DDPM "
-    "lie on their own lines, and neither on that of the tilted density, which guided samplers do "
-    "not draw from. (c) The outermost of four prompts on a line at CFG 4, and (d) its variance "
-    "against the scale; lines take the mixture of prompts for a Gaussian of equal moments, but "
-    "for the tilt, which is exact: they overrate selection, because at low noise the mixture "
-    "knows its prompt. (e, f) The same for the ten prompts of the digits, in eight principal "
-    "latent axes: V_W and V_B after one generation, relative to before; crosses are the trained "
-    "network. What it does between prompts is close to what exact scores of the mixture do, at "
-    "high scales a third of what one Gaussian would; within prompts it loses variance where the "
+    "The effect of guided sampling on a prompt, by three operators (lines) and by diffusion with "
+    "exact scores (marks). (a, b) Prompt N(1, 0.5), unconditional N(0, 1): samples of DDIM and "
+    "DDPM lie on the lines of their operators, and neither on that of the tilted density, from "
+    "which guided samplers do not draw. (c) The outermost of four prompts on a line at CFG 4, and "
+    "(d) its variance against the scale; the lines, except the exact tilt, approximate the mixture "
+    "of prompts by a Gaussian of equal moments: they overestimate selection, because at low noise "
+    "the mixture identifies its prompt. (e, f) The same for the ten prompts of the digits, in "
+    "eight principal latent axes: V_W and V_B after one generation, relative to before; crosses "
+    "are the trained network. Between prompts it is close to exact scores of the mixture, at high "
+    "scales a third of the effect of one Gaussian; within prompts it loses variance where the "
     "mixture in eight axes loses none, but far less than by the Gaussian laws."
 )
 _SCALES = np.array([0.0, 0.5, 1.0, 1.5, 2.5, 4.0, 5.5, 7.5])
@@ -39,7 +39,7 @@ _LOOKS = {
     "ddpm": Look("DDPM", "#D55E00", "s", (0, (1, 1))),
 }
 _MEAN, _VARIANCE = 1.0, 0.5
-# Four prompts of equal weight: that of interest is the last.
+# Four prompts of equal weight, of which the last is drawn.
 _CENTRES, _WITHIN, _CHOSEN, _SHOWN_SCALE = (-1.5, -0.5, 0.5, 1.5), 0.05, 3, 4.0
 _LEVELS = mixture.NoiseLevels.exploding(0.01, 20.0, 200)
 _IMAGES = 1000
@@ -47,7 +47,7 @@ _TRAIT = "latent_pc"
 
 
 def draw(study: Study) -> Figure:
-    """Draw operators and samples, and generation 1 of the runs beside them."""
+    """Draw operators and samples, and generation 1 of the runs."""
     figure = Figure(figsize=(PAGE, 4.3))
     axes = figure.subplots(2, 3)
     _gaussian(axes[0, 0], axes[0, 1])
@@ -62,15 +62,15 @@ def draw(study: Study) -> Figure:
 
 
 def _gaussian(first: Axes, second: Axes) -> None:
-    # One Gaussian as four equal ones: the sampler that is compiled then serves the next panel too.
+    # One Gaussian as four equal ones, so that the next panel reuses the compiled sampler.
     prompt, everything = (_gaussians([m] * 4, V) for m, V in ((_MEAN, _VARIANCE), (0.0, 1.0)))
-    found = samples(prompt, everything, np.full(_IMAGES, _CHOSEN))
+    drawn = samples(prompt, everything, np.full(_IMAGES, _CHOSEN))
     w = np.linspace(_SCALES[0], _SCALES[-1], 76)
     for name, look in _LOOKS.items():
         after = _operator(w, name, _MEAN, _VARIANCE, qtm.Moments(0.0, 1.0))
         first.plot(w, after.variance, **_line(look))
         second.plot(w, after.mean, **_line(look))
-    for operator, z in found.items():
+    for operator, z in drawn.items():
         look = _LOOKS[operator]
         first.plot(_SCALES, z[..., 0].var(axis=1), look.marker, color=look.colour)
         second.plot(_SCALES, z[..., 0].mean(axis=1), look.marker, color=look.colour)
@@ -81,22 +81,22 @@ def _gaussian(first: Axes, second: Axes) -> None:
 
 def _prompts_on_a_line(first: Axes, second: Axes) -> None:
     base = _gaussians(_CENTRES, _WITHIN)
-    found = samples(base, base, np.full(_IMAGES, _CHOSEN))
+    drawn = samples(base, base, np.full(_IMAGES, _CHOSEN))
     z = np.linspace(-4.0, 5.0, 1801)[:, None]
-    own = np.asarray(base.family(_CHOSEN).log_density(z))
-    whole = np.asarray(base.log_density(z))
+    log_prompt = np.asarray(base.family(_CHOSEN).log_density(z))
+    log_mixture = np.asarray(base.log_density(z))
 
     def tilted(w: float) -> np.ndarray:
-        log_p = w * own + (1 - w) * whole
+        log_p = w * log_prompt + (1 - w) * log_mixture
         p = np.exp(log_p - log_p.max())
         return p / (p.sum() * (z[1, 0] - z[0, 0]))
 
-    first.fill_between(z[:, 0], np.exp(own), color="0.85", linewidth=0, label="prompt")
-    at = int(np.argmin(np.abs(_SCALES - _SHOWN_SCALE)))
+    first.fill_between(z[:, 0], np.exp(log_prompt), color="0.85", linewidth=0, label="prompt")
+    shown = int(np.argmin(np.abs(_SCALES - _SHOWN_SCALE)))
     bins = np.linspace(0, 4, 81).tolist()
-    for operator, values in found.items():
+    for operator, values in drawn.items():
         look = _LOOKS[operator]
-        first.hist(values[at, :, 0], bins, density=True, histtype="step", color=look.colour,
+        first.hist(values[shown, :, 0], bins, density=True, histtype="step", color=look.colour,
                    linestyle=look.line, linewidth=1.0, label=look.label)  # fmt: skip
     first.plot(z[:, 0], tilted(_SHOWN_SCALE), **_line(_LOOKS["tilt"]))
     first.set(title=f"four prompts: CFG {_SHOWN_SCALE:g}", xlabel="trait", ylabel="density",
@@ -114,7 +114,7 @@ def _prompts_on_a_line(first: Axes, second: Axes) -> None:
         np.average(np.square(z[:, 0] - m), weights=p) for m, p in zip(means, densities, strict=True)
     ]
     second.plot(w, variances, **_line(_LOOKS["tilt"]))
-    for operator, values in found.items():
+    for operator, values in drawn.items():
         look = _LOOKS[operator]
         second.plot(_SCALES, values[..., 0].var(axis=1), look.marker, color=look.colour)
     second.set(yscale="log", title="four prompts: variance", ylabel="variance", ylim=(1e-3, 2))
@@ -131,9 +131,9 @@ def _digits(first: Axes, second: Axes, study: Study) -> None:
     levels = mixture.NoiseLevels.preserving(steps=50)
     for operator, z in samples(base, base, families, levels).items():
         look = _LOOKS[operator]
-        after = [mixture.Mixture.fit(one, captions) for one in z]
+        after = [mixture.Mixture.fit(scores, captions) for scores in z]
         for axis, part, before in ((first, "within", V_W), (second, "between", V_B)):
-            ratio = [np.asarray(getattr(one, part)).mean() / before.mean() for one in after]
+            ratio = [np.asarray(getattr(fit, part)).mean() / before.mean() for fit in after]
             axis.plot(_SCALES, ratio, look.marker, color=look.colour)
     w = np.linspace(_SCALES[0], _SCALES[-1], 76)[:, None]
     for name in ("ddim", "ddpm"):
@@ -180,11 +180,11 @@ def samples(
     families: np.ndarray,
     levels: mixture.NoiseLevels = _LEVELS,
 ) -> dict[str, np.ndarray]:
-    """Return guided samples [scales, images, traits], by the operator."""
+    """Return guided samples [scales, images, traits] by operator."""
     keys = mixture.keys_of(jax.random.key(0), 0, len(families))
-    found = {}
+    by_operator = {}
     for operator in ("ddim", "ddpm"):
         samplers = [mixture.Sampler(levels, float(scale), operator) for scale in _SCALES]
         rows = [mixture.sample(conditional, unconditional, families, keys, s) for s in samplers]
-        found[operator] = np.asarray(rows)
-    return found
+        by_operator[operator] = np.asarray(rows)
+    return by_operator

@@ -1,4 +1,4 @@
-"""The key factor: final degradation against the CFG scale, next to all other factors."""
+"""The key factor: final degradation against the CFG scale, and against all other factors."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,15 +18,15 @@ MADE_BY = (
 )
 CAPTION = (
     "(a) Fréchet distance to unseen real images and (b) recall of them after the last "
-    "generation, against the CFG scale: a point a seed, a line through their means; the dotted "
+    "generation, against the CFG scale: one point per seed, a line through their means; the dotted "
     "line is real data (generation 0). (c) Fréchet distance after the last generation with one "
-    "factor changed at a time at the commonest scale; the vertical line is the chain with "
-    "nothing changed, the band reaches over its seeds; in brackets, what is common to the "
-    "others. The topmost row is the CFG scale itself: no other factor moves the end as far but "
-    "real images as the training set of every generation, with which there is no chain."
+    "factor changed at a time at the most common scale; the vertical line is the unchanged chain, "
+    "the band the range of its seeds; in brackets, the common setting. The top row is the CFG "
+    "scale itself: no other factor has as large an effect except real images as the training set "
+    "of every generation, which is not a chain."
 )
 
-# Factor: what it is called, its settings, and the name of a value.
+# Factor: label, key, and further settings.
 _FACTORS = (
     ("images", "data.size", {}),
     ("finetuning steps", "finetune.steps", {}),
@@ -70,8 +70,8 @@ def _against_scale(axis: Axes, study: Study, scales: dict[float, list[Run]], mea
 
 def _against_factors(axis: Axes, study: Study, scales: dict[float, list[Run]]) -> None:
     rows: list[tuple[str, list[tuple[str, np.ndarray]]]] = []
-    for label, key, wanted in _FACTORS:
-        values = study.along(key, wanted)
+    for label, key, settings in _FACTORS:
+        values = study.along(key, settings)
         values = {v: runs for v, runs in values.items() if v != study.common[key]}
         if values:
             ends = [(_named(v), _ends(study, runs)) for v, runs in values.items()]
@@ -97,15 +97,15 @@ def _against_factors(axis: Axes, study: Study, scales: dict[float, list[Run]]) -
         axis.axhline(place, color="0.92", linewidth=0.5, zorder=0)
         ends = sorted(ends, key=lambda item: item[1].mean())
         for index, (name, values) in enumerate(ends):
-            at = values.mean()
+            middle = values.mean()
             axis.plot(values, [place] * len(values), "o", color=scale_colour(study.common[SCALE]))
             if len(ends) > 2 and 0 < index < len(ends) - 1:
-                where, sides = (0, 4), ("center", "bottom")
-            elif index == len(ends) - 1 and (len(ends) > 1 or at > usual.mean()):
-                where, sides = (4, 0), ("left", "center")
+                offset, sides = (0, 4), ("center", "bottom")
+            elif index == len(ends) - 1 and (len(ends) > 1 or middle > usual.mean()):
+                offset, sides = (4, 0), ("left", "center")
             else:
-                where, sides = (-4, 0), ("right", "center")
-            axis.annotate(name, (at, place), where, textcoords="offset points",
+                offset, sides = (-4, 0), ("right", "center")
+            axis.annotate(name, (middle, place), offset, textcoords="offset points",
                           ha=sides[0], va=sides[1], fontsize=6)  # fmt: skip
     axis.set_yticks(range(len(rows) + 1), ["CFG scale", *(label for label, _ in rows)])
     axis.set(xscale="log", ylim=(len(rows) + 0.6, -0.7), title="one factor at a time")

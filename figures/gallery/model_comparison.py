@@ -1,4 +1,4 @@
-"""Model comparison: what theories say of what they have not seen, and their parameters."""
+"""Model comparison: held-out predictions of theories, and parameters of the best."""
 
 import numpy as np
 import pandas as pd
@@ -21,11 +21,11 @@ MADE_BY = (
 CAPTION = (
     "Theories of collapse, each with its best link from CFG scale to strength of selection and "
     "one set of parameters for all arms, the best in the comparison at the top; naive forecasts "
-    "in grey. (a) Mean log predictive density of a held-out ln V_W or ln V_B, to the right is "
-    "better; the dashed line is the better of the naive forecasts, scores below the left edge "
-    "are put at it. (b) Mean absolute error of held-out ln V_W (filled) and ln V_B (open), all "
+    "in grey. (a) Mean log predictive density of a held-out ln V_W or ln V_B (higher is better); "
+    "the dashed line is the better of the naive forecasts, scores below the left edge are drawn "
+    "at it. (b) Mean absolute error of held-out ln V_W (filled) and ln V_B (open), all "
     "holdouts together. (c) Parameters of the best theory, in units of generation 0: the "
-    "posterior where it was drawn, else 90 % intervals; crosses are at a bound or not "
+    "posterior if it was drawn, else 90 % intervals; crosses are at a bound or not "
     "identified."
 )
 _KINDS = {
@@ -41,7 +41,7 @@ def draw(study: Study) -> Figure:
     fitted = study.fitted
     scores = fitted.scores()
     if scores.empty:
-        raise UserError(f"the fit '{fitted.folder}' holds nothing out")
+        raise UserError(f"the fit '{fitted.folder}' has no held-out predictions")
     models = one_link_each(fitted.models)
     figure = Figure(figsize=(PAGE, 0.9 + 0.22 * len(models)))
     first, second, third = figure.subplots(1, 3, width_ratios=[1.25, 0.8, 0.9])
@@ -105,7 +105,7 @@ def _parameters(axis: Axes, fitted: Fitted) -> None:
 
 
 def _density(axis: Axes, place: int, values: np.ndarray) -> None:
-    """Draw the posterior density of a parameter's logarithm, as high as a row at its peak."""
+    """Draw the posterior density of a parameter's logarithm, scaled to the height of a row."""
     low, high = np.quantile(values, [0.001, 0.999])
     seaborn.violinplot(
         x=values[(values >= low) & (values <= high)],

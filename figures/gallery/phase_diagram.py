@@ -1,4 +1,4 @@
-"""Phase diagram: CFG scale and inheritance, what is lost where, and where real chains are."""
+"""Phase diagram: variance lost by CFG scale and heritability, and measured chains."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -17,15 +17,15 @@ MADE_BY = (
     "1 of empirical/recipes/grid/embedded.toml, arm baseline"
 )
 CAPTION = (
-    "(a) The family model: how fast the variance between prompts grows (red: prompts drift apart "
-    "and saturate) or is lost (blue: prompts dissolve into each other) in one generation, by CFG "
-    "scale and heritability; on the white line, the neutral guidance, it stays. Vertical lines: "
+    "(a) The family model: growth (red: prompts move apart and saturate) or loss (blue: prompts "
+    "dissolve into each other) of the variance between prompts in one generation, by CFG scale "
+    "and heritability; on the white line, neutral guidance, it is constant. Vertical lines: "
     "scales at which a generation loses a tenth, a third and two thirds of the variance within "
-    "prompts. Each mark is a measured chain, a seed each, placed by what its first generation "
-    "did to both variances: the scale is the one that explains V_W, the heritability the one "
-    "that then explains V_B. (b) That scale against the one in the recipe: the dashed line is "
-    "what the law for Gaussians says. A trained network selects as a much weaker scale would, "
-    "the more so the higher it is; the neutral guidance lies between 1 and 1.25."
+    "prompts. Each mark is a measured chain of one seed, placed by the change of both variances "
+    "in its first generation: the scale explains V_W, the heritability then explains V_B. (b) "
+    "That scale against the one in the recipe: the dashed line is the law for Gaussians. A "
+    "trained network selects like a much weaker scale, increasingly so at high scales; neutral "
+    "guidance lies between 1 and 1.25."
 )
 _LOSSES = (0.1, 1 / 3, 2 / 3)
 
@@ -55,7 +55,8 @@ def draw(study: Study) -> Figure:
         look = scale_look(scale)
         left.plot(*np.transpose(places), marker=look.marker, color=look.colour, markersize=5.5,
                   markeredgecolor="black", label=look.label, linestyle="")  # fmt: skip
-        right.plot([scale] * len(places), [at for at, _ in places], look.marker, color=look.colour,
+        explained = [x for x, _ in places]
+        right.plot([scale] * len(places), explained, look.marker, color=look.colour,
                    markersize=4.5, markeredgecolor="black")  # fmt: skip
     left.set(xscale="log", xlim=(w[0], w[-1]), ylim=(h[0], 1.03), title="the family model")
     left.set(xlabel="CFG scale w of the theory", ylabel="heritability h between prompts")
@@ -64,7 +65,7 @@ def draw(study: Study) -> Figure:
     left.grid(False)
     ends = [min(scales), max(scales)]
     right.plot(ends, ends, "--", color="0.4", label="exact scores of Gaussians")
-    right.set(title="what a network selects", xlabel="CFG scale of the recipe", xscale="log")
+    right.set(title="selection by a network", xlabel="CFG scale of the recipe", xscale="log")
     right.set(ylabel="scale that explains $V_W$", yscale="log")
     formula(right.yaxis.label)
     plain_logarithm(right.xaxis, [1, 1.5, 2.5, 5, 7.5])
@@ -89,8 +90,8 @@ def place(study: Study, run: Run) -> tuple[float, float]:
     """Return the scale and the heritability that explain a chain's first generation.
 
     With V_U = V_W + V_B of generation 0: V_W' = V_W^w V_U^(1-w) gives w, V_B' = (h A(w))^2 V_B then
-    h. At the first generation the base model and its training set agree, so that neither uptake
-    nor the heritability of V_W enters.
+    h. In the first generation the base model and its training set agree, so that neither uptake nor
+    the heritability of V_W matters.
     """
     (V_W, V_B), (after_W, after_B) = (variances(study, run, g) for g in (0, 1))
     w = 1 + np.log(after_W / V_W) / np.log(V_W / (V_W + V_B))
@@ -99,11 +100,11 @@ def place(study: Study, run: Run) -> tuple[float, float]:
 
 def _losses(axis: Axes, ratio: float) -> None:
     for loss in _LOSSES:
-        at = 1 + np.log(1 - loss) / np.log(ratio)
-        axis.axvline(at, color="0.25", linewidth=0.7, linestyle=(0, (3, 2)))
+        w = 1 + np.log(1 - loss) / np.log(ratio)
+        axis.axvline(w, color="0.25", linewidth=0.7, linestyle=(0, (3, 2)))
         label = axis.annotate(
             f"$V_W$ −{loss:.0%}",
-            (at, 0.41),
+            (w, 0.41),
             (2, 0),
             textcoords="offset points",
             fontsize=6,

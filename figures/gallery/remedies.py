@@ -1,4 +1,4 @@
-"""Remedies: ReDiFine, its parts and others against the baseline, and what they cost."""
+"""Remedies: ReDiFine, its parts and others against the baseline, and their cost."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,19 +21,19 @@ MADE_BY = (
     "latent_noise, filter"
 )
 CAPTION = (
-    "Remedies at the scale that harms most; means over seeds, with bands where there are "
-    "several. (a) Ablation: condition drop alone, a fast decaying scale alone, and both, which "
-    "is ReDiFine. (b) Other remedies. (c) How the end depends on the rate of decay: filled marks "
-    "with condition drop, open ones without; the dashes at the right are constant scales. (d) "
-    "How it depends on the scale that a slow decay starts from. (e) The price: Fréchet distance "
-    "at generation 1, before anything could accumulate, against that at the end; left and down "
-    "is better, marks as in a and b, numbers are rates of decay of ReDiFine. A slow decay delays "
-    "the loss and does not stop it; a fast one saves most, and dropping the condition, little "
-    "by itself, then saves some more. Much of this is weaker guidance: a constant scale of 1.25 "
-    "costs less and ends lower than every rate tried."
+    "Remedies at the most harmful scale; means over seeds, with bands where there are several. (a) "
+    "Ablation: condition drop alone, a fast decaying scale alone, and both, which is ReDiFine. "
+    "(b) Other remedies. (c) The end against the rate of decay: filled marks with condition drop, "
+    "open ones without; the dashes at the right are constant scales. (d) The end against the "
+    "starting scale of a slow decay. (e) The cost: Fréchet distance at generation 1, before "
+    "anything could accumulate, against that at the end; lower left is better, marks as in a and "
+    "b, numbers are rates of decay of ReDiFine. A slow decay delays the loss but does not stop "
+    "it; a fast one helps most, and condition drop, of little effect by itself, then helps some "
+    "more. Much of this is weaker guidance: a constant scale of 1.25 costs less and ends lower "
+    "than every rate tried."
 )
 RULE, RATE, DROP = "generate.guidance.rule", "generate.guidance.rate", "finetune.condition_drop"
-# Rates of decay: that of the remedy by default, and one that leaves guidance on for long.
+# Rates of decay: the default of the remedy, and one that keeps guidance on for long.
 FAST, SLOW = 15.0, 2.0
 _DECAY = {RULE: "decay", "generate.guidance.floor": 1.0, "generate.guidance.shape": "exponential"}
 _DROPPED = {DROP: 0.2}
@@ -41,8 +41,8 @@ _REAL = {"finetune.training_set": "mix", "finetune.real_fraction": 0.5}
 
 
 def arms(study: Study) -> dict[str, list[Run]]:
-    """Return the runs of each remedy that differ from the baseline in nothing else."""
-    guidance = [key for one in study.settings.values() for key in one if _of_a_rule(key)]
+    """Return the runs of each remedy that otherwise equal the baseline."""
+    guidance = [key for flat in study.settings.values() for key in flat if _of_a_rule(key)]
     settings: dict[str, tuple[dict[str, Any], Sequence[str]]] = {
         "baseline": ({}, ()),
         "condition_drop": (_DROPPED, ()),
@@ -59,35 +59,35 @@ def arms(study: Study) -> dict[str, list[Run]]:
             for name in ("latent_noise", "filter")
         },
     }
-    found = {name: study.find(wanted, free) for name, (wanted, free) in settings.items()}
-    return {name: runs for name, runs in found.items() if runs}
+    by_name = {name: study.find(changes, free) for name, (changes, free) in settings.items()}
+    return {name: runs for name, runs in by_name.items() if runs}
 
 
 def draw(study: Study) -> Figure:
-    """Draw curves of all remedies, and the dependence of ReDiFine on its numbers."""
-    found = arms(study)
-    if "baseline" not in found or len(found) < 2:
-        raise UserError("the runs hold no remedy beside a baseline that is like it in all else")
+    """Draw curves of all remedies, and the dependence of ReDiFine on its settings."""
+    remedies = arms(study)
+    if "baseline" not in remedies or len(remedies) < 2:
+        raise UserError("the runs contain no remedy and baseline that agree in all other settings")
     figure = Figure(figsize=(PAGE, 5.0))
     above, below = figure.subfigures(2, 1, height_ratios=[1.2, 1])
     first, second = above.subplots(1, 2, sharey=True)
     parts = ["baseline", "condition_drop", "redifine_slow", "decay", "redifine"]
-    _curves(first, study, {name: found[name] for name in parts if name in found})
-    rest = {name: runs for name, runs in found.items() if name not in parts[1:]}
+    _curves(first, study, {name: remedies[name] for name in parts if name in remedies})
+    rest = {name: runs for name, runs in remedies.items() if name not in parts[1:]}
     _curves(second, study, rest)
     first.set(title="ReDiFine and its parts", ylabel="Fréchet distance")
     second.set(title="other remedies")
-    legend_below(above, [REMEDIES[name] for name in REMEDIES if name in found], 6)
+    legend_below(above, [REMEDIES[name] for name in REMEDIES if name in remedies], 6)
     third, fourth, fifth = below.subplots(1, 3)
     _rates(third, study)
     _starts(fourth, study)
-    _price(fifth, study, found)
+    _price(fifth, study, remedies)
     letters([first, second, third, fourth, fifth])
     return figure
 
 
-def _curves(axis: Axes, study: Study, found: Mapping[str, Sequence[Run]]) -> None:
-    for name, runs in found.items():
+def _curves(axis: Axes, study: Study, remedies: Mapping[str, Sequence[Run]]) -> None:
+    for name, runs in remedies.items():
         draw_curve(axis, study.measured(runs, "frechet"), REMEDIES[name])
     axis.set_yscale("log")
     plain_logarithm(axis.yaxis, [3, 10, 30, 100, 300])
@@ -95,9 +95,9 @@ def _curves(axis: Axes, study: Study, found: Mapping[str, Sequence[Run]]) -> Non
 
 
 def rates(study: Study, dropped: bool) -> dict[float, list[Run]]:
-    """Return decaying guidance by its rate, with or without condition drop."""
-    wanted = {**_DECAY, **(_DROPPED if dropped else {})}
-    return {rate: runs for rate, runs in study.along(RATE, wanted).items() if rate is not None}
+    """Return the runs of decaying guidance by rate, with or without condition drop."""
+    changes = {**_DECAY, **(_DROPPED if dropped else {})}
+    return {rate: runs for rate, runs in study.along(RATE, changes).items() if rate is not None}
 
 
 def _rates(axis: Axes, study: Study) -> None:
@@ -129,13 +129,13 @@ def _starts(axis: Axes, study: Study) -> None:
     axis.plot(list(plain), [ends.mean() for ends in plain.values()], "-", color="black",
               label="baseline")  # fmt: skip
     look = REMEDIES["redifine"]
-    found = study.along(SCALE, {**_DECAY, RATE: SLOW, **_DROPPED})
-    for scale, runs in found.items():
+    by_start = study.along(SCALE, {**_DECAY, RATE: SLOW, **_DROPPED})
+    for scale, runs in by_start.items():
         ends = study.measured(runs, "frechet").last
         axis.plot([scale] * len(ends), ends, look.marker, color=look.colour)
-    ends = [study.measured(runs, "frechet").last.mean() for runs in found.values()]
+    ends = [study.measured(runs, "frechet").last.mean() for runs in by_start.values()]
     axis.plot(
-        list(found),
+        list(by_start),
         ends,
         "-",
         color=look.colour,
@@ -148,8 +148,8 @@ def _starts(axis: Axes, study: Study) -> None:
     axis.legend(loc="lower right")
 
 
-def _price(axis: Axes, study: Study, found: Mapping[str, Sequence[Run]]) -> None:
-    shown = {name: study.measured(runs, "frechet").mean for name, runs in found.items()}
+def _price(axis: Axes, study: Study, remedies: Mapping[str, Sequence[Run]]) -> None:
+    shown = {name: study.measured(runs, "frechet").mean for name, runs in remedies.items()}
     shown.pop("redifine_slow", None)  # one of the rates below
     for name, values in shown.items():
         look = REMEDIES[name]
@@ -165,7 +165,7 @@ def _price(axis: Axes, study: Study, found: Mapping[str, Sequence[Run]]) -> None
               linewidth=0.9, zorder=1)  # fmt: skip
     handle = Line2D([], [], linestyle=":", color="0.4", label="constant scales")
     axis.legend(handles=[handle], loc="upper left")
-    axis.set(xscale="log", yscale="log", title="price", xlabel="Fréchet distance, generation 1")
+    axis.set(xscale="log", yscale="log", title="cost", xlabel="Fréchet distance, generation 1")
     plain_logarithm(axis.xaxis, [5, 10, 20, 30])
     plain_logarithm(axis.yaxis, [10, 30, 100, 300])
     low, high = np.min([v[1] for v in shown.values()]), np.max([v[1] for v in shown.values()])

@@ -1,4 +1,4 @@
-"""Theory and experiment: mean, V_W and V_B, and what a theory says of what it has not seen."""
+"""Theory and experiment: mean, V_W and V_B, and a theory's held-out predictions."""
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,9 +18,9 @@ MADE_BY = (
 )
 CAPTION = (
     "One theory with one set of parameters for all arms, the best in the comparison, against "
-    "what it had not seen. Left: fitted to generations 0 to 3 of all arms (filled marks), it "
-    "predicts 4 to 6 (open marks). Right: fitted to all arms but those of one CFG scale, it "
-    "predicts that scale from generation 0 on, a scale at a time; everything there is held out. "
+    "held-out data. Left: fitted to generations 0 to 3 of all arms (filled marks), it "
+    "predicts 4 to 6 (open marks). Right: fitted to all arms except those of one CFG scale, it "
+    "predicts that scale from generation 0 on, one scale at a time; all points are held out. "
     "Marks: measured, averages over the latent coordinates and seeds; lines and bands: median "
     "and 90 % interval of the prediction. Rows: variance within and between prompts in units of "
     "generation 0's total variance, and the mean in standard deviations of generation 0."
@@ -33,7 +33,7 @@ _ROWS = {
 
 
 def draw(study: Study) -> Figure:
-    """Draw the best theory's predictions of two holdouts through the measured points."""
+    """Draw the best theory's predictions for two holdouts over the measured points."""
     fitted, scales = study.fitted, study.scales()
     kinds = {"generations": "later generations held out", "scale": "each CFG scale held out"}
     kinds = {
@@ -65,27 +65,27 @@ def draw(study: Study) -> Figure:
 def _draw_arm(
     axis: Axes, study: Study, runs: list[Run], kind: str, quantity: str, look: Look
 ) -> None:
-    """Draw the runs of one scale: points where they were measured, bands where not seen."""
-    of = [study.fitted.of(study.fitted.best, kind, run.name, quantity) for run in runs]
-    told = [table for table in of if len(table)]
+    """Draw the runs of one scale: points as measured, bands where held out."""
+    tables = [study.fitted.predicted(study.fitted.best, kind, run.name, quantity) for run in runs]
+    predictions = [table for table in tables if len(table)]
     measured = np.mean([measured_of(study, run, quantity) for run in runs], axis=0)
     scale = np.exp if quantity != "mean" else np.asarray
     shown = {"color": look.colour, "marker": look.marker, "linestyle": ""}
-    if not told:
+    if not predictions:
         axis.plot(np.arange(len(measured)), scale(measured), **shown)
         return
-    first = int(told[0]["generation"].min())
+    first = int(predictions[0]["generation"].min())
     axis.plot(
         np.arange(first), scale(measured[:first]), **{**shown, "linestyle": ":"}, linewidth=0.7
     )
     axis.plot(np.arange(first, len(measured)), scale(measured[first:]), mfc="white", **shown)
     low, middle, high = (
-        scale(np.append(measured[first - 1], np.mean([t[name] for t in told], axis=0)))
+        scale(np.append(measured[first - 1], np.mean([t[name] for t in predictions], axis=0)))
         for name in ("low", "predicted", "high")
     )
-    at = np.arange(first - 1, first - 1 + len(middle))
-    axis.plot(at, middle, "-", color=look.colour)
-    axis.fill_between(at, low, high, color=look.colour, alpha=0.13, linewidth=0)
+    generations = np.arange(first - 1, first - 1 + len(middle))
+    axis.plot(generations, middle, "-", color=look.colour)
+    axis.fill_between(generations, low, high, color=look.colour, alpha=0.13, linewidth=0)
 
 
 def measured_of(study: Study, run: Run, quantity: str) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Traits and spectra: histograms through the generations at low and high scale, theory on top."""
+"""Traits and spectra: histograms of generations at low and high scale, with the theory."""
 
 import numpy as np
 import seaborn
@@ -18,24 +18,23 @@ MADE_BY = (
     "qtm fit of all arms"
 )
 CAPTION = (
-    "(a, b) Leading latent axis of 500 images at the lowest and the highest CFG scale, "
-    "generations 0 to 6. Lines: the theory, a mixture of one Gaussian a prompt, with the prompts "
-    "of generation 0 drawn apart and narrowed as the best theory says that was fitted to the "
-    "other CFG scales; it knows nothing of these chains but generation 0. Without guidance it "
-    "holds. At the high scale it says how wide the axis gets and that prompts separate into "
-    "peaks, but not where: some prompts leave in another direction than that of their first "
-    "deviation. (c, d) Change of the radial power spectrum of the images. Marks: measured, "
-    "lighter to darker with the generation; lines: a trait that regresses to the base under "
-    "constant selection, fitted to the first half, dashed where it had not seen the generation. "
-    "Strong guidance takes two thirds of the power at high frequencies, and then stops, which "
-    "the theory does not foresee."
+    "(a, b) Leading latent axis of 500 images at the lowest and the highest CFG scale, generations "
+    "0 to 6. Lines: the theory, a mixture with one Gaussian per prompt, moved apart and narrowed "
+    "from generation 0 as predicted by the best theory, fitted to the other CFG scales; of these "
+    "chains it uses generation 0 alone. Without guidance it agrees. At the high scale it predicts "
+    "the width of the axis and that prompts separate into peaks, but not where: some prompts move "
+    "in a direction other than their first deviation. (c, d) Change of the radial power spectrum "
+    "of the images. Marks: measured, lighter to darker with the generation; lines: a trait that "
+    "regresses to the base under constant selection, fitted to the first half, dashed where held "
+    "out. Strong guidance removes two thirds of the power at high frequencies and then stops, "
+    "which the theory does not predict."
 )
 _SHOWN = (0, 2, 4, 6)
 _TRAIT, _SPECTRUM = "latent_pc", "power_spectrum"
 
 
 def draw(study: Study) -> Figure:
-    """Draw histograms of the leading axis, and spectra, of the lowest and the highest scale."""
+    """Draw histograms of the leading axis, and spectra, at the lowest and the highest scale."""
     scales = study.scales()
     ends = {scale: scales[scale][0] for scale in (min(scales), max(scales))}
     figure = Figure(figsize=(PAGE, 4.6))
@@ -87,8 +86,8 @@ def density(study: Study, run: Run, generation: int, z: np.ndarray) -> np.ndarra
     """Return the theory's density at z of the leading axis in a generation.
 
     (1/C) sum_c N(m + (m_c - m) sqrt(V_B,t/V_B,0), V_W,0 V_W,t/V_W,0): prompts keep their direction
-    from the mean, and the ratios are those that the best theory predicts for the latents of this
-    CFG scale, which was held out.
+    from the mean, and the ratios are the best theory's predictions for the latents of this CFG
+    scale, which was held out.
     """
     values = _axis_1(run, 0)
     _, family = np.unique(run.generation(0).captions, return_inverse=True)
@@ -104,8 +103,8 @@ def ratio(study: Study, run: Run, generation: int, quantity: str) -> float:
     """Return the predicted V_W or V_B of the latents over that of generation 0."""
     if generation == 0:
         return 1.0
-    table = study.fitted.of(study.fitted.best, "scale", run.name, quantity)
-    told = float(table.set_index("generation")["predicted"].loc[generation])
+    table = study.fitted.predicted(study.fitted.best, "scale", run.name, quantity)
+    log_variance = float(table.set_index("generation")["predicted"].loc[generation])
     moments = study.moments
     rows = moments[
         (moments["run"] == run.name)
@@ -113,18 +112,18 @@ def ratio(study: Study, run: Run, generation: int, quantity: str) -> float:
         & (moments["generation"] == 0)
     ]
     V_W, V_B = rows["within"].mean(), rows["between"].mean()
-    return float(np.exp(told) * (V_W + V_B) / {"within": V_W, "between": V_B}[quantity])
+    return float(np.exp(log_variance) * (V_W + V_B) / {"within": V_W, "between": V_B}[quantity])
 
 
 def _spectra(axis: Axes, study: Study, run: Run, colour: str) -> None:
     measured = spectrum(study, run)
-    told = regression(measured, seen=(len(measured) - 1) // 2 + 1)
+    predicted = regression(measured, seen=(len(measured) - 1) // 2 + 1)
     rings = np.arange(1, measured.shape[1] + 1)
     axis.axhline(0, color="0.6", linewidth=0.8)
     last = len(measured) - 1
     for generation in range(1, last + 1):
         shade = 0.25 + 0.75 * generation / last
-        powers, line = measured[generation] - measured[0], told[generation] - measured[0]
+        powers, line = measured[generation] - measured[0], predicted[generation] - measured[0]
         axis.plot(rings, powers, "o", color=colour, alpha=shade, markersize=3, markeredgewidth=0)
         style = "-" if generation <= last // 2 else "--"
         axis.plot(rings, line, style, color="black", alpha=shade, linewidth=0.7)
@@ -140,21 +139,21 @@ def spectrum(study: Study, run: Run) -> np.ndarray:
 def regression(measured: np.ndarray, seen: int) -> np.ndarray:
     """Return m_t = m_0 + S (1 - h^t)/(1 - h), fitted to generations below `seen`.
 
-    `measured` is [t, components]. A trait regresses to the base with heritability h, one for all
-    components, under a selection differential S of each (`qtm.Regression`, `qtm.Directional`):
+    `measured` is [t, components]. A trait regresses to the base with heritability h, shared by all
+    components, under a selection differential S for each (`qtm.Regression`, `qtm.Directional`):
     m' = (1 - h) m_0 + h m + S.
-    Least squares: S has a closed form, h is searched for.
+    Least squares: S has a closed form, h is found numerically.
     """
     t = np.arange(len(measured))
     rise = measured - measured[0]
 
-    def told(h: float) -> np.ndarray:
+    def path(h: float) -> np.ndarray:
         basis = (1 - h**t) / (1 - h)
         S = basis[:seen] @ rise[:seen] / (basis[:seen] @ basis[:seen])
         return basis[:, None] * S
 
     def error(h: float) -> float:
-        return float(np.square(rise[:seen] - told(h)[:seen]).sum())
+        return float(np.square(rise[:seen] - path(h)[:seen]).sum())
 
-    found = minimize_scalar(error, bounds=(0, 0.9999), method="bounded", options={"xatol": 1e-9})
-    return measured[0] + told(found.x)
+    best = minimize_scalar(error, bounds=(0, 0.9999), method="bounded", options={"xatol": 1e-9})
+    return measured[0] + path(best.x)

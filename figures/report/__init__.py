@@ -1,1 +1,1 @@
-"""The report: a page of evidence about runs, with its plots."""
+"""The report: an HTML page about runs, with plots."""

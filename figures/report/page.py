@@ -2,7 +2,7 @@
 
 import base64
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 
+from analysis._progress import Progress, no_progress
 from analysis.arms.read import arms
 from analysis.comparison.fit import NAIVE, Result, fit
 from analysis.prediction.forecast import Forecast, forecast, quantiles
@@ -26,16 +27,16 @@ from figures.text import printable
 from figures.write import render
 
 _NO_MOMENTS = pd.DataFrame({"feature": [], "generation": [], "within": [], "between": []})
-# How many generations a report looks ahead.
+# Number of generations that a report forecasts.
 AHEAD = 10
-# Which traits a report fits: label -> (trait, components or None for all).
+# Traits that a report fits: label -> (trait, components or None for all).
 TRAITS: Mapping[str, tuple[str, Sequence[int] | None]] = {
     "latents": ("latent", None),
     "latent axis 1": ("latent_pc", [0]),
     "brightness": ("pixel_mean", None),
     "sharpness": ("sharpness", None),
 }
-# One link a theory: a few runs seldom tell links apart.
+# One link per theory: a few runs seldom separate links.
 MODELS = (
     "truncation, saturating",
     "stabilizing, saturating",
@@ -45,44 +46,44 @@ MODELS = (
 )
 
 
-def fits(runs: Sequence[Run], advance: Callable[[], None] = lambda: None) -> dict[str, Result]:
-    """Fit theories to the report's traits, with parameters that all runs share; by label.
+def fits(runs: Sequence[Run], progress: Progress = no_progress) -> dict[str, Result]:
+    """Fit theories to the report's traits, with parameters shared by all runs; by label.
 
     Later generations are held out where there are two or more. Traits that cannot be fitted (no
     variance within prompts, say), and all where no run can, are left out.
     """
-    found = {}
+    results = {}
     for label, (trait, components) in TRAITS.items():
         with suppress(UserError):
-            found[label] = fit(runs, MODELS, ["generations"], trait, components)
-        advance()
-    return found
+            results[label] = fit(runs, MODELS, ["generations"], trait, components)
+        progress(1)
+    return results
 
 
 def forecasts(
     runs: Sequence[Run], generations: int = AHEAD
 ) -> tuple[dict[str, Forecast], list[tuple[str, str]]]:
-    """Forecast each run by a theory that is fitted to all of them; and say of which it cannot be.
+    """Forecast each run by a theory fitted to all of them.
 
-    Runs that theories do not describe are left out, with the reason.
+    Return the forecasts, and the reasons for runs left out, which no theory describes.
     """
     try:
         described, left_out = arms(runs)
     except UserError as error:
         return {}, [("all runs", f"no forecast: {error}")]
-    found: dict[str, Forecast] = {}
+    by_run: dict[str, Forecast] = {}
     fitted = None
-    for own in described:
-        others = [other for other in described if other is not own]
-        found[own.name] = forecast([own, *others], generations, fitted=fitted)
-        fitted = found[own.name].fitted
-    return found, [("all runs", f"no forecast: {reason}") for reason in left_out]
+    for target in described:
+        others = [other for other in described if other is not target]
+        by_run[target.name] = forecast([target, *others], generations, fitted=fitted)
+        fitted = by_run[target.name].fitted
+    return by_run, [("all runs", f"no forecast: {reason}") for reason in left_out]
 
 
 def write(runs: Sequence[Run], path: Path, title: str, results: Mapping[str, Result]) -> None:
     """Draw every figure and write the report, atomically."""
-    told, refused = forecasts(runs)
-    evidence = Evidence(tuple(runs), dict(results), told)
+    predicted, refused = forecasts(runs)
+    evidence = Evidence(tuple(runs), dict(results), predicted)
     plots, left_out = [], []
     with plt.style.context(style.FILE):
         for name, module in every_plot().items():
@@ -93,9 +94,7 @@ def write(runs: Sequence[Run], path: Path, title: str, results: Mapping[str, Res
                 left_out.append(("all runs", f"{heading} is left out: {error}"))
                 continue
             if figure is None:
-                left_out.append(
-                    ("all runs", f"{heading} is left out: the runs hold nothing to draw it from")
-                )
+                left_out.append(("all runs", f"{heading} is left out: the runs lack its data"))
             else:
                 plots.append(
                     {
@@ -125,37 +124,37 @@ def write(runs: Sequence[Run], path: Path, title: str, results: Mapping[str, Res
 def warnings_of(
     evidence: Evidence, refused: Sequence[tuple[str, str]] = ()
 ) -> list[dict[str, str]]:
-    """Return what a reader must know before trusting the numbers: of which run, and what."""
-    said = []
+    """Return caveats about the numbers, each with the run that it concerns."""
+    messages = []
     for run in evidence.runs:
-        generations, wanted = run.generations(), run.recipe.generations
-        if len(generations) <= wanted:
+        generations, planned = run.generations(), run.recipe.generations
+        if len(generations) <= planned:
             done = len(generations) - 1
-            said.append((run.name, f"{done} of {wanted} generations are done"))
+            messages.append((run.name, f"{done} of {planned} generations are done"))
         if all(probes(generation) is None for generation in generations):
-            said.append((run.name, "its probes are not stored: it has no contact sheet"))
+            messages.append((run.name, "its probes are not stored: it has no contact sheet"))
         cautions = {
             f"{row['measure']}: {row['caution']}"
             for generation in generations
             for row in metrics(generation).get("measures", [])
             if row["caution"]
         }
-        said += [(run.name, caution) for caution in sorted(cautions)]
+        messages += [(run.name, caution) for caution in sorted(cautions)]
     for label, result in evidence.fits.items():
         if result.best in NAIVE:
-            said.append(("all runs", f"{label}: no theory predicts better than {result.best}"))
-        said += [("all runs", f"{label}, {text}") for text in _cautions(result)]
-    told = next(iter(evidence.forecasts.values()), None)
-    if told is not None and told.fitted.unidentified:
-        names = ", ".join(told.fitted.unidentified)
-        said.append(("all runs", f"forecast: of {names} it knows little but what is typical"))
-    said += list(refused)
-    return [{"run": printable(run), "text": printable(text)} for run, text in said]
+            messages.append(("all runs", f"{label}: no theory predicts better than {result.best}"))
+        messages += [("all runs", f"{label}, {text}") for text in _cautions(result)]
+    prediction = next(iter(evidence.forecasts.values()), None)
+    if prediction is not None and prediction.fitted.unidentified:
+        names = ", ".join(prediction.fitted.unidentified)
+        messages.append(("all runs", f"forecast: {names} rest on the prior"))
+    messages += list(refused)
+    return [{"run": printable(run), "text": printable(text)} for run, text in messages]
 
 
 def _cautions(result: Result) -> list[str]:
-    """What to know of the best theory: its unidentified parameters in one sentence, then the rest.
-    Which data would identify them is said below the table of theories."""
+    """Return caveats about the best theory: unidentified parameters in one sentence, then the rest.
+    The list below the table of theories names the data that would identify them."""
     theory = result.best_theory
     fitted = result.of(theory)
     rest = [
@@ -168,15 +167,15 @@ def _cautions(result: Result) -> list[str]:
 
 def _forecasts(evidence: Evidence) -> list[dict[str, str]]:
     rows = []
-    for run, told in evidence.forecasts.items():
-        lives = told.half_lives()
+    for run, prediction in evidence.forecasts.items():
+        lives = prediction.half_lives()
         rows.append(
             {
                 "run": printable(run),
                 "within": _with_interval(lives["within"], ".0f"),
                 "total": _with_interval(lives["total"], ".0f"),
-                "neutral": _with_interval(quantiles(told.neutral), ".2f"),
-                "real": _with_interval(quantiles(100 * told.real), ".0f", " %"),
+                "neutral": _with_interval(quantiles(prediction.neutral), ".2f"),
+                "real": _with_interval(quantiles(100 * prediction.real), ".0f", " %"),
             }
         )
     return rows
@@ -188,7 +187,7 @@ def _with_interval(values: tuple[float, float, float], how: str, unit: str = "")
 
 
 def _picture(figure: Figure) -> str:
-    """Return a figure as the address of an image: as points where it is made of points."""
+    """Return a figure as a data URL: a bitmap if it contains images, else a vector graphic."""
     points = any(axis.images for axis in figure.axes)
     kind, media = ("png", "png") if points else ("svg", "svg+xml")
     content = render(figure, kind)
@@ -198,7 +197,7 @@ def _picture(figure: Figure) -> str:
 def _subtitle(runs: Sequence[Run]) -> str:
     models = ", ".join(dict.fromkeys(printable(run.recipe.model.name) for run in runs))
     seeds = ", ".join(dict.fromkeys(str(run.recipe.seed) for run in runs))
-    return f"Model {models}; one chain a setting, seed {seeds}: a few percent may be noise."
+    return f"Model {models}; one chain per setting, seed {seeds}: a few percent may be noise."
 
 
 def _summary(run: Run) -> dict[str, object]:
@@ -233,10 +232,10 @@ def _rows(evidence: Evidence) -> list[dict[str, object]]:
     for label, result in evidence.fits.items():
         table = result.comparison()
         theories = [name for name in table["model"] if name not in NAIVE]
-        own = result.parameters(theories).dropna(subset=["low"])
-        own = own[~own["parameter"].str.startswith("process_")]
+        identified = result.parameters(theories).dropna(subset=["low"])
+        identified = identified[~identified["parameter"].str.startswith("process_")]
         for place, row in enumerate(table.to_dict("records")):
-            estimates = own[own["model"] == row["model"]].to_dict("records")
+            estimates = identified[identified["model"] == row["model"]].to_dict("records")
             numbers = {
                 name: _or_dash(row.get(f"generations_{name}", math.nan))
                 for name in ("log_score", "within_error", "between_error", "coverage")
@@ -256,7 +255,7 @@ def _rows(evidence: Evidence) -> list[dict[str, object]]:
 
 
 def _unknown(evidence: Evidence) -> list[dict[str, str]]:
-    """What the best theory of each trait could not learn, and which data would tell."""
+    """Return unidentified parameters of each trait's best theory, with data to identify them."""
     return [
         {"theory": f"{label}, {result.best_theory}", "text": text}
         for label, result in evidence.fits.items()
@@ -277,7 +276,7 @@ def _made(run: Run) -> dict[str, str]:
 
 
 def _content(path: Path) -> str:
-    """Return the text of a file, or say that there is none."""
+    """Return the text of a file, or a note that it is not stored."""
     if not path.is_file():
         return f"{path.name} is not stored"
     return path.read_text(encoding="utf-8-sig", errors="replace")

@@ -1,4 +1,4 @@
-"""Arms read from runs on disk: their moments, their sampling errors, and what is no arm."""
+"""Arms read from runs on disk: moments, sampling errors, and runs that are refused."""
 
 import numpy as np
 import pandas as pd
@@ -41,25 +41,25 @@ def make(folder, table=None, generations=G, z=None, done=G):
 
 def test_an_arm_is_in_units_of_generation_0(tmp_path):
     run = make(tmp_path)
-    one = arm(run, "t")
-    assert (one.generations, one.images, one.families) == (G, 200, 4)
-    assert one.measured.shape == (G + 1, 3, 1)  # the second component does not vary
+    read = arm(run, "t")
+    assert (read.generations, read.images, read.families) == (G, 200, 4)
+    assert read.measured.shape == (G + 1, 3, 1)  # the second component does not vary
     table = run.moments().query("feature == 't' and component == 0")
     V = table["within"].iloc[0] + table["between"].iloc[0]
-    np.testing.assert_allclose(np.exp(one.measured[:, 1, 0]), table["within"] / V)
-    np.testing.assert_allclose(np.exp(one.measured[:, 2, 0]), table["between"] / V)
-    np.testing.assert_allclose(one.centre + np.sqrt(V) * one.measured[:, 0, 0], table["mean"])
-    assert one.unit == pytest.approx(V)
+    np.testing.assert_allclose(np.exp(read.measured[:, 1, 0]), table["within"] / V)
+    np.testing.assert_allclose(np.exp(read.measured[:, 2, 0]), table["between"] / V)
+    np.testing.assert_allclose(read.centre + np.sqrt(V) * read.measured[:, 0, 0], table["mean"])
+    assert read.unit == pytest.approx(V)
 
 
 @pytest.mark.parametrize(("kind", "spread"), [("normal", 2.0), ("laplace", 5.0), ("uniform", 0.8)])
-def test_tails_say_how_surely_a_variance_is_known(tmp_path, kind, spread):
+def test_tails_determine_the_error_of_a_variance(tmp_path, kind, spread):
     """Var(ln s^2) = (kurtosis - 1)/N: 2, 5 and 4/5 for a normal, a Laplace and a uniform trait."""
     rng = np.random.default_rng(1)
     run = make(tmp_path, z=lambda number, families: getattr(rng, kind)(size=(200, 1)) + families)
-    found = arm(run, "t").sampling[:, 1, 0] * (200 - 4)
-    # The kurtosis of 800 Laplace numbers is itself known to a fifth.
-    assert found.mean() == pytest.approx(spread, rel=0.35)
+    ratio = arm(run, "t").sampling[:, 1, 0] * (200 - 4)
+    # The kurtosis of 800 Laplace numbers has itself an error of a fifth.
+    assert ratio.mean() == pytest.approx(spread, rel=0.35)
 
 
 def test_sampling_errors_are_those_of_new_samples():
@@ -75,7 +75,7 @@ def test_sampling_errors_are_those_of_new_samples():
     pooled = np.stack([np.log(V_W.mean(axis=1)), np.log(V_B.mean(axis=1))])
     true_W, true_B = np.square(along), np.square(along) * families.var(ddof=1)
     expected = _sampling(true_W[None], true_B[None], 4 * n, 4, True, None)[0, 1:, 0]
-    # A variance of 400 samples is known to sqrt(2/400).
+    # A variance of 400 samples has the relative error sqrt(2/400).
     np.testing.assert_allclose(pooled.var(axis=1, ddof=1), expected, rtol=4 * np.sqrt(2 / 400))
 
 
@@ -90,17 +90,17 @@ def test_the_second_component_alone_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ({"finetune": {"start_from": "previous"}}, "goes on from the previous model"),
+        ({"finetune": {"start_from": "previous"}}, "starts from the previous model"),
         ({"finetune": {"training_set": "accumulate"}}, "learns from 'accumulate'"),
         ({"generate": {"guidance": {"rule": "cads", "scale": 2.5}}}, "is guided by 'cads'"),
     ],
 )
-def test_what_no_model_describes_is_said(tmp_path, table, words):
+def test_what_no_model_describes_is_reported(tmp_path, table, words):
     with pytest.raises(UserError, match=words):
         arm(make(tmp_path, table), "t")
 
 
-def test_degenerate_runs_are_said(tmp_path):
+def test_degenerate_runs_are_reported(tmp_path):
     with pytest.raises(UserError, match="no generation after generation 0"):
         arm(make(tmp_path / "short", done=0), "t")
     run = make(tmp_path / "still")
@@ -118,26 +118,26 @@ def test_degenerate_runs_are_said(tmp_path):
 def test_a_collapsed_trait_keeps_a_finite_logarithm(tmp_path):
     run = make(tmp_path, z=lambda number, families: (number < 2) * (
         np.random.default_rng(number).normal(size=(200, 1)) + families))  # fmt: skip
-    one = arm(run, "t")
-    assert np.isfinite(one.measured).all()
-    assert np.isfinite(one.sampling).all()
-    assert one.measured[2, 1, 0] < -20
+    read = arm(run, "t")
+    assert np.isfinite(read.measured).all()
+    assert np.isfinite(read.sampling).all()
+    assert read.measured[2, 1, 0] < -20
 
 
-def test_runs_that_learn_in_another_way_are_left_out(tmp_path):
+def test_runs_with_different_finetuning_are_left_out(tmp_path):
     runs = [make(tmp_path / name) for name in "ab"]
     runs.append(make(tmp_path / "c", {"finetune": {"rank": 4}}))
     kept, left_out = arms(runs, "t")
-    assert [one.name for one in kept] == ["a", "b"]
-    assert left_out == ["the run 'c' learns or samples in another way than most"]
-    with pytest.raises(UserError, match="goes on from the previous model"):
+    assert [read.name for read in kept] == ["a", "b"]
+    assert left_out == ["the run 'c' is finetuned or sampled differently from most"]
+    with pytest.raises(UserError, match="starts from the previous model"):
         arms([make(tmp_path / "d", {"finetune": {"start_from": "previous"}})], "t")
 
 
 def test_runs_of_unequal_length_and_size_are_read(tmp_path):
-    """An unfinished run is an arm as far as it goes."""
+    """An unfinished run is an arm of its finished generations."""
     kept, _ = arms([make(tmp_path / "a"), make(tmp_path / "b", done=1)], "t")
-    assert [one.generations for one in kept] == [G, 1]
+    assert [read.generations for read in kept] == [G, 1]
 
 
 @pytest.mark.parametrize(
@@ -150,10 +150,10 @@ def test_runs_of_unequal_length_and_size_are_read(tmp_path):
         ),
     ],
 )
-def test_captions_that_are_all_equal_or_all_different_are_said(
+def test_captions_that_are_all_equal_or_all_different_are_reported(
     tmp_path, monkeypatch, captions, words
 ):
-    """And not that the moments, which they leave undefined, are not finite."""
+    """The error names the captions, not the undefined moments that follow from them."""
     monkeypatch.setitem(globals(), "CAPTIONS", captions)
     run = make(tmp_path)
     for read in (arm, lambda run, trait: arms([run], trait)):

@@ -1,4 +1,4 @@
-"""The bounded mixture of a run's own images."""
+"""The bounded mixture of a run's images."""
 
 import json
 
@@ -14,7 +14,7 @@ LEVELS = NoiseLevels.preserving(steps=40)
 
 
 def stored(folder, captions, seed=0):
-    """A run of which nothing but the latents of generation 0 is there."""
+    """Make a run with nothing but the latents of generation 0."""
     first = folder / "gen_000"
     (first / "features").mkdir(parents=True)
     (first / "images").mkdir()

@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def value(expression, **symbols):
-    """The number that `expression` is, for symbols given by name."""
+    """Return the value of `expression` for symbols given by name."""
     names = {symbol.name: symbol for symbol in expression.free_symbols}
     used = {name: symbols[name] for name in names}
     return sp.lambdify([names[name] for name in used], expression, "scipy")(*used.values())
@@ -35,22 +35,24 @@ def truncated_normal(result):
 
 
 def stabilizing(result):
-    at = {"m": 0.3, "V": 0.8, "theta": -0.6, "w2": 1.7}
-    form = qtm.Stabilizing(at["theta"], at["w2"])
-    state = qtm.Moments(at["m"], at["V"])
-    yield form.moments(state).mean, value(result["mean"], **at)
-    yield form.moments(state).variance, value(result["variance"], **at)
-    density = lambda z: np.exp(-((z - at["m"]) ** 2) / (2 * at["V"])) / np.sqrt(2 * np.pi * at["V"])
+    point = {"m": 0.3, "V": 0.8, "theta": -0.6, "w2": 1.7}
+    form = qtm.Stabilizing(point["theta"], point["w2"])
+    state = qtm.Moments(point["m"], point["V"])
+    yield form.moments(state).mean, value(result["mean"], **point)
+    yield form.moments(state).variance, value(result["variance"], **point)
+    density = lambda z: (
+        np.exp(-((z - point["m"]) ** 2) / (2 * point["V"])) / np.sqrt(2 * np.pi * point["V"])
+    )
     fitness = quad(lambda z: density(z) * np.exp(form.log_fitness(z, state)), -12, 12)[0]
-    yield fitness, value(result["mean_fitness"], **at)
+    yield fitness, value(result["mean_fitness"], **point)
 
 
 def directional(result):
-    at = {"m": 0.3, "V": 0.8, "b": -0.6}
-    after = qtm.Directional(at["b"]).moments(qtm.Moments(at["m"], at["V"]))
-    yield after.mean, value(result["mean"], **at)
-    yield after.variance, value(result["variance"], **at)
-    yield 0.0, value(result["third_cumulant"], **at)
+    point = {"m": 0.3, "V": 0.8, "b": -0.6}
+    after = qtm.Directional(point["b"]).moments(qtm.Moments(point["m"], point["V"]))
+    yield after.mean, value(result["mean"], **point)
+    yield after.variance, value(result["variance"], **point)
+    yield 0.0, value(result["third_cumulant"], **point)
 
 
 def ddim_guidance(result):
@@ -65,32 +67,33 @@ def ddim_guidance(result):
 
 
 def refit_drift(result):
-    at = {"N": 12, "t": 5, "V_0": 0.7}
-    cycle = qtm.LifeCycle(size=at["N"])
-    path = qtm.evolve(cycle, qtm.Moments(0, at["V_0"]), at["t"])
-    yield path.variance[-1], value(result["variance"], **at)
+    point = {"N": 12, "t": 5, "V_0": 0.7}
+    cycle = qtm.LifeCycle(size=point["N"])
+    path = qtm.evolve(cycle, qtm.Moments(0, point["V_0"]), point["t"])
+    yield path.variance[-1], value(result["variance"], **point)
     # the mean of each generation is drawn with the variance V_t/N of the generation before it
-    yield jnp.sum(path.variance[:-1]) / at["N"], value(result["displacement"], **at)
-    yield at["V_0"], value(result["sum"], **at)
+    yield jnp.sum(path.variance[:-1]) / point["N"], value(result["displacement"], **point)
+    yield point["V_0"], value(result["sum"], **point)
     draws = cycle.step(qtm.Moments(jnp.zeros(40_000), 1.0), key=jax.random.key(8))
-    log_step = value(result["log_step"], **at)
+    log_step = value(result["log_step"], **point)
     error = jnp.std(jnp.log(draws.variance)) / 200
     assert abs(jnp.mean(jnp.log(draws.variance)) - log_step) < 4 * error
 
 
 def mutation_balance(result):
-    at = {"theta": 1.2, "V_m": 0.05, "V_s": 4.0}
+    point = {"theta": 1.2, "V_m": 0.05, "V_s": 4.0}
     cycle = qtm.LifeCycle(
-        selection=qtm.Stabilizing(at["theta"], at["V_s"]), mutation=qtm.GaussianMutation(at["V_m"])
+        selection=qtm.Stabilizing(point["theta"], point["V_s"]),
+        mutation=qtm.GaussianMutation(point["V_m"]),
     )
     held = qtm.equilibrium(cycle, qtm.Moments(0.3, 1.0))
-    yield held.mean, value(result["mean"], **at)
-    yield held.variance, value(result["variance"], **at)
-    yield cycle.step(held).variance, value(result["variance"], **at)
+    yield held.mean, value(result["mean"], **point)
+    yield held.variance, value(result["variance"], **point)
+    yield cycle.step(held).variance, value(result["variance"], **point)
     slope = jax.grad(lambda V: cycle.step(qtm.Moments(0.3, V)).variance)
-    yield slope(held.variance), value(result["approach"], **at)
+    yield slope(held.variance), value(result["approach"], **point)
 
-    # of matrices f is taken on the axes of Omega^-1/2 M Omega^-1/2
+    # for matrices f applies along the axes of Omega^-1/2 M Omega^-1/2
     M, Omega = np.array([[0.1, -0.03], [-0.03, 0.2]]), np.array([[4.0, -0.8], [-0.8, 3.0]])
     widths, axes = np.linalg.eigh(Omega)
     root, inverse = (axes * widths**p @ axes.T for p in (0.5, -0.5))
@@ -105,126 +108,128 @@ def infinitesimal(result):
     V_a, V_E, p, omega2 = 1.3, 0.7, 0.3, 3.0
     model, start = qtm.Infinitesimal(V_a, V_E), qtm.Moments(0.0, 0.9)
     k = 1 - qtm.Middle(p).moments(qtm.Moments(0, 1)).variance
-    at = {"V_a": V_a, "V_E": V_E, "k": k, "H": V_a / (V_a + V_E), "V_s": omega2 + V_E}
+    point = {"V_a": V_a, "V_E": V_E, "k": k, "H": V_a / (V_a + V_E), "V_s": omega2 + V_E}
     born = lambda state: model.moments(state).variance
 
     cycle = qtm.LifeCycle(model, qtm.Middle(p))
-    yield born(cycle.step(start)), value(result["next"], V_A=born(start), **at)
+    yield born(cycle.step(start)), value(result["next"], V_A=born(start), **point)
     V_A = born(qtm.evolve(cycle, start, 80).final)
-    yield V_A, value(result["truncated"], **at)
-    yield V_A / (V_A + V_E), value(result["heritability"], **at)
+    yield V_A, value(result["truncated"], **point)
+    yield V_A / (V_A + V_E), value(result["heritability"], **point)
     cycle = qtm.LifeCycle(model, qtm.Stabilizing(0.0, omega2))
-    yield born(qtm.equilibrium(cycle, start)), value(result["stabilized"], **at)
-    yield born(qtm.evolve(cycle, start, 100).final), value(result["stabilized"], **at)
+    yield born(qtm.equilibrium(cycle, start)), value(result["stabilized"], **point)
+    yield born(qtm.evolve(cycle, start, 100).final), value(result["stabilized"], **point)
 
 
 def base_regression(result):
-    at = {"h": 0.7, "m_b": 0.4, "m_0": -0.5, "V_b": 1.3, "S": 0.6 * 1.3}
-    inheritance = qtm.Regression(at["h"], at["m_b"], at["V_b"])
+    point = {"h": 0.7, "m_b": 0.4, "m_0": -0.5, "V_b": 1.3, "S": 0.6 * 1.3}
+    inheritance = qtm.Regression(point["h"], point["m_b"], point["V_b"])
     cycle = qtm.LifeCycle(inheritance, qtm.Directional(0.6))
-    start = qtm.Moments(at["m_0"], at["V_b"])
+    start = qtm.Moments(point["m_0"], point["V_b"])
     path = qtm.evolve(cycle, start, 100)
-    yield path.mean[-1], value(result["mean"], **at)
+    yield path.mean[-1], value(result["mean"], **point)
     for t in (0, 1, 7):
-        yield path.mean[t], value(result["path"], t=t, **at)
+        yield path.mean[t], value(result["path"], t=t, **point)
     k = 1 - qtm.Truncation(0.4).moments(qtm.Moments(0, 1)).variance
     held = qtm.equilibrium(qtm.LifeCycle(inheritance, qtm.Truncation(0.4)), start)
-    yield held.variance, value(result["variance"], k=k, **at)
+    yield held.variance, value(result["variance"], k=k, **point)
 
 
 def refit_selection(result):
     N, p = 12, 0.4
-    at = {
+    point = {
         "N": N,
         "V_m": 0.3,
         "V_0": 1.0,
         "k": 1 - qtm.Middle(p).moments(qtm.Moments(0, 1)).variance,
     }
-    cycle = qtm.LifeCycle(qtm.Refit(), qtm.Middle(p), qtm.GaussianMutation(at["V_m"]), size=N)
-    path = qtm.evolve(cycle, qtm.Moments(0, at["V_0"]), 60)
-    yield path.variance[-1], value(result["images"], **at)
+    cycle = qtm.LifeCycle(qtm.Refit(), qtm.Middle(p), qtm.GaussianMutation(point["V_m"]), size=N)
+    path = qtm.evolve(cycle, qtm.Moments(0, point["V_0"]), 60)
+    yield path.variance[-1], value(result["images"], **point)
     images = qtm.Moments(path.mean[-1], path.variance[-1])
     model = cycle.mutation.moments(cycle.selection.moments(images))
-    yield model.variance, value(result["model"], **at)
+    yield model.variance, value(result["model"], **point)
     for t in (1, 6):
-        yield path.variance[t], value(result["path"], t=t, **at)
+        yield path.variance[t], value(result["path"], t=t, **point)
 
 
 def refit_inflow(result):
-    at = {"N": 10, "a": 0.3, "V_0": 1.4}
-    real = qtm.Moments(0.2, at["V_0"])
-    inheritance = qtm.Refit(inflow=at["a"], fresh=real)
-    cycle = qtm.LifeCycle(inheritance, size=at["N"])
+    point = {"N": 10, "a": 0.3, "V_0": 1.4}
+    real = qtm.Moments(0.2, point["V_0"])
+    inheritance = qtm.Refit(inflow=point["a"], fresh=real)
+    cycle = qtm.LifeCycle(inheritance, size=point["N"])
     held = qtm.evolve(cycle, qtm.Moments(0.2, 1.0), 80).final
-    yield held.variance, value(result["without_wandering"], **at)
+    yield held.variance, value(result["without_wandering"], **point)
 
-    # The expected variance depends on the squared displacement alone, so one population that is as
-    # far off as all are on average stands for all.
-    V, D = (value(result[name], **at) for name in ("variance", "displacement"))
+    # The expected variance depends only on the squared displacement, so one population with the
+    # expected displacement represents all.
+    V, D = (value(result[name], **point) for name in ("variance", "displacement"))
     after = cycle.step(qtm.Moments(0.2 + np.sqrt(D), V))
     yield after.variance, V
-    # what N images lack in variance is what their mean is off by
+    # the variance that N images lack is the squared displacement of their mean
     lacking = qtm.LifeCycle(inheritance).step(qtm.Moments(0.2 + np.sqrt(D), V)).variance - V
     yield (after.mean - 0.2) ** 2 + lacking, D
 
 
 def refit_accumulation(result):
-    at = {"N": 5, "V_0": 0.8}
-    cycle = qtm.LifeCycle(qtm.Refit(accumulate=True), size=at["N"])
-    first = qtm.LifeCycle(size=at["N"]).step(qtm.Moments(0, at["V_0"]))
+    point = {"N": 5, "V_0": 0.8}
+    cycle = qtm.LifeCycle(qtm.Refit(accumulate=True), size=point["N"])
+    first = qtm.LifeCycle(size=point["N"]).step(qtm.Moments(0, point["V_0"]))
     path = qtm.evolve(cycle, first, 5000)
     for t in (1, 2, 9):
-        yield path.variance[t - 1], value(result["variance"], t=t, **at)
-        yield at["V_0"], value(result["sum"], t=t, **at)
-    # what later sets take away is prod (1 - 1/(N j^2)) over j > 5001, nearly 1 - 1/(5001 N)
-    rest = path.variance[-1] / value(result["limit"], **at) - 1
-    np.testing.assert_allclose(rest * at["N"] * 5001, 1, rtol=1e-3)
-    # the mean of the pool moves by the share 1/j of the error of the newest of j sets
+        yield path.variance[t - 1], value(result["variance"], t=t, **point)
+        yield point["V_0"], value(result["sum"], t=t, **point)
+    # the remaining loss by later sets is prod (1 - 1/(N j^2)) over j > 5001, nearly 1 - 1/(5001 N)
+    rest = path.variance[-1] / value(result["limit"], **point) - 1
+    np.testing.assert_allclose(rest * point["N"] * 5001, 1, rtol=1e-3)
+    # the mean of the pool moves by the fraction 1/j of the error of the newest of j sets
     j = np.arange(1, 10)
-    before = np.concatenate([[at["V_0"]], path.variance[:8]])
-    yield np.sum(before / at["N"] / j**2), value(result["displacement"], t=9, **at)
+    before = np.concatenate([[point["V_0"]], path.variance[:8]])
+    yield np.sum(before / point["N"] / j**2), value(result["displacement"], t=9, **point)
 
 
 def moving_optimum(result):
-    at = {"k": 0.1, "m_0": -0.4, "V_s": 5.0, "N": 40, "V_theta": 0.3}
+    point = {"k": 0.1, "m_0": -0.4, "V_s": 5.0, "N": 40, "V_theta": 0.3}
     V_m = 0.3
-    V = (V_m + np.sqrt(V_m**2 + 4 * V_m * at["V_s"])) / 2
-    form = qtm.Stabilizing(lambda t: at["k"] * t, at["V_s"])
+    V = (V_m + np.sqrt(V_m**2 + 4 * V_m * point["V_s"])) / 2
+    form = qtm.Stabilizing(lambda t: point["k"] * t, point["V_s"])
     cycle = qtm.LifeCycle(selection=form, mutation=qtm.GaussianMutation(V_m))
-    s = value(result["share"], V_g=V, V_s=at["V_s"])
-    path = qtm.evolve(cycle, qtm.Moments(at["m_0"], V), 12)
+    s = value(result["share"], V_g=V, V_s=point["V_s"])
+    path = qtm.evolve(cycle, qtm.Moments(point["m_0"], V), 12)
     for t in (0, 1, 12):
-        yield path.mean[t], value(result["mean"], s=s, t=t, **at)
+        yield path.mean[t], value(result["mean"], s=s, t=t, **point)
     path = qtm.evolve(cycle, qtm.Moments(0.0, V), 12)
     yield (
-        at["k"] * np.arange(1, 13) - path.mean[:-1],
-        value(result["lag"], s=s, t=np.arange(1, 13), **at),
+        point["k"] * np.arange(1, 13) - path.mean[:-1],
+        value(result["lag"], s=s, t=np.arange(1, 13), **point),
     )
     # the mean after a generation is linear in the mean before it and in the optimum
-    moved = lambda m, theta: qtm.Stabilizing(theta, at["V_s"]).moments(qtm.Moments(m, V)).mean
+    moved = lambda m, theta: qtm.Stabilizing(theta, point["V_s"]).moments(qtm.Moments(m, V)).mean
     of_mean, of_optimum = jax.grad(moved, (0, 1))(0.2, 0.5)
     spread = 0.0
     for t in range(1, 10):
-        spread = of_mean**2 * spread + of_optimum**2 * at["V_theta"] + V / at["N"]
-        yield spread, value(result["variance"], V_g=V, t=t, **at)
+        spread = of_mean**2 * spread + of_optimum**2 * point["V_theta"] + V / point["N"]
+        yield spread, value(result["variance"], V_g=V, t=t, **point)
 
 
 def tilt_guidance(result):
     for w, V_c, V_u in ((0.4, 0.5, 1.3), (2.5, 0.5, 1.3), (1.5, 1.1, 0.9), (-0.5, 0.9, 1.1)):
-        at = {"w": w, "V_c": V_c, "V_u": V_u, "m_c": 0.7, "m_u": -0.4}
-        start = qtm.Moments(at["m_c"], V_c)
-        tilt = qtm.Guidance(w, qtm.Moments(at["m_u"], V_u), "tilt").moments(start)
-        yield tilt.mean, value(result["mean"], **at)
-        yield tilt.variance, value(result["variance"], **at)
+        point = {"w": w, "V_c": V_c, "V_u": V_u, "m_c": 0.7, "m_u": -0.4}
+        start = qtm.Moments(point["m_c"], V_c)
+        tilt = qtm.Guidance(w, qtm.Moments(point["m_u"], V_u), "tilt").moments(start)
+        yield tilt.mean, value(result["mean"], **point)
+        yield tilt.variance, value(result["variance"], **point)
         # exp(b z - z^2/(2 omega^2)) has its extreme at b omega^2
-        b, width2 = value(result["gradient"], **at), 1 / value(result["inverse_width2"], **at)
+        b, width2 = value(result["gradient"], **point), 1 / value(result["inverse_width2"], **point)
         form = qtm.Stabilizing if width2 > 0 else qtm.Disruptive
         chosen = form(b * width2, abs(width2)).moments(start)
         yield chosen.mean, tilt.mean
         yield chosen.variance, tilt.variance
-    at = {"w": 3.0, "V_c": 0.5, "m_c": 0.7, "m_u": -0.4}
+    point = {"w": 3.0, "V_c": 0.5, "m_c": 0.7, "m_u": -0.4}
     tilt = qtm.Guidance(3.0, qtm.Moments(-0.4, 0.5), "tilt").moments(qtm.Moments(0.7, 0.5))
-    chosen = qtm.Directional(value(result["equal_gradient"], **at)).moments(qtm.Moments(0.7, 0.5))
+    chosen = qtm.Directional(value(result["equal_gradient"], **point)).moments(
+        qtm.Moments(0.7, 0.5)
+    )
     yield tilt.mean, chosen.mean
     yield tilt.variance, chosen.variance
 
@@ -241,14 +246,14 @@ def ddpm_guidance(result):
 
 
 def families(result):
-    at = {"w": 2.2, "V_W": 0.5, "V_B": 0.7, "h": 0.85}
-    base = qtm.Families(0.0, at["V_W"], 0.0)
-    cycle = qtm.FamilyCycle(at["h"], at["w"], base, uptake=1.0, within_heritability=1.0)
-    after = cycle.step(qtm.Families(0.0, at["V_W"], at["V_B"]))
-    inherited = at["h"] ** 2 * at["V_B"]
-    A = qtm.response(at["w"], at["V_W"], inherited)
-    yield after.between, value(result["between"], A=A, **at)
-    yield after.within, value(result["within"], **{**at, "V_B": inherited})
+    point = {"w": 2.2, "V_W": 0.5, "V_B": 0.7, "h": 0.85}
+    base = qtm.Families(0.0, point["V_W"], 0.0)
+    cycle = qtm.FamilyCycle(point["h"], point["w"], base, uptake=1.0, within_heritability=1.0)
+    after = cycle.step(qtm.Families(0.0, point["V_W"], point["V_B"]))
+    inherited = point["h"] ** 2 * point["V_B"]
+    A = qtm.response(point["w"], point["V_W"], inherited)
+    yield after.between, value(result["between"], A=A, **point)
+    yield after.within, value(result["within"], **{**point, "V_B": inherited})
 
     slope_of = jax.jit(jax.grad(qtm.response))
     for V_W, V_B in ((0.5, 0.5), (0.1, 1.0), (2.0, 0.7)):
@@ -258,7 +263,7 @@ def families(result):
         slope = value(result["slope_at_one"], r=r)
         yield slope_of(1.0, V_W, V_B), slope
         assert slope > 0
-        # what is left beside the first two terms falls with the square of w
+        # the remainder after the first two terms falls with the square of w
         far = np.array([400.0, 800.0])
         left = np.asarray(qtm.response(far, V_W, V_B)) - value(result["large_scale"], w=far, r=r)
         np.testing.assert_allclose(left[0] / left[1], 4, rtol=0.05)
@@ -267,40 +272,40 @@ def families(result):
             yield qtm.neutral_scale(1 / at_three, V_W, V_B), 3.0
     yield qtm.neutral_scale(0.3, 1.3, 0.0), value(result["neutral_equal"], h=0.3)
 
-    w = value(result["neutral_ddpm"], h=at["h"], r=at["V_W"] / (at["V_W"] + inherited))
-    cycle = qtm.FamilyCycle(at["h"], w, base, 1.0, within_heritability=1.0, operator="ddpm")
-    held = cycle.step(qtm.Families(0.0, at["V_W"], at["V_B"]))
-    yield held.between, at["V_B"]
+    w = value(result["neutral_ddpm"], h=point["h"], r=point["V_W"] / (point["V_W"] + inherited))
+    cycle = qtm.FamilyCycle(point["h"], w, base, 1.0, within_heritability=1.0, operator="ddpm")
+    held = cycle.step(qtm.Families(0.0, point["V_W"], point["V_B"]))
+    yield held.between, point["V_B"]
 
 
 def time_series(result):
-    at = {"z_0": 1.0, "mu": 0.3, "s2": 0.02, "theta": 3.0, "k": 0.15}
+    point = {"z_0": 1.0, "mu": 0.3, "s2": 0.02, "theta": 3.0, "k": 0.15}
     times = np.array([0.0, 1.0, 2.5, 7.0])
     n, V = np.array([10, 20, 30, 40]), 1.3
     observed = trait_series.series(times, np.zeros(4), np.full(4, V), n)
     error = np.diag(V / n)
 
-    names = {"ancestor": at["z_0"], "step_mean": at["mu"], "step_variance": at["s2"]}
+    names = {"ancestor": point["z_0"], "step_mean": point["mu"], "step_variance": point["s2"]}
     mean, covariance = trait_series.moments("directional walk", names, observed)
-    yield mean, value(result["walk_mean"], t=times, **at)
-    yield np.diag(covariance - error), value(result["walk_variance"], t=times, **at)
+    yield mean, value(result["walk_mean"], t=times, **point)
+    yield np.diag(covariance - error), value(result["walk_variance"], t=times, **point)
     step = np.array([0, -1, 1, 0])
-    of_step = {"dt": 1.5, "V_1": V, "V_2": V, "n_1": n[1], "n_2": n[2], "s2": at["s2"]}
+    of_step = {"dt": 1.5, "V_1": V, "V_2": V, "n_1": n[1], "n_2": n[2], "s2": point["s2"]}
     yield step @ covariance @ step, value(result["step_variance"], **of_step)
 
-    names |= {"theta": at["theta"], "alpha": at["k"]}
+    names |= {"theta": point["theta"], "alpha": point["k"]}
     mean, covariance = trait_series.moments("Ornstein-Uhlenbeck", names, observed)
-    yield mean, value(result["mean"], t=times, **at)
-    yield np.diag(covariance - error), value(result["variance"], t=times, **at)
-    yield covariance[1, 3], value(result["covariance"], t=times[1], u=times[3] - times[1], **at)
+    yield mean, value(result["mean"], t=times, **point)
+    yield np.diag(covariance - error), value(result["variance"], t=times, **point)
+    yield covariance[1, 3], value(result["covariance"], t=times[1], u=times[3] - times[1], **point)
 
-    # stabilizing selection returns to its optimum so, where the variance is held
+    # stabilizing selection at constant variance is such a return to the optimum
     V, V_s = 0.8, 3.0
     held = qtm.GaussianMutation(V - V * V_s / (V + V_s))
-    cycle = qtm.LifeCycle(selection=qtm.Stabilizing(at["theta"], V_s), mutation=held)
-    path = qtm.evolve(cycle, qtm.Moments(at["z_0"], V), 9)
-    at["k"] = value(result["rate"], s=V / (V + V_s))
-    yield path.mean, value(result["mean"], t=np.arange(10.0), **at)
+    cycle = qtm.LifeCycle(selection=qtm.Stabilizing(point["theta"], V_s), mutation=held)
+    path = qtm.evolve(cycle, qtm.Moments(point["z_0"], V), 9)
+    point["k"] = value(result["rate"], s=V / (V + V_s))
+    yield path.mean, value(result["mean"], t=np.arange(10.0), **point)
 
 
 @pytest.mark.parametrize("name", derivations.__all__)

@@ -20,14 +20,14 @@ def made():
 
 
 def test_every_way_into_a_fit_refuses_32_bits(made):
-    model, arms, whole = made
+    model, arms, stacked = made
     jax.config.update("jax_enable_x64", False)
     for call in (
         lambda: design(arms),
         lambda: extended(arms, 2),
-        lambda: likelihood.linked(model, whole),
-        lambda: maximize(model, whole),
-        lambda: simulate(model, [[0.0]], whole, [0]),
+        lambda: likelihood.linked(model, stacked),
+        lambda: maximize(model, stacked),
+        lambda: simulate(model, [[0.0]], stacked, [0]),
     ):
         with pytest.raises(ValueError, match="switched to 32 bits since qtm was loaded"):
             call()

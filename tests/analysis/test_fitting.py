@@ -1,4 +1,4 @@
-"""Fits of experiments: parameters come back, the right model wins, mistakes are said."""
+"""Fits of experiments: parameters are recovered, the right model wins, mistakes are reported."""
 
 from dataclasses import replace
 from itertools import islice
@@ -50,31 +50,31 @@ def test_intervals_hold_the_truth(name):
     model, held = MODELS[name], []
     drawn = ((truth, design(draw_arms(model, truth, seed=seed)))
              for seed in range(100) for truth in [draw_values(model, seed)])  # fmt: skip
-    # No images change as much as some of these; that the data decide leaves intervals valid.
-    sane = ((truth, of) for truth, of in drawn if np.abs(of.measured).max() < 5)
-    for truth, of in islice(sane, 10):
-        draws = draw_posterior(maximize(model, of, 3, prior=1.0), of)
+    # Real images never change as much as some of these; selection by data keeps intervals valid.
+    sane = ((truth, stacked) for truth, stacked in drawn if np.abs(stacked.measured).max() < 5)
+    for truth, stacked in islice(sane, 10):
+        draws = draw_posterior(maximize(model, stacked, 3, prior=1.0), stacked)
         for parameter, (low, high) in draws.interval().items():
             if np.isfinite(low):
                 held.append(low <= truth[parameter] <= high)
-    # Parameters of one fit go together: ten fits count, not the hundred parameters.
+    # Parameters of one fit are correlated: ten fits count, not the hundred parameters.
     assert len(held) > 20
     assert abs(np.mean(held) - 0.9) < 4 * np.sqrt(0.09 / (3 * 10))
 
 
 def test_draws_of_a_known_posterior():
-    """Without any influence of the model, what is drawn is the prior within its bounds."""
+    """Draws of a parameter without influence are from its prior within its bounds."""
     model = MODELS["bounded family, saturating"]
     (arm,) = draw_arms(model, {}, scales=[1.0], generations=1)
     draws = draw_posterior(maximize(model, design([arm]), prior=1.0), design([arm]), 4000)
     names = [p.name for p in draws.mode.parameters]
-    at = names.index("strength")
-    p = draws.mode.parameters[at]
+    index = names.index("strength")
+    p = draws.mode.parameters[index]
     error = p.prior_deviation / np.sqrt(min(draws.effective, 4000))
     assert draws.k_hat < 0.7
     assert draws.effective > 400
-    assert abs(draws.x[:, at].mean() - p.to_real(p.typical)) < 4 * error
-    assert abs(draws.learnt[at]) < 4 / np.sqrt(2 * min(draws.effective, 4000))
+    assert abs(draws.x[:, index].mean() - p.to_real(p.typical)) < 4 * error
+    assert abs(draws.contraction[index]) < 4 / np.sqrt(2 * min(draws.effective, 4000))
     assert np.isnan(draws.interval()["strength"]).all()
     low, high = np.transpose([(p.to_real(p.low), p.to_real(p.high)) for p in draws.mode.parameters])
     assert ((low <= draws.x) & (draws.x <= high)).all()
@@ -106,10 +106,10 @@ def test_the_true_model_wins_every_way(result):
 def test_tables_have_their_columns(result):
     first = ["model", "verdict", "log_likelihood", "parameters", "aicc", "weight"]
     assert list(result.comparison().columns[:6]) == first
-    own = result.parameters()
+    parameters = result.parameters()
     columns = ["model", "parameter", "estimate", "low", "high", "meaning", "k_hat"]
-    assert list(own.columns) == columns
-    known = own.dropna(subset=["low"])
+    assert list(parameters.columns) == columns
+    known = parameters.dropna(subset=["low"])
     assert len(known) > 10
     assert (known["low"] < known["high"]).all()
     # Maximum likelihood and the posterior differ by their priors, not by the data.
@@ -122,7 +122,7 @@ def test_tables_have_their_columns(result):
 
 @pytest.mark.slow
 def test_links_that_arms_cannot_tell_apart_are_a_tie(arms):
-    """At CFG 1 alone all links of a theory are one: no verdict sets them apart."""
+    """At CFG 1 alone all links of a theory agree, and so do their verdicts."""
     plain = [arm for arm in arms if arm.label == 1.0]
     names = ["bounded family, saturating", "bounded family, log"]
     result = fit(plain, names)
@@ -133,12 +133,12 @@ def test_links_that_arms_cannot_tell_apart_are_a_tie(arms):
 
 
 def test_a_better_model_wins_by_more_than_sampling_error(arms):
-    whole = design(arms)
+    stacked = design(arms)
     true, other = (
-        maximize(MODELS[name], whole, 3)
+        maximize(MODELS[name], stacked, 3)
         for name in ("bounded family, saturating", "Ornstein-Uhlenbeck, log")
     )
-    met, turned = contest(true, other, whole), contest(other, true, whole)
+    met, turned = contest(true, other, stacked), contest(other, true, stacked)
     assert not met.tie
     assert met.gap > 2 * met.error > 0
     assert (turned.gap, turned.error) == pytest.approx((-met.gap, met.error))
@@ -148,7 +148,7 @@ def test_a_better_model_wins_by_more_than_sampling_error(arms):
 
 
 def test_what_an_idle_parameter_costs_decides_nothing():
-    """A gap that is known without error, but comes of one parameter more alone, is a tie."""
+    """A gap without error that is only the penalty of an extra parameter is a tie."""
     idle = Contest(gap=-1.3, error=0.1, likelihood=0.2, parameters=1)
     assert idle.tie
     assert not idle.distinct
@@ -160,7 +160,7 @@ def test_what_an_idle_parameter_costs_decides_nothing():
 def test_what_is_held_out_is_not_seen(arms):
     """Changing what a split hides changes no prediction."""
     split = splits(arms, "scale")[0]
-    hidden = split.wanted.any(axis=1)
+    hidden = split.scored.any(axis=1)
     changed = [
         replace(arm, measured=np.concatenate([arm.measured[:1], arm.measured[1:] + 3]))
         if out else arm
@@ -178,31 +178,34 @@ def test_the_density_of_correlated_components_is_the_multivariate_normal():
     rng = np.random.default_rng(0)
     rest, sampling = rng.normal(size=(3, 4)), rng.uniform(0.1, 1, (3, 4))
     tau, r = np.array([0.5, 0.7, 0.2]), 0.4
-    found = log_density(rest, sampling, tau[:, None], r)
+    densities = log_density(rest, sampling, tau[:, None], r)
     for q in range(3):
         covariance = np.diag(sampling[q]) + tau[q] ** 2 * ((1 - r) * np.eye(4) + r)
         by_hand = multivariate_normal(np.zeros(4), covariance).logpdf(rest[q])
-        assert float(found[q]) == pytest.approx(by_hand)
+        assert float(densities[q]) == pytest.approx(by_hand)
 
 
-def test_what_cannot_be_known_is_said(arms):
-    """Arms without guidance say nothing of the strength of guidance."""
+def test_what_cannot_be_known_is_reported(arms):
+    """Arms without guidance do not identify its strength."""
     plain = [arm for arm in arms if arm.label == 1.0]
     fitted = maximize(MODELS["bounded family, saturating"], design(plain), 2)
-    said = " ".join(fitted.warnings)
-    assert "strength does not enter: it would take arms with CFG scales other than 1" in said
+    warnings = " ".join(fitted.warnings)
+    assert (
+        "strength has no influence: identifying it takes arms with CFG scales other than 1"
+        in warnings
+    )
     assert "strength" in fitted.unidentified
 
 
 def test_arms_of_unequal_length_are_fitted(arms):
     short = replace(arms[0], measured=arms[0].measured[:3], sampling=arms[0].sampling[:3],
                     scales=arms[0].scales[:2])  # fmt: skip
-    of = design([short, *arms[1:5]])
-    assert of.observations == 3 * (2 + 4 * 6)
-    assert np.isfinite(maximize(MODELS["refit drift"], of, 2).log_likelihood)
+    stacked = design([short, *arms[1:5]])
+    assert stacked.observations == 3 * (2 + 4 * 6)
+    assert np.isfinite(maximize(MODELS["refit drift"], stacked, 2).log_likelihood)
 
 
-def test_mistakes_are_said(arms):
+def test_mistakes_are_reported(arms):
     with pytest.raises(UserError, match="no model 'magic', there are"):
         fit(arms, ["magic"])
     with pytest.raises(UserError, match="holdout 'luck' is unknown"):

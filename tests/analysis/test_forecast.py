@@ -39,11 +39,13 @@ def ahead():
 
 
 def test_two_generations_are_enough_for_a_forecast(ahead):
-    """What comes lies in the 90 % interval most of the time, and the interval widens."""
-    arm, said = ahead
-    assert said.paths.shape == (128, 9, 3, 1)
-    np.testing.assert_allclose(said.paths[:, :3], np.broadcast_to(arm.measured[:3], (128, 3, 3, 1)))
-    low, high = np.quantile(said.paths, [0.05, 0.95], axis=0)
+    """Later generations lie mostly in the 90 % interval, and the interval widens."""
+    arm, prediction = ahead
+    assert prediction.paths.shape == (128, 9, 3, 1)
+    np.testing.assert_allclose(
+        prediction.paths[:, :3], np.broadcast_to(arm.measured[:3], (128, 3, 3, 1))
+    )
+    low, high = np.quantile(prediction.paths, [0.05, 0.95], axis=0)
     inside = (low[3:, 1:] <= arm.measured[3:, 1:]) & (arm.measured[3:, 1:] <= high[3:, 1:])
     assert inside.mean() >= 0.7
     width = (high - low)[:, 1, 0]
@@ -54,11 +56,11 @@ def test_two_generations_are_enough_for_a_forecast(ahead):
 def test_draws_of_few_data_are_those_of_the_posterior():
     """Moments of a parameter agree with NUTS where a normal around the mode is not good enough."""
     (arm,) = draw_arms(MODEL, TRUTH, scales=[5.0], generations=2, seed=1)
-    of = design([arm])
-    mode = maximize(MODEL, of, prior=1.0)
-    draws = draw_posterior(mode, of, 2000)
+    stacked = design([arm])
+    mode = maximize(MODEL, stacked, prior=1.0)
+    draws = draw_posterior(mode, stacked, 2000)
     names = [p.name for p in mode.parameters]
-    data = posterior(MODEL, of, mode, draws=300)
+    data = posterior(MODEL, stacked, mode, draws=300)
     for name in ("strength", "process_within", "heritability"):
         p = mode.parameters[names.index(name)]
         drawn = np.array([p.to_real(v) for v in data.posterior[name].to_numpy().ravel()])
@@ -70,8 +72,8 @@ def test_draws_of_few_data_are_those_of_the_posterior():
 
 
 def test_the_table_is_in_feature_units(ahead):
-    arm, said = ahead
-    table = said.table()
+    arm, prediction = ahead
+    table = prediction.table()
     assert set(table["quantity"]) == {"mean", "within", "between"}
     row = table[(table["generation"] == 1) & (table["quantity"] == "within")].iloc[0]
     assert row["median"] == pytest.approx(float(arm.unit[0] * np.exp(arm.measured[1, 1, 0])))
@@ -80,30 +82,30 @@ def test_the_table_is_in_feature_units(ahead):
 
 
 def test_half_of_the_variance_is_lost_where_the_paths_say(ahead):
-    _, said = ahead
-    ratio = np.exp(said.paths[:, :, 1, 0] - said.paths[:, :1, 1, 0])
+    _, prediction = ahead
+    ratio = np.exp(prediction.paths[:, :, 1, 0] - prediction.paths[:, :1, 1, 0])
     by_hand = [next((t for t in range(9) if row[t] < 0.5), np.inf) for row in ratio]
-    assert said.half_lives()["within"] == quantiles(np.array(by_hand))
+    assert prediction.half_lives()["within"] == quantiles(np.array(by_hand))
 
 
 def test_more_guidance_narrows_prompts_and_real_data_holds_them(ahead):
-    arm, said = ahead
+    arm, prediction = ahead
     weak = forecast([cut(arm, 2)], 6, guidance=1.0, draws=128)
-    assert np.median(weak.paths[:, -1, 1]) > np.median(said.paths[:, -1, 1])
-    assert np.mean(weak.real) <= np.mean(said.real)
-    # The neutral scale is a property of the model, not of what is asked.
-    np.testing.assert_allclose(weak.neutral, said.neutral)
-    assert (said.neutral >= 0.5).all()
+    assert np.median(weak.paths[:, -1, 1]) > np.median(prediction.paths[:, -1, 1])
+    assert np.mean(weak.real) <= np.mean(prediction.real)
+    # The neutral scale is a property of the model, not of the forecast.
+    np.testing.assert_allclose(weak.neutral, prediction.neutral)
+    assert (prediction.neutral >= 0.5).all()
 
 
 @pytest.mark.slow
 def test_a_chain_at_its_neutral_scale_keeps_its_families_apart():
     """The expected V_B of the first generation at w* is that of generation 0."""
     arms = draw_arms(MODEL, TRUTH, seed=2)
-    said = forecast([*arms], 1, draws=8)
-    scale = float(np.median(said.neutral))
-    (at,) = draw_arms(MODEL, TRUTH, scales=[scale], generations=1)
-    path = trajectory(said.fitted, design([at]), np.array([0]))
+    prediction = forecast([*arms], 1, draws=8)
+    scale = float(np.median(prediction.neutral))
+    (neutral,) = draw_arms(MODEL, TRUTH, scales=[scale], generations=1)
+    path = trajectory(prediction.fitted, design([neutral]), np.array([0]))
     assert abs(path[0, 1, 2, 0] - path[0, 0, 2, 0]) < 0.1
 
 
@@ -118,20 +120,20 @@ def test_a_wrong_forecast_is_refused(ahead):
 
 
 @pytest.mark.slow
-def test_a_posterior_is_whole_and_says_what_it_does_not_know(tmp_path):
+def test_a_posterior_is_complete_and_reports_weak_parameters(tmp_path):
     import arviz
 
     model = every_model()["Ornstein-Uhlenbeck, log"]
     arms = draw_arms(model, {**PROCESS, "within_push": -0.8}, scales=(1.0, 5.0), seed=4)
-    of = design(arms)
-    fitted = maximize(model, of, 2)
-    data = posterior(model, of, fitted, draws=150)
+    stacked = design(arms)
+    fitted = maximize(model, stacked, 2)
+    data = posterior(model, stacked, fitted, draws=150)
     draws = data.posterior["within_push"].to_numpy()
     assert abs(draws.mean() - fitted.values["within_push"]) < 2 * draws.std()
     assert data.log_likelihood["y"].shape == (2, 150, 12, 3)
     assert np.isfinite(loo(data).elpd_loo)
-    said = diagnostics(data, model, 1)
-    assert any("draw more" in sentence for sentence in said)  # 150 draws are few
+    sentences = diagnostics(data, model, 1)
+    assert any("draw more" in sentence for sentence in sentences)  # 150 draws are few
     write(data, tmp_path / "deep" / "posterior.nc")
     again = arviz.from_netcdf(tmp_path / "deep" / "posterior.nc")
     np.testing.assert_allclose(again.posterior["within_push"], draws)
@@ -146,20 +148,20 @@ def test_parts_of_a_remedy_add_up():
     assert set(modelled["part"]) == {"selection", "unconditional", "mutation", "all"}
     counted = measured_parts([plain], [weak], [plain], [treated])
     for table in (modelled, counted):
-        for _, of in table.groupby("quantity"):
-            effect = of.set_index("part")["effect"]
+        for _, rows in table.groupby("quantity"):
+            effect = rows.set_index("part")["effect"]
             assert effect.drop("all").sum() == pytest.approx(effect["all"])
-    found = counted.set_index(["quantity", "part"])
-    assert found.loc[("within", "condition drop"), "effect"] == pytest.approx(0)
+    effects = counted.set_index(["quantity", "part"])
+    assert effects.loc[("within", "condition drop"), "effect"] == pytest.approx(0)
     with pytest.raises(UserError, match="the factorial needs"):
         measured_parts([plain], [], [plain], [treated])
     nothing = maximize(every_model()["no change"], design([plain]), 1)
-    with pytest.raises(UserError, match="'no change' knows no condition drop"):
+    with pytest.raises(UserError, match="'no change' has no condition drop"):
         parts_of(nothing, plain, treated, nothing.x[None])
 
 
 def test_what_condition_drop_adds_is_mutation_in_a_model_where_it_does_no_more():
-    """With the unconditional branch at rest, all that condition drop changes is the variance."""
+    """With a constant unconditional branch, condition drop changes only the variance."""
     plain, treated = (
         replace(arm, dropped=d)
         for arm, d in zip(draw_arms(MODEL, TRUTH, scales=(2.5, 2.5), seed=6), (0, 0.5), strict=True)

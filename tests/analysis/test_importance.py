@@ -1,4 +1,4 @@
-"""Importance sampling: weights on the way to a posterior, and a posterior with long ridges."""
+"""Importance sampling: tempered weights, and a posterior with long ridges."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def worth(weight):
 
 
 @pytest.mark.parametrize("enough", [20, 100, 400])
-def test_tempered_weights_are_worth_what_was_asked(enough):
+def test_tempered_weights_have_the_requested_effective_size(enough):
     assert worth(_tempered(UNEVEN, 1)) < 20
     weight = _tempered(UNEVEN, enough)
     assert weight.sum() == pytest.approx(1)
@@ -47,7 +47,7 @@ def test_long_ridges_are_followed_to_their_ends(seed):
     plain weights stay worth 50 of 67,000 points, with k-hat 0.95 to 4."""
     model = every_model()["Ornstein-Uhlenbeck, saturating"]
     seed = seed_of("recovery", "Ornstein-Uhlenbeck", seed)
-    of = design(draw_arms(model, draw_values(model, seed), seed=seed))
-    draws = draw_posterior(maximize(model, of, 3, prior=1.0), of)
+    stacked = design(draw_arms(model, draw_values(model, seed), seed=seed))
+    draws = draw_posterior(maximize(model, stacked, 3, prior=1.0), stacked)
     assert draws.trusted
     assert draws.effective > 2000

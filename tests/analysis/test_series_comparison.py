@@ -38,7 +38,7 @@ def test_the_true_theory_comes_first(result):
 
 
 def test_all_likelihoods_are_of_the_same_data(s, result):
-    """A walk speaks of the variances too, as one constant: n - 1 degrees of freedom each."""
+    """A walk includes the variances, as one constant with n - 1 degrees of freedom per sample."""
     row = result.comparison().set_index("model").loc["random walk"]
     (walk,) = fit_series(s, ["random walk"])
     assert row["log_likelihood_means"] == pytest.approx(walk.log_likelihood)
@@ -64,12 +64,12 @@ def test_what_was_held_out_is_not_seen(s, result):
         for r in (result, compare(other, FEW))
     )
     assert len(mine) == 3 * 6 * 2
-    # Of life cycles by random draws of one seed, from maxima that may differ in their last digits.
+    # Life cycles use random draws of one seed, from maxima that may differ in their last digits.
     np.testing.assert_allclose(mine, theirs.loc[mine.index], rtol=1e-6)
 
 
 def test_a_random_walk_predicts_its_last_mean(s):
-    """With samples as good as free of error: the last mean, and 90 % within z sqrt(s2 t)."""
+    """With practically exact samples: the last mean, and 90 % within z sqrt(s2 t)."""
     exact = replace(s, n=np.full(12, 10.0**9), variance=np.ones(12))
     table = compare(exact, ["random walk"]).predictions
     of_mean = table[table["quantity"] == "mean"]
@@ -81,19 +81,19 @@ def test_a_random_walk_predicts_its_last_mean(s):
 
 def test_a_walk_predicts_variances_as_one_constant(s, result):
     table = result.predictions
-    of = table[(table["model"] == "random walk") & (table["quantity"] == "variance")]
+    rows = table[(table["model"] == "random walk") & (table["quantity"] == "variance")]
     k = 6 * 199
     pooled = s.variance[:6].mean()
-    np.testing.assert_allclose(of["low"], pooled * variance_ratio.ppf(0.05, 199, k))
+    np.testing.assert_allclose(rows["low"], pooled * variance_ratio.ppf(0.05, 199, k))
 
 
 def test_parameters_have_meanings_and_intervals(result):
     table = result.parameters().set_index(["model", "parameter"])
     assert (table["meaning"] != "").all()
-    own = table.loc["stabilizing"]
-    assert set(own.index) == set(STABILIZING)
-    assert (own["low"] < own["estimate"]).all()
-    assert (own["estimate"] < own["high"]).all()
+    rows = table.loc["stabilizing"]
+    assert set(rows.index) == set(STABILIZING)
+    assert (rows["low"] < rows["estimate"]).all()
+    assert (rows["estimate"] < rows["high"]).all()
 
 
 def test_intervals_of_a_mean_are_those_of_its_formula():
@@ -148,8 +148,8 @@ def test_models_without_an_aicc_have_no_weight():
 
 
 def test_progress_is_what_was_announced(s):
-    """Also the fits of the first half, and draws: nothing long comes after the last step."""
+    """Fits of the first half and draws are included: nothing slow follows the last step."""
     for predicted in (False, True):
-        told = []
-        compare(s, FEW, advance=told.append, predicted=predicted)
-        assert sum(told) == steps(len(s.time), FEW, predicted)
+        reports = []
+        compare(s, FEW, progress=reports.append, predicted=predicted)
+        assert sum(reports) == steps(len(s.time), FEW, predicted)

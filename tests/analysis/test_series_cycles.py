@@ -1,4 +1,4 @@
-"""Life cycles fitted to trait series: the likelihood, drift, nesting, units, what is refused."""
+"""Life cycles fitted to trait series: likelihood, drift, nesting, units, refusals."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -27,9 +27,9 @@ STABILIZING = {
 
 
 def truth(theory: str) -> dict[str, float]:
-    """Values a little off what a form takes for typical, in which it does something."""
-    own = cycle_models()[theory].variants()[0].parameters(UNITS)
-    return {p.name: float(p.from_real(p.to_real(p.typical) + 0.1 * p.spread)) for p in own}
+    """Return values near the typical ones of a form, at which selection acts."""
+    parameters = cycle_models()[theory].variants()[0].parameters(UNITS)
+    return {p.name: float(p.from_real(p.to_real(p.typical) + 0.1 * p.spread)) for p in parameters}
 
 
 def total(theory: str, values: dict, data: Samples) -> float:
@@ -46,7 +46,7 @@ def test_a_fit_finds_the_parameters_of_large_samples(theory):
     fit = fit_cycles(s, [theory])[theory]
     assert fit.log_likelihood >= total(theory, values, fit.data) - 1e-6
     sd = fit.draws.x.std(axis=0)
-    for i, p in fit.own():
+    for i, p in fit.indexed_parameters():
         assert abs(fit.x[i] - p.to_real(values[p.name])) < 6 * sd[i], p.name
 
 
@@ -67,19 +67,21 @@ def test_the_likelihood_is_that_of_normal_samples():
     V = 1.0 + 0.1 * s.time
     by_hand = norm.logpdf(s.mean, 1.1, np.sqrt(V / s.n))
     by_hand += chi2.logpdf(s.variance * (s.n - 1) / V, s.n - 1) + np.log(s.variance * (s.n - 1) / V)
-    assert total("neutral", values, Samples.of(s)) == pytest.approx(by_hand.sum(), rel=1e-12)
+    assert total("neutral", values, Samples.from_series(s)) == pytest.approx(
+        by_hand.sum(), rel=1e-12
+    )
 
 
 def test_one_individual_has_a_mean_and_no_variance():
     s = series([0, 1, 2, 3], [1.0, 1.2, 0.7, 1.0], [0.9, 0.4, 1.4, 0.0], [20, 1, 30, 8])
-    data = Samples.of(s)
+    data = Samples.from_series(s)
     np.testing.assert_array_equal(data.measured, [[1, 1], [1, 0], [1, 1], [1, 0]])
     assert data.observations == 6
 
 
 def test_drift_vanishes_in_a_large_population():
     s = draw_series("stabilizing", STABILIZING, samples=6, n=50, seed=3)
-    data = Samples.of(s)
+    data = Samples.from_series(s)
     large = {**STABILIZING, POPULATION_SIZE.name: 1e12}
     exact = total("stabilizing", STABILIZING, data)
     assert total("stabilizing", large, data) == pytest.approx(exact, abs=1e-6)
@@ -92,7 +94,7 @@ def test_the_filter_agrees_with_simulated_paths():
     s = draw_series("stabilizing", values, samples=8, n=50, seed=4)
     ours = np.asarray(
         explain(cycle_models()["stabilizing"](), {k: jnp.asarray(v) for k, v in values.items()},
-                Samples.of(s)).density
+                Samples.from_series(s)).density
     ).sum()  # fmt: skip
     rng, count, N, k = np.random.default_rng(0), 200_000, 60, 49
     cycle = qtm.LifeCycle(qtm.Clonal(), qtm.Stabilizing(0.0, 6.0), qtm.GaussianMutation(0.05))
@@ -116,8 +118,8 @@ def test_the_filter_agrees_with_simulated_paths():
 
 def test_inverse_trigamma_inverts():
     x = np.array([0.6, 1.0, 4.5, 200.0, 1e6])
-    found = [float(inverse_trigamma(jnp.asarray(y))) for y in polygamma(1, x)]
-    np.testing.assert_allclose(found, x, rtol=1e-9)
+    inverted = [float(inverse_trigamma(jnp.asarray(y))) for y in polygamma(1, x)]
+    np.testing.assert_allclose(inverted, x, rtol=1e-9)
 
 
 def test_other_units_change_nothing_but_units():
@@ -125,7 +127,7 @@ def test_other_units_change_nothing_but_units():
     a sample."""
     s = draw_series("stabilizing", STABILIZING, samples=8, n=200, seed=2)
     other = series(s.time, 10 * s.mean + 3, 100 * s.variance, s.n)
-    a, b = (fit_cycles(one, ["stabilizing"])["stabilizing"] for one in (s, other))
+    a, b = (fit_cycles(data, ["stabilizing"])["stabilizing"] for data in (s, other))
     assert b.log_likelihood == pytest.approx(a.log_likelihood - 8 * np.log(10), abs=1e-6)
     assert b.values["optimum"] == pytest.approx(10 * a.values["optimum"] + 3, rel=1e-3)
     for name in ("width2", "mutation_variance", "start_variance"):
@@ -139,7 +141,7 @@ def test_intervals_have_the_units_of_the_trait(theory, unit):
     and so does what is predicted."""
     s = draw_series("stabilizing", STABILIZING, samples=8, n=200, seed=2)
     other = series(s.time, unit * s.mean, unit**2 * s.variance, s.n)
-    a, b = (fit_cycles(one, [theory])[theory] for one in (s, other))
+    a, b = (fit_cycles(data, [theory])[theory] for data in (s, other))
     powers = {"start_mean": 1, "optimum": 1, "gradient": -1, "fraction": 0}
     mine, theirs = a.draws.interval(), b.draws.interval()
     for name in mine:
@@ -151,23 +153,23 @@ def test_intervals_have_the_units_of_the_trait(theory, unit):
 
 
 def test_few_samples_may_lie_thousands_of_generations_apart():
-    """In blocks of points, each generation of a sample has what it has in one piece."""
+    """Blocks of points give the same explanation as single points."""
     s = draw_series("neutral", {k: STABILIZING[k] for k in
                                 ("start_mean", "start_variance", "mutation_variance")},
                     samples=5, n=50, seed=1)  # fmt: skip
     far = series(2000 * s.time, s.mean, s.variance, s.n)
     fit = fit_cycles(far, ["stabilizing"])["stabilizing"]
-    x, at = fit.x + 0.01 * np.arange(600)[:, None] * abs(fit.x), generations_of(far)
-    explained = fit.explain(x, at)
+    x, generations = fit.x + 0.01 * np.arange(600)[:, None] * abs(fit.x), generations_of(far)
+    explained = fit.explain(x, generations)
     assert explained.density.shape == (600, 5, 2)
     assert explained.path.shape == (600, 5, 2)
     for i in (0, 249, 250, 599):
-        for block, one in zip(explained, fit.explain(x[i : i + 1], at), strict=True):
-            np.testing.assert_array_equal(block[i], one[0])
+        for block, single in zip(explained, fit.explain(x[i : i + 1], generations), strict=True):
+            np.testing.assert_array_equal(block[i], single[0])
 
 
 def test_an_outlier_does_not_break_nesting():
-    """Where slopes are steep, the limits of a model fall short of what they stand for."""
+    """Where slopes are steep, the limits of a model fall short of the nested model."""
     s = draw_series("stabilizing", STABILIZING, samples=8, n=400, seed=2)
     wild = series(s.time, np.where(s.time == 4, 1e4, s.mean), s.variance, s.n)
     fits = fit_cycles(wild)
@@ -183,10 +185,10 @@ def test_predictions_hold_new_samples():
     held = []
     for seed in range(20):
         s = draw_series("stabilizing", STABILIZING, samples=12, n=100, seed=seed)
-        told = predict(fit_cycles(s, ["stabilizing"], seen=8)["stabilizing"])
+        predicted = predict(fit_cycles(s, ["stabilizing"], seen=8)["stabilizing"])
         drawn, measured = (
             np.stack([a, b], axis=-1)[..., 8:, :]
-            for a, b in ((told.sample_mean, told.sample_variance), (s.mean, s.variance))
+            for a, b in ((predicted.sample_mean, predicted.sample_variance), (s.mean, s.variance))
         )
         low, high = np.quantile(drawn, [0.05, 0.95], axis=0)
         held.append(((low <= measured) & (measured <= high)).mean())
@@ -195,7 +197,7 @@ def test_predictions_hold_new_samples():
 
 @pytest.mark.slow
 def test_an_estimated_population_size_is_found():
-    """N = 50 among samples of 2,000: within 4 posterior standard deviations, and far from none."""
+    """N = 50 among samples of 2,000: within 4 posterior sd, and far from no drift."""
     values = {**STABILIZING, POPULATION_SIZE.name: 50.0}
     s = draw_series("stabilizing", values, samples=25, n=2000, seed=0)
     fit = fit_cycles(s, ["stabilizing"], population_size=None)["stabilizing"]
@@ -212,7 +214,7 @@ def test_times_must_be_generations():
         generations_of(series([0, 1, 30_000], [0, 1, 2], [1, 1, 1], [5, 5, 5]))
 
 
-def test_what_cannot_be_fitted_is_said():
+def test_what_cannot_be_fitted_is_reported():
     s = series([0, 1, 2], [0, 1, 2], [1, 1, 1], [5, 5, 5])
     with pytest.raises(UserError, match="there is no life cycle 'walk', there are neutral"):
         fit_cycles(s, ["walk"])

@@ -1,4 +1,4 @@
-"""Tables of trait series as spreadsheets, R and people write them: one series in every form."""
+"""Tables of trait series from spreadsheets, R and people: one series in every format."""
 
 import warnings
 
@@ -34,7 +34,7 @@ def as_ages(rows):
     return [(str(10 - float(t)), m, v, n) for t, m, v, n in rows]
 
 
-def at(folder, content, name="series.csv"):
+def write(folder, content, name="series.csv"):
     path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
@@ -96,7 +96,7 @@ FORMS = {
 def test_a_series_is_the_same_in_every_form(tmp_path, form, name):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        s = read_csv(at(tmp_path, FORMS[form], name))
+        s = read_csv(write(tmp_path, FORMS[form], name))
     np.testing.assert_allclose(numbers(s), NUMBERS, rtol=1e-12, atol=1e-15)
     np.testing.assert_array_equal(numbers(read_paleots(tmp_path / name)), numbers(s))
 
@@ -132,13 +132,13 @@ def test_a_comma_that_may_be_either_is_not_guessed():
 def test_rows_without_a_number_are_left_out_aloud(tmp_path, missing, mark):
     rows = [ROWS[0], ("0.5", missing, "1", "4"), ("0.7", missing, missing, "0"), *ROWS[1:]]
     with pytest.warns(UserWarning, match="2 of 6 rows .* line 3 without a number, line 4 with n ="):
-        s = read_csv(at(tmp_path, table(rows, mark=mark)))
+        s = read_csv(write(tmp_path, table(rows, mark=mark)))
     np.testing.assert_allclose(numbers(s), NUMBERS)
 
 
 def test_one_individual_needs_no_variance(tmp_path):
     rows = [ROWS[0], ("0.5", "3", "NA", "1"), *ROWS[1:]]
-    s = read_csv(at(tmp_path, table(rows)))
+    s = read_csv(write(tmp_path, table(rows)))
     assert s.n.tolist() == [12, 1, 9, 30, 11]
     assert s.error[1] == pytest.approx(s.pooled_variance)
     assert s.pooled_variance == pytest.approx(
@@ -146,8 +146,8 @@ def test_one_individual_needs_no_variance(tmp_path):
     )
 
 
-def test_the_order_of_time_is_told_or_said(tmp_path):
-    falling = at(tmp_path, table(as_ages(ROWS)))
+def test_the_order_of_time_is_given_or_recognised(tmp_path):
+    falling = write(tmp_path, table(as_ages(ROWS)))
     with pytest.warns(UserWarning, match=r"fall, so they are ages, .* with the oldest, 10"):
         s = read_csv(falling)
     np.testing.assert_allclose(numbers(s), NUMBERS)
@@ -158,11 +158,11 @@ def test_the_order_of_time_is_told_or_said(tmp_path):
     np.testing.assert_allclose(back.mean, NUMBERS[::-1, 1])
     np.testing.assert_allclose(back.time, [6, 7.5, 9, 10])
 
-    rising_ages = at(tmp_path, table(as_ages(ROWS)[::-1], ("Age", *HEAD[1:])))
+    rising_ages = write(tmp_path, table(as_ages(ROWS)[::-1], ("Age", *HEAD[1:])))
     with pytest.warns(UserWarning, match=r"are ages \('age'\), .* with the oldest, 10"):
         np.testing.assert_allclose(numbers(read_csv(rising_ages)), NUMBERS)
 
-    mixed = at(tmp_path, table([ROWS[i] for i in (2, 0, 3, 1)]))
+    mixed = write(tmp_path, table([ROWS[i] for i in (2, 0, 3, 1)]))
     with pytest.raises(UserError, match=r"do not increase: 2.5 in line 2, then 0: .*--time rising"):
         read_csv(mixed)
     np.testing.assert_allclose(numbers(read_csv(mixed, time="rising")), NUMBERS)
@@ -178,7 +178,7 @@ def test_one_trait_of_several_is_chosen(tmp_path):
         for t, m, v, n in ROWS
         for feature, c, mean in (("a", "0", m), ("a", "1", "9"), ("b", "0", "8"))
     ]
-    path = at(tmp_path, table(rows, head))
+    path = write(tmp_path, table(rows, head))
     np.testing.assert_allclose(numbers(read_csv(path, trait="a", component=0)), NUMBERS)
     np.testing.assert_allclose(read_csv(path, trait="b").mean, 8)
     for choice, words in (
@@ -190,7 +190,7 @@ def test_one_trait_of_several_is_chosen(tmp_path):
         with pytest.raises(UserError, match=words):
             read_csv(path, **choice)
     with pytest.raises(UserError, match="no column 'component', so component 0 cannot be chosen"):
-        read_csv(at(tmp_path, table()), component=0)
+        read_csv(write(tmp_path, table()), component=0)
 
 
 @pytest.mark.parametrize(
@@ -201,11 +201,11 @@ def test_one_trait_of_several_is_chosen(tmp_path):
         ("\n,,,\n", "is empty"),
         (table(rows=[]), "is empty: it has a header"),
         (table([row[:3] for row in ROWS], HEAD[:3]), "no column 'n', .* it has generation, mean,"),
-        (table(head=("generation", "mean", "Mean", "n")), "'mean' and 'Mean', which say the same"),
+        (table(head=("generation", "mean", "Mean", "n")), "'mean' and 'Mean', which mean the same"),
         (table().replace("2.125", "two"), "line 4 .* has the mean 'two', it must be a number"),
         (table().replace("2.5,", "2024-05-01,"), "line 4 .* has the time '2024-05-01'"),
-        (table([ROWS[0], ROWS[0], *ROWS[1:]]), "0 in line 2, then 0: each must have a time"),
-        (table().replace(",9", ",9.5"), "n = 9.5 in line 3, it must be whole and 1 or more"),
+        (table([ROWS[0], ROWS[0], *ROWS[1:]]), "0 in line 2, then 0: each sample must have"),
+        (table().replace(",9", ",9.5"), "n = 9.5 in line 3, it must be an integer of 1 or more"),
         (table().replace("0.75", "-0.75"), "line 4 .* has variance -0.75"),
         (table([*ROWS[:2], (*ROWS[2], "7"), ROWS[3]]), "line 4 .* has 5 fields, its header has 4"),
         (table([(*row, "0.5") for row in ROWS]), "line 2 .* has 5 fields, its header has 4"),
@@ -218,8 +218,8 @@ def test_one_trait_of_several_is_chosen(tmp_path):
         ),
     ],
 )
-def test_what_is_no_table_of_a_series_is_said(tmp_path, content, words):
-    path = at(tmp_path, content)
+def test_what_is_no_table_of_a_series_is_reported(tmp_path, content, words):
+    path = write(tmp_path, content)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(UserError, match=words):

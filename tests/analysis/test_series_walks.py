@@ -1,4 +1,4 @@
-"""Fits of walks to a series: nothing that a model contains beats it, and what is weak is said."""
+"""Fits of walks to a series: no nested model is more likely, and weak results are reported."""
 
 import time
 import warnings
@@ -54,12 +54,12 @@ def dense_log_likelihood(model, values, s):
 @pytest.mark.parametrize(("n", "scale"), [(None, 1.0), (10**6, 1e-3)])
 def test_no_model_falls_below_one_that_it_contains(kind, even, n, scale):
     s = made(kind, 15, 3, even, n, scale)
-    found = {one.model: one for one in fit_series(s)}
+    fits = {fit.model: fit for fit in fit_series(s)}
     for parent, child in NESTED:
-        assert found[parent].log_likelihood > found[child].log_likelihood - 1e-7
-    for model, one in found.items():
-        assert log_likelihood(model, one.values, s) == pytest.approx(
-            one.log_likelihood, abs=1e-8, rel=1e-10
+        assert fits[parent].log_likelihood > fits[child].log_likelihood - 1e-7
+    for model, fit in fits.items():
+        assert log_likelihood(model, fit.values, s) == pytest.approx(
+            fit.log_likelihood, abs=1e-8, rel=1e-10
         )
 
 
@@ -94,23 +94,23 @@ def test_no_start_climbs_higher(seed):
         assert -end.fun < fitted.log_likelihood + 1e-6
 
 
-def test_bounds_are_said():
-    # Neighbours are further apart than others: no return is quick enough.
+def test_bounds_are_reported():
+    # Neighbours differ more than distant samples: no return is fast enough.
     apart = 100 + (-1.0) ** np.arange(80) * np.random.default_rng(0).uniform(0.5, 1.5, 80)
     s = series(range(80), apart, np.ones(80), np.full(80, 40))
-    found = {one.model: one for one in fit_series(s)}
-    quick = found["Ornstein-Uhlenbeck"]
+    fits = {fit.model: fit for fit in fit_series(s)}
+    quick = fits["Ornstein-Uhlenbeck"]
     assert quick.at_bound == ("alpha",)
     assert "full return between all samples" in quick.warnings[0]
-    # Past the first sample, which it fits by itself, it is stasis.
+    # After the first sample, which it fits exactly, it is stasis.
     rest = series(s.time[1:], s.mean[1:], s.variance[1:], s.n[1:])
     (still,) = fit_series(rest, "stasis")
     held = quick.values["step_variance"] / (2 * quick.values["alpha"])
     assert held == pytest.approx(still.values["omega"], rel=1e-5)
     assert quick.values["theta"] == pytest.approx(still.values["theta"], rel=1e-6)
-    assert found["stasis"].at_bound == ()
+    assert fits["stasis"].at_bound == ()
 
-    constant = {one.model: one for one in fit_series(made("constant", 9, 0, n=40))}
+    constant = {fit.model: fit for fit in fit_series(made("constant", 9, 0, n=40))}
     assert constant["random walk"].values == {"ancestor": pytest.approx(100), "step_variance": 0.0}
     assert constant["stasis"].at_bound == ("omega",)
     assert "sampling error alone" in constant["stasis"].warnings[0]
@@ -121,22 +121,22 @@ def test_bounds_are_said():
     assert "directional walk" in slow.warnings[0]
     assert slow.log_likelihood == pytest.approx(straight.log_likelihood, abs=1e-7)
 
-    table = walk_table(list(found.values())).set_index("model")
+    table = walk_table(list(fits.values())).set_index("model")
     assert table["at_bound"].to_dict() == {
         "random walk": "", "directional walk": "", "stasis": "", "Ornstein-Uhlenbeck": "alpha"
     }  # fmt: skip
 
 
-def test_few_samples_are_said():
+def test_few_samples_are_reported():
     s = made("walk", 4, 0)
     fits = fit_series(s)
-    assert {one.model for one in fits if np.isfinite(one.aicc)} == {"random walk", "stasis"}
-    for one in fits[2:]:
-        assert one.weight == 0
-        least = {"directional walk": 5, "Ornstein-Uhlenbeck": 6}[one.model]
-        assert f"no AICc and no weight: it needs {least} samples" in one.warnings[-1]
+    assert {fit.model for fit in fits if np.isfinite(fit.aicc)} == {"random walk", "stasis"}
+    for fit in fits[2:]:
+        assert fit.weight == 0
+        least = {"directional walk": 5, "Ornstein-Uhlenbeck": 6}[fit.model]
+        assert f"no AICc and no weight: it needs {least} samples" in fit.warnings[-1]
     assert walk_table(fits)["aicc"].isna().tolist() == [False, False, True, True]
-    assert sum(one.weight for one in fits) == pytest.approx(1)
+    assert sum(fit.weight for fit in fits) == pytest.approx(1)
     with pytest.raises(UserError, match=r"3 samples, too few .* random walk needs 4, directional"):
         fit_series(made("walk", 3, 0))
     with pytest.raises(UserError, match=r"4 samples, too few .* Ornstein-Uhlenbeck needs 6"):
@@ -144,26 +144,26 @@ def test_few_samples_are_said():
 
 
 def test_one_individual_is_weighed_as_its_size():
-    """Its mean has the pooled variance; what stands as its own variance changes nothing."""
+    """Its mean has the pooled variance; its variance entry changes nothing."""
     s = made("walk", 12, 5)
     n = s.n.copy()
     n[[2, 7]] = 1
     variance = np.linspace(0.9, 1.1, 12)
     pooled = np.average(variance, weights=n - 1)
     fits = {}
-    for own in (0.0, 77.0, np.nan):
-        variance[[2, 7]] = own
+    for unknown in (0.0, 77.0, np.nan):
+        variance[[2, 7]] = unknown
         for pool in (True, False):
             alone = series(s.time, s.mean, variance, n, pool=pool)
             np.testing.assert_allclose(alone.error[[2, 7]], pooled)
-            (fits[own, pool],) = fit_series(alone, "random walk")
+            (fits[unknown, pool],) = fit_series(alone, "random walk")
     assert fits[0.0, True] == fits[77.0, True] == fits[np.nan, True]
     assert fits[0.0, False] == fits[77.0, False] != fits[0.0, True]
     with pytest.raises(UserError, match="no sample of two individuals"):
         series(s.time, s.mean, s.variance, np.ones(12))
 
 
-def test_unequal_variances_are_tested_and_pooled_as_said():
+def test_unequal_variances_are_tested_and_pooled_as_requested():
     rng = np.random.default_rng(2)
     samples = [rng.normal(0, sd, n) for sd, n in ((1, 9), (1, 12), (3, 20), (1, 7), (2, 15))]
     variance, n = [x.var(ddof=1) for x in samples], [len(x) for x in samples]
@@ -203,7 +203,7 @@ def test_equal_variances_are_not_doubted():
 def test_long_series_are_quick():
     """500 samples take a second or less on one idle core; dense matrices took minutes."""
     s, reports, begun = made("noise", 500, 0, n=30), [], time.process_time()
-    fits = {one.model: one for one in fit_series(s, advance=lambda: reports.append(1))}
+    fits = {fit.model: fit for fit in fit_series(s, progress=reports.append)}
     assert time.process_time() - begun < 15
     assert len(reports) == work()
     for parent, child in NESTED:
@@ -214,13 +214,13 @@ def test_long_series_are_quick():
 def test_units_do_not_matter(factor):
     s = made("approach", 15, 2)
     other = series(s.time, s.mean * factor, s.variance * factor**2, s.n)
-    for one, same in zip(fit_series(s), fit_series(other), strict=True):
-        assert one.model == same.model
+    for fit, same in zip(fit_series(s), fit_series(other), strict=True):
+        assert fit.model == same.model
         height = same.log_likelihood + 15 * np.log(factor)
-        assert height == pytest.approx(one.log_likelihood, abs=1e-6)
+        assert height == pytest.approx(fit.log_likelihood, abs=1e-6)
 
 
-def test_what_cannot_be_fitted_is_said():
+def test_what_cannot_be_fitted_is_reported():
     s = made("walk", 8, 0)
     with pytest.raises(UserError, match="no model 'OU' of series, there are random walk, dir"):
         fit_series(s, ["OU"])

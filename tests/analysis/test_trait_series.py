@@ -1,4 +1,4 @@
-"""Trait time series of others: formats, and fits against closed forms and simulations."""
+"""Trait series: formats, and fits against closed forms and simulations."""
 
 import numpy as np
 import pytest
@@ -36,14 +36,14 @@ def draw(model, samples=40, n=40, seed=0, step=1.0):
 @pytest.mark.parametrize("model", TRUTHS)
 def test_the_parameters_come_back(model):
     """The mean estimate over 12 series lies within four standard errors of the truth."""
-    found = []
+    estimates = []
     for seed in range(12):
         (fitted,) = fit_series(draw(model, seed=seed), [model])
-        found.append([fitted.values[k] for k in TRUTHS[model]])
-    found = np.array(found)
-    error = found.std(axis=0, ddof=1) / np.sqrt(12)
+        estimates.append([fitted.values[k] for k in TRUTHS[model]])
+    estimates = np.array(estimates)
+    error = estimates.std(axis=0, ddof=1) / np.sqrt(12)
     for (name, truth), mean, e in zip(
-        TRUTHS[model].items(), found.mean(axis=0), error, strict=True
+        TRUTHS[model].items(), estimates.mean(axis=0), error, strict=True
     ):
         # A variance has a bias of order 1/T, here beside 40 samples.
         assert abs(mean - truth) < 4 * e + (
@@ -65,9 +65,9 @@ def test_a_wrong_model_does_not_win(model):
     for seed in range(2):
         fits = fit_series(draw(model, seed=seed))
         assert fits[0].model in CONTAINING[model]
-        true = next(one for one in fits if one.model == model)
+        true = next(fit for fit in fits if fit.model == model)
         assert true.aicc < fits[0].aicc + 6
-        assert sum(one.weight for one in fits) == pytest.approx(1)
+        assert sum(fit.weight for fit in fits) == pytest.approx(1)
 
 
 def test_the_joint_likelihood_is_that_of_its_formula():
@@ -78,7 +78,7 @@ def test_the_joint_likelihood_is_that_of_its_formula():
 
 
 def test_joint_and_stepwise_agree_without_sampling_error():
-    """Steps are then independent; the joint form has the first sample besides."""
+    """Steps are then independent; the joint form also includes the first sample."""
     s = draw("directional walk", samples=6)
     s = series(s.time, s.mean, s.variance, np.full(6, 10**12))
     values = {**TRUTHS["directional walk"], "ancestor": s.mean[0]}
@@ -94,8 +94,8 @@ def test_the_stepwise_maximum_is_the_mean_step():
     s = draw("directional walk", samples=30)
     s = series(s.time, s.mean, np.ones(30), s.n)
     best = np.diff(s.mean).mean()
-    at = [stepwise_log_likelihood(best + d, 0.01, s) for d in (-0.01, 0.0, 0.01)]
-    assert at[1] > max(at[0], at[2])
+    heights = [stepwise_log_likelihood(best + d, 0.01, s) for d in (-0.01, 0.0, 0.01)]
+    assert heights[1] > max(heights[0], heights[2])
 
 
 def test_a_slow_return_is_a_random_walk():
@@ -133,7 +133,7 @@ def test_both_formats_hold_the_same(tmp_path):
     [
         ({"time": [0, 1, 1]}, "do not increase"),
         ({"mean": [1, np.nan, 2]}, "has mean nan in row 2"),
-        ({"n": [10, 0, 10]}, "n = 0 in row 2, it must be whole and 1 or more"),
+        ({"n": [10, 0, 10]}, "n = 0 in row 2, it must be an integer of 1 or more"),
         ({"variance": [0, 0, 0]}, "not all 0"),
         ({"variance": [1, -1, 1]}, "at least 0"),
         ({"time": [0, 1], "mean": [0, 1], "variance": [1, 1], "n": [5, 5]}, "3 or more"),
@@ -141,13 +141,13 @@ def test_both_formats_hold_the_same(tmp_path):
         ({"mean": ["a", "b", "c"]}, "mean that is not a number"),
     ],
 )
-def test_what_is_no_series_is_said(change, words):
+def test_what_is_no_series_is_reported(change, words):
     good = {"time": [0, 1, 2], "mean": [0, 1, 2], "variance": [1, 1, 1], "n": [5, 5, 5]}
     with pytest.raises(UserError, match=words):
         series(**{**good, **change})
 
 
-def test_what_cannot_be_read_is_said(tmp_path):
+def test_what_cannot_be_read_is_reported(tmp_path):
     (tmp_path / "a.txt").write_text("10 1.0 0.5 0\n10 1.0 half 1\n")
     with pytest.raises(UserError, match=r"line 2 of .* it must be four numbers"):
         read_paleots(tmp_path / "a.txt")
@@ -189,13 +189,13 @@ PUBLISHED = {
 def test_fits_are_those_that_paleots_published(model):
     for means, V, (height, aicc) in zip((FIRST, SECOND), (1.0, 4.0), PUBLISHED[model], strict=True):
         T = len(means)
-        (found,) = fit_series(series(range(T), means, np.full(T, V), np.full(T, 20)), [model])
-        assert found.log_likelihood == pytest.approx(height, abs=2e-5)
-        assert found.aicc == pytest.approx(aicc, abs=2e-5)
+        (fit,) = fit_series(series(range(T), means, np.full(T, V), np.full(T, 20)), [model])
+        assert fit.log_likelihood == pytest.approx(height, abs=2e-5)
+        assert fit.aicc == pytest.approx(aicc, abs=2e-5)
         if model == "directional walk" and T == 20:
             printed = {
                 "ancestor": -0.02171216,
                 "step_mean": 0.45961229,
                 "step_variance": 0.05507783,
             }
-            assert found.values == pytest.approx(printed, abs=1e-6)
+            assert fit.values == pytest.approx(printed, abs=1e-6)

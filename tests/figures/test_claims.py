@@ -1,4 +1,4 @@
-"""What the captions claim, on the kept runs."""
+"""Claims of the captions, checked on the kept runs."""
 
 from itertools import pairwise
 
@@ -11,7 +11,7 @@ from figures.gallery import every_figure
 from figures.gallery.phase_diagram import place, variances
 from figures.gallery.remedies import arms, rates
 from figures.gallery.training_sets import arms as training_sets
-from figures.gallery.training_sets import shares
+from figures.gallery.training_sets import real_fractions
 from figures.study import Study
 from qtm import neutral_scale
 
@@ -70,8 +70,8 @@ def test_no_other_factor_moves_the_end_as_far_as_the_scale(study, end):
 
 
 def test_a_fast_decay_saves_and_a_slow_one_does_not(study, end):
-    found = arms(study)
-    ends = {name: end(runs) for name, runs in found.items()}
+    by_name = arms(study)
+    ends = {name: end(runs) for name, runs in by_name.items()}
     assert ends["redifine"] < ends["decay"] < ends["generation_decay"] < ends["redifine_slow"]
     assert ends["redifine_slow"] > 0.7 * ends["baseline"]
     assert abs(np.log(ends["condition_drop"] / ends["baseline"])) < 0.2
@@ -87,8 +87,8 @@ def test_a_constant_scale_of_1_25_costs_less_and_ends_lower_than_every_rate(stud
         assert weak[-1] < strong[-1]
 
 
-def test_which_share_of_real_images_is_safe(study, end):
-    strong, weak = shares(study, 7.5), shares(study, 1.0)
+def test_which_fraction_of_real_images_is_safe(study, end):
+    strong, weak = real_fractions(study, 7.5), real_fractions(study, 1.0)
     assert list(strong) == [0.0, 0.2, 0.5, 1.0]
     assert end(strong[0.5]) > 4 * end(strong[1.0])
     ends = [end(runs) for runs in strong.values()]

@@ -1,4 +1,4 @@
-"""Every figure that the package lists, and the report that they make up."""
+"""Every figure of the report, and the report itself."""
 
 import json
 import re
@@ -15,9 +15,9 @@ from tests.helpers.small_runs import study_folder
 
 @pytest.fixture(scope="module")
 def evidence(tiny_run):
-    told, refused = page.forecasts([tiny_run])
+    predicted, refused = page.forecasts([tiny_run])
     assert not refused
-    return Evidence((tiny_run,), page.fits([tiny_run]), told)
+    return Evidence((tiny_run,), page.fits([tiny_run]), predicted)
 
 
 def test_a_report_fits_what_it_says(evidence, tiny_run):
@@ -50,15 +50,18 @@ def test_runs_that_differ_in_their_scale_alone_take_the_ramp(tmp_path):
     assert len({look.colour for look in mixed.looks.values()}) == 3
 
 
-def test_what_a_reader_must_know_is_said(tmp_path):
+def test_what_a_reader_must_know_is_reported(tmp_path):
     runs = study_folder(tmp_path)
     (runs[0].folder / "gen_002" / "done.json").unlink()
     path = runs[1].folder / "gen_001" / "metrics.json"
-    found = json.loads(path.read_text())
-    found["measures"][0]["caution"] = "few images"
-    path.write_text(json.dumps(found))
-    said = [(w["run"], w["text"]) for w in page.warnings_of(Evidence(tuple(runs[:3])))]
-    assert said == [("cfg 1", "1 of 2 generations are done"), ("cfg 2.5", "accuracy: few images")]
+    metrics = json.loads(path.read_text())
+    metrics["measures"][0]["caution"] = "few images"
+    path.write_text(json.dumps(metrics))
+    warnings = [(w["run"], w["text"]) for w in page.warnings_of(Evidence(tuple(runs[:3])))]
+    assert warnings == [
+        ("cfg 1", "1 of 2 generations are done"),
+        ("cfg 2.5", "accuracy: few images"),
+    ]
 
 
 def test_the_report_is_one_file_with_all_of_it(evidence, tiny_run, tmp_path):

@@ -67,7 +67,7 @@ def test_a_figure_has_the_width_of_a_column_or_a_page(name, drawn):
 
 
 def texts(figure):
-    """What is written in a figure but for the ticks of axes, of which some are never drawn."""
+    """Return the texts of a figure, and apart from them the tick labels, some of them not drawn."""
     axes = figure.findobj(plt.Axes)
     ticks = {
         id(label)
@@ -76,8 +76,10 @@ def texts(figure):
         for label in (tick.label1, tick.label2)
     }
     hidden = {id(t) for panel in axes if not panel.axison for t in panel.findobj(Text)}
-    found = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
-    return [t for t in found if id(t) not in ticks | hidden], [t for t in found if id(t) in ticks]
+    written = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip()]
+    return [t for t in written if id(t) not in ticks | hidden], [
+        t for t in written if id(t) in ticks
+    ]
 
 
 @pytest.mark.parametrize("name", every_figure())
@@ -98,9 +100,9 @@ def test_no_text_lies_on_another(name, drawn):
     written, _ = texts(drawn(name))
     boxes = [(text.get_text(), text.get_window_extent().padded(-1.5)) for text in written]
     lying = [
-        (one, two)
-        for i, (one, first) in enumerate(boxes)
-        for two, second in boxes[:i]
+        (upper, lower)
+        for i, (upper, first) in enumerate(boxes)
+        for lower, second in boxes[:i]
         if first.overlaps(second)
     ]
     assert not lying
@@ -121,7 +123,7 @@ def test_samples_of_gaussians_lie_on_the_line_of_their_operator(drawn):
         assert (measured[beyond, 1] < 0.8 * tilt[beyond]).all()
 
 
-def test_runs_are_told_apart_by_their_recipes(study):
+def test_runs_are_distinguished_by_their_recipes(study):
     assert list(study.scales()) == [1.0, 2.5, 7.5]
     assert [run.name for run in study.scales()[7.5]] == ["cfg 7.5", "seed"]
     steps = next(run for run in study.runs if run.name == "steps")
@@ -145,8 +147,8 @@ def test_writing_gives_pictures_and_a_caption_that_are_the_same_again(study, tmp
     paths = write.write(module, study, tmp_path / "a", write.FORMATS)
     again = write.write(module, study, tmp_path / "b", write.FORMATS)
     assert [p.suffix for p in paths] == [".pdf", ".png", ".svg", ".txt"]
-    for one, two in zip(paths, again, strict=True):
-        assert one.read_bytes() == two.read_bytes(), one.name
+    for path, other in zip(paths, again, strict=True):
+        assert path.read_bytes() == other.read_bytes(), path.name
     assert module.MADE_BY in paths[-1].read_text()
 
 
@@ -211,10 +213,10 @@ def test_the_command(study, tmp_path, monkeypatch, capsys):
         "degradation.svg",
         "degradation.txt",
     ]
-    code, _, said = call("nonsense", "--out", tmp_path / "x")
+    code, _, output = call("nonsense", "--out", tmp_path / "x")
     assert code == 2
-    assert "there is no figure 'nonsense'" in said
-    code, _, said = call("--runs", tmp_path, "--out", tmp_path / "x")
+    assert "there is no figure 'nonsense'" in output
+    code, _, output = call("--runs", tmp_path, "--out", tmp_path / "x")
     assert code == 2
-    assert "no folder of a run" in said
+    assert "no folder of a run" in output
     assert not (tmp_path / "x").exists()

@@ -1,4 +1,4 @@
-"""Names that people give: drawn letter by letter, in legends, titles and reports."""
+"""Names given by users are drawn literally in legends, titles and reports."""
 
 import subprocess
 import sys
@@ -53,7 +53,7 @@ def test_every_plot_draws_a_name_as_it_is(tmp_path, name, monkeypatch):
                 shown = [line.get_text() for line in legend.get_texts()]
                 assert shown == [f"{text.shortened(name, 60)} (CFG 7.5)"]
     assert drawn >= 6
-    # Only formulas of our own, and numbers of axes, are mathematics.
+    # Only our formulas and tick numbers are mathematics.
     assert not [s for s in parsed if name[:20] in s and name != "$V_W$"]
     assert "$V_W$" not in parsed
 
@@ -71,17 +71,17 @@ def test_titles_of_raw_figures_are_literal_too():
     assert all(label.get_parse_math() for label in axis.get_yticklabels())
 
 
-def test_letters_without_a_glyph_are_said_once(monkeypatch):
+def test_letters_without_a_glyph_are_reported_once(monkeypatch):
     figure = Figure()
     figure.subplots(1, 2)[0].set_title("運行 🙂 運行")
     monkeypatch.setattr(text, "_family_with", lambda letter: None)
-    with pytest.warns(UserWarning, match="no font of this machine has 運 行 🙂") as said:
+    with pytest.warns(UserWarning, match="no font of this machine has 運 行 🙂") as caught:
         render(figure, "png")
-    assert len(said) == 1
+    assert len(caught) == 1
 
 
 def test_letters_come_from_fonts_that_have_them():
-    """The plain font lacks a letter of ancient mathematics that another one brings."""
+    """The default font lacks a letter that another font has."""
     letter = next(
         chr(code)
         for entry in font_manager.fontManager.ttflist
@@ -146,7 +146,7 @@ def test_a_fit_knows_runs_that_are_named_like_numbers(tmp_path):
     rows = "".join(f"m,scale 1,{run},1,0,within,0,0.5,0,1,0\n" for run in ("007", "NA", "1e3"))
     (tmp_path / "predictions.csv").write_bytes(f"\ufeff{head}\r\n{rows}".encode())
     for run in ("007", "NA", "1e3"):
-        assert len(Fitted(tmp_path).of("m", "scale", run, "within")) == 1
+        assert len(Fitted(tmp_path).predicted("m", "scale", run, "within")) == 1
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Run folders without chains: made-up families that guidance stretches, for tests of figures."""
+"""Run folders without chains, for tests of figures: synthetic families that guidance stretches."""
 
 from pathlib import Path
 
@@ -34,12 +34,12 @@ ARMS = {
 
 
 def study_folder(folder: Path, generations: int = 2, images: int = 40) -> list[Run]:
-    """Write a run for each arm, and return them."""
+    """Write and return a run for each arm."""
     return [_write(folder / name, table, generations, images) for name, table in ARMS.items()]
 
 
 def fit_folder(folder: Path, runs: list[Run]) -> Path:
-    """Write the tables of a fit that says of each run what was measured, with a shift."""
+    """Write the tables of a fit whose predictions are the measured values with a shift."""
     models = {"family DDIM, log": 0.1, "family DDIM, exact": 0.2, "no change": 0.4}
     rows = []
     for run in runs:
@@ -52,9 +52,19 @@ def fit_folder(folder: Path, runs: list[Run]) -> Path:
             for holdout, first in (("generations 2 to 2", 2), ("scale 7.5", 1)):
                 for generation, quantity in ((g, q) for g in range(first, len(logs)) for q in logs):
                     value = logs.loc[generation, quantity]
-                    told = [value + x * shift for x in (1, 0, 2)]
+                    prediction = [value + x * shift for x in (1, 0, 2)]
                     rows.append(
-                        (model, holdout, run.name, generation, 0, quantity, value, *told, -shift)
+                        (
+                            model,
+                            holdout,
+                            run.name,
+                            generation,
+                            0,
+                            quantity,
+                            value,
+                            *prediction,
+                            -shift,
+                        )
                     )
     columns = ["model", "holdout", "run", "generation", "component", "quantity", "measured",
                "predicted", "low", "high", "log_density"]  # fmt: skip
@@ -104,9 +114,9 @@ def _write(folder: Path, table: dict, generations: int, images: int) -> Run:
 def _write_generation(place: Path, number: int, w: float, scores, captions, rng) -> None:
     values = {"accuracy": 1 - 0.02 * number, "frechet": 3.3 + 10 * number * w, "vendi": 5.0,
               "diversity": 9.0, "recall": 0.9 / (1 + number), "precision": 0.9}  # fmt: skip
-    own = ("accuracy", "vendi", "diversity")
+    alone = ("accuracy", "vendi", "diversity")
     rows = [
-        {"measure": name, "reference": None if name in own else REFERENCE, "value": value,
+        {"measure": name, "reference": None if name in alone else REFERENCE, "value": value,
          "low": 0.9 * value, "high": 1.1 * value, "n": len(captions), "caution": None}
         for name, value in values.items()
     ]  # fmt: skip

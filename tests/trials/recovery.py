@@ -57,7 +57,7 @@ def one_set(theory: str, seed: int, compared: bool) -> tuple[list[tuple], list[t
     if np.abs(of.measured - of.measured[:, :1])[:, :, 1:].max() > FURTHEST:
         return [], []
     draws = draw_posterior(maximize(model, of, 3, prior=1.0), of)
-    learnt = dict(zip((p.name for p in draws.mode.parameters), draws.learnt, strict=True))
+    learnt = dict(zip((p.name for p in draws.mode.parameters), draws.contraction, strict=True))
     rows = [
         (theory, seed, name, values[name], draws.mode.values[name], low, high, learnt[name],
          draws.k_hat)

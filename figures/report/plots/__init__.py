@@ -1,8 +1,8 @@
 """Figures of a report, for any runs: one file each.
 
-A figure is a module here with `CAPTION`, what a reader should look for, `ORDER`, its place in a
-report, and ``draw(evidence)``, which returns a matplotlib figure, as wide as a column or a page, or
-None where the evidence holds nothing to draw. It is found by listing this package.
+A figure is a module here with `CAPTION`; `ORDER`, its position in a report; and ``draw(evidence)``,
+which returns a matplotlib figure, as wide as a column or a page, or None where the evidence lacks
+its data. It is found by listing this package.
 """
 
 import importlib

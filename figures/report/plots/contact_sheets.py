@@ -1,4 +1,4 @@
-"""Contact sheets: the same prompts and seeds down the generations."""
+"""Contact sheets: the same prompts and seeds in every generation."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -22,23 +22,23 @@ _NAMES, _TITLE = 0.4, 0.26
 
 
 def draw(evidence: Evidence) -> Figure | None:
-    """Draw one sheet a run that stores probes, below each other; None where no run does."""
-    found = {run.name: sheet(run) for run in evidence.runs}
-    runs = [run for run in evidence.runs if found[run.name][0]]
+    """Draw one sheet per run that stores probes, one below the other; None where no run does."""
+    by_run = {run.name: sheet(run) for run in evidence.runs}
+    runs = [run for run in evidence.runs if by_run[run.name][0]]
     if not runs:
         return None
-    sheets = [found[run.name] for run in runs]
+    sheets = [by_run[run.name] for run in runs]
     columns = max(len(rows[-1]) for rows, _ in sheets)
     side = (PAGE - _NAMES - 0.05) / columns
     heights = [side * len(rows) + _TITLE for rows, _ in sheets]
-    # By hand: a layout that is found leaves no room for names beside pictures of a fixed shape.
+    # Manual layout: an automatic one leaves no room for names beside images of fixed shape.
     figure = Figure(figsize=(PAGE, sum(heights)), layout="none")
     top = sum(heights)
     for run, (rows, names), height in zip(runs, sheets, heights, strict=True):
         width, pictures = side * len(rows[-1]), height - _TITLE
         place = (_NAMES, top - height, width, pictures)
         axis = figure.add_axes(
-            tuple(x / whole for x, whole in zip(place, (PAGE, sum(heights)) * 2, strict=True))
+            tuple(x / extent for x, extent in zip(place, (PAGE, sum(heights)) * 2, strict=True))
         )
         show_mosaic(axis, rows, names)
         axis.set_title(f"{shortened(run.name, 40)}: {describe(run)}", loc="left", pad=3)
@@ -47,11 +47,11 @@ def draw(evidence: Evidence) -> Figure | None:
 
 
 def sheet(run: Run) -> tuple[list[np.ndarray], list[str]]:
-    """Return the rows of a run's contact sheet, and their names, of generations whose probes are
-    stored; real images where these are."""
-    found = {g.number: images for g in run.generations() if (images := probes(g)) is not None}
-    rows = [images[:_COLUMNS] for images in found.values()]
-    names = ["base" if number == 0 else str(number) for number in found]
+    """Return the rows of a run's contact sheet and their names: generations with stored probes,
+    and real images if they are stored."""
+    stored = {g.number: images for g in run.generations() if (images := probes(g)) is not None}
+    rows = [images[:_COLUMNS] for images in stored.values()]
+    names = ["base" if number == 0 else str(number) for number in stored]
     if not rows:
         return rows, names
     real = stored_images(run.generation(0), len(rows[0]))

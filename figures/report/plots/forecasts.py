@@ -1,4 +1,4 @@
-"""Forecast: where each chain would go, were it run on."""
+"""Forecast: the future of each chain, if continued."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,16 +10,16 @@ from figures.text import formula
 
 ORDER = 35
 CAPTION = (
-    "Variance of the latents within and between prompts in units of generation 0's: marks are "
+    "Variance of the latents within and between prompts relative to generation 0: marks are "
     "measured, lines and bands the median and the 90 % interval of one theory (the bounded family "
     "model, fitted to all runs of this report together) from the last generation on, under the "
-    "guidance of that generation. It takes the theory for true: intervals hold its parameters and "
-    "chance, not what it leaves out."
+    "guidance of that generation. The theory is assumed to be true: intervals cover parameters and "
+    "chance, not its errors."
 )
 
 
 def draw(evidence: Evidence) -> Figure | None:
-    """Draw V_W and V_B of every run that theories describe, measured and to come."""
+    """Draw V_W and V_B, measured and predicted, of every run that theories describe."""
     if not evidence.forecasts:
         return None
     figure = Figure(figsize=(PAGE, 2.4 + 0.16 * len(evidence.forecasts) / 2))
@@ -32,11 +32,11 @@ def draw(evidence: Evidence) -> Figure | None:
             look = evidence.looks[run]
             ratio = np.exp(forecast.paths[:, :, quantity] - forecast.paths[:, :1, quantity])
             low, middle, high = np.quantile(ratio.mean(axis=2), [0.05, 0.5, 0.95], axis=0)
-            at, last = np.arange(len(middle)), forecast.last
-            axis.plot(at[: last + 1], middle[: last + 1], look.marker, color=look.colour)
-            axis.plot(at[last:], middle[last:], linestyle=look.line, color=look.colour)
+            generations, last = np.arange(len(middle)), forecast.last
+            axis.plot(generations[: last + 1], middle[: last + 1], look.marker, color=look.colour)
+            axis.plot(generations[last:], middle[last:], linestyle=look.line, color=look.colour)
             band = {"color": look.colour, "alpha": 0.13, "linewidth": 0}
-            axis.fill_between(at[last:], low[last:], high[last:], **band)
+            axis.fill_between(generations[last:], low[last:], high[last:], **band)
         axis.axhline(1, color="0.6", linewidth=0.8)
         axis.set_ylim(bottom=0)
         formula(axis.set_title(title))

@@ -1,4 +1,4 @@
-"""The leading latent axis: its distribution down the generations."""
+"""The leading latent axis: its distribution in every generation."""
 
 import numpy as np
 import seaborn
@@ -11,8 +11,8 @@ from figures.text import shortened
 ORDER = 28
 CAPTION = (
     "Distribution of the leading principal axis of the latents, generation 0 (grey) and later "
-    "ones below each other, each as high as a row at its peak. Prompts that move apart make it "
-    "wide and give it several peaks; images that become the same make the peaks narrow."
+    "ones below each other, each scaled to the same height. Prompts that move apart widen it and "
+    "split it into peaks; images that become alike narrow the peaks."
 )
 _TRAIT = "latent_pc"
 
@@ -40,7 +40,7 @@ def draw(evidence: Evidence) -> Figure | None:
         each = values[run.name]
         generation = np.repeat(np.arange(len(each)), [len(z) for z in each])
         colours = ["0.75", *[evidence.looks[run.name].colour] * (len(each) - 1)]
-        # A fifth of the usual bandwidth: prompts that have moved apart are to be seen as peaks.
+        # A fifth of the default bandwidth, so that separated prompts appear as peaks.
         seaborn.violinplot(
             x=np.concatenate(each).astype(np.float64),
             y=generation,

@@ -1,4 +1,4 @@
-"""Quality and diversity down the generations."""
+"""Quality and diversity in every generation."""
 
 from matplotlib.figure import Figure
 
@@ -11,13 +11,12 @@ from figures.text import shortened
 
 ORDER = 25
 CAPTION = (
-    "Quality: the share of images that the classifier recognises as their prompt, the squared "
+    "Quality: the fraction of images that the classifier recognises as their prompt, the squared "
     "Fréchet distance to real images (lower is closer; its floor, the value of generation 0, "
-    "depends on the number of images), and precision, the share of images that lie among real "
-    "ones. Diversity: recall, the share of real images that lie among those drawn; the Vendi "
-    "score, an effective number of images; and the mean distance of two images of one prompt. "
-    "Error bars: 95 % intervals. The distances of runs that were measured in other features "
-    "cannot be compared."
+    "depends on the number of images), and precision, the fraction of images that lie among real "
+    "ones. Diversity: recall, the fraction of real images that lie among generated ones; the Vendi "
+    "score, an effective number of images; and the mean distance between two images of a prompt. "
+    "Error bars: 95 % intervals. Distances in different features cannot be compared."
 )
 _TITLES = {
     "accuracy": "recognised",
@@ -30,18 +29,18 @@ _TITLES = {
 
 
 def draw(evidence: Evidence) -> Figure | None:
-    """Draw each measure that was taken, all runs in one panel."""
+    """Draw each available measure, all runs in one panel."""
     study = evidence.study
-    found = {name: _curves(evidence, name) for name in _TITLES}
-    found = {name: curves for name, curves in found.items() if curves}
-    if not found:
+    by_measure = {name: _curves(evidence, name) for name in _TITLES}
+    by_measure = {name: curves for name, curves in by_measure.items() if curves}
+    if not by_measure:
         return None
-    rows = -(-len(found) // 3)
+    rows = -(-len(by_measure) // 3)
     figure = Figure(figsize=(PAGE, 1.95 * rows + 0.2 + 0.16 * len(evidence.runs) / 2))
-    axes = figure.subplots(rows, min(3, len(found)), squeeze=False)
-    for axis in axes.flat[len(found) :]:
+    axes = figure.subplots(rows, min(3, len(by_measure)), squeeze=False)
+    for axis in axes.flat[len(by_measure) :]:
         axis.set_axis_off()
-    for axis, (name, curves) in zip(axes.flat, found.items(), strict=False):
+    for axis, (name, curves) in zip(axes.flat, by_measure.items(), strict=False):
         for run, curve in curves.items():
             look = evidence.looks[run]
             draw_curve(axis, curve, look)
@@ -55,8 +54,10 @@ def draw(evidence: Evidence) -> Figure | None:
     legend_below(figure, list(evidence.looks.values()), 1 if len(study.runs) < 3 else 2)
     measured = [metrics(run.generation(0)) for run in study.runs]
     how = {(str(m["features"]), str(m["reference"])) for m in measured if "reference" in m}
-    said = "; ".join(f"in features of {features}, beside {ref}" for features, ref in sorted(how))
-    figure.suptitle(shortened(said, 200), fontsize=6.5)
+    caption = "; ".join(
+        f"in features of {features}, against {ref}" for features, ref in sorted(how)
+    )
+    figure.suptitle(shortened(caption, 200), fontsize=6.5)
     return figure
 
 
@@ -66,5 +67,5 @@ def _curves(evidence: Evidence, measure: str) -> dict:
         try:
             curves[run.name] = evidence.study.measured([run], measure)
         except UserError:
-            continue  # this run was not measured so
+            continue  # this run lacks the measure
     return curves

@@ -10,13 +10,13 @@ from figures.style import COLUMN
 ORDER = 27
 CAPTION = (
     "Precision against recall of real images, a path for each run; small marks are generations, "
-    "the large one is the last. Right is diverse, up is real: a collapse goes left, or down, or "
-    "both."
+    "the large one is the last. Diversity is to the right, realism at the top: a collapse moves "
+    "left, down, or both."
 )
 
 
 def draw(evidence: Evidence) -> Figure | None:
-    """Draw a path a run."""
+    """Draw one path per run."""
     figure = Figure(figsize=(COLUMN, 2.6 + 0.16 * len(evidence.runs)))
     axis = figure.subplots()
     for run in evidence.runs:

@@ -1,4 +1,4 @@
-"""Traits against generation, with the fitted theory drawn through them."""
+"""Traits against generation, with the fitted theory."""
 
 from collections.abc import Mapping
 
@@ -16,17 +16,17 @@ from figures.text import formula
 
 ORDER = 30
 CAPTION = (
-    "Points: measured, with one standard error of sampling. Crosses: what one theory, the best "
-    "at predicting held-out later generations, expects of each generation from the one before, "
-    "with parameters that all runs share. Lines: the same theory run freely from generation 0, so "
-    "that its errors add up; a line that leaves the points says that the theory is wrong. Dotted "
+    "Points: measured, with one standard error of sampling. Crosses: one-step predictions of the "
+    "theory that best predicts held-out later generations, with parameters shared by all runs. "
+    "Lines: the same theory run freely from generation 0, so that its errors accumulate; a line "
+    "that leaves the points shows that the theory is wrong. Dotted "
     "lines: no theory predicted better than a naive forecast. Rows: mean, variance within and "
     "between prompts, in feature units (for the latents: averaged over coordinates)."
 )
 
 
 def draw(evidence: Evidence) -> Figure | None:
-    """Draw mean, V_W and V_B of each fitted trait, a column a trait, a colour a run."""
+    """Draw mean, V_W and V_B of each fitted trait: a column per trait, a colour per run."""
     if not evidence.fits:
         return None
     figure = Figure(figsize=(PAGE, 5.2 + 0.16 * len(evidence.runs) / 2))
@@ -44,12 +44,12 @@ def draw(evidence: Evidence) -> Figure | None:
 
 
 def _draw_one(axes: np.ndarray, result: Result, looks: Mapping[str, Look]) -> None:
-    of, theory = design(result.arms), result.of(result.best_theory)
+    stacked, theory = design(result.arms), result.of(result.best_theory)
     style = ":" if result.best in NAIVE else "-"
-    free = trajectory(theory, of, np.zeros(len(result.arms), int))
-    for arm, line, expected in zip(result.arms, free, one_step(theory, of), strict=True):
+    free = trajectory(theory, stacked, np.zeros(len(result.arms), int))
+    for arm, line, expected in zip(result.arms, free, one_step(theory, stacked), strict=True):
         look, G = looks[arm.name], arm.generations
-        # The average over components, and its error if these are independent.
+        # The average over components, and its error if they are independent.
         error = np.sqrt(arm.sampling.sum(axis=2)) / arm.sampling.shape[2]
         for q, axis in enumerate(axes):
             z, *lines = (_in_units(x[: G + 1], q, arm) for x in (arm.measured, line, expected))
@@ -60,7 +60,7 @@ def _draw_one(axes: np.ndarray, result: Result, looks: Mapping[str, Look]) -> No
 
 
 def _in_units(y: np.ndarray, quantity: int, arm: Arm) -> np.ndarray:
-    """One quantity of y [G + 1, 3, D] in feature units, averaged over components."""
+    """Return one quantity of y [G + 1, 3, D] in feature units, averaged over components."""
     x = y[:, quantity]
     units = arm.centre + np.sqrt(arm.unit) * x if quantity == 0 else arm.unit * np.exp(x)
     return units.mean(axis=1)

@@ -1,4 +1,4 @@
-"""Variance of the latents, within and between prompts, down the generations."""
+"""Variance of the latents, within and between prompts, in every generation."""
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,7 +10,7 @@ from figures.text import formula
 
 ORDER = 20
 CAPTION = (
-    "Variance of the VAE latents, averaged over coordinates, in units of generation 0's. Within "
+    "Variance of the VAE latents, averaged over coordinates, relative to generation 0. Within "
     "prompts: how different images of one prompt are. Between prompts: how far apart prompts "
     "are. High guidance loses the first, low guidance the second."
 )
@@ -27,7 +27,7 @@ def draw(evidence: Evidence) -> Figure:
         for run in evidence.runs:
             curve = evidence.study.variance([run], column)
             if np.isnan(curve.mean).any():
-                continue  # one prompt has nothing between, one image a prompt nothing within
+                continue  # a single prompt has no V_B, a single image per prompt no V_W
             draw_curve(axis, curve, evidence.looks[run.name])
         axis.axhline(1, color="0.6", linewidth=0.8)
         axis.set_ylim(bottom=0)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 import analysis
 from analysis.comparison.fit import NAIVE
@@ -60,7 +61,7 @@ class Fitted:
         numbers = ["measured", "predicted", "low", "high"]
         return pd.DataFrame(rows.groupby("generation", as_index=False)[numbers].mean())
 
-    def posterior(self) -> dict[str, np.ndarray]:
+    def posterior(self) -> dict[str, Float[np.ndarray, " draws"]]:
         """Return draws of parameters by name, from ``posterior.nc``; empty if it is missing."""
         path = self.folder / "posterior.nc"
         if not path.is_file():

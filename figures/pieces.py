@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from jaxtyping import UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
@@ -69,7 +70,7 @@ def legend_below(
     name_lines(legend, [look.label for look in looks])
 
 
-def mosaic(rows: Sequence[np.ndarray]) -> np.ndarray:
+def mosaic(rows: Sequence[UInt8[np.ndarray, "_ _ _ c"]]) -> UInt8[np.ndarray, "height width *c"]:
     """Stack rows of images [n, height, width, channels] vertically, white between them."""
     strips = []
     for images in rows:
@@ -82,7 +83,9 @@ def mosaic(rows: Sequence[np.ndarray]) -> np.ndarray:
     return sheet[..., 0] if sheet.shape[-1] == 1 else sheet
 
 
-def show_mosaic(axis: Axes, rows: Sequence[np.ndarray], names: Sequence[str] | None) -> None:
+def show_mosaic(
+    axis: Axes, rows: Sequence[UInt8[np.ndarray, "_ _ _ c"]], names: Sequence[str] | None
+) -> None:
     """Draw rows of images, with row names at the left unless `names` is None."""
     pixels = mosaic(rows)
     axis.imshow(pixels, cmap="gray", vmin=0, vmax=255, interpolation="nearest", aspect="equal")
@@ -95,13 +98,13 @@ def show_mosaic(axis: Axes, rows: Sequence[np.ndarray], names: Sequence[str] | N
         spine.set_visible(False)
 
 
-def probes(generation: Generation) -> np.ndarray | None:
+def probes(generation: Generation) -> UInt8[np.ndarray, "n h w c"] | None:
     """Return the probe images of a generation, None where they are not stored."""
     stored = (generation.folder / "probes").glob("[!.]*.png")
     return generation.probes() if any(path.is_file() for path in stored) else None
 
 
-def stored_images(generation: Generation, count: int) -> np.ndarray | None:
+def stored_images(generation: Generation, count: int) -> UInt8[np.ndarray, "n h w c"] | None:
     """Return images of a generation, cycling through prompts; None if fewer than `count` exist."""
     rows = generation.metadata()
     stored = {path.name for path in (generation.folder / "images").glob("*.png")}

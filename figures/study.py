@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, Shaped
 
 from empirical.errors import UserError
 from empirical.runs.record import Generation, Run
@@ -28,18 +29,18 @@ class Curve:
     only one, else the extremes over runs.
     """
 
-    generations: np.ndarray
-    each: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    generations: Shaped[np.ndarray, " T"]
+    each: Float[np.ndarray, "runs T"]
+    low: Float[np.ndarray, " T"]
+    high: Float[np.ndarray, " T"]
 
     @property
-    def mean(self) -> np.ndarray:
+    def mean(self) -> Float[np.ndarray, " T"]:
         """The mean over runs, at each generation."""
         return self.each.mean(axis=0)
 
     @property
-    def last(self) -> np.ndarray:
+    def last(self) -> Float[np.ndarray, " runs"]:
         """The last generation's value, for each run."""
         return self.each[:, -1]
 

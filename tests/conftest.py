@@ -15,10 +15,13 @@ import pytest
 
 import tests.helpers.shapes
 
+CHECKED = ("runs", "guidance", "measuring")
 # Every function of these packages refuses, in this process, an array of another shape or dtype
-# than its annotation says. It comes before the first import of them.
+# than its annotation says. It comes before the first import of them. Where networks are trained and
+# compiled functions stay as they are: torch.compile and copies of modules look into them.
 jaxtyping.install_import_hook(
-    ["qtm", "empirical", "analysis", "figures"], f"{tests.helpers.shapes.__name__}.checked"
+    ["qtm", "analysis", "figures", *(f"empirical.{part}" for part in CHECKED)],
+    f"{tests.helpers.shapes.__name__}.checked",
 )
 
 from qtm.__main__ import quieten  # noqa: E402

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
 from analysis.arms.design import Design, design, extended
 from analysis.arms.read import QUANTITIES, Arm
@@ -77,7 +77,7 @@ class Forecast:
         return intervals
 
 
-def quantiles(values: Float[np.ndarray, "..."]) -> tuple[float, float, float]:
+def quantiles(values: Real[np.ndarray, "..."]) -> tuple[float, float, float]:
     """Return the 5 %, 50 % and 95 % quantiles of values that may be infinite."""
     low, median, high = np.quantile(values, _LEVELS, method="inverted_cdf")
     return float(low), float(median), float(high)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_args
 
 import numpy as np
+from jaxtyping import Float
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
@@ -30,21 +31,21 @@ class Levels:
     steps on to `alpha_cumprod_next`, which for its last step is that of the finished image.
     """
 
-    alpha_cumprod: np.ndarray
-    alpha_cumprod_next: np.ndarray
+    alpha_cumprod: Float[np.ndarray, " steps"]
+    alpha_cumprod_next: Float[np.ndarray, " steps"]
 
     @property
-    def progress(self) -> np.ndarray:
+    def progress(self) -> Float[np.ndarray, " steps"]:
         """Share of the steps that are done: i / steps at step i, so 0 at pure noise."""
         return np.arange(len(self.alpha_cumprod)) / len(self.alpha_cumprod)
 
     @property
-    def sigma(self) -> np.ndarray:
+    def sigma(self) -> Float[np.ndarray, " steps"]:
         """Noise level sqrt((1 - abar) / abar), in units of the latents; infinite at abar = 0."""
         return _sigma(self.alpha_cumprod)
 
     @property
-    def sigma_next(self) -> np.ndarray:
+    def sigma_next(self) -> Float[np.ndarray, " steps"]:
         """The noise level that each step leads to, in the units of `sigma`."""
         return _sigma(self.alpha_cumprod_next)
 
@@ -93,7 +94,9 @@ class GuidanceRule(BaseModel, ABC):
         return None
 
     @abstractmethod
-    def scales(self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()) -> np.ndarray:
+    def scales(
+        self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()
+    ) -> Float[np.ndarray, "steps *n"]:
         """Return the scale w at each of the levels: [steps], or [steps, n] for n images that
         differ. `generation` is that of the images to draw (0: the base model by itself), `seeds`
         are those of the images."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from jaxtyping import Float
 from pydantic import Field
 
 from empirical.guidance._base import GuidanceRule, Levels, Scale
@@ -48,7 +49,9 @@ class APG(GuidanceRule):
     norm_threshold: Annotated[float, Field(ge=0, le=1e6, allow_inf_nan=False)] = 0.0
     momentum: Annotated[float, Field(gt=-1, lt=1, allow_inf_nan=False)] = 0.0
 
-    def scales(self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()) -> np.ndarray:
+    def scales(
+        self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()
+    ) -> Float[np.ndarray, "steps *n"]:
         return np.full_like(levels.progress, self.scale)
 
     def guide(self, step: "Step") -> "Tensor":

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from jaxtyping import Float
 
 from empirical.guidance._base import GuidanceRule, Levels, Scale
 
@@ -33,5 +34,7 @@ class Autoguidance(GuidanceRule):
         """Which model stands in for the unconditional prediction."""
         return self.against
 
-    def scales(self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()) -> np.ndarray:
+    def scales(
+        self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()
+    ) -> Float[np.ndarray, "steps *n"]:
         return np.full_like(levels.progress, self.scale)

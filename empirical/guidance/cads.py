@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
+from jaxtyping import Float
 from pydantic import Field, model_validator
 
 from empirical.guidance._base import GuidanceRule, Levels, Scale, Share, refused
@@ -46,7 +47,9 @@ class CADS(GuidanceRule):
             raise refused("tau1", self.tau1, f"at most 'tau2' ({self.tau2:g})")
         return self
 
-    def scales(self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()) -> np.ndarray:
+    def scales(
+        self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()
+    ) -> Float[np.ndarray, "steps *n"]:
         return np.full_like(levels.progress, self.scale)
 
     def kept(self, progress: float) -> float:

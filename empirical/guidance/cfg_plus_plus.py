@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from jaxtyping import Float
 
 from empirical.errors import UserError
 from empirical.guidance._base import GuidanceRule, Levels, Scale
@@ -35,7 +36,9 @@ class CFGPlusPlus(GuidanceRule):
     rule: Literal["cfg_plus_plus"]
     scale: Scale
 
-    def scales(self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()) -> np.ndarray:
+    def scales(
+        self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()
+    ) -> Float[np.ndarray, "steps *n"]:
         kept = levels.sigma_next / levels.sigma
         if (kept >= 1).any():
             raise UserError(

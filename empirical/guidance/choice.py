@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from jaxtyping import Float
 from pydantic import Field
 
 from empirical.guidance._base import GuidanceRule, Levels, Scale
@@ -24,7 +25,9 @@ class Choice(GuidanceRule):
     rule: Literal["choice"]
     among: Annotated[list[Scale], Field(min_length=1, max_length=1000)]
 
-    def scales(self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()) -> np.ndarray:
+    def scales(
+        self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()
+    ) -> Float[np.ndarray, "steps *n"]:
         places = [seed_of("choice of guidance", seed) % len(self.among) for seed in seeds]
         scales = np.array(self.among, np.float64)[places]
         return np.broadcast_to(scales, (len(levels.progress), len(scales)))

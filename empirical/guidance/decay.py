@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from jaxtyping import Float
 
 from empirical.guidance._base import GuidanceRule, Levels, Rate, Scale
 
@@ -33,7 +34,9 @@ class Decay(GuidanceRule):
     floor: Scale = 1.0
     shape: Literal["exponential", "linear", "cosine"] = "exponential"
 
-    def scales(self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()) -> np.ndarray:
+    def scales(
+        self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()
+    ) -> Float[np.ndarray, "steps *n"]:
         x = self.rate * levels.progress
         match self.shape:
             case "exponential":

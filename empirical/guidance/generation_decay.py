@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
+from jaxtyping import Float
 
 from empirical.guidance._base import GuidanceRule, Levels, Rate, Scale
 
@@ -30,7 +31,9 @@ class GenerationDecay(GuidanceRule):
     floor: Scale = 1.0
     shape: Literal["exponential", "linear"] = "exponential"
 
-    def scales(self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()) -> np.ndarray:
+    def scales(
+        self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()
+    ) -> Float[np.ndarray, "steps *n"]:
         x = self.rate * max(0, generation - 1)
         kept = np.exp(-x) if self.shape == "exponential" else max(0.0, 1 - x)
         return np.full_like(levels.progress, self.floor + (self.scale - self.floor) * kept)

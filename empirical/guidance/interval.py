@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from jaxtyping import Float
 from pydantic import Field, model_validator
 
 from empirical.guidance._base import GuidanceRule, Levels, Scale, refused
@@ -39,7 +40,9 @@ class Interval(GuidanceRule):
             raise refused("high", self.high, "at most 1 as progress")
         return self
 
-    def scales(self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()) -> np.ndarray:
+    def scales(
+        self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()
+    ) -> Float[np.ndarray, "steps *n"]:
         if self.of == "sigma":
             inside = (levels.sigma > self.low) & (levels.sigma <= self.high)
         else:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+from jaxtyping import Float
 
 from empirical.guidance._base import GuidanceRule, Levels, Scale, Share
 
@@ -29,7 +30,9 @@ class Rescale(GuidanceRule):
     scale: Scale
     phi: Share = 0.7
 
-    def scales(self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()) -> np.ndarray:
+    def scales(
+        self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()
+    ) -> Float[np.ndarray, "steps *n"]:
         return np.full_like(levels.progress, self.scale)
 
     def guide(self, step: "Step") -> "Tensor":

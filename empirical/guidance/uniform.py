@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
+from jaxtyping import Float
 from pydantic import model_validator
 
 from empirical.guidance._base import GuidanceRule, Levels, Scale, refused
@@ -30,7 +31,9 @@ class Uniform(GuidanceRule):
             raise refused("low", self.low, f"at most 'high' ({self.high:g})")
         return self
 
-    def scales(self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()) -> np.ndarray:
+    def scales(
+        self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()
+    ) -> Float[np.ndarray, "steps *n"]:
         shares = np.array([seed_of("uniform guidance", seed) / 2**63 for seed in seeds])
         scales = self.low + (self.high - self.low) * shares
         return np.broadcast_to(scales, (len(levels.progress), len(scales)))

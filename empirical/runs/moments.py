@@ -7,13 +7,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Shaped
 
 COLUMNS = (
     "generation", "feature", "component", "n", "mean", "variance", "within", "between",
 )  # fmt: skip
 
 
-def moments(features: np.ndarray, families: Sequence[str]) -> dict[str, np.ndarray]:
+def moments(
+    features: Shaped[np.ndarray, "n k"], families: Sequence[str]
+) -> dict[str, Shaped[np.ndarray, " k"]]:
     """Return n, mean, variance, within and between for each component of features [n, k].
 
     variance: over all images, ddof = 1. within (V_W): pooled over families, the squared deviations
@@ -38,7 +41,9 @@ def moments(features: np.ndarray, families: Sequence[str]) -> dict[str, np.ndarr
     }
 
 
-def table(generation: int, features: Mapping[str, np.ndarray], families: Sequence[str]):
+def table(
+    generation: int, features: Mapping[str, Shaped[np.ndarray, "n _"]], families: Sequence[str]
+):
     """Return the moments of one generation, a row for each component of each trait."""
     frames = [
         pd.DataFrame(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float, UInt8
 
 from empirical import files
 from empirical.errors import UserError
@@ -36,13 +37,13 @@ class Generation:
         """The prompt of each image; equal prompts are one family."""
         return [row["text"] for row in self.metadata()]
 
-    def images(self, indices: Sequence[int] | None = None) -> np.ndarray:
+    def images(self, indices: Sequence[int] | None = None) -> UInt8[np.ndarray, "n h w c"]:
         """Return images [n, height, width, channels] (uint8), all or the chosen ones."""
         names = [row["file_name"] for row in self.metadata()]
         chosen = range(len(names)) if indices is None else indices
         return np.stack([files.read_image(self.folder / "images" / names[i]) for i in chosen])
 
-    def probes(self) -> np.ndarray:
+    def probes(self) -> UInt8[np.ndarray, "n h w c"]:
         """Return the probe images: the same prompts and seeds in every generation.
 
         Those of generation 0 are drawn from the base model, before any finetuning.
@@ -59,7 +60,7 @@ class Generation:
         """Return the names of the stored traits."""
         return sorted(path.stem for path in files.visible(self.folder / "features", "*.npy"))
 
-    def trait(self, name: str) -> np.ndarray:
+    def trait(self, name: str) -> Float[np.ndarray, "n d"]:
         """Return one stored trait [n, components]."""
         path = self.folder / "features" / f"{name}.npy"
         if not path.is_file():

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -177,9 +178,9 @@ def _gaussians(centres: Any, variance: float) -> mixture.Mixture:
 def samples(
     conditional: mixture.Mixture,
     unconditional: mixture.Mixture,
-    families: np.ndarray,
+    families: Int[np.ndarray, " images"],
     levels: mixture.NoiseLevels = _LEVELS,
-) -> dict[str, np.ndarray]:
+) -> dict[str, Float[np.ndarray, "scales images traits"]]:
     """Return guided samples [scales, images, traits] by operator."""
     keys = mixture.keys_of(jax.random.key(0), 0, len(families))
     by_operator = {}

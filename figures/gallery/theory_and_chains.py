@@ -1,6 +1,7 @@
 """Theory and experiment: mean, V_W and V_B, and a theory's held-out predictions."""
 
 import numpy as np
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -88,7 +89,7 @@ def _draw_arm(
     axis.fill_between(generations, low, high, color=look.colour, alpha=0.13, linewidth=0)
 
 
-def measured_of(study: Study, run: Run, quantity: str) -> np.ndarray:
+def measured_of(study: Study, run: Run, quantity: str) -> Float[np.ndarray, " T"]:
     """Return ln V_W or ln V_B over generation 0's V_W + V_B, or the mean in its standard
     deviations, for each generation; averages over the latent coordinates."""
     table = study.moments

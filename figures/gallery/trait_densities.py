@@ -2,6 +2,7 @@
 
 import numpy as np
 import seaborn
+from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.optimize import minimize_scalar
@@ -82,7 +83,9 @@ def _axis_1(run: Run, generation: int) -> np.ndarray:
     return run.generation(generation).trait(_TRAIT)[:, 0].astype(float)
 
 
-def density(study: Study, run: Run, generation: int, z: np.ndarray) -> np.ndarray:
+def density(
+    study: Study, run: Run, generation: int, z: Float[np.ndarray, " points"]
+) -> Float[np.ndarray, " points"]:
     """Return the theory's density at z of the leading axis in a generation.
 
     (1/C) sum_c N(m + (m_c - m) sqrt(V_B,t/V_B,0), V_W,0 V_W,t/V_W,0): prompts keep their direction
@@ -129,14 +132,14 @@ def _spectra(axis: Axes, study: Study, run: Run, colour: str) -> None:
         axis.plot(rings, line, style, color="black", alpha=shade, linewidth=0.7)
 
 
-def spectrum(study: Study, run: Run) -> np.ndarray:
+def spectrum(study: Study, run: Run) -> Float[np.ndarray, "T rings"]:
     """Return the mean log10 power [generations, rings]."""
     table = study.moments
     rows = table[(table["run"] == run.name) & (table["feature"] == _SPECTRUM)]
     return rows.pivot(index="generation", columns="component", values="mean").to_numpy(float)
 
 
-def regression(measured: np.ndarray, seen: int) -> np.ndarray:
+def regression(measured: Float[np.ndarray, "T rings"], seen: int) -> Float[np.ndarray, "T rings"]:
     """Return m_t = m_0 + S (1 - h^t)/(1 - h), fitted to generations below `seen`.
 
     `measured` is [t, components]. A trait regresses to the base with heritability h, shared by all

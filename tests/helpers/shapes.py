@@ -6,7 +6,7 @@ and what is allowed, and a checker of all types would come before them.
 
 import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Union, get_args, get_origin
 
 from jaxtyping import AbstractArray
@@ -22,7 +22,7 @@ def names_arrays(annotation: Any) -> bool:
 def fits(value: Any, annotation: Any) -> bool:
     """Return whether a value has the shape and dtype that an annotation says.
 
-    Unions, tuples of fixed and of any length, lists and dictionaries are looked into; anything
+    Unions, tuples of fixed and of any length, sequences and mappings are looked into; anything
     but an array is taken as it is.
     """
     origin, parts = get_origin(annotation), get_args(annotation)
@@ -36,9 +36,9 @@ def fits(value: Any, annotation: Any) -> bool:
         if len(parts) == 2 and parts[1] is ...:
             return all(fits(part, parts[0]) for part in value)
         return len(parts) == len(value) and all(map(fits, value, parts))
-    if origin is list and isinstance(value, list):
+    if origin in (list, Sequence) and isinstance(value, list | tuple):
         return all(fits(part, parts[0]) for part in value)
-    if inspect.isclass(origin) and issubclass(origin, dict) and isinstance(value, dict):
+    if origin in (dict, Mapping) and isinstance(value, Mapping):
         return all(fits(part, parts[1]) for part in value.values())
     return True
 

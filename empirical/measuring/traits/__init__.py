@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+from jaxtyping import Float, UInt8
 
 Measure = Callable[["View"], "np.ndarray | None"]
 
@@ -35,14 +36,14 @@ class View:
     name, or is None in generation 0.
     """
 
-    images: np.ndarray
+    images: UInt8[np.ndarray, "n h w c"]
     encode: Callable[[np.ndarray], np.ndarray]
     judge: Judge | None = None
     initial: Callable[[str], np.ndarray] | None = None
     measured: dict[str, "np.ndarray | None"] = field(default_factory=dict)
 
     @cached_property
-    def grey(self) -> np.ndarray:
+    def grey(self) -> Float[np.ndarray, "n h w"]:
         """Luminance [n, height, width] in [0, 1] (ITU-R 601 weights for colour)."""
         pixels = self.images.astype(np.float64) / 255
         return pixels[..., 0] if pixels.shape[-1] == 1 else pixels @ [0.299, 0.587, 0.114]
@@ -53,17 +54,17 @@ class View:
         return self.images.shape[-1] == 3
 
     @cached_property
-    def judged(self) -> tuple[np.ndarray, list[str]] | None:
+    def judged(self) -> tuple[Float[np.ndarray, "n d"], list[str]] | None:
         """Features and predicted captions by the classifier, where there is one."""
         return self.judge.look(self.images) if self.judge else None
 
-    def trait(self, name: str) -> "np.ndarray | None":
+    def trait(self, name: str) -> Float[np.ndarray, "n d"] | None:
         """Measure a trait by its name, once."""
         if name not in self.measured:
             self.measured[name] = every_trait()[name](self)
         return self.measured[name]
 
-    def first(self, name: str) -> "np.ndarray | None":
+    def first(self, name: str) -> Float[np.ndarray, "n d"] | None:
         """Return a trait of generation 0, by its name."""
         return self.initial(name) if self.initial else self.trait(name)
 

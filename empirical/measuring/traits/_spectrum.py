@@ -1,12 +1,13 @@
 """Power spectra of images, for the traits that speak of frequencies."""
 
 import numpy as np
+from jaxtyping import Float
 
 BATCH = 64
 BINS = 12
 
 
-def power(grey: np.ndarray) -> np.ndarray:
+def power(grey: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n h f"]:
     """Return the power [n, height, width // 2 + 1] at each frequency of images [n, height, width].
 
     |F|^2 over the number of pixels, so that white noise of variance v has power v at every
@@ -16,12 +17,12 @@ def power(grey: np.ndarray) -> np.ndarray:
     return np.abs(np.fft.rfft2(grey - grey.mean(axis=(1, 2), keepdims=True))) ** 2 / pixels
 
 
-def radius(rows: int, columns: int) -> np.ndarray:
+def radius(rows: int, columns: int) -> Float[np.ndarray, "h f"]:
     """Return the radial frequency of each entry of `power`, in cycles a pixel."""
     return np.hypot(np.fft.fftfreq(rows)[:, None], np.fft.rfftfreq(columns)[None])
 
 
-def weight(rows: int, columns: int) -> np.ndarray:
+def weight(rows: int, columns: int) -> Float[np.ndarray, "h f"]:
     """Return for how many frequencies of the full plane each entry of `power` stands.
 
     The transform of a real image keeps half of the plane: all its columns but the first, and the
@@ -34,7 +35,7 @@ def weight(rows: int, columns: int) -> np.ndarray:
     return np.broadcast_to(twice, (rows, len(twice)))
 
 
-def edges(rows: int, columns: int) -> np.ndarray:
+def edges(rows: int, columns: int) -> Float[np.ndarray, " edges"]:
     """Return the edges of the radial bins, in cycles per shorter side, at most 13 whole numbers.
 
     They grow geometrically from one cycle an image to just above the Nyquist frequency, so that
@@ -44,7 +45,9 @@ def edges(rows: int, columns: int) -> np.ndarray:
     return np.unique(np.round(np.geomspace(1, nyquist + 1, BINS + 1)))
 
 
-def radial(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def radial(
+    grey: Float[np.ndarray, "n h w"],
+) -> tuple[Float[np.ndarray, "n bins"], Float[np.ndarray, " bins"]]:
     """Return the mean power [n, bins] in each radial bin, and the bins' frequencies [bins].
 
     A bin's frequency, in cycles a pixel, is the geometric mean of those in it. The corners of the

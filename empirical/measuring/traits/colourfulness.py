@@ -1,11 +1,12 @@
 """Colourfulness, as people judge it."""
 
 import numpy as np
+from jaxtyping import Float
 
 from empirical.measuring.traits import View
 
 
-def measure(view: View) -> np.ndarray | None:
+def measure(view: View) -> Float[np.ndarray, "n d"] | None:
     """Return the colourfulness [n, 1] of each image, 0 (none) to about 110 (extremely).
 
     With rg = R - G and yb = (R + G)/2 - B on the scale 0..255:

@@ -3,12 +3,13 @@
 import io
 
 import numpy as np
+from jaxtyping import Float
 from PIL import Image
 
 from empirical.measuring.traits import View
 
 
-def measure(view: View) -> np.ndarray:
+def measure(view: View) -> Float[np.ndarray, "n d"]:
     """Return the bytes [n, 1] of each image as a PNG of highest compression (level 9).
 
     PNG rather than JPEG: it is lossless, has no quality to choose, and the same pixels give the

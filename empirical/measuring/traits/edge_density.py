@@ -1,13 +1,14 @@
 """Edges: the share of an image that is one."""
 
 import numpy as np
+from jaxtyping import Float
 
 from empirical.measuring.traits import View
 
 THRESHOLD = 0.1
 
 
-def measure(view: View) -> np.ndarray:
+def measure(view: View) -> Float[np.ndarray, "n d"]:
     """Return the share [n, 1] of pixels, inside the border, where luminance rises by more than 0.1
     a pixel.
 

@@ -1,11 +1,12 @@
 """Entropy of grey levels: how evenly an image uses its tones."""
 
 import numpy as np
+from jaxtyping import Float
 
 from empirical.measuring.traits import View
 
 
-def measure(view: View) -> np.ndarray:
+def measure(view: View) -> Float[np.ndarray, "n d"]:
     """Return the Shannon entropy [n, 1] of each image's histogram of 256 grey levels, in bits.
 
     H = -sum p log2 p, 0 for a flat image, 8 at most. It knows nothing of where the pixels are, and

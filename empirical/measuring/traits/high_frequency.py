@@ -1,13 +1,14 @@
 """High frequencies: their share of the radial power spectrum."""
 
 import numpy as np
+from jaxtyping import Float
 
 from empirical.measuring.traits import View, _spectrum
 
 CUT = 0.25
 
 
-def measure(view: View) -> np.ndarray:
+def measure(view: View) -> Float[np.ndarray, "n d"]:
     """Return the share [n, 1] of spectral power at radial frequencies of 1/4 cycle a pixel and
     more, half of what the pixels can carry, in all power but the mean's; 0 for a flat image."""
     shares = [

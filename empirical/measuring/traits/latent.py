@@ -1,10 +1,11 @@
 """VAE-latent coordinates: the encoder's posterior mean, as the denoiser sees it."""
 
 import numpy as np
+from jaxtyping import Float
 
 from empirical.measuring.traits import View
 
 
-def measure(view: View) -> np.ndarray:
+def measure(view: View) -> Float[np.ndarray, "n d"]:
     """Return latents [n, d], channel by channel, row by row."""
     return view.encode(view.images).astype(np.float32)

@@ -1,13 +1,14 @@
 """Leading principal components of the latents, fitted on generation 0."""
 
 import numpy as np
+from jaxtyping import Float
 
 from empirical.measuring.traits import View
 
 COMPONENTS = 8
 
 
-def measure(view: View) -> np.ndarray | None:
+def measure(view: View) -> Float[np.ndarray, "n d"] | None:
     """Return scores [n, k] on generation 0's first k = 8 principal axes, centred on its mean.
 
     The axes have unit length, so scores are in latent units; the sign of an axis is such that its

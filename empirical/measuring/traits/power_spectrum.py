@@ -1,6 +1,7 @@
 """The radial power spectrum: how much contrast an image has at each scale."""
 
 import numpy as np
+from jaxtyping import Float
 
 from empirical.measuring.traits import View, _spectrum
 
@@ -8,7 +9,7 @@ from empirical.measuring.traits import View, _spectrum
 FLOOR = 1e-9
 
 
-def measure(view: View) -> np.ndarray:
+def measure(view: View) -> Float[np.ndarray, "n d"]:
     """Return log10 of the mean power [n, bins] in rings of the frequency plane, low to high.
 
     Power is |F|^2 over the number of pixels (white noise of variance v: v everywhere), luminance in

@@ -1,11 +1,12 @@
 """Saturation: how far an image's colours are from grey."""
 
 import numpy as np
+from jaxtyping import Float
 
 from empirical.measuring.traits import View
 
 
-def measure(view: View) -> np.ndarray | None:
+def measure(view: View) -> Float[np.ndarray, "n d"] | None:
     """Return the mean over pixels [n, 1] of the saturation of HSV, in [0, 1].
 
     S = (max - min) / max over red, green and blue, 0 for black. Grey images (one channel) have no

@@ -1,11 +1,12 @@
 """The slope of the radial power spectrum: steep for blurred images, 0 for noise."""
 
 import numpy as np
+from jaxtyping import Float
 
 from empirical.measuring.traits import View, _spectrum
 
 
-def measure(view: View) -> np.ndarray | None:
+def measure(view: View) -> Float[np.ndarray, "n d"] | None:
     """Return the slope [n, 1] of log power over log frequency, about -2 for photographs.
 
     Least squares over the rings of the trait `power_spectrum`: for power proportional to f^-a it

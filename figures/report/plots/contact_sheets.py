@@ -1,6 +1,7 @@
 """Contact sheets: the same prompts and seeds in every generation."""
 
 import numpy as np
+from jaxtyping import UInt8
 from matplotlib.figure import Figure
 
 from empirical.runs.record import Run
@@ -46,7 +47,7 @@ def draw(evidence: Evidence) -> Figure | None:
     return figure
 
 
-def sheet(run: Run) -> tuple[list[np.ndarray], list[str]]:
+def sheet(run: Run) -> tuple[list[UInt8[np.ndarray, "_ _ _ c"]], list[str]]:
     """Return the rows of a run's contact sheet and their names: generations with stored probes,
     and real images if they are stored."""
     stored = {g.number: images for g in run.generations() if (images := probes(g)) is not None}

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
+from jaxtyping import Float
 from scipy.spatial.distance import cdist
 
 NEIGHBOURS = 5
@@ -40,12 +41,12 @@ class Sample:
         return len(self.features)
 
     @cached_property
-    def distances(self) -> np.ndarray:
+    def distances(self) -> Float[np.ndarray, "n n"]:
         """Euclidean distances [n, n]; exactly zero between equal features."""
         return cdist(self.features, self.features)
 
     @cached_property
-    def neighbours(self) -> np.ndarray:
+    def neighbours(self) -> Float[np.ndarray, "n 5"]:
         """Distances [n, 5] of each image to its first to fifth nearest other one; nan where there
         are fewer others. A copy is another image, at distance 0."""
         found = np.full((len(self), NEIGHBOURS), np.nan)
@@ -57,7 +58,7 @@ class Sample:
         return found
 
     @cached_property
-    def membership(self) -> np.ndarray | None:
+    def membership(self) -> Float[np.ndarray, "n families"] | None:
         """Return 1 where image i belongs to family j [n, families], in order of appearance."""
         if self.captions is None:
             return None
@@ -94,7 +95,7 @@ class Pair:
             raise ValueError(f"{ours} features cannot be compared with {theirs}")
 
     @cached_property
-    def distances(self) -> np.ndarray:
+    def distances(self) -> Float[np.ndarray, "n m"]:
         """Euclidean distances [n, m] of the sample's images to those of the reference."""
         return cdist(self.sample.features, self.reference.features)
 

@@ -1,9 +1,12 @@
 """The unbiased estimate of a squared maximum mean discrepancy."""
 
 import numpy as np
+from jaxtyping import Float
 
 
-def unbiased(aa: np.ndarray, bb: np.ndarray, ab: np.ndarray) -> float:
+def unbiased(
+    aa: Float[np.ndarray, "n n"], bb: Float[np.ndarray, "m m"], ab: Float[np.ndarray, "n m"]
+) -> float:
     """Return mean k(a, a') + mean k(b, b') - 2 mean k(a, b) over different images.
 
     From kernel matrices [n, n], [m, m] and [n, m]; nan below two images a set.

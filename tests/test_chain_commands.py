@@ -5,6 +5,7 @@ import tomli_w
 from filelock import FileLock
 
 from empirical.commands.tables import amount, duration
+from tests.helpers.fresh_process import run_without_chain_libraries
 from tests.helpers.sweep_crews import Here
 from tests.helpers.tiny_chain import TINY
 
@@ -130,14 +131,12 @@ def test_amounts_as_readers_say_them():
 
 @pytest.mark.parametrize("command", ["status", "sweep"])
 def test_status_and_bad_grids_need_no_torch(command, grid, tmp_path):
-    from test_architecture import in_a_fresh_process
-
     (tmp_path / "s").mkdir()
     (tmp_path / "s" / "grid.toml").write_text(grid.read_text())
     if command == "sweep":
         grid.write_text("sed = 1")
     words = {"status": ["status", "DIR"], "sweep": ["sweep", str(grid), "--out", "DIR"]}[command]
-    result = in_a_fresh_process(
+    result = run_without_chain_libraries(
         """
         sys.argv = ["qtm", "chain", *sys.argv[2:]]
         from qtm.__main__ import main

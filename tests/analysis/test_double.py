@@ -1,6 +1,7 @@
 """Fits, forecasts and predictions refuse a JAX that has been switched to 32 bits."""
 
 import jax
+import numpy as np
 import pytest
 
 from analysis import models
@@ -27,7 +28,7 @@ def test_every_way_into_a_fit_refuses_32_bits(made):
         lambda: extended(arms, 2),
         lambda: likelihood.linked(model, stacked),
         lambda: maximize(model, stacked),
-        lambda: simulate(model, [[0.0]], stacked, [0]),
+        lambda: simulate(model, np.zeros((1, 1)), stacked, np.zeros(1, int)),
     ):
         with pytest.raises(ValueError, match="switched to 32 bits since qtm was loaded"):
             call()

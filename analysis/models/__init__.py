@@ -33,8 +33,8 @@ def every_model() -> dict[str, Model]:
     for module in sorted(entry.name for entry in pkgutil.iter_modules(__path__)):
         if not module.startswith("_"):
             importlib.import_module(f"{__name__}.{module}")
-    made = [one for kind in _leaves(Model) for one in kind.variants()]
-    return {model.name: model for model in sorted(made, key=lambda model: model.name)}
+    models = [model for kind in _leaves(Model) for model in kind.variants()]
+    return {model.name: model for model in sorted(models, key=lambda model: model.name)}
 
 
 def _leaves(kind: type[Model]) -> list[type[Model]]:

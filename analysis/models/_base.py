@@ -128,7 +128,7 @@ class Model(ABC):
     # The name of the theory, its parameters but for those of the link, and the links to compare:
     # none where the scale does not enter.
     theory: ClassVar[str]
-    own: ClassVar[tuple[Parameter, ...]]
+    theory_parameters: ClassVar[tuple[Parameter, ...]]
     links: ClassVar[tuple[Link, ...]] = LINKS
     # A naive theory is what others have to beat. Numbers that it takes from the data as they stand
     # count as parameters: so many for each arm and component.
@@ -153,8 +153,12 @@ class Model(ABC):
     def parameters(self) -> tuple[Parameter, ...]:
         """The theory's own parameters, and those of the link."""
         if not self.links or self.link == "exact":
-            return self.own
-        return (*self.own, STRENGTH, *((SATURATION,) if self.link == "saturating" else ()))
+            return self.theory_parameters
+        return (
+            *self.theory_parameters,
+            STRENGTH,
+            *((SATURATION,) if self.link == "saturating" else ()),
+        )
 
     @property
     def general(self) -> "Model":

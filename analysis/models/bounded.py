@@ -16,7 +16,7 @@ class BoundedFamily(Theory):
     """The family model under DDIM, V_B bounded by what images can hold, prompts confused."""
 
     theory: ClassVar[str] = "bounded family"
-    own: ClassVar[tuple[Parameter, ...]] = _BOUNDED
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = _BOUNDED
 
     def cycle(self, values: Values, setting: Setting) -> FamilyCycle:
         x = self.excess(values, setting.scales, setting)
@@ -29,7 +29,7 @@ class LateGuidance(Theory):
     noise variance t."""
 
     theory: ClassVar[str] = "late guidance"
-    own: ClassVar[tuple[Parameter, ...]] = (
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = (
         *_BOUNDED,
         Parameter(
             "late", "noise variance below which guidance takes hold, in that of leading axes",
@@ -55,7 +55,7 @@ class BoundedMixture(Theory):
     """
 
     theory: ClassVar[str] = "bounded mixture"
-    own: ClassVar[tuple[Parameter, ...]] = (
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = (
         *_BOUNDED,
         Parameter(
             "separation", "independent axes by which prompts are told apart",
@@ -78,7 +78,7 @@ class LogLinear(Theory):
     """
 
     theory: ClassVar[str] = "log-linear"
-    own: ClassVar[tuple[Parameter, ...]] = (
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = (
         *(p for p in _BOUNDED if p is not COHERENCE),
         Parameter(
             "spread", "how far guidance drives families apart beside how far it narrows them",

@@ -33,7 +33,7 @@ class FamilyDDIM(Theory):
     """
 
     theory: ClassVar[str] = "family DDIM"
-    own: ClassVar[tuple[Parameter, ...]] = GUIDED
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = GUIDED
     links: ClassVar[tuple[Link, ...]] = ("exact", *LINKS)
 
     def cycle(self, values: Values, setting: Setting) -> FamilyCycle:
@@ -46,7 +46,7 @@ class FamilyDDPM(Theory):
     """The family model under DDPM, whose noise on the way selects twice as hard within families."""
 
     theory: ClassVar[str] = "family DDPM"
-    own: ClassVar[tuple[Parameter, ...]] = GUIDED
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = GUIDED
 
     def cycle(self, values: Values, setting: Setting) -> FamilyCycle:
         x = self.excess(values, setting.scales, setting)
@@ -61,7 +61,9 @@ class FamilyTilt(Theory):
     """
 
     theory: ClassVar[str] = "family tilt"
-    own: ClassVar[tuple[Parameter, ...]] = tuple(p for p in GUIDED if p is not COHERENCE)
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = tuple(
+        p for p in GUIDED if p is not COHERENCE
+    )
 
     def cycle(self, values: Values, setting: Setting) -> FamilyCycle:
         w = 1 + jnp.mean(self.excess(values, setting.scales, setting))

@@ -14,7 +14,7 @@ class NoChange(Model):
     """Tomorrow is as today."""
 
     theory: ClassVar[str] = "no change"
-    own: ClassVar[tuple[Parameter, ...]] = ()
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = ()
     links: ClassVar[tuple[Link, ...]] = ()
     naive: ClassVar[bool] = True
 
@@ -30,7 +30,7 @@ class LinearExtrapolation(Model):
     """
 
     theory: ClassVar[str] = "linear extrapolation"
-    own: ClassVar[tuple[Parameter, ...]] = ()
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = ()
     links: ClassVar[tuple[Link, ...]] = ()
     naive: ClassVar[bool] = True
     taken: ClassVar[int] = 3

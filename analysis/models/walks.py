@@ -23,7 +23,7 @@ class GeneralRandomWalk(Model):
     """
 
     theory: ClassVar[str] = "general random walk"
-    own: ClassVar[tuple[Parameter, ...]] = (
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = (
         _real("within_step", "step of ln V_W a generation without guidance", 4.0),
         _real("within_push", "what guidance adds to it, a unit of strength", 4.0, _ARMS),
         _real("between_step", "step of ln V_B a generation without guidance", 4.0),
@@ -52,7 +52,7 @@ class OrnsteinUhlenbeck(Model):
     """
 
     theory: ClassVar[str] = "Ornstein-Uhlenbeck"
-    own: ClassVar[tuple[Parameter, ...]] = (
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter(
             "within_return", "share of the way of ln V_W to its optimum a generation",
             "share", 1e-3, 0.999, 0.3, 1.5,

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from qtm._core.numerics import (
-    at,
+    at_generation,
     concrete,
     is_scheduled,
     optional_parameter,
@@ -32,15 +32,15 @@ _SHARES = (
     "confusion",
 )  # fmt: skip
 _NONNEGATIVE = ("mutation_variance", "drop_mutation", "drop_uptake", "training_noise")
-# How sharply V_B meets its bound: the fourth power behaves as a clamp with a rounded corner.
+# How sharply V_B saturates at its bound: the fourth power acts as a clamp with a rounded corner.
 _CORNER = 4
 
 
 class FamilyCycle(eqx.Module):
     """One generation of families: inherit -> guide -> select -> bound, confuse, mutate -> sample.
 
-    The state is what is measured of n images a family: m, V_W with ddof = 1, and V_B, the variance
-    of the means of images. The base model's families are (m_0, V_W0, V_B0).
+    The state is measured on n images a family: m, V_W with ddof = 1, and V_B, the variance of the
+    means of images. The base model's families are (m_0, V_W0, V_B0).
 
         train on   V_W <- (1 - a) V_W (1 - 1/n) + a V_W0 + V_d,   m <- (1 - a) m + a m_0,
                    V_B <- [(1 - a) sqrt(V_B) + a sqrt(V_B0)]^2
@@ -55,17 +55,17 @@ class FamilyCycle(eqx.Module):
         mutate     V_W <- V_W + V_m + p V_p
         sample     V_B <- V_B + V_W/n
 
-    Sampling takes its share of V_W when the images are learnt from: a model that is fitted to n
-    images has their variance about their own mean, V_W (1 - 1/n). What is recorded is V_W.
+    Sampling takes its fraction of V_W at training: a model that is fitted to n images has their
+    variance about their sample mean, V_W (1 - 1/n). V_W is recorded.
 
     A family's deviation from the mean regresses to the deviation that it has in the base model, and
-    guidance and inheritance only stretch deviations: they stay in line with those of the base. That
-    is where the square of the sum of standard deviations comes from; its terms beside h^2 V_B are
-    the base terms. A base with V_B0 = 0 has none, a model that knows no prompt, and V_B is held
-    where h A = 1 (`neutral_scale`). Uptake says how far the unconditional branch follows the data,
-    by weights that both branches share (u) or by dropped conditions (k p): with u* = 0 it stays the
-    base model's, with u* = 1 it is that of the population as inherited, which shrinks the
-    difference that guidance magnifies.
+    guidance and inheritance only stretch deviations: they stay in line with those of the base.
+    Hence the square of the sum of standard deviations; its terms beside h^2 V_B are the base terms.
+    A base with V_B0 = 0 has none, a model that knows no prompt, and V_B is held where h A = 1
+    (`neutral_scale`). Uptake sets how far the unconditional branch follows the data, by weights
+    that both branches share (u) or by dropped conditions (k p): with u* = 0 it stays the base
+    model's, with u* = 1 it is that of the population as inherited, which shrinks the difference
+    that guidance magnifies.
 
     - `heritability` is h, `within_heritability` h_W (h unless given), `base` a `Families`;
     - `scale` is w, a number or a schedule over noise levels (`ByNoise`, `AtLevels`), or None for
@@ -143,7 +143,7 @@ class FamilyCycle(eqx.Module):
         key: PRNGKeyArray | None = None,
         generation: ArrayLike | None = None,
     ) -> Families:
-        """The families of the next generation, whose index is needed by what changes with it.
+        """Return the families of the next generation; its index matters to schedules only.
 
         Raises ValueError if a parameter is a function and no generation is given, for a key, and
         for a tilt without a positive precision; inside `jit` the latter gives nan.
@@ -155,7 +155,7 @@ class FamilyCycle(eqx.Module):
             return self._step(state)
         if generation is None:
             raise ValueError("generation must be given where a parameter depends on it, got None.")
-        return at(self, generation)._step(state)
+        return at_generation(self, generation)._step(state)
 
     def _step(self, state: Families) -> Families:
         families = self._guided(self._inherited(state))
@@ -185,7 +185,7 @@ class FamilyCycle(eqx.Module):
         m, base = families.mean, self.base
         stays = (1 - self.uptake) * jnp.exp(-self.drop_uptake * self.condition_drop)
         V_U = stays * base.variance + (1 - stays) * families.variance
-        # families without any variance, all taken up, have no guidance to speak of
+        # families without any variance, all taken up, have no guidance
         V_U = jnp.where(V_U > 0, V_U, 1.0)
         u = self.uptake if self.mean_uptake is None else self.mean_uptake
         m_u = (1 - u) * base.mean + u * m
@@ -209,5 +209,5 @@ class FamilyCycle(eqx.Module):
 
 
 def _mirrored(families: Families, sign: ArrayLike) -> Families:
-    """Families of the trait times +1 or -1."""
+    """Multiply the trait of families by +1 or -1."""
     return Families(sign * families.mean, families.within, families.between)

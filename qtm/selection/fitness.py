@@ -53,7 +53,7 @@ class Fitness(FitnessSelection):
 
     def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
         arguments = (real(z), population) if self._of_population else (real(z),)
-        return real(self.law.of(*arguments))
+        return real(self.law.value(*arguments))
 
     def moments(self, state: Moments) -> Moments:
         return moments_by_quadrature(self, state)

@@ -47,4 +47,4 @@ class ByNoise(eqx.Module):
 
     def at(self, sigma: ArrayLike) -> Float[Array, "..."]:
         """The guidance scale w at noise level sigma."""
-        return real(self.scale.of(real(sigma)))
+        return real(self.scale.value(real(sigma)))

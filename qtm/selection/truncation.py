@@ -59,14 +59,14 @@ class Truncation(FitnessSelection):
 
 def intensity(fraction: Array) -> tuple[Array, Array]:
     """Selection intensity i and the share k of the variance that truncation removes."""
-    whole = fraction >= 1
+    everyone = fraction >= 1
     # At p = 1 the threshold is -inf and i falls infinitely steeply. One float below it both are
     # finite: the gradient is taken there, so that a fit that starts without selection can leave.
-    p = jnp.where(whole, fraction - 2.0**-53, fraction)
+    p = jnp.where(everyone, fraction - 2.0**-53, fraction)
     x = -ndtri(p)  # Phi^-1(1 - p) without the cancellation in 1 - p
     i = jnp.exp(-0.5 * x**2 - 0.5 * math.log(2 * math.pi) - jnp.log(p))
     k = i * (i - x)
-    return _vanish(whole, i), _vanish(whole, k)
+    return _vanish(everyone, i), _vanish(everyone, k)
 
 
 def _vanish(where: Array, y: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The family model with what it missed: the bound of images, confused prompts, saturation."""
+"""The family model with a bound of images, confused prompts and saturation."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -48,10 +48,10 @@ class BoundedMixture(Theory):
     """The bounded Gaussian mixture, its moments closed.
 
     At low noise an image shows its prompt, so conditional and unconditional score agree. With the
-    distance D(t) = separation mean_j V_B,j/(V_W,j + t_j) of C prompts at the noise level, the share
-    g = C/(C - 1 + e^D) of the scale beyond 1 acts there: w - 1 = g x(scale). The families
-    themselves saturate guidance: the further apart, the less of it is left. With the link ``exact``
-    this is all that weakens it.
+    distance D(t) = separation mean_j V_B,j/(V_W,j + t_j) of C prompts at the noise level, the
+    fraction g = C/(C - 1 + e^D) of the scale beyond 1 acts there: w - 1 = g x(scale). The families
+    themselves saturate guidance: the further apart, the weaker it is. With the link ``exact``
+    nothing else weakens it.
     """
 
     theory: ClassVar[str] = "bounded mixture"
@@ -72,7 +72,7 @@ class BoundedMixture(Theory):
 
 @dataclass(frozen=True)
 class LogLinear(Theory):
-    """The bounded family's first order, each part with a strength of its own.
+    """The bounded family's first order, each part with a separate strength.
 
     ln V_W' = ln V_W - x(w) ln(V_U/V_W),  V_B' = (1 + spread x(w))^2 V_B,  w the mean over levels.
     """

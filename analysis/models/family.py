@@ -29,7 +29,7 @@ GUIDED = (
 class FamilyDDIM(Theory):
     """The family model under DDIM: V_W' = V_W^w V_U^(1-w), V_B' = A(w)^2 V_B, w = 1 + x(scale).
 
-    A schedule of the scale takes its place level by level.
+    A schedule replaces the scale level by level.
     """
 
     theory: ClassVar[str] = "family DDIM"
@@ -57,7 +57,7 @@ class FamilyDDPM(Theory):
 class FamilyTilt(Theory):
     """The family model if guidance sampled p_c^w p_u^(1-w), which it does not.
 
-    A tilt knows no noise: the mean of the scale over levels stands for all.
+    A tilt has no noise levels: it uses the mean of the scale over levels.
     """
 
     theory: ClassVar[str] = "family tilt"

@@ -1,4 +1,4 @@
-"""Selection on images as quantitative genetics knows it, and its absence."""
+"""Classical selection of quantitative genetics on images, and its absence."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,7 +10,7 @@ from analysis.models._parts import HERITABILITY, MUTATION, WITHIN_HERITABILITY, 
 from qtm import Directional, FamilyCycle, Stabilizing, Truncation
 
 _COMMON = (HERITABILITY, WITHIN_HERITABILITY, MUTATION)
-# Where there is no guidance there is no selection: strengths below this are none.
+# Without guidance there is no selection: strengths below this count as none.
 _NONE = 1e-6
 
 

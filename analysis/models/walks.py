@@ -47,8 +47,8 @@ class GeneralRandomWalk(Model):
 class OrnsteinUhlenbeck(Model):
     """Mean, ln V_W and ln V_B return to optima: y' = y + s (theta + b x(w) - y).
 
-    s = 1 - e^(-a) is the share of the way of one generation (Hansen 1997). The optimum of the mean
-    is generation 0's.
+    s = 1 - e^(-a) is the fraction of the way in one generation (Hansen 1997). The optimum of the
+    mean is generation 0's.
     """
 
     theory: ClassVar[str] = "Ornstein-Uhlenbeck"
@@ -74,9 +74,9 @@ class OrnsteinUhlenbeck(Model):
     def step(self, values: Values, state: Families, setting: Setting) -> Families:
         x = self.excess(values, setting.scale, setting)
 
-        def towards(V, start, which: str):
-            optimum = jnp.log(start) + values[f"{which}_optimum"] + values[f"{which}_push"] * x
-            s = values[f"{which}_return"]
+        def towards(V, start, part: str):
+            optimum = jnp.log(start) + values[f"{part}_optimum"] + values[f"{part}_push"] * x
+            s = values[f"{part}_return"]
             return jnp.exp((1 - s) * jnp.log(V) + s * optimum)
 
         return Families(

@@ -131,7 +131,7 @@ def require_positive(name: str, value: Any) -> None:
     require(name, value, "greater than 0", lambda v: v > 0)
 
 
-def require_share(name: str, value: Any) -> None:
+def require_fraction(name: str, value: Any) -> None:
     require(name, value, "between 0 and 1", lambda v: (v >= 0) & (v <= 1))
 
 

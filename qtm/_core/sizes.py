@@ -21,8 +21,8 @@ def cores() -> int:
 
 def chunks_of_a_block(sets: int, chunk: int, workers: int) -> int:
     """Return the chunks of a block: enough to hide call overhead, few enough for all threads."""
-    share = max(sets // (chunk * workers * 4), 1)
-    return min(2 ** int(math.log2(share)), _CHUNKS_OF_A_BLOCK)
+    chunks = max(sets // (chunk * workers * 4), 1)
+    return min(2 ** int(math.log2(chunks)), _CHUNKS_OF_A_BLOCK)
 
 
 def chunk_of(state: Any, parameters: Any, platform: str) -> int:

@@ -19,9 +19,9 @@ from jaxtyping import Array, ArrayLike, Float
 from qtm._core.numerics import (
     real,
     require_finite,
+    require_fraction,
     require_nonnegative,
     require_positive,
-    require_share,
 )
 from qtm.cycle.family_cycle import FamilyCycle
 from qtm.selection.transport import ddim_response
@@ -63,14 +63,14 @@ def neutral_scale(
     less of its training set, and w* = inf. Of two roots it is the smaller.
     Scales above 1000 are not searched.
 
-    `heritability` is the share h of a family's deviation that finetuning takes up; `within` and
+    `heritability` is the fraction h of a family's deviation that finetuning takes up; `within` and
     `between` as in `response`. Arguments broadcast. Differentiable once in all three, by the
     implicit function theorem; the derivative of an infinite w* is 0.
 
     Raises ValueError if the heritability is not in [0, 1], a variance negative, or both 0.
     """
     h = real(heritability)
-    require_share("heritability", h)
+    require_fraction("heritability", h)
     V_W, V_B = _variances(within, between)
     return _neutral_scale(*jnp.broadcast_arrays(h, V_W, V_B))
 

@@ -15,9 +15,9 @@ from qtm._core.numerics import (
     require,
     require_double,
     require_finite,
+    require_fraction,
     require_nonnegative,
     require_positive,
-    require_share,
     safe_sqrt,
 )
 from qtm.selection import Selection
@@ -27,7 +27,7 @@ from qtm.selection.noise import ByNoise
 from qtm.selection.transport import ddim_variance
 from qtm.states import Families, Moments
 
-_SHARES = (
+_FRACTIONS = (
     "heritability", "within_heritability", "uptake", "mean_uptake", "real_share", "condition_drop",
     "confusion",
 )  # fmt: skip
@@ -73,20 +73,20 @@ class FamilyCycle(eqx.Module):
       `response_slope` s takes A = 1 + s (w - 1), its first order, for the A of DDIM;
     - `uptake` is u, `mean_uptake` u_m (u unless given), `condition_drop` p the probability that
       finetuning sees the empty prompt, `drop_uptake` k and `drop_mutation` V_p its effects;
-    - `real_share` is a, the share of real images in training sets, `training_noise` V_d the
+    - `real_share` is a, the fraction of real images in training sets, `training_noise` V_d the
       variance of noise that is put on training images;
     - `selection` is a form of selection (`qtm.Truncation`, ...) that acts in every family; its
       effect on V_B is of first order in deviations. `direction` +1 or -1 is the sign of the trait
       as selection sees it;
-    - `bound` is b, the largest V_B that images can have, `confusion` l the share of images that
-      come out as of another prompt, `mutation_variance` V_m, `size` n, a mean where families
+    - `bound` is b, the largest V_B that images can have, `confusion` l the fraction of images
+      that depict another prompt, `mutation_variance` V_m, `size` n, a mean where families
       differ; no bound, and no sampling, unless given.
 
-    Variances are in feature units squared, shares and k without units. Every number may be a
+    Variances are in feature units squared, fractions and k without units. Every number may be a
     function of the generation. `evolve` records V_W and V_B as `within` and `between`.
     Expectations, without random drift.
 
-    Raises ValueError if a share is not in [0, 1], the scale or s not finite, a variance or k
+    Raises ValueError if a fraction is not in [0, 1], the scale or s not finite, a variance or k
     negative, b not greater than 0, n below 1, the direction not +1 or -1, the operator unknown or a
     tilt with a schedule, s given without a number as scale and DDIM, or the base without variance.
 
@@ -121,7 +121,7 @@ class FamilyCycle(eqx.Module):
     confusion: Float[Array, "..."] = eqx.field(default=0.0, converter=parameter)
 
     def __check_init__(self):
-        checks = dict.fromkeys(_SHARES, require_share)
+        checks = dict.fromkeys(_FRACTIONS, require_fraction)
         checks |= dict.fromkeys(_NONNEGATIVE, require_nonnegative)
         checks |= {"response_slope": require_finite, "bound": require_positive}
         for name, check in checks.items():

@@ -26,7 +26,7 @@ class Disruptive(FitnessSelection):
     the other half N(0, 1), and a tenth of each generation redrawn from N(3, 0.5) (`HouseOfCards`),
     their variance is 0.997, 1.052 and 1.064 times that of the density in generations 2, 5 and 40.
     Under heavy tails (Laplace, Student) mean fitness does not exist for any width; a `Density`
-    then says that it reaches the edge of its grid.
+    then raises because it reaches the edge of its grid.
 
     Raises ValueError if the optimum is not finite or the width not greater than 0, and, from
     moments or a density, if it is not greater than the variance (nan inside `jit`).
@@ -54,5 +54,5 @@ class Disruptive(FitnessSelection):
         exists = valid_where(
             "variance/width2", x, "below 1 for disruptive selection", lambda x: x < 1
         )
-        rest = jnp.where(exists, 1 - x, jnp.nan)
-        return Moments(m + x / rest * (m - theta), V / rest)
+        remainder = jnp.where(exists, 1 - x, jnp.nan)
+        return Moments(m + x / remainder * (m - theta), V / remainder)

@@ -139,13 +139,13 @@ class Density(Evolving):
 
     def below(self, z: ArrayLike) -> Float[Array, "..."]:
         """Return the fraction of the population in cells below that of z; a cell ties."""
-        share = self.density * self.step
-        return self._at_cell(jnp.cumsum(share, axis=0) - share, z)
+        fraction = self.density * self.step
+        return self._at_cell(jnp.cumsum(fraction, axis=0) - fraction, z)
 
     def above(self, z: ArrayLike) -> Float[Array, "..."]:
         """Return the fraction of the population in cells above that of z."""
-        share = self.density * self.step
-        return self._at_cell(lax.cumsum(share, reverse=True) - share, z)
+        fraction = self.density * self.step
+        return self._at_cell(lax.cumsum(fraction, reverse=True) - fraction, z)
 
     def tied(self, z: ArrayLike) -> Float[Array, "..."]:
         """Return the fraction of the population in the cell of z."""
@@ -167,7 +167,7 @@ def resolved(state: Density) -> Density:
         "share of the density at the edge of its grid",
         at_edge,
         f"below {EDGE:g}",
-        lambda share: share < EDGE,
+        lambda fraction: fraction < EDGE,
     )
     steps = jnp.sqrt(lax.stop_gradient(state.variance)) / state.step
     is_resolved = valid_where(

@@ -49,4 +49,4 @@ def explained(hint: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, UserError) or not is_out_of_memory(error):
             raise
-        raise UserError(f"the GPU or this machine has too little memory for it: {hint}") from error
+        raise UserError(f"the GPU or this machine has too little memory: {hint}") from error

@@ -20,7 +20,7 @@ loading a name switches JAX to 64-bit (`jax_enable_x64`).
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-# For type checkers, which cannot search a folder: a form that is missing here works all the same.
+# For type checkers, which cannot search a folder: a form missing from this list still works.
 if TYPE_CHECKING:
     from qtm import mixture
     from qtm.cycle import family
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from qtm.sweeps.many import evolve_many
     from qtm.sweeps.run import sweep
 
-# Where names live, but for those of forms, which `qtm._forms` finds; and which are modules.
+# The module of each name except forms, which `qtm._forms` finds, and the names that are modules.
 _HOME = {
     "AtLevels": "selection.levels",
     "ByNoise": "selection.noise",
@@ -90,7 +90,7 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(all_modules()[name]), name)
     else:
         raise AttributeError(f"module 'qtm' has no attribute {name!r}")
-    globals()[name] = value  # the next access finds it without coming here
+    globals()[name] = value  # the next access does not call this function
     return value
 
 

@@ -16,7 +16,7 @@ import typer
 import typer.core
 
 GROUP = "qtm.commands"
-_MEMORY = "close other programs, or take a machine with more"
+_MEMORY = "close other programs, or use a machine with more"
 
 
 class _Commands(typer.core.TyperGroup):
@@ -27,13 +27,13 @@ class _Commands(typer.core.TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             # Not left to typer, which would call the command aborted.
-            _end("interrupted; give the same command again to go on", 130)
+            _end("interrupted; run the same command again to resume", 130)
 
 
 def command_line() -> typer.Typer:
     """Return the command line with the commands of all installed packages.
 
-    A package whose commands cannot be loaded loses its own only, with a warning.
+    A package whose commands cannot be loaded is skipped with a warning.
     """
     app = typer.Typer(
         cls=_Commands,
@@ -53,15 +53,17 @@ def command_line() -> typer.Typer:
 
 
 def quieten() -> None:
-    """Tell libraries by the environment how to talk: few words, progress in lines where there is no
-    terminal. They read it when they are imported."""
+    """Set the environment that makes libraries quiet, and progress bars lines without a terminal.
+
+    Libraries read it when they are imported.
+    """
     for library in ("TRANSFORMERS", "DIFFUSERS", "DATASETS", "HF_HUB"):
         os.environ.setdefault(f"{library}_VERBOSITY", "error")
-    # Pictures are written to files. A notebook leaves the name of its own backend, which this
-    # process may lack, to all processes that it starts.
+    # Pictures are written to files. A notebook passes the name of its backend, which this process
+    # may lack, on to all processes that it starts.
     os.environ["MPLBACKEND"] = "agg"
-    # Defaults of tqdm. What takes no second, or ends in a mistake, needs no bar; of several
-    # processes on one job the first one speaks.
+    # Defaults of tqdm. Tasks of less than a second, and mistakes, need no bar; of several processes
+    # on one job only the first reports.
     os.environ.setdefault("TQDM_DELAY", "1")
     if os.environ.get("RANK", "0") != "0":
         os.environ.setdefault("TQDM_DISABLE", "1")
@@ -92,7 +94,7 @@ def _end(sentence: str, code: int) -> None:
 
 
 def _sentence(error: Exception, app: typer.Typer) -> str | None:
-    """Return what to tell of an error, or None where it is a fault of the program."""
+    """Return the sentence for an error, or None for a fault of the program."""
     if getattr(error, "exit_code", None) == 2:
         return str(error)
     if isinstance(error, ModuleNotFoundError):
@@ -104,24 +106,24 @@ def _sentence(error: Exception, app: typer.Typer) -> str | None:
         )
     if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
         hint = getattr(_callback(app, sys.argv[1:]), "out_of_memory", _MEMORY)
-        return f"the GPU or this machine has too little memory for it: {hint}"
+        return f"the GPU or this machine has too little memory: {hint}"
     if isinstance(error, OSError):
-        return _of_system(error)
+        return _system_sentence(error)
     return None
 
 
-def _of_system(error: OSError) -> str:
+def _system_sentence(error: OSError) -> str:
     where = f" ('{error.filename}')" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return (
-            f"the disk is full{where}: free some space and give the same command again; what was "
-            f"finished is kept"
+            f"the disk is full{where}: free some space and run the same command again to resume; "
+            f"finished work is kept"
         )
     return f"{error.strerror or error}{where}"
 
 
 def _callback(app: typer.Typer, words: list[str]) -> Any:
-    """Return the function of the command that the words name; it may say what saves memory."""
+    """Return the function of the command line `words`; its `out_of_memory` may name a remedy."""
     command: Any = typer.main.get_command(app)
     for word in words:
         if word not in getattr(command, "commands", {}):

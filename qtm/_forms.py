@@ -1,8 +1,8 @@
 """Find the forms of selection, mutation and inheritance in the folders of this package.
 
 A form is a public class in a public file of its folder that descends from the folder's abstract
-class. Class statements are read from the sources: nothing is imported to know the names, and a file
-that is added is found without a list to enter it into.
+class. Class statements are read from the sources: the names are known without imports, and an added
+file needs no entry in a list.
 """
 
 import re

@@ -23,8 +23,8 @@ class Part(eqx.Module):
     def examples(cls) -> list[Self]:
         """Return instances for the tests to try on populations of means near 0, variances near 1.
 
-        By default one, in which every parameter without a default is 0.5. A form for which that is
-        no valid or no telling value overrides this.
+        By default one, in which every parameter without a default is 0.5. A form for which that
+        value is invalid or uninformative overrides this.
         """
         parameters = inspect.signature(cls).parameters.values()
         return [cls(**{p.name: 0.5 for p in parameters if p.default is p.empty})]
@@ -50,7 +50,7 @@ class Part(eqx.Module):
 
 
 class Sampling(Part):
-    """The sampling of N images, each a draw from the population: what drifts, drifts here.
+    """The sampling of N images, each a draw from the population: the source of drift.
 
     With a key moments drift as a Gaussian refitted to N draws does, m + sqrt(V/N) e and
     V chi2_{N-1}/N; without one, and always if they are joint, they take their expectation: the mean
@@ -86,5 +86,7 @@ def sample(state: Moments, N: ArrayLike, key: PRNGKeyArray) -> Moments:
     several = jnp.asarray(N) > 1
     chi2 = jr.chisquare(of_variance, jnp.where(several, N - 1.0, 1.0), V.shape)  # pyright: ignore
     variance = jnp.where(several, V * chi2 / jnp.maximum(N, 1.0), 0.0)
-    error = safe_sqrt(V / jnp.maximum(N, 1e-100))  # nobody has weight 0, not an infinite error
+    error = safe_sqrt(
+        V / jnp.maximum(N, 1e-100)
+    )  # N = 0 comes with weight 0: the error stays finite
     return Moments(m + error * jr.normal(of_mean, m.shape), variance)

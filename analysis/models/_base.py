@@ -1,4 +1,4 @@
-"""What all models share: parameters, the setting of one generation, the verbs."""
+"""Common to all models: parameters, the setting of one generation, the verbs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,11 @@ class Parameter:
     """A parameter: its name, meaning with its unit, range and prior.
 
     `domain` is "positive" (searched on a log scale), "inverse" (positive, as 1/value), "share" (in
-    (0, 1), on a logit scale) or "real"; `low` and `high` bound the search, in the parameter's own
+    (0, 1), on a logit scale) or "real"; `low` and `high` bound the search, in the parameter's
     units. The prior is normal on the scale of the search, with median `typical` and standard
-    deviation `spread`, cut off at the bounds; maximum likelihood does almost without. Medians are
-    near what the kept chains of the embedded model say, spreads are factors of 2 to 4 around them.
-    `from_data` says which data would identify it.
+    deviation `spread`, truncated at the bounds; maximum likelihood hardly uses it. Medians are near
+    the estimates from the kept chains of the embedded model, spreads are factors of 2 to 4 around
+    them. `from_data` names the data that would identify the parameter.
     """
 
     name: str
@@ -91,13 +91,13 @@ def priors(
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Setting:
-    """What one generation of one arm is made under.
+    """The conditions of one generation of one arm.
 
     `base` are generation 0's families [D]; `scales` [L] is w at the noise levels of variance
-    `noise` [L, D]; `scale` the scale that stands for all of them where a model knows one number;
-    `dropped`, `real` and `mutation` [D] as in `Arm`; `direction` [D] is +1 or -1, where the mean of
-    a component moved in the data that a fit may see, and `trend` [3, D] the mean step of mean,
-    ln V_W and ln V_B there, of an arm that a fit may not see interpolated between CFG scales.
+    `noise` [L, D]; `scale` the scale that replaces all of them in a model with one number;
+    `dropped`, `real` and `mutation` [D] as in `Arm`; `direction` [D] is +1 or -1, the direction
+    in which the mean of a component moved in the fitted data, and `trend` [3, D] the mean step of
+    mean, ln V_W and ln V_B there, interpolated between CFG scales for a held-out arm.
     """
 
     base: Families
@@ -117,27 +117,27 @@ class Setting:
 
 @dataclass(frozen=True)
 class Model(ABC):
-    """A theory of collapse: how the families of one generation follow from those before.
+    """A theory of collapse: how the families of one generation follow from the previous.
 
-    `link` says how the CFG scale turns into strength of selection. All parameters are shared by all
-    arms. Sampling error and the process variance are not the model's but the likelihood's.
+    `link` maps the CFG scale to strength of selection. All parameters are shared by all arms.
+    Sampling error and the process variance are not the model's but the likelihood's.
     """
 
     link: Link = "saturating"
 
-    # The name of the theory, its parameters but for those of the link, and the links to compare:
+    # The name of the theory, its parameters without those of the link, and the links to compare:
     # none where the scale does not enter.
     theory: ClassVar[str]
-    own: ClassVar[tuple[Parameter, ...]]
+    theory_parameters: ClassVar[tuple[Parameter, ...]]
     links: ClassVar[tuple[Link, ...]] = LINKS
-    # A naive theory is what others have to beat. Numbers that it takes from the data as they stand
-    # count as parameters: so many for each arm and component.
+    # A naive theory is a baseline. The `taken` numbers copied from the data for each arm and
+    # component count as parameters.
     naive: ClassVar[bool] = False
     taken: ClassVar[int] = 0
 
     @abstractmethod
     def step(self, values: Values, state: Families, setting: Setting) -> Families:
-        """Return the expected families that will be measured next."""
+        """Return the expected families of the next measurement."""
 
     @classmethod
     def variants(cls) -> "list[Model]":
@@ -151,26 +151,30 @@ class Model(ABC):
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
-        """The theory's own parameters, and those of the link."""
+        """The parameters of the theory, and those of the link."""
         if not self.links or self.link == "exact":
-            return self.own
-        return (*self.own, STRENGTH, *((SATURATION,) if self.link == "saturating" else ()))
+            return self.theory_parameters
+        return (
+            *self.theory_parameters,
+            STRENGTH,
+            *((SATURATION,) if self.link == "saturating" else ()),
+        )
 
     @property
     def general(self) -> "Model":
-        """The model with the link that has all parameters: what is compiled for every link."""
+        """The model with the link that has all parameters, compiled once for every link."""
         return replace(self, link="saturating")
 
     def excess(self, values: Values, w: Array, setting: Setting) -> Array:
-        """Strength of selection by a CFG scale: 0 at w = 1.
+        """Compute the strength of selection by a CFG scale: 0 at w = 1.
 
         w - 1 (``exact``);  s (w - 1) (``linear``);  s ln w (``log``);
         s (w - 1)/(1 + |w - 1|/c) (``saturating``, c the scale beyond 1 of half the ceiling s c).
         """
         beyond, s = w - 1, values.get("strength", 1.0)
         bent = beyond / (1 + jnp.abs(beyond) / values["saturation"])
-        every = (beyond, s * beyond, s * jnp.log(jnp.maximum(w, 0.05)), s * bent)
-        return jnp.select([setting.link == i for i in range(3)], every[:3], every[3])
+        strengths = (beyond, s * beyond, s * jnp.log(jnp.maximum(w, 0.05)), s * bent)
+        return jnp.select([setting.link == i for i in range(3)], strengths[:3], strengths[3])
 
 
 STRENGTH = Parameter(

@@ -1,4 +1,4 @@
-"""What theories are made of: parameters, and the cycle of families that they construct."""
+"""Parameters of theories, and the cycle of families that theories construct."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -52,11 +52,11 @@ BOUND = Parameter(
 
 @dataclass(frozen=True)
 class Theory(Model):
-    """A model that is a constructor of `qtm.FamilyCycle`, which states what a generation does."""
+    """A model that constructs a `qtm.FamilyCycle`, which defines a generation."""
 
     @abstractmethod
     def cycle(self, values: Values, setting: Setting) -> FamilyCycle:
-        """Return the life cycle of families that one generation of one arm is."""
+        """Return the life cycle of families in one generation of one arm."""
 
     def step(self, values: Values, state: Families, setting: Setting) -> Families:
         return self.cycle(values, setting).step(state)

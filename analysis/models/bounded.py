@@ -1,4 +1,4 @@
-"""The family model with what it missed: the bound of images, confused prompts, saturation."""
+"""The family model with a bound of images, confused prompts and saturation."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -16,7 +16,7 @@ class BoundedFamily(Theory):
     """The family model under DDIM, V_B bounded by what images can hold, prompts confused."""
 
     theory: ClassVar[str] = "bounded family"
-    own: ClassVar[tuple[Parameter, ...]] = _BOUNDED
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = _BOUNDED
 
     def cycle(self, values: Values, setting: Setting) -> FamilyCycle:
         x = self.excess(values, setting.scales, setting)
@@ -29,7 +29,7 @@ class LateGuidance(Theory):
     noise variance t."""
 
     theory: ClassVar[str] = "late guidance"
-    own: ClassVar[tuple[Parameter, ...]] = (
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = (
         *_BOUNDED,
         Parameter(
             "late", "noise variance below which guidance takes hold, in that of leading axes",
@@ -48,14 +48,14 @@ class BoundedMixture(Theory):
     """The bounded Gaussian mixture, its moments closed.
 
     At low noise an image shows its prompt, so conditional and unconditional score agree. With the
-    distance D(t) = separation mean_j V_B,j/(V_W,j + t_j) of C prompts at the noise level, the share
-    g = C/(C - 1 + e^D) of the scale beyond 1 acts there: w - 1 = g x(scale). The families
-    themselves saturate guidance: the further apart, the less of it is left. With the link ``exact``
-    this is all that weakens it.
+    distance D(t) = separation mean_j V_B,j/(V_W,j + t_j) of C prompts at the noise level, the
+    fraction g = C/(C - 1 + e^D) of the scale beyond 1 acts there: w - 1 = g x(scale). The families
+    themselves saturate guidance: the further apart, the weaker it is. With the link ``exact``
+    nothing else weakens it.
     """
 
     theory: ClassVar[str] = "bounded mixture"
-    own: ClassVar[tuple[Parameter, ...]] = (
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = (
         *_BOUNDED,
         Parameter(
             "separation", "independent axes by which prompts are told apart",
@@ -72,13 +72,13 @@ class BoundedMixture(Theory):
 
 @dataclass(frozen=True)
 class LogLinear(Theory):
-    """The bounded family's first order, each part with a strength of its own.
+    """The bounded family's first order, each part with a separate strength.
 
     ln V_W' = ln V_W - x(w) ln(V_U/V_W),  V_B' = (1 + spread x(w))^2 V_B,  w the mean over levels.
     """
 
     theory: ClassVar[str] = "log-linear"
-    own: ClassVar[tuple[Parameter, ...]] = (
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = (
         *(p for p in _BOUNDED if p is not COHERENCE),
         Parameter(
             "spread", "how far guidance drives families apart beside how far it narrows them",

@@ -29,11 +29,11 @@ GUIDED = (
 class FamilyDDIM(Theory):
     """The family model under DDIM: V_W' = V_W^w V_U^(1-w), V_B' = A(w)^2 V_B, w = 1 + x(scale).
 
-    A schedule of the scale takes its place level by level.
+    A schedule replaces the scale level by level.
     """
 
     theory: ClassVar[str] = "family DDIM"
-    own: ClassVar[tuple[Parameter, ...]] = GUIDED
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = GUIDED
     links: ClassVar[tuple[Link, ...]] = ("exact", *LINKS)
 
     def cycle(self, values: Values, setting: Setting) -> FamilyCycle:
@@ -46,7 +46,7 @@ class FamilyDDPM(Theory):
     """The family model under DDPM, whose noise on the way selects twice as hard within families."""
 
     theory: ClassVar[str] = "family DDPM"
-    own: ClassVar[tuple[Parameter, ...]] = GUIDED
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = GUIDED
 
     def cycle(self, values: Values, setting: Setting) -> FamilyCycle:
         x = self.excess(values, setting.scales, setting)
@@ -57,11 +57,13 @@ class FamilyDDPM(Theory):
 class FamilyTilt(Theory):
     """The family model if guidance sampled p_c^w p_u^(1-w), which it does not.
 
-    A tilt knows no noise: the mean of the scale over levels stands for all.
+    A tilt has no noise levels: it uses the mean of the scale over levels.
     """
 
     theory: ClassVar[str] = "family tilt"
-    own: ClassVar[tuple[Parameter, ...]] = tuple(p for p in GUIDED if p is not COHERENCE)
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = tuple(
+        p for p in GUIDED if p is not COHERENCE
+    )
 
     def cycle(self, values: Values, setting: Setting) -> FamilyCycle:
         w = 1 + jnp.mean(self.excess(values, setting.scales, setting))

@@ -1,4 +1,4 @@
-"""The naive forecasts: what every theory has to beat."""
+"""The naive forecasts, baselines of every theory."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,10 +11,10 @@ from qtm import Families
 
 @dataclass(frozen=True)
 class NoChange(Model):
-    """Tomorrow is as today."""
+    """The next generation equals the present one."""
 
     theory: ClassVar[str] = "no change"
-    own: ClassVar[tuple[Parameter, ...]] = ()
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = ()
     links: ClassVar[tuple[Link, ...]] = ()
     naive: ClassVar[bool] = True
 
@@ -24,13 +24,13 @@ class NoChange(Model):
 
 @dataclass(frozen=True)
 class LinearExtrapolation(Model):
-    """Every arm goes on as it went: mean, ln V_W and ln V_B change by their mean step so far.
+    """Every arm continues its trend: mean, ln V_W and ln V_B change by their mean step so far.
 
-    Of an arm that was not seen the steps are interpolated between CFG scales.
+    The steps of a held-out arm are interpolated between CFG scales.
     """
 
     theory: ClassVar[str] = "linear extrapolation"
-    own: ClassVar[tuple[Parameter, ...]] = ()
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = ()
     links: ClassVar[tuple[Link, ...]] = ()
     naive: ClassVar[bool] = True
     taken: ClassVar[int] = 3

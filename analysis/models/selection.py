@@ -1,4 +1,4 @@
-"""Selection on images as quantitative genetics knows it, and its absence."""
+"""Classical selection of quantitative genetics on images, and its absence."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -10,7 +10,7 @@ from analysis.models._parts import HERITABILITY, MUTATION, WITHIN_HERITABILITY, 
 from qtm import Directional, FamilyCycle, Stabilizing, Truncation
 
 _COMMON = (HERITABILITY, WITHIN_HERITABILITY, MUTATION)
-# Where there is no guidance there is no selection: strengths below this are none.
+# Without guidance there is no selection: strengths below this count as none.
 _NONE = 1e-6
 
 
@@ -19,7 +19,7 @@ class RefitDrift(Theory):
     """No selection: regression to the base, mutation, and the drift of n images a prompt."""
 
     theory: ClassVar[str] = "refit drift"
-    own: ClassVar[tuple[Parameter, ...]] = _COMMON
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = _COMMON
     links: ClassVar[tuple[Link, ...]] = ()
 
     def cycle(self, values: Values, setting: Setting) -> FamilyCycle:
@@ -34,7 +34,7 @@ class TruncationSelection(Theory):
     """
 
     theory: ClassVar[str] = "truncation"
-    own: ClassVar[tuple[Parameter, ...]] = _COMMON
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = _COMMON
 
     def cycle(self, values: Values, setting: Setting) -> FamilyCycle:
         fraction = jnp.exp(-jnp.clip(self.excess(values, setting.scale, setting), 1e-9, 12.0))
@@ -50,7 +50,7 @@ class StabilizingSelection(Theory):
     """
 
     theory: ClassVar[str] = "stabilizing"
-    own: ClassVar[tuple[Parameter, ...]] = _COMMON
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = _COMMON
 
     def cycle(self, values: Values, setting: Setting) -> FamilyCycle:
         width2 = 1 / jnp.maximum(self.excess(values, setting.scale, setting), _NONE)
@@ -62,7 +62,7 @@ class DirectionalSelection(Theory):
     """Fitness exp(b z) with gradient b = x(w): the mean moves by b V_W, variances stay."""
 
     theory: ClassVar[str] = "directional"
-    own: ClassVar[tuple[Parameter, ...]] = _COMMON
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = _COMMON
 
     def cycle(self, values: Values, setting: Setting) -> FamilyCycle:
         form = Directional(self.excess(values, setting.scale, setting))

@@ -23,7 +23,7 @@ class GeneralRandomWalk(Model):
     """
 
     theory: ClassVar[str] = "general random walk"
-    own: ClassVar[tuple[Parameter, ...]] = (
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = (
         _real("within_step", "step of ln V_W a generation without guidance", 4.0),
         _real("within_push", "what guidance adds to it, a unit of strength", 4.0, _ARMS),
         _real("between_step", "step of ln V_B a generation without guidance", 4.0),
@@ -47,12 +47,12 @@ class GeneralRandomWalk(Model):
 class OrnsteinUhlenbeck(Model):
     """Mean, ln V_W and ln V_B return to optima: y' = y + s (theta + b x(w) - y).
 
-    s = 1 - e^(-a) is the share of the way of one generation (Hansen 1997). The optimum of the mean
-    is generation 0's.
+    s = 1 - e^(-a) is the fraction of the way in one generation (Hansen 1997). The optimum of the
+    mean is generation 0's.
     """
 
     theory: ClassVar[str] = "Ornstein-Uhlenbeck"
-    own: ClassVar[tuple[Parameter, ...]] = (
+    theory_parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter(
             "within_return", "share of the way of ln V_W to its optimum a generation",
             "share", 1e-3, 0.999, 0.3, 1.5,
@@ -74,9 +74,9 @@ class OrnsteinUhlenbeck(Model):
     def step(self, values: Values, state: Families, setting: Setting) -> Families:
         x = self.excess(values, setting.scale, setting)
 
-        def towards(V, start, which: str):
-            optimum = jnp.log(start) + values[f"{which}_optimum"] + values[f"{which}_push"] * x
-            s = values[f"{which}_return"]
+        def towards(V, start, part: str):
+            optimum = jnp.log(start) + values[f"{part}_optimum"] + values[f"{part}_push"] * x
+            s = values[f"{part}_return"]
             return jnp.exp((1 - s) * jnp.log(V) + s * optimum)
 
         return Families(

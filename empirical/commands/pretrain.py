@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-_MEMORY = "close other programs, or take a machine with more"
+_MEMORY = "close other programs, or use a machine with more"
 
 app = typer.Typer(help="Train embedded models from scratch.", no_args_is_help=True)
 

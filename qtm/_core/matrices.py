@@ -8,7 +8,7 @@ from qtm._core.numerics import concrete, require, require_nonnegative
 
 
 def require_variances(name: str, value: Array, positive: bool = False) -> None:
-    """Raises ValueError unless `value` is nonnegative (positive) numbers or such a matrix."""
+    """Raise ValueError unless `value` is nonnegative (positive) numbers or such a matrix."""
     if concrete(value) and bool(np.any(np.asarray(value) < 0)) and _is_symmetric(value):
         least = np.linalg.eigvalsh(np.asarray(value)).min()
         bound = "greater than 0" if positive else "at least 0"
@@ -22,7 +22,7 @@ def require_variances(name: str, value: Array, positive: bool = False) -> None:
 
 
 def as_matrix(name: str, value: Array, mean: Array) -> Array:
-    """`value` as a matrix `[D, D]`: numbers go to its diagonal."""
+    """Return `value` as a matrix `[D, D]`: numbers go to its diagonal."""
     D = mean.size
     if value.shape == (D, D) and D > 1:
         return value
@@ -43,7 +43,7 @@ def _is_symmetric(value: Array) -> bool:
 
 
 def as_vector(name: str, value: Array, mean: Array) -> Array:
-    """`value` as a vector `[D]`."""
+    """Return `value` as a vector `[D]`."""
     if value.shape not in ((), (1,), mean.shape):
         raise ValueError(
             f"{name} must be a number or have shape {mean.shape}, got shape {value.shape}."

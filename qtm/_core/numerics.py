@@ -1,14 +1,14 @@
-"""What every numeric module shares: 64-bit floats, parameters, their checks, safe functions.
+"""Shared by every numeric module: 64-bit floats, parameters, their checks, safe functions.
 
 Parameters are checked when they are concrete numbers, which is whenever a user builds an object.
 Inside `jit`, `vmap` and `grad` they are tracers and pass unchecked: a check there would run in
 every one of the thousands of steps of a fit, and one bad set of a sweep would end all others. A fit
 therefore keeps its parameters in range itself, by fitting the logarithm of a width, say.
 
-What has no value because of the population it meets, such as a tilt without a positive precision,
-raises ValueError when the numbers are concrete and is nan for them alone inside `jit`. That nan is
-never silent: `evolve` and `equilibrium` raise when it reaches them outside of transformations, and
-`Trajectory.defined` says for every generation whether it is there.
+An operation undefined for the population that it meets, such as a tilt without a positive
+precision, raises ValueError when the numbers are concrete and gives nan for them alone inside
+`jit`. That nan is never silent: `evolve` and `equilibrium` raise when it reaches them outside of
+transformations, and `Trajectory.defined` is False for the generations that have it.
 """
 
 import math
@@ -34,9 +34,9 @@ Schedule = Callable[[Array], Any]
 
 
 def require_double() -> None:
-    """Raises ValueError if JAX has been switched to 32 bits after qtm was loaded.
+    """Raise ValueError if JAX has been switched to 32 bits after qtm was loaded.
 
-    Float32 would come out of everything then, with seven digits and without a word.
+    All results would then be float32, with seven digits and without a warning.
     """
     if not jax.config.jax_enable_x64:
         raise ValueError(
@@ -46,26 +46,26 @@ def require_double() -> None:
 
 
 def real(value: ArrayLike) -> Array:
-    """`value` as an array of float64; ValueError if JAX has been switched to 32 bits."""
+    """Return `value` as an array of float64; ValueError if JAX has been switched to 32 bits."""
     require_double()
     return jnp.asarray(value, dtype=jnp.float64)
 
 
 def parameter(value: ArrayLike | Schedule) -> Array:
-    """`value` as an array of float64; a schedule stays as it is until `at` calls it.
+    """Return `value` as an array of float64; `at_generation` evaluates a schedule later.
 
-    The return type names what a formula sees: by then no schedule is left.
+    The return type is that of a formula's input: by then every schedule has its value.
     """
     return cast(Array, value) if callable(value) else real(cast(ArrayLike, value))
 
 
 def optional_parameter(value: ArrayLike | Schedule | None) -> Array | None:
-    """`parameter(value)`, and None for a part that is not there."""
+    """Return `parameter(value)`, or None for a missing part."""
     return None if value is None else parameter(value)
 
 
 class Law(eqx.Module):
-    """A function of anything but the generation, such as a fitness: `at` leaves it alone.
+    """A function of anything but the generation, such as a fitness: `at_generation` keeps it.
 
     A plain function is static; an `equinox.Module` with `__call__` stays a pytree, and what it
     holds can be differentiated.
@@ -80,8 +80,8 @@ class Law(eqx.Module):
         module = isinstance(function, eqx.Module)
         self.function = cast(Callable, function if module else Partial(function))
 
-    def of(self, *arguments: Any) -> Any:
-        """The value of the function."""
+    def value(self, *arguments: Any) -> Any:
+        """Evaluate the function."""
         return self.function(*arguments)
 
 
@@ -90,12 +90,12 @@ def _ends(leaf: Any) -> bool:
 
 
 def is_scheduled(tree: Any) -> bool:
-    """Whether any leaf of `tree` is a function of the generation."""
+    """Return whether any leaf of `tree` is a function of the generation."""
     return any(callable(leaf) for leaf in jax.tree.leaves(tree, is_leaf=_ends))
 
 
-def at(tree: T, generation: ArrayLike) -> T:
-    """`tree` with every schedule replaced by its value at `generation`."""
+def at_generation(tree: T, generation: ArrayLike) -> T:
+    """Replace every schedule in `tree` by its value at `generation`."""
     t = jnp.asarray(generation)
 
     def value(leaf: Any) -> Any:
@@ -105,12 +105,12 @@ def at(tree: T, generation: ArrayLike) -> T:
 
 
 def concrete(value: Any) -> bool:
-    """Whether `value` is numbers that can be looked at, neither a schedule nor a tracer."""
+    """Return whether `value` holds known numbers, neither a schedule nor a tracer."""
     return not callable(value) and not isinstance(value, Tracer)
 
 
 def require(name: str, value: Any, allowed: str, holds: Callable[[np.ndarray], Any]) -> None:
-    """Raises ValueError unless `holds` is true of every entry of a concrete `value`."""
+    """Raise ValueError unless `holds` is true of every entry of a concrete `value`."""
     if not concrete(value):
         return
     values = np.asarray(value, dtype=float)
@@ -131,21 +131,21 @@ def require_positive(name: str, value: Any) -> None:
     require(name, value, "greater than 0", lambda v: v > 0)
 
 
-def require_share(name: str, value: Any) -> None:
+def require_fraction(name: str, value: Any) -> None:
     require(name, value, "between 0 and 1", lambda v: (v >= 0) & (v <= 1))
 
 
-def or_nan(name: str, value: Array, allowed: str, holds: Callable[[Any], Any]) -> Array:
-    """Where `holds` is true of `value`; ValueError if it is not everywhere and can be looked at.
+def valid_where(name: str, value: Array, allowed: str, holds: Callable[[Any], Any]) -> Array:
+    """Return where `holds` is true of `value`; ValueError if a concrete `value` fails anywhere.
 
-    Inside `jit` the caller puts nan where the answer is no.
+    Inside `jit` the caller puts nan where the mask is False.
     """
     require(name, value, allowed, holds)
     return jnp.asarray(holds(value))
 
 
-def whole(name: str, value: Any, least: int) -> int:
-    """`value` as an int; raises ValueError below `least` or when it is not a whole number."""
+def require_integer(name: str, value: Any, least: int) -> int:
+    """Return `value` as an int; ValueError below `least` or if it is not a whole number."""
     try:
         number = operator.index(value)
     except TypeError:
@@ -156,13 +156,13 @@ def whole(name: str, value: Any, least: int) -> int:
 
 
 def safe_sqrt(x: Array) -> Array:
-    """sqrt(x) with derivative 0, not infinity, at x = 0: a variance that is gone stays gone."""
+    """Compute sqrt(x) with derivative 0, not infinity, at x = 0: a lost variance stays lost."""
     positive = x > 0
     return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1.0)), 0.0 * x)
 
 
 def log_cdf(x: Array) -> Array:
-    """ln Phi(x), with all its digits on both sides.
+    """Compute ln Phi(x) with full precision in both tails.
 
     `jax.scipy.special.log_ndtr` has none left at x = 8, where Phi is 1 - 6e-16, and takes seconds
     to compile. Below x = -25 an asymptotic series, good to 1e-11.

@@ -1,8 +1,8 @@
 """Random numbers for whole populations: as reproducible as `jax.random`, and four times faster.
 
 A key of JAX gives a start and an odd stride (127 bits by Threefry); the bits of individual j are
-the SplitMix64 hash of start + j * stride. Each key has a stream of its own, entries do not depend
-on how many are drawn, and a processor's vector units do it all.
+the SplitMix64 hash of start + j * stride. Each key has its own stream, entries do not depend on how
+many are drawn, and the hash vectorizes.
 
 Source: Steele, Lea & Flood (2014), Fast splittable pseudorandom number generators, OOPSLA '14.
 """
@@ -20,7 +20,7 @@ _HALF_TURN = 8  # terms of sine and cosine that leave less than 1e-16 within an 
 
 
 def bits(key: PRNGKeyArray, size: int) -> UInt64[Array, " size"]:
-    """`size` words of 64 random bits."""
+    """Draw `size` words of 64 random bits."""
     start, stride = jr.bits(key, (2,), jnp.uint64)
     stride = stride | 1
     # A stride with few changes between neighbouring bits moves too few of them: it is altered.
@@ -33,12 +33,12 @@ def bits(key: PRNGKeyArray, size: int) -> UInt64[Array, " size"]:
 
 
 def uniform(key: PRNGKeyArray, size: int) -> Float[Array, " size"]:
-    """`size` even draws from the multiples of 2^-53 in [0, 1)."""
+    """Draw `size` uniform multiples of 2^-53 in [0, 1)."""
     return (bits(key, size) >> 11).astype(jnp.float64) * 2.0**-53
 
 
 def normal(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
-    """Draws from N(0, 1), two from the length and the direction of each of half as many vectors.
+    """Draw from N(0, 1), two values from the length and the direction of each random vector.
 
     z = sqrt(-2 ln(1 - u)) (cos a, sin a), reaching out to 8.5 standard deviations.
 
@@ -48,8 +48,8 @@ def normal(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
     pairs = (size + 1) // 2
     word = bits(key, 2 * pairs)
     length = (word[:pairs] >> 11).astype(jnp.float64) * 2.0**-53
-    # XLA's own sine takes longer than all the rest: an angle within an eighth of a turn of an axis
-    # needs few terms, and two more bits say which axis.
+    # The sine of XLA takes longer than all the rest: an angle within an eighth of a turn of an axis
+    # needs few terms, and two more bits choose the axis.
     turn = ((word[pairs:] >> 11).astype(jnp.float64) + 0.5) * 2.0**-53 - 0.5
     along, across = _unit_vector(turn * (math.pi / 2))
     axis = word[pairs:]
@@ -61,7 +61,7 @@ def normal(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
 
 
 def _unit_vector(angle: Array) -> tuple[Array, Array]:
-    """Cosine and sine of an angle of at most pi/4, by their power series."""
+    """Compute cosine and sine of an angle of at most pi/4 by their power series."""
     square = -jnp.square(angle)
     cosine = sine = jnp.ones_like(angle)
     for k in range(_HALF_TURN, 0, -1):
@@ -71,9 +71,9 @@ def _unit_vector(angle: Array) -> tuple[Array, Array]:
 
 
 def choose(key: PRNGKeyArray, weights: Float[Array, " N"], size: int) -> Array:
-    """`size` independent draws of an index, i with probability weights[i]/sum(weights).
+    """Draw `size` independent indices, i with probability weights[i]/sum(weights).
 
-    The weights are at least 0. Index i is drawn where u T, with u even in [0, 1) and T the total,
+    The weights are at least 0. Index i is drawn where u T, u uniform in [0, 1) and T the total,
     falls between the sums before and after i. A sum of many weights is close to a line, so the
     search starts where the line meets u T and halves only the greatest distance D between the two:
     log2(2 D) steps instead of log2(N), and never more.
@@ -82,18 +82,18 @@ def choose(key: PRNGKeyArray, weights: Float[Array, " N"], size: int) -> Array:
     sums = lax.stop_gradient(jnp.cumsum(weights))
     total = sums[-1]
     line = sums * (N / total)  # the sums in units of the average weight
-    # u T may round up to T, where nobody is left
+    # u T may round up to T, beyond the last index
     place = jnp.minimum(uniform(key, size) * N, jnp.nextafter(line[-1], 0.0))
     D = jnp.max(jnp.abs(line - jnp.arange(1.0, N + 1))) + 2
     first = jnp.clip(jnp.floor(place - D), 0, N - 1).astype(jnp.int32)
     steps = jnp.ceil(jnp.log2(jnp.minimum(2 * D + 2, N + 1.0)))
-    steps = jnp.where(steps > 0, steps, 0).astype(jnp.int32)  # nan, where nobody survives
+    steps = jnp.where(steps > 0, steps, 0).astype(jnp.int32)  # nan without survivors
 
     def halve(done: Array, index: Array) -> Array:
-        # everyone before `index` is known to lie at or below the place
+        # all sums before `index` are known to lie at or below the place
         further = index + lax.shift_left(jnp.int32(1), steps - 1 - done)
-        at = line.at[jnp.minimum(further, N) - 1].get(mode="promise_in_bounds")
-        return jnp.where((further <= N) & (at <= place), further, index)
+        upper_sum = line.at[jnp.minimum(further, N) - 1].get(mode="promise_in_bounds")
+        return jnp.where((further <= N) & (upper_sum <= place), further, index)
 
     index = lax.fori_loop(jnp.int32(0), steps, halve, first)
     return jnp.minimum(index, N - 1)

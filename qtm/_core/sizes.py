@@ -1,4 +1,4 @@
-"""How large the pieces are that populations are evolved in."""
+"""Sizes of the chunks and blocks in which populations are evolved."""
 
 import math
 import os
@@ -20,22 +20,22 @@ def cores() -> int:
 
 
 def chunks_of_a_block(sets: int, chunk: int, workers: int) -> int:
-    """Chunks of one block: enough to hide what a call costs, few enough for all threads to help."""
-    share = max(sets // (chunk * workers * 4), 1)
-    return min(2 ** int(math.log2(share)), _CHUNKS_OF_A_BLOCK)
+    """Return the chunks of a block: enough to hide call overhead, few enough for all threads."""
+    chunks = max(sets // (chunk * workers * 4), 1)
+    return min(2 ** int(math.log2(chunks)), _CHUNKS_OF_A_BLOCK)
 
 
 def chunk_of(state: Any, parameters: Any, platform: str) -> int:
-    """How many sets keep the cache filled and no more."""
+    """Return how many parameter sets just fill the cache."""
     if callable(state):
-        state = eqx.filter_eval_shape(state, _one_of(parameters))
-    leaves = jax.tree.leaves((_one_of(parameters), state, state))  # of two generations
+        state = eqx.filter_eval_shape(state, _first_shapes(parameters))
+    leaves = jax.tree.leaves((_first_shapes(parameters), state, state))  # of two generations
     size = sum(math.prod(x.shape) * x.dtype.itemsize for x in leaves if hasattr(x, "dtype"))
     fits = _CHUNK_BYTES.get(platform, _CHUNK_BYTES_ELSEWHERE) // max(size, 1)
     # An odd multiple of 64 sets: arrays a power of two long would compete for the same cache lines.
     return fits // 128 * 128 + 64 if fits >= 64 else max(fits, 1)
 
 
-def _one_of(parameters: Any) -> Any:
-    """The shapes of one set."""
+def _first_shapes(parameters: Any) -> Any:
+    """Return the shapes of one parameter set."""
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(np.shape(x)[1:], x.dtype), parameters)

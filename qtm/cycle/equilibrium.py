@@ -1,4 +1,4 @@
-"""Where evolution comes to rest."""
+"""Equilibria of life cycles."""
 
 from typing import TypeVar
 
@@ -24,12 +24,12 @@ from qtm.states import Density, Families, Individuals, JointMoments, Moments, Po
 
 S = TypeVar("S", Moments, JointMoments, Density, Families)
 
-_GENERATIONS, _OF_A_DENSITY = 20_000, 2000
+_GENERATIONS, _DENSITY_GENERATIONS = 20_000, 2000
 _TOLERANCE = 1e-10
 
 
 def equilibrium(cycle: Cycle, state: S) -> S:
-    """The population that a life cycle leaves as it is, and that `state` evolves to.
+    """Find the population that a life cycle leaves unchanged and `state` evolves to.
 
     It is the population at the end of a generation, after mutation and sampling, as `evolve`
     records it; of expectations, because there is no key. In closed form
@@ -41,30 +41,30 @@ def equilibrium(cycle: Cycle, state: S) -> S:
       V_A = [V_a - V_s + sqrt((V_a - V_s)^2 + 8 V_a V_s)]/4 with V_s = omega^2 + V_E, and after
       selection, as returned, V_A V_s/(V_A + V_s).
 
-    Else 20,000 generations, or as many as it takes, lead near it, and Newton's method (optimistix)
-    on all moments at once to it; a density only has 2000 generations. Differentiable in the cycle,
-    by the implicit function theorem. Entries are solved together.
+    Otherwise up to 20,000 generations lead near it, and Newton's method (optimistix) on all
+    moments at once reaches it; a density has 2000 generations and no Newton step. Differentiable in
+    the cycle, by the implicit function theorem. Entries are solved together.
 
-    Raises ValueError if none exists, or none that was reached: a mean that moves for ever, a
-    variance that grows without bound, a cycle that has not settled to a relative 1e-10; inside
-    `jit` the result is then nan. Also if a parameter, or the training set, depends on the
-    generation, and for individuals, who drift for ever.
+    Raises ValueError if none exists or is reached: a mean that moves for ever, a variance that
+    grows without bound, a cycle that has not converged to a relative 1e-10; inside `jit` the result
+    is then nan. Also if a parameter, or the training set, depends on the generation, and for
+    individuals, which drift for ever.
     """
     require_double()
     if isinstance(state, Individuals):
-        raise ValueError("individuals have no equilibrium, they drift; ask for that of Moments.")
+        raise ValueError("individuals have no equilibrium, they drift; compute that of Moments.")
     grows = isinstance(cycle, LifeCycle) and cycle.inheritance.depends_on_generation
     if is_scheduled(cycle) or grows:
         raise ValueError("there is no equilibrium where the cycle depends on the generation.")
-    found = _closed(cycle, state)
-    if found is None:
-        found, change = _settled(cycle, state)
+    population = _closed(cycle, state)
+    if population is None:
+        population, change = _iterated(cycle, state)
     else:
         change = jnp.zeros(())
-    good = jnp.all(change <= _TOLERANCE) & jnp.all(jnp.isfinite(ravel_pytree(found)[0]))
+    good = jnp.all(change <= _TOLERANCE) & jnp.all(jnp.isfinite(ravel_pytree(population)[0]))
     if concrete(good) and not bool(good):
         _explain(cycle, state)
-    return jax.tree.map(lambda x: jnp.where(good, x, jnp.nan), found)
+    return jax.tree.map(lambda x: jnp.where(good, x, jnp.nan), population)
 
 
 def _closed(cycle: Cycle, state: S) -> S | None:
@@ -98,7 +98,7 @@ def _closed(cycle: Cycle, state: S) -> S | None:
 
 
 def _matrix_balance(M: Array, Omega: Array) -> Array:
-    """Omega^1/2 f(Omega^-1/2 M Omega^-1/2) Omega^1/2 with f(b) = (b + sqrt(b^2 + 4 b))/2."""
+    """Compute Omega^1/2 f(Omega^-1/2 M Omega^-1/2) Omega^1/2, f(b) = (b + sqrt(b^2 + 4 b))/2."""
     widths, axes = jnp.linalg.eigh(Omega)
     root = (axes * jnp.sqrt(widths)) @ axes.T
     inverse = (axes / jnp.sqrt(widths)) @ axes.T
@@ -108,15 +108,15 @@ def _matrix_balance(M: Array, Omega: Array) -> Array:
 
 
 @eqx.filter_jit
-def _settled(cycle: Cycle, state: S) -> tuple[S, Array]:
-    """The population that was reached, and by how much a generation still changes it."""
-    state = cycle.step(state)  # settles the shapes
+def _iterated(cycle: Cycle, state: S) -> tuple[S, Array]:
+    """Return the population reached, and by how much a generation still changes it."""
+    state = cycle.step(state)  # broadcasts to the final shapes
     start, unravel = ravel_pytree(state)
     arrays, rest = eqx.partition(cycle, eqx.is_array)
     scale = lax.stop_gradient(jnp.sqrt(jnp.max(state.variance)) + 1e-300)
 
     def change(x: Array, y: Array) -> Array:
-        """Of the mean in standard deviations at the start, of what is squared relative to it."""
+        """Compute the change: of the mean in standard deviations, of variances relatively."""
         before, after = unravel(x), unravel(y)
         moved = jnp.max(jnp.abs(after.mean - before.mean)) / scale
         spread = jnp.abs(after.variance - before.variance) / (scale**2 + after.variance)
@@ -125,15 +125,15 @@ def _settled(cycle: Cycle, state: S) -> tuple[S, Array]:
     def produce(x: Array, arrays: Cycle) -> Array:
         return ravel_pytree(eqx.combine(arrays, rest).step(unravel(x)))[0]
 
-    def go_on(carry: tuple[Array, Array, Array]) -> Array:
+    def is_changing(carry: tuple[Array, Array, Array]) -> Array:
         t, before, x = carry
         return (t < most) & (change(before, x) > 1e-14)
 
     held = jax.tree.map(lax.stop_gradient, arrays)
-    most = _OF_A_DENSITY if isinstance(state, Density) else _GENERATIONS
+    most = _DENSITY_GENERATIONS if isinstance(state, Density) else _GENERATIONS
     first = lax.stop_gradient(start)
     _, _, near = lax.while_loop(
-        go_on,
+        is_changing,
         lambda carry: (carry[0] + 1, carry[2], produce(carry[2], held)),
         (jnp.asarray(0), first, produce(first, held)),
     )
@@ -141,7 +141,7 @@ def _settled(cycle: Cycle, state: S) -> tuple[S, Array]:
     if isinstance(state, Density):
         return unravel(near), by_iteration
 
-    # Directions in which nothing changes, such as a mean that nothing pulls, are left alone.
+    # Directions without change, such as a mean under no selection, are left alone.
     linear = lx.AutoLinearSolver(well_posed=False)
     solution = optx.fixed_point(
         produce,
@@ -173,8 +173,8 @@ def _nonnegative(state: S) -> S:
 
 
 def _explain(cycle: Cycle, start: Population) -> None:
-    """Raises the ValueError of a parameter that is to blame, or one that says what still moves."""
-    most = _OF_A_DENSITY if isinstance(start, Density) else _GENERATIONS
+    """Raise the ValueError of the parameter at fault, or one with the moments that still move."""
+    most = _DENSITY_GENERATIONS if isinstance(start, Density) else _GENERATIONS
     path = evolve(cycle, start, most)
     m, V = path.mean, path.variance
     raise ValueError(

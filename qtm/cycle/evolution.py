@@ -1,4 +1,4 @@
-"""The loop over generations, and what is recorded of it."""
+"""The loop over generations, and its record."""
 
 from typing import Any, Protocol
 
@@ -10,12 +10,12 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
-from qtm._core.numerics import concrete, require_double, whole
+from qtm._core.numerics import concrete, require_double, require_integer
 from qtm.states import Families, Population
 
 
 class Cycle(Protocol):
-    """What can be repeated: `LifeCycle`, `FamilyCycle`."""
+    """A cycle that `evolve` can repeat: `LifeCycle`, `FamilyCycle`."""
 
     def step(
         self, state: Any, key: PRNGKeyArray | None = None, generation: ArrayLike | None = None
@@ -23,12 +23,12 @@ class Cycle(Protocol):
 
 
 class Trajectory(eqx.Module):
-    """What was recorded of an evolving population.
+    """The record of an evolving population.
 
     `mean` and `variance` have shape `[T, ...]`, T = generations + 1 with generation 0, in feature
     units and their square; the variance of individuals has divisor N. `final` is the population of
     the last generation. For `Families`, `variance` is that of all images, and `within` and
-    `between` are its two parts; else both are None.
+    `between` are its two parts; otherwise both are None.
     """
 
     mean: Float[Array, "T ..."]
@@ -39,27 +39,27 @@ class Trajectory(eqx.Module):
 
     @property
     def defined(self) -> Bool[Array, "T ..."]:
-        """Whether a generation has a finite mean and variance: False from where it lost them on."""
+        """Whether a generation has a finite mean and variance: False from the first without."""
         return jnp.isfinite(self.mean) & jnp.isfinite(self.variance)
 
 
 def evolve(
     cycle: Cycle, state: Population, generations: int, key: PRNGKeyArray | None = None
 ) -> Trajectory:
-    """Repeats the life cycle for a number of generations, starting from `state` as generation 0.
+    """Repeat the life cycle for a number of generations, starting from `state` as generation 0.
 
     Order: inherit (finetune) -> select (guided sampling) -> mutate -> sample N images.
 
     Generation t uses `jax.random.fold_in(key, t)` and the parameters of generation t, so a longer
     run repeats a shorter one from its start.
 
-    Raises ValueError as `LifeCycle.step` does, also for what a population only reaches on the way,
-    such as a tilt without a positive precision, and if `generations` is not a whole number of at
+    Raises ValueError as `LifeCycle.step` does, also for a failure in a later generation, such as a
+    tilt without a positive precision, and if `generations` is not a whole number of at
     least 0. Inside `jit`, `vmap` and `grad` nothing can be raised on the way: the entry is nan from
     there on, and `Trajectory.defined` is False.
     """
     require_double()
-    generations = whole("generations", generations, least=0)
+    generations = require_integer("generations", generations, least=0)
     path = _evolve(cycle, state, generations, key)
     if concrete(path.mean) and concrete(path.variance):
         _require_defined(cycle, state, path, key)
@@ -77,7 +77,7 @@ def _evolve(
     history, t = [tuple(x[None] for x in recorded(state))], 1
     after, _ = jax.eval_shape(produce, state, jnp.asarray(t))
     if generations > 0 and _shapes(after) != _shapes(state):
-        # The first generation settles the shapes, of traits and of N, that all later ones have.
+        # The first generation fixes the shapes, of traits and of N, that all later ones have.
         state, record = produce(state, jnp.asarray(t))
         history.append(tuple(x[None] for x in record))
         t += 1
@@ -92,7 +92,7 @@ def _evolve(
 
 
 def recorded(state: Population) -> tuple[Array, ...]:
-    """Mean and variance, and of families also the variance within and between them."""
+    """Return mean and variance, and of families also the variance within and between them."""
     parts = (state.within, state.between) if isinstance(state, Families) else ()
     return (state.mean, state.variance, *parts)
 
@@ -104,9 +104,9 @@ def _shapes(state: Population) -> list[tuple[int, ...]]:
 def _require_defined(
     cycle: Cycle, state: Population, path: Trajectory, key: PRNGKeyArray | None
 ) -> None:
-    """Raises ValueError for the first generation without a finite mean and variance.
+    """Raise ValueError for the first generation without a finite mean and variance.
 
-    Going there again outside of `jit` raises what the parameter has to say about it.
+    Repeating that step outside of `jit` raises the error of the parameter at fault, if any.
     """
     defined = np.asarray(path.defined)
     if defined.all():

@@ -1,4 +1,4 @@
-"""Prompt families under guidance: what happens between prompts, and what within them.
+"""Prompt families under guidance: dynamics between and within prompts.
 
 A family is the images of one prompt. Its variance V_W is the conditional variance of guidance; the
 unconditional distribution holds all families, so its variance is V_U = V_W + V_B. One generation of
@@ -19,9 +19,9 @@ from jaxtyping import Array, ArrayLike, Float
 from qtm._core.numerics import (
     real,
     require_finite,
+    require_fraction,
     require_nonnegative,
     require_positive,
-    require_share,
 )
 from qtm.cycle.family_cycle import FamilyCycle
 from qtm.selection.transport import ddim_response
@@ -33,7 +33,7 @@ _HALVINGS = 40
 
 
 def response(scale: ArrayLike, within: ArrayLike, between: ArrayLike) -> Float[Array, "..."]:
-    """A(w), the factor by which guidance multiplies the deviation of a family from the mean.
+    """Compute A(w), by which guidance multiplies the deviation of a family from the mean.
 
     With r = V_W/(V_W + V_B),   A(w) = w int_0^1 [r + (1 - r) q^2]^((w-1)/2) dq
 
@@ -56,21 +56,21 @@ def response(scale: ArrayLike, within: ArrayLike, between: ArrayLike) -> Float[A
 def neutral_scale(
     heritability: ArrayLike, within: ArrayLike, between: ArrayLike
 ) -> Float[Array, "..."]:
-    """The guidance scale w* that keeps families as far apart as they are, h A(w*) = 1.
+    """Find the guidance scale w* that keeps the distance of families, h A(w*) = 1.
 
     Above it the variance between families grows, below it families dissolve into each other.
-    Because A has a peak, w* exists only for h > 1/max A: a family that takes up less of its
-    training set cannot be held, whatever the scale, and w* = inf. Of two roots it is the smaller.
+    Because A has a peak, w* exists only for h > 1/max A: no scale holds a family that takes up
+    less of its training set, and w* = inf. Of two roots it is the smaller.
     Scales above 1000 are not searched.
 
-    `heritability` is the share h of a family's deviation that finetuning takes up; `within` and
+    `heritability` is the fraction h of a family's deviation that finetuning takes up; `within` and
     `between` as in `response`. Arguments broadcast. Differentiable once in all three, by the
     implicit function theorem; the derivative of an infinite w* is 0.
 
     Raises ValueError if the heritability is not in [0, 1], a variance negative, or both 0.
     """
     h = real(heritability)
-    require_share("heritability", h)
+    require_fraction("heritability", h)
     V_W, V_B = _variances(within, between)
     return _neutral_scale(*jnp.broadcast_arrays(h, V_W, V_B))
 
@@ -82,8 +82,10 @@ def _neutral_scale(h: Array, V_W: Array, V_B: Array) -> Array:
     peak = _bisect(lambda w: _slope(w, *fixed) < 0, low, high)
 
     exists = h * _response(peak, *fixed) > 1
-    # Where there is no root, one that has the root 1 takes its place to keep everything finite.
-    h, V_W, V_B = (jnp.where(exists, x, one) for x, one in ((h, 1.0), (V_W, 1.0), (V_B, 0.0)))
+    # Where there is no root, an equation with the root 1 stands in to keep everything finite.
+    h, V_W, V_B = (
+        jnp.where(exists, x, stand_in) for x, stand_in in ((h, 1.0), (V_W, 1.0), (V_B, 0.0))
+    )
     fixed = lax.stop_gradient((V_W, V_B))
     w = _bisect(lambda w: lax.stop_gradient(h) * _response(w, *fixed) > 1, low, peak)
 
@@ -98,12 +100,12 @@ def _response(w: Array, V_W: Array, V_B: Array) -> Array:
 
 
 def _slope(w: Array, V_W: Array, V_B: Array) -> Array:
-    """dA/dw."""
+    """Compute dA/dw."""
     return jax.jvp(lambda w: _response(w, V_W, V_B), (w,), (jnp.ones_like(w),))[1]
 
 
 def _bisect(beyond: Callable[[Array], Array], low: Array, high: Array) -> Array:
-    """The scale between `low` and `high` from which on `beyond` is true; `high` if it never is."""
+    """Find the scale in `low` to `high` from which on `beyond` is true; `high` if it never is."""
 
     def halve(_: int, bracket: tuple[Array, Array]) -> tuple[Array, Array]:
         low, high = bracket

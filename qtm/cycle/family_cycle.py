@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from qtm._core.numerics import (
-    at,
+    at_generation,
     concrete,
     is_scheduled,
     optional_parameter,
@@ -15,9 +15,9 @@ from qtm._core.numerics import (
     require,
     require_double,
     require_finite,
+    require_fraction,
     require_nonnegative,
     require_positive,
-    require_share,
     safe_sqrt,
 )
 from qtm.selection import Selection
@@ -27,20 +27,20 @@ from qtm.selection.noise import ByNoise
 from qtm.selection.transport import ddim_variance
 from qtm.states import Families, Moments
 
-_SHARES = (
+_FRACTIONS = (
     "heritability", "within_heritability", "uptake", "mean_uptake", "real_share", "condition_drop",
     "confusion",
 )  # fmt: skip
 _NONNEGATIVE = ("mutation_variance", "drop_mutation", "drop_uptake", "training_noise")
-# How sharply V_B meets its bound: the fourth power behaves as a clamp with a rounded corner.
+# How sharply V_B saturates at its bound: the fourth power acts as a clamp with a rounded corner.
 _CORNER = 4
 
 
 class FamilyCycle(eqx.Module):
     """One generation of families: inherit -> guide -> select -> bound, confuse, mutate -> sample.
 
-    The state is what is measured of n images a family: m, V_W with ddof = 1, and V_B, the variance
-    of the means of images. The base model's families are (m_0, V_W0, V_B0).
+    The state is measured on n images a family: m, V_W with ddof = 1, and V_B, the variance of the
+    means of images. The base model's families are (m_0, V_W0, V_B0).
 
         train on   V_W <- (1 - a) V_W (1 - 1/n) + a V_W0 + V_d,   m <- (1 - a) m + a m_0,
                    V_B <- [(1 - a) sqrt(V_B) + a sqrt(V_B0)]^2
@@ -55,17 +55,17 @@ class FamilyCycle(eqx.Module):
         mutate     V_W <- V_W + V_m + p V_p
         sample     V_B <- V_B + V_W/n
 
-    Sampling takes its share of V_W when the images are learnt from: a model that is fitted to n
-    images has their variance about their own mean, V_W (1 - 1/n). What is recorded is V_W.
+    Sampling takes its fraction of V_W at training: a model that is fitted to n images has their
+    variance about their sample mean, V_W (1 - 1/n). V_W is recorded.
 
     A family's deviation from the mean regresses to the deviation that it has in the base model, and
-    guidance and inheritance only stretch deviations: they stay in line with those of the base. That
-    is where the square of the sum of standard deviations comes from; its terms beside h^2 V_B are
-    the base terms. A base with V_B0 = 0 has none, a model that knows no prompt, and V_B is held
-    where h A = 1 (`neutral_scale`). Uptake says how far the unconditional branch follows the data,
-    by weights that both branches share (u) or by dropped conditions (k p): with u* = 0 it stays the
-    base model's, with u* = 1 it is that of the population as inherited, which shrinks the
-    difference that guidance magnifies.
+    guidance and inheritance only stretch deviations: they stay in line with those of the base.
+    Hence the square of the sum of standard deviations; its terms beside h^2 V_B are the base terms.
+    A base with V_B0 = 0 has none, a model that knows no prompt, and V_B is held where h A = 1
+    (`neutral_scale`). Uptake sets how far the unconditional branch follows the data, by weights
+    that both branches share (u) or by dropped conditions (k p): with u* = 0 it stays the base
+    model's, with u* = 1 it is that of the population as inherited, which shrinks the difference
+    that guidance magnifies.
 
     - `heritability` is h, `within_heritability` h_W (h unless given), `base` a `Families`;
     - `scale` is w, a number or a schedule over noise levels (`ByNoise`, `AtLevels`), or None for
@@ -73,20 +73,20 @@ class FamilyCycle(eqx.Module):
       `response_slope` s takes A = 1 + s (w - 1), its first order, for the A of DDIM;
     - `uptake` is u, `mean_uptake` u_m (u unless given), `condition_drop` p the probability that
       finetuning sees the empty prompt, `drop_uptake` k and `drop_mutation` V_p its effects;
-    - `real_share` is a, the share of real images in training sets, `training_noise` V_d the
+    - `real_share` is a, the fraction of real images in training sets, `training_noise` V_d the
       variance of noise that is put on training images;
     - `selection` is a form of selection (`qtm.Truncation`, ...) that acts in every family; its
       effect on V_B is of first order in deviations. `direction` +1 or -1 is the sign of the trait
       as selection sees it;
-    - `bound` is b, the largest V_B that images can have, `confusion` l the share of images that
-      come out as of another prompt, `mutation_variance` V_m, `size` n, a mean where families
+    - `bound` is b, the largest V_B that images can have, `confusion` l the fraction of images
+      that depict another prompt, `mutation_variance` V_m, `size` n, a mean where families
       differ; no bound, and no sampling, unless given.
 
-    Variances are in feature units squared, shares and k without units. Every number may be a
+    Variances are in feature units squared, fractions and k without units. Every number may be a
     function of the generation. `evolve` records V_W and V_B as `within` and `between`.
     Expectations, without random drift.
 
-    Raises ValueError if a share is not in [0, 1], the scale or s not finite, a variance or k
+    Raises ValueError if a fraction is not in [0, 1], the scale or s not finite, a variance or k
     negative, b not greater than 0, n below 1, the direction not +1 or -1, the operator unknown or a
     tilt with a schedule, s given without a number as scale and DDIM, or the base without variance.
 
@@ -121,7 +121,7 @@ class FamilyCycle(eqx.Module):
     confusion: Float[Array, "..."] = eqx.field(default=0.0, converter=parameter)
 
     def __check_init__(self):
-        checks = dict.fromkeys(_SHARES, require_share)
+        checks = dict.fromkeys(_FRACTIONS, require_fraction)
         checks |= dict.fromkeys(_NONNEGATIVE, require_nonnegative)
         checks |= {"response_slope": require_finite, "bound": require_positive}
         for name, check in checks.items():
@@ -143,7 +143,7 @@ class FamilyCycle(eqx.Module):
         key: PRNGKeyArray | None = None,
         generation: ArrayLike | None = None,
     ) -> Families:
-        """The families of the next generation, whose index is needed by what changes with it.
+        """Return the families of the next generation; its index matters to schedules only.
 
         Raises ValueError if a parameter is a function and no generation is given, for a key, and
         for a tilt without a positive precision; inside `jit` the latter gives nan.
@@ -155,7 +155,7 @@ class FamilyCycle(eqx.Module):
             return self._step(state)
         if generation is None:
             raise ValueError("generation must be given where a parameter depends on it, got None.")
-        return at(self, generation)._step(state)
+        return at_generation(self, generation)._step(state)
 
     def _step(self, state: Families) -> Families:
         families = self._guided(self._inherited(state))
@@ -185,7 +185,7 @@ class FamilyCycle(eqx.Module):
         m, base = families.mean, self.base
         stays = (1 - self.uptake) * jnp.exp(-self.drop_uptake * self.condition_drop)
         V_U = stays * base.variance + (1 - stays) * families.variance
-        # families without any variance, all taken up, have no guidance to speak of
+        # families without any variance, all taken up, have no guidance
         V_U = jnp.where(V_U > 0, V_U, 1.0)
         u = self.uptake if self.mean_uptake is None else self.mean_uptake
         m_u = (1 - u) * base.mean + u * m
@@ -209,5 +209,5 @@ class FamilyCycle(eqx.Module):
 
 
 def _mirrored(families: Families, sign: ArrayLike) -> Families:
-    """Families of the trait times +1 or -1."""
+    """Multiply the trait of families by +1 or -1."""
     return Families(sign * families.mean, families.within, families.between)

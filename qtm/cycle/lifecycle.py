@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import ArrayLike, PRNGKeyArray
 
-from qtm._core.numerics import at, is_scheduled, require_double, whole
+from qtm._core.numerics import at_generation, is_scheduled, require_double, require_integer
 from qtm.cycle.evolution import Trajectory, evolve
 from qtm.inheritance import Inheritance
 from qtm.inheritance.clonal import Clonal
@@ -35,7 +35,7 @@ class LifeCycle(eqx.Module):
     infinite and has no size.
 
     Any parameter of a part may be a function of the generation that is being produced. A plain
-    function is not a JAX type: pass such a cycle through `equinox.filter_jit` and its kin rather
+    function is not a JAX type: pass such a cycle through `equinox.filter_jit` and the like rather
     than through `jax.jit`. A function that is itself an `equinox.Module` with `__call__` is a
     pytree, and what it holds can be differentiated. Values that a function returns are not checked.
 
@@ -49,12 +49,12 @@ class LifeCycle(eqx.Module):
 
     def __check_init__(self):
         if self.size is not None:
-            whole("size", self.size, least=1)
+            require_integer("size", self.size, least=1)
 
     def step(
         self, state: S, key: PRNGKeyArray | None = None, generation: ArrayLike | None = None
     ) -> S:
-        """The next generation, whose index `generation` is needed only by what changes with it.
+        """Return the next generation; its index `generation` matters to schedules and pools only.
 
         Order: inherit (finetune) -> select (guided sampling) -> mutate -> sample N images.
 
@@ -67,13 +67,15 @@ class LifeCycle(eqx.Module):
         Raises ValueError if individuals come without a key, if a parameter is a function, or a
         refit accumulates, and no generation is given, if the parameters have axes that the
         individuals or the density lack, if a density comes with a size, or if a part of the cycle
-        has no form for this kind of population. What has no value is nan inside `jit`.
+        has no form for this kind of population. Undefined values are nan inside `jit`.
         """
         require_double()
         if generation is None and self.depends_on_generation:
             cause = "the training set" if self.inheritance.depends_on_generation else "a parameter"
             raise ValueError(f"generation must be given where {cause} depends on it, got None.")
-        cycle = at(self, generation) if generation is not None and is_scheduled(self) else self
+        cycle = self
+        if generation is not None and is_scheduled(self):
+            cycle = at_generation(self, generation)
         t = 1 if generation is None else generation
         draws = state.draws(key, self.size)
         state.require_axes(cycle._axes_after)
@@ -85,7 +87,7 @@ class LifeCycle(eqx.Module):
         return self.inheritance.depends_on_generation or is_scheduled(self)
 
     def _generation(self, state: Any, draws: Draws, t: ArrayLike) -> Any:
-        """One life cycle: each part acts on the population that the part before it left."""
+        """Run one life cycle: each part acts on the population left by the previous one."""
         parts = (
             self.inheritance.fitted(self.size, t),  # finetune
             self.inheritance.seen_by(self.selection),  # guided sampling
@@ -97,7 +99,7 @@ class LifeCycle(eqx.Module):
         return state
 
     def _axes_after(self, axes: tuple[int, ...]) -> tuple[int, ...]:
-        """Trait axes after a generation of a population with the trait axes `axes`."""
+        """Return the trait axes after a generation of a population with the trait axes `axes`."""
         once = Moments(jnp.zeros(axes), jnp.ones(axes))
         draws = once.draws(None, self.size)
         return jax.eval_shape(lambda: self._generation(once, draws, 1)).mean.shape

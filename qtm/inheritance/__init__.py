@@ -1,6 +1,6 @@
-"""Inheritance: what of its training set a finetuned model takes up. One file a form.
+"""Inheritance: how far a finetuned model takes up its training set. One file a form.
 
-A new form is one file with one final class derived from `Inheritance`. It is found by itself;
+A new form is one file with one final class derived from `Inheritance`, found automatically;
 docs/forms.md has an example.
 """
 

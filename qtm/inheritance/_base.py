@@ -1,4 +1,4 @@
-"""What a form of inheritance offers."""
+"""The interface of a form of inheritance."""
 
 from abc import abstractmethod
 
@@ -13,9 +13,9 @@ class Inheritance(Part):
     """The map from the training set to the distribution that the finetuned model represents.
 
     A form has `moments`, and of the verbs `density`, `individuals` and `joint` those that it has an
-    equation for. Three methods say what else of a generation depends on inheritance; the defaults
-    suit a form that takes up one training set, shows its traits to selection as they are, and
-    leaves sampling alone.
+    equation for. Three methods define the rest of a generation that depends on inheritance; the
+    defaults suit a form that takes up one training set, shows its traits to selection as they are,
+    and leaves sampling alone.
     """
 
     @abstractmethod
@@ -35,12 +35,12 @@ class Inheritance(Part):
         """Return inheritance as it acts in `generation`: the part that makes the model.
 
         `size` is the number N of images of the training set, None for infinitely many; individuals
-        bring their own. What that part makes, selection meets.
+        have theirs. Selection acts on the population that this part returns.
         """
         return self
 
     def seen_by(self, selection: Selection) -> Selection:
-        """Return `selection` as a map of what is inherited."""
+        """Return `selection` as a map of inherited values."""
         return selection
 
     def training_set(self, before: Population, size: int | None, generation: ArrayLike) -> Part:

@@ -1,4 +1,4 @@
-"""Everything is inherited."""
+"""Complete inheritance."""
 
 from jaxtyping import PRNGKeyArray
 

@@ -78,5 +78,5 @@ class Infinitesimal(Inheritance):
         return Individuals((a + jnp.roll(a, 1, axis=0)) / 2 + noise)
 
     def seen_by(self, selection: Selection) -> Selection:
-        """Selection of phenotypes, which show breeding values through an environment only."""
+        """Return selection of phenotypes, which show breeding values through the environment."""
         return OnPhenotype(selection, self.environmental_variance)

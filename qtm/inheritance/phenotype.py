@@ -1,4 +1,4 @@
-"""Selection that sees breeding values through the environment."""
+"""Selection of phenotypes as a map of breeding values."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from qtm._core.matrices import as_matrix
 from qtm._core.numerics import safe_sqrt
 from qtm.mutation.gaussian import gaussian_kernel
 from qtm.selection import FitnessSelection, Selection
-from qtm.selection._base import draw_parents, fitness_on_grid, log_share
+from qtm.selection._base import draw_parents, fitness_on_grid, log_fraction
 from qtm.states import Density, Individuals, JointMoments, Moments
 from qtm.states.grid import convolved, reweighted
 
@@ -49,13 +49,15 @@ class OnPhenotype(Selection):
                 f"{type(self.selection).__name__}."
             )
         log_w = fitness_on_grid(self.selection, seen)
-        # relative to mean fitness; what overflows is where nobody is
-        mean = jax.nn.logsumexp(log_w + log_share(seen.density * state.step), axis=0)
+        # relative to mean fitness; overflow happens only where the density is 0
+        mean = jax.nn.logsumexp(log_w + log_fraction(seen.density * state.step), axis=0)
         w = jnp.exp(jnp.minimum(log_w - mean, 600.0))
         G, traits = len(state.grid), state.density.shape[1:]
         kernels = jnp.broadcast_to(kernel, (2 * G - 1, *traits)).reshape(2 * G - 1, -1)
         average = jax.vmap(lambda k, w: jnp.convolve(k, w, mode="valid"), in_axes=1, out_axes=1)
-        return reweighted(state, log_share(average(kernels, w.reshape(G, -1)).reshape(G, *traits)))
+        return reweighted(
+            state, log_fraction(average(kernels, w.reshape(G, -1)).reshape(G, *traits))
+        )
 
     def individuals(self, state: Individuals, key: PRNGKeyArray, size: int) -> Individuals:
         express, select, regress = jr.split(key, 3)

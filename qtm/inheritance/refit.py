@@ -10,10 +10,10 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 from qtm._core.numerics import (
     parameter,
     require,
+    require_fraction,
+    require_integer,
     require_nonnegative,
-    require_share,
     safe_sqrt,
-    whole,
 )
 from qtm._parts import Part, sample
 from qtm.inheritance._base import Inheritance
@@ -34,12 +34,12 @@ class Refit(Inheritance):
     - the latest N images, by default,
     - with `accumulate`, the images of all generations so far, generation 0 included, with their
       pooled mean and variance and n = t N where generation t is produced,
-    - with `inflow` a, N images of which the share a is drawn afresh from `fresh`, the real data (a
+    - with `inflow` a, N images of which the fraction a is drawn from `fresh`, the real data (a
       `Moments`, feature units). With both, the pool grows by such mixtures.
 
     The population that evolves is the training set, recorded with divisor n. For individuals under
     `accumulate` it stands as N values with the mean and variance of the pool, the latest images
-    moved and stretched, for nothing else of it is seen by a refit. Selection acts on the model, so
+    moved and stretched, because a refit uses nothing else. Selection acts on the model, so
     individuals are drawn from the model as selected and not from earlier draws.
 
     Expected variance without selection, ddof = 0: latest images, V_0 (1 - 1/N)^t; accumulation,
@@ -48,9 +48,9 @@ class Refit(Inheritance):
     equilibrium, c = 1 - 1/(N (2 - a)). Without a key, `Moments` take expectations one generation at
     a time, which leaves out that means wander: the inflow then ends at c = 1 - 1/N.
 
-    Raises ValueError if ddof is no whole number of at least 0, the bias negative, the inflow not in
-    [0, 1] or without `fresh`; in a life cycle, if N is not greater than ddof, or N = 1 individuals
-    accumulate, which have no variance to stretch.
+    Raises ValueError if ddof is not a whole number of at least 0, the bias negative, the inflow not
+    in [0, 1] or without `fresh`; in a life cycle, if N is not greater than ddof, or N = 1
+    individuals accumulate, which have no variance to stretch.
 
     Source: Shumailov et al. (2024), Nature 631:755-759; Alemohammad et al., arXiv 2307.01850, on
     bias and inflow; Gerstgrasser et al., arXiv 2404.01413, on accumulation.
@@ -63,9 +63,9 @@ class Refit(Inheritance):
     fresh: Moments | None = None
 
     def __check_init__(self):
-        whole("ddof", self.ddof, least=0)
+        require_integer("ddof", self.ddof, least=0)
         require_nonnegative("bias", self.bias)
-        require_share("inflow", self.inflow)
+        require_fraction("inflow", self.inflow)
         if self.fresh is None:
             zero = "0 without fresh, the distribution of real data"
             require("inflow", self.inflow, zero, lambda a: a == 0)
@@ -106,7 +106,7 @@ class _Model(eqx.Module):
 
 
 class _Fit(Part):
-    """The model of generation t, fitted to what generations up to t - 1 left."""
+    """The model of generation t, fitted to the training set left by generation t - 1."""
 
     refit: Refit
     size: int | None
@@ -186,7 +186,7 @@ class _TrainingSet(Part):
             z = jnp.where(place < jnp.round(self.refit.inflow * N), drawn, z)
         if not self.refit.accumulate:
             return Individuals(z)
-        whole("size of individuals that accumulate", N, least=2)
+        require_integer("size of individuals that accumulate", N, least=2)
         batch = Moments(jnp.mean(z, axis=0), jnp.var(z, axis=0))
         f = 1 / (1 + jnp.asarray(self.generation))
         pool = _mixture(_moments(self.before), batch, f)
@@ -197,11 +197,11 @@ def _moments(state: Population) -> Moments:
     return Moments(state.mean, state.variance)
 
 
-def _mixture(a: Moments, b: Moments, share: Array) -> Moments:
-    """Moments of a population of which the `share` is b and the rest a."""
+def _mixture(a: Moments, b: Moments, fraction: Array) -> Moments:
+    """Return the moments of a population of which the `fraction` is b and the rest a."""
     return Moments(
-        (1 - share) * a.mean + share * b.mean,
-        (1 - share) * a.variance
-        + share * b.variance
-        + share * (1 - share) * jnp.square(a.mean - b.mean),
+        (1 - fraction) * a.mean + fraction * b.mean,
+        (1 - fraction) * a.variance
+        + fraction * b.variance
+        + fraction * (1 - fraction) * jnp.square(a.mean - b.mean),
     )

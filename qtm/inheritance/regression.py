@@ -1,4 +1,4 @@
-"""Partial inheritance, with the base model as what is fallen back on."""
+"""Partial inheritance: regression to the base model."""
 
 from typing import Self
 
@@ -11,8 +11,8 @@ from qtm._core.matrices import as_matrix, as_vector, require_variances
 from qtm._core.numerics import (
     parameter,
     require_finite,
+    require_fraction,
     require_nonnegative,
-    require_share,
     safe_sqrt,
 )
 from qtm.inheritance._base import Inheritance
@@ -23,15 +23,15 @@ from qtm.states.grid import carried, convolved
 
 
 class Regression(Inheritance):
-    """Finetuning that starts from the base model N(m_b, V_b) and takes up the share h.
+    """Finetuning that starts from the base model N(m_b, V_b) and takes up the fraction h.
 
     m' = (1 - h) m_b + h m,   V' = (1 - h) V_b + h V
 
     A model holds a family as parameters, a mean and a variance, and finetuning carries each the
-    share h of the way from its base value to that of the training set. This is not a mixture of two
-    populations, whose images would come from the base with probability 1 - h: by the law of total
-    variance the mixture has (1 - h) V_b + h V within its parts and h (1 - h)(m - m_b)^2 between
-    them. One set of parameters has one mean, so the part between them is absent.
+    fraction h of the way from its base value to that of the training set. This is not a mixture of
+    two populations, whose images would come from the base with probability 1 - h: by the law of
+    total variance the mixture has (1 - h) V_b + h V within its parts and h (1 - h)(m - m_b)^2
+    between them. One set of parameters has one mean, so the part between them is absent.
 
     Individuals follow the same law and stay Gaussian: z' = m' + sqrt(h) (z - m) + e with
     e ~ N(0, (1 - h) V_b).
@@ -56,7 +56,7 @@ class Regression(Inheritance):
     base_variance: Float[Array, "..."] = eqx.field(converter=parameter)
 
     def __check_init__(self):
-        require_share("heritability", self.heritability)
+        require_fraction("heritability", self.heritability)
         require_finite("base_mean", self.base_mean)
         require_variances("base_variance", self.base_variance)
 
@@ -76,15 +76,15 @@ class Regression(Inheritance):
         h = as_vector("heritability", self.heritability, state.mean)
         m_b = as_vector("base_mean", self.base_mean, state.mean)
         P_b = as_matrix("base_variance", self.base_variance, state.mean)
-        share = lambda h, P: safe_sqrt(jnp.outer(h, h)) * P
+        scaled = lambda h, P: safe_sqrt(jnp.outer(h, h)) * P
         return JointMoments(
-            (1 - h) * m_b + h * state.mean, share(h, state.covariance) + share(1 - h, P_b)
+            (1 - h) * m_b + h * state.mean, scaled(h, state.covariance) + scaled(1 - h, P_b)
         )
 
     def density(self, state: Density) -> Density:
         after = self.moments(Moments(state.mean, state.variance))
         h, zeros = self.heritability, jnp.zeros(state.mean.shape)
-        # What is inherited may become narrower than the grid shows. The base then hides its shape.
+        # The inherited part may be narrower than the grid resolves; the base then hides its shape.
         narrow = h * state.variance < 2 * state.step**2
         shrunk = carried(state, after.mean, jnp.where(narrow, 1.0, safe_sqrt(h)) + zeros)
         blurred = convolved(shrunk, gaussian_kernel(state, (1 - h) * self.base_variance + zeros))

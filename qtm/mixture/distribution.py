@@ -15,10 +15,10 @@ from qtm._core.numerics import (
     require,
     require_double,
     require_finite,
+    require_integer,
     require_nonnegative,
     require_positive,
     safe_sqrt,
-    whole,
 )
 from qtm.mixture._spectra import fitted, spectrum
 
@@ -121,7 +121,7 @@ class Mixture(eqx.Module):
 
         Raises ValueError if there is no family c.
         """
-        c = whole("c", c, least=0)
+        c = require_integer("c", c, least=0)
         if c >= self.families:
             raise ValueError(f"c must be at most {self.families - 1}, got {c}.")
         one = slice(c, c + 1)

@@ -4,7 +4,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._core.numerics import require_share
+from qtm._core.numerics import require_fraction
 from qtm.mixture._spectra import factors_of, of_factors, one_thread
 from qtm.mixture.distribution import Mixture
 
@@ -36,11 +36,11 @@ class Learning(eqx.Module):
     ddof: int = eqx.field(default=1, static=True)
 
     def __check_init__(self):
-        require_share("heritability", self.heritability)
+        require_fraction("heritability", self.heritability)
         if self.spread_heritability is not None:
-            require_share("spread_heritability", self.spread_heritability)
-        require_share("uptake", self.uptake)
-        require_share("leak", self.leak)
+            require_fraction("spread_heritability", self.spread_heritability)
+        require_fraction("uptake", self.uptake)
+        require_fraction("leak", self.leak)
 
     def learn(
         self, base: Mixture, values: ArrayLike | Float[Array, "n d"], families

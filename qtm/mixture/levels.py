@@ -6,7 +6,7 @@ import equinox as eqx
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._core.numerics import real, require, require_positive, whole
+from qtm._core.numerics import real, require, require_integer, require_positive
 
 
 class NoiseLevels(eqx.Module):
@@ -50,7 +50,7 @@ class NoiseLevels(eqx.Module):
 
         Source: Karras, Aittala, Aila & Laine, arXiv 2206.00364, equation 5.
         """
-        K = whole("steps", steps, least=2)
+        K = require_integer("steps", steps, least=2)
         require_positive("low", low)
         require_positive("power", power)
         require("high", high, f"finite and greater than low = {low:g}",
@@ -81,7 +81,7 @@ class NoiseLevels(eqx.Module):
         A = np.asarray(scaled_linear() if alphas_cumprod is None else alphas_cumprod, float)
         require("alphas_cumprod", A, "between 0 and 1", lambda x: (x > 0) & (x < 1))
         require("final", final, "greater than 0 and at most 1", lambda x: (x > 0) & (x <= 1))
-        K, T = whole("steps", steps, least=1), len(A)
+        K, T = require_integer("steps", steps, least=1), len(A)
         if K > T:
             raise ValueError(f"steps must be at most {T}, the levels of the model, got {K}.")
         if spacing == "trailing":
@@ -101,5 +101,5 @@ def scaled_linear(low: float = 0.00085, high: float = 0.012, levels: int = 1000)
     """
     require_positive("low", low)
     require("high", high, f"greater than low = {low:g} and less than 1", lambda x: low < x < 1)
-    beta = np.linspace(low**0.5, high**0.5, whole("levels", levels, least=1)) ** 2
+    beta = np.linspace(low**0.5, high**0.5, require_integer("levels", levels, least=1)) ** 2
     return np.cumprod(1 - beta)

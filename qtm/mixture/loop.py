@@ -9,7 +9,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from qtm._core.numerics import require_double, require_nonnegative, whole
+from qtm._core.numerics import require_double, require_integer, require_nonnegative
 from qtm.mixture.distribution import Mixture
 from qtm.mixture.learning import Learning
 from qtm.mixture.sampler import Sampler, keys_of, sample
@@ -97,12 +97,16 @@ def populations(
     unconditional that does not follow, or whose families are narrower than the prompt's, diverges.
     """
     require_double()
-    G = whole("generations", generations, least=0)
+    G = require_integer("generations", generations, least=0)
     V_m, learning = np.asarray(mutation, np.float64), learning or Learning()
     require_nonnegative("mutation", V_m)
     z, family = _first(base, key, values, families, size)
     yield z, family
-    drawn = family if size is None else np.arange(whole("size", size, least=1)) % base.families
+    drawn = (
+        family
+        if size is None
+        else np.arange(require_integer("size", size, least=1)) % base.families
+    )
     for t in range(1, G + 1):
         conditional, unconditional = learning.learn(base, z, family)
         to_sample, to_mutate = _two_of_each(keys_of(key, t, len(drawn)))
@@ -133,7 +137,7 @@ def _first(
         given, missing = ("families", "values") if values is None else ("values", "families")
         raise ValueError(f"{missing} must be given together with {given}, got None.")
     if values is None:
-        N = whole("size", size, least=1)
+        N = require_integer("size", size, least=1)
         family = np.arange(N) % base.families
         return np.asarray(base.draw(keys_of(key, 0, N), family)), family
     labels, family = np.unique(np.asarray(families), return_inverse=True)

@@ -1,7 +1,7 @@
 """Mutation: variance that each generation adds, from training, sampler and decoder noise.
 
-One file a form. A new form is one file with one final class derived from `Mutation`. It is found by
-itself; docs/forms.md has an example.
+One file a form. A new form is one file with one final class derived from `Mutation`, found
+automatically; docs/forms.md has an example.
 """
 
 from qtm._forms import loader, modules

@@ -1,4 +1,4 @@
-"""What a form of mutation offers."""
+"""The interface of a form of mutation, and kernels on a grid."""
 
 from abc import abstractmethod
 
@@ -26,25 +26,25 @@ class Mutation(Part):
 
 
 def steps(state: Density) -> Array:
-    """-(G - 1) ... G - 1: all differences of two nodes of a grid, in steps."""
+    """Return -(G - 1) ... G - 1: all differences of two nodes of a grid, in steps."""
     G = len(state.grid)
     return jnp.arange(1 - G, G, dtype=jnp.float64)
 
 
 def column(parameter: Array) -> Array:
-    """A parameter `[...]` beside a kernel `[2G - 1, ...]`, whose first axis is the step."""
+    """Align a parameter `[...]` with a kernel `[2G - 1, ...]`, whose first axis is the step."""
     return parameter[None]
 
 
 def rows(k: Array, parameter: Array) -> Array:
-    """The steps k `[2G - 1]` beside a parameter `[...]`."""
+    """Align the steps k `[2G - 1]` with a parameter `[...]`."""
     return k.reshape(-1, *[1] * parameter.ndim)
 
 
 def short_walk(k: Array, variance: Array) -> Array:
-    """Weights of the step k in three even steps of at most one node: variance (at most 2.25) exact.
+    """Return the weights of the step k in three even moves of at most one node.
 
-    The kernel for jumps too small for the grid to show their shape.
+    The kernel for jumps too small for the grid to resolve. Its variance, at most 2.25, is exact.
     """
     s = variance / 6  # the chance of a move up, and of one down, in each of the three
     u, v = s, 1 - 2 * s

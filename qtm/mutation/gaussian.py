@@ -44,8 +44,11 @@ class GaussianMutation(Mutation):
         return JointMoments(state.mean, state.covariance + M)
 
     def density(self, state: Density) -> Density:
-        """Convolution with the Gaussian kernel; accurate to rounding down to 1.5 steps of the grid,
-        below which the variance stays exact and the shape is of second order."""
+        """Convolve with the Gaussian kernel.
+
+        Accurate to rounding down to 1.5 steps of the grid, below which the variance stays exact and
+        the shape is of second order.
+        """
         return convolved(state, gaussian_kernel(state, self.variance))
 
     def individuals(self, state: Individuals, key: PRNGKeyArray) -> Individuals:
@@ -54,7 +57,7 @@ class GaussianMutation(Mutation):
 
 
 def gaussian_kernel(state: Density, variance: Array) -> Array:
-    """Weights `[2G - 1, ...]` of jumps by whole steps of the grid."""
+    """Return the weights `[2G - 1, ...]` of jumps by integer steps of the grid."""
     k = rows(steps(state), variance)
     t = column(variance) / state.step**2
     long = t >= SHORT

@@ -1,4 +1,4 @@
-"""Mutants that have nothing of their parents."""
+"""Mutants independent of their parents."""
 
 from typing import Self
 
@@ -10,8 +10,8 @@ from jaxtyping import Array, Float, PRNGKeyArray
 from qtm._core.numerics import (
     parameter,
     require_finite,
+    require_fraction,
     require_nonnegative,
-    require_share,
     safe_sqrt,
 )
 from qtm.mutation._base import Mutation, column
@@ -20,14 +20,15 @@ from qtm.states.density import resolved, with_density
 
 
 class HouseOfCards(Mutation):
-    """With probability mu an individual is a new draw from N(m_h, V_h), whatever it was.
+    """With probability mu an individual is replaced by a draw from N(m_h, V_h).
 
     p' = (1 - mu) p + mu N(m_h, V_h)
     m' = (1 - mu) m + mu m_h,   V' = (1 - mu) V + mu V_h + mu (1 - mu)(m - m_h)^2
 
-    `rate` is mu, a share per generation; `mean` and `variance` are m_h and V_h (feature units and
-    their square). All broadcast against the traits and may be functions of the generation. Without
-    variance the mutants are all alike; a `Density` cannot show that and refuses.
+    `rate` is mu, a fraction per generation; `mean` and `variance` are m_h and V_h (feature units
+    and their square). All broadcast against the traits and may be functions of the generation.
+    Without variance the mutants are all alike; a `Density` cannot represent that and raises
+    ValueError.
 
     The two moments are exact in one generation. The population is a mixture and no Gaussian, so
     over many generations of selection moments are wrong: for mu = 0.1, N(0, 1) mutants and
@@ -46,7 +47,7 @@ class HouseOfCards(Mutation):
     variance: Float[Array, "..."] = eqx.field(converter=parameter)
 
     def __check_init__(self):
-        require_share("rate", self.rate)
+        require_fraction("rate", self.rate)
         require_finite("mean", self.mean)
         require_nonnegative("variance", self.variance)
 
@@ -74,8 +75,8 @@ class HouseOfCards(Mutation):
         return resolved(with_density(state, (1 - mu) * state.density + mu * mutants.density))
 
     def individuals(self, state: Individuals, key: PRNGKeyArray) -> Individuals:
-        which, what = jr.split(key)
+        choice, replacement = jr.split(key)
         shape = state.values.shape
-        mutates = jr.uniform(which, shape) < self.rate
-        drawn = self.mean + safe_sqrt(self.variance) * jr.normal(what, shape)
+        mutates = jr.uniform(choice, shape) < self.rate
+        drawn = self.mean + safe_sqrt(self.variance) * jr.normal(replacement, shape)
         return Individuals(jnp.where(mutates, drawn, state.values))

@@ -19,7 +19,7 @@ class LaplaceMutation(Mutation):
     Most mutants are small and a few large: the kurtosis of the noise is 6, that of a Gaussian 3.
     `variance` is V_m (feature units squared per generation). It broadcasts against the traits and
     may be a function of the generation. Moments are exact in one generation; over many, selection
-    sees the kurtosis, which moments forget (`Density` does not).
+    sees the kurtosis, which moments omit (`Density` does not).
 
     Raises ValueError if the variance is negative.
 
@@ -40,7 +40,7 @@ class LaplaceMutation(Mutation):
         return Moments(state.mean, state.variance + self.variance)
 
     def density(self, state: Density) -> Density:
-        """Convolution with the discrete Laplace law, weights in proportion to rho^|k|.
+        """Convolve with the discrete Laplace law, weights in proportion to rho^|k|.
 
         Its variance is exact on any grid: 2 rho/(1 - rho)^2 = V_m/dz^2.
         """

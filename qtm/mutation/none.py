@@ -7,7 +7,7 @@ from qtm.states import Density, Individuals, JointMoments, Moments
 
 
 class NoMutation(Mutation):
-    """Nothing changes."""
+    """Individuals stay unchanged."""
 
     def moments(self, state: Moments) -> Moments:
         return state

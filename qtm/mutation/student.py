@@ -18,9 +18,9 @@ class StudentMutation(Mutation):
     """Independent noise with Student's t law of nu degrees of freedom: m' = m, V' = V + V_m.
 
     e = sqrt(V_m (nu - 2)/nu) t_nu, so that `variance` V_m (feature units squared per generation) is
-    the variance of the noise whatever its tails. `dof` is nu; for nu -> inf the noise is Gaussian.
+    the variance of the noise for any tails. `dof` is nu; for nu -> inf the noise is Gaussian.
     Both broadcast against the traits and may be functions of the generation. Moments are exact in
-    one generation; over many, selection sees the tails, which moments forget (`Density` does not).
+    one generation; over many, selection sees the tails, which moments omit (`Density` does not).
 
     Raises ValueError if the variance is negative, or dof not finite and greater than 2.
 
@@ -44,8 +44,11 @@ class StudentMutation(Mutation):
         return Moments(state.mean, state.variance + V_m)
 
     def density(self, state: Density) -> Density:
-        """Convolution with the kernel. Its tails end with the grid: for few degrees of freedom the
-        variance lacks what lies beyond, a share of order (grid width/sd)^(2 - nu)."""
+        """Convolve with the kernel, whose tails end with the grid.
+
+        For few degrees of freedom the variance lacks the part beyond, a fraction of order
+        (grid width/sd)^(2 - nu).
+        """
         nu, V_m = jnp.broadcast_arrays(self.dof, self.variance)
         k = rows(steps(state), nu)
         t, nu = column(V_m) / state.step**2, column(nu)

@@ -1,7 +1,7 @@
 """Selection, the part of the life cycle that guided sampling plays: one file a form.
 
 A new form is one file with one final class, derived from `Selection`, or from `FitnessSelection`
-where individuals differ in fitness. It is found by itself; docs/forms.md has an example.
+where individuals differ in fitness. It is found automatically; docs/forms.md has an example.
 """
 
 from qtm._forms import loader, modules

@@ -1,4 +1,4 @@
-"""What a form of selection offers, and how individuals become parents."""
+"""The interface of a form of selection, and the draw of parents."""
 
 from abc import abstractmethod
 from typing import Literal
@@ -9,7 +9,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from qtm._core.numerics import or_nan, real, safe_sqrt
+from qtm._core.numerics import real, safe_sqrt, valid_where
 from qtm._core.random import choose
 from qtm._parts import Part
 from qtm.states import Density, Families, Individuals, Moments, State
@@ -62,17 +62,17 @@ class FitnessSelection(Selection):
 
     @abstractmethod
     def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
-        """Log fitness of trait value z in `population`, up to a constant; -inf is certain death.
+        """Return the log fitness of trait value z in `population`, up to a constant; -inf is death.
 
         z has shape `[...]` or `[N, ...]` for traits of shape `[...]`, and so has the result.
         """
 
     def density(self, state: Density) -> Density:
-        """The density times the fitness, scaled to the sum 1."""
+        """Multiply the density by the fitness and scale it to the sum 1."""
         return reweighted(state, fitness_on_grid(self, state))
 
     def individuals(self, state: Individuals, key: PRNGKeyArray, size: int) -> Individuals:
-        """`size` parents, each drawn with a probability proportional to its fitness."""
+        """Draw `size` parents, each with a probability proportional to its fitness."""
         return draw_parents(state, self.log_fitness(state.values, state), key, size)
 
     def sampled(self, model: Moments, key: PRNGKeyArray, size: int) -> Individuals:
@@ -104,15 +104,15 @@ def normal_draws(state: Moments, key: PRNGKeyArray, size: int) -> Individuals:
 
 
 def fitness_on_grid(selection: FitnessSelection, state: Density) -> Float[Array, "G ..."]:
-    """Log fitness of every node; ValueError, and nan inside `jit`, where nobody survives."""
+    """Return the log fitness of every node; ValueError, nan inside `jit`, without survivors."""
     log_w = jnp.broadcast_to(selection.log_fitness(state.nodes, state), state.density.shape)
     alive = jnp.where(state.density > 0, log_w, -jnp.inf)
     return jnp.where(survivors(alive), log_w, jnp.nan)
 
 
 def survivors(log_fitness: Float[Array, "N ..."]) -> Array:
-    """Whether anybody survives; ValueError if the fitnesses can be looked at and nobody does."""
-    return or_nan(
+    """Return whether any individual survives; ValueError if concrete fitnesses leave none."""
+    return valid_where(
         "the greatest log fitness",
         jnp.max(log_fitness, axis=0),
         "finite",
@@ -123,9 +123,9 @@ def survivors(log_fitness: Float[Array, "N ..."]) -> Array:
 def draw_parents(
     population: Individuals, log_fitness: Float[Array, "N ..."], key: PRNGKeyArray, size: int
 ) -> Individuals:
-    """`size` draws with replacement, with probabilities softmax(log_fitness) over individuals.
+    """Draw `size` parents with replacement, with probabilities softmax(log_fitness).
 
-    Each trailing entry is a population of its own and draws its own parents. Where nobody survives,
+    Each trailing entry is a separate population with separate parents. Without survivors:
     ValueError, and nan inside `jit`.
     """
     N, *traits = population.values.shape
@@ -137,7 +137,7 @@ def draw_parents(
     def draw(key: PRNGKeyArray, z: Array, weights: Array) -> Array:
         return z.at[choose(key, weights, size)].get(mode="promise_in_bounds")
 
-    if z.shape[1] == 1:  # a batch of one would take the long way round
+    if z.shape[1] == 1:  # vmap over one population would be slower
         drawn = draw(jr.split(key, 1)[0], z[:, 0], weights[:, 0])
     else:
         drawn = jax.vmap(draw, (0, 1, 1), 1)(jr.split(key, z.shape[1]), z, weights)
@@ -152,11 +152,11 @@ def extreme(
     fraction: Array,
     slack: ArrayLike = 1e-9,
 ) -> Float[Array, "..."]:
-    """Of those at z, the share that belongs to the `fraction` that is extreme at a `side`.
+    """Return the fraction of those at z that belongs to the extreme `fraction` at a `side`.
 
-    0 or 1, but on a grid, where a threshold goes through a cell, the part of the cell beyond it.
-    Shares of individuals are counts divided by N and carry rounding errors (1 - 0.8 is a little
-    less than 0.2): `slack` keeps them from letting one more in.
+    0 or 1, but on a grid, where a threshold cuts a cell, the part of the cell beyond it. Fractions
+    of individuals are counts divided by N and carry rounding errors (1 - 0.8 is a little less than
+    0.2): `slack` keeps them from adding an individual.
     """
     beyond = population.above(z) if side == "upper" else population.below(z)
     if isinstance(population, Density):
@@ -166,10 +166,10 @@ def extreme(
     return jnp.where(beyond < limit, 1.0, 0.0)
 
 
-def log_share(share: Array) -> Array:
-    """ln of a share, -inf at 0, with finite slopes."""
-    some = share > 0
-    return jnp.where(some, jnp.log(jnp.where(some, share, 1.0)), -jnp.inf)
+def log_fraction(fraction: Array) -> Array:
+    """Compute ln of a fraction, -inf at 0, with finite slopes."""
+    some = fraction > 0
+    return jnp.where(some, jnp.log(jnp.where(some, fraction, 1.0)), -jnp.inf)
 
 
 _REACH = 38.0  # standard deviations; beyond it a Gaussian density is 0 in 64 bits
@@ -177,10 +177,10 @@ _NODES = 2049
 
 
 def moments_by_quadrature(selection: FitnessSelection, state: Moments) -> Moments:
-    """Mean and variance after selection, for fitnesses without a closed form.
+    """Compute mean and variance after selection, for fitnesses without a closed form.
 
     Two sums over even grids of 2049 points: the first over 38 standard deviations on either side
-    finds where the selected are, the second covers 12 of their standard deviations. Accurate to
+    locates the selected, the second covers 12 of their standard deviations. Accurate to
     rounding where fitness is smooth, of first order in the step, a hundredth of the standard
     deviation of the selected, where it jumps.
     """
@@ -197,11 +197,11 @@ def moments_by_quadrature(selection: FitnessSelection, state: Moments) -> Moment
     V = jnp.where(spread, state.variance, 1.0)
     unit = jnp.linspace(-1, 1, _NODES).reshape(-1, *[1] * V.ndim)
     mean, variance, p = jax.lax.stop_gradient(selected(_REACH * unit * jnp.ones_like(V)))
-    bounded = or_nan(
-        f"the share of the selected {_REACH:g} standard deviations away",
+    bounded = valid_where(
+        f"the fraction of the selected {_REACH:g} standard deviations away",
         jnp.maximum(p[0], p[-1]),
         "below 1e-9: fitness grows too fast",
-        lambda share: share < 1e-9,
+        lambda fraction: fraction < 1e-9,
     )
     width = 12 * jnp.sqrt(variance + (2 * _REACH / (_NODES - 1)) ** 2)
     mean, variance, _ = selected(mean + width * unit)

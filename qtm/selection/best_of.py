@@ -10,7 +10,7 @@ from jax.scipy.special import ndtri
 from jaxtyping import Array, ArrayLike, Float
 
 from qtm._core.numerics import log_cdf, parameter, require, safe_sqrt
-from qtm.selection._base import FitnessSelection, log_share
+from qtm.selection._base import FitnessSelection, log_fraction
 from qtm.states import Moments, State
 
 _X = np.linspace(-8.5, 8.5, 513)
@@ -22,8 +22,8 @@ class BestOf(FitnessSelection):
     On a Gaussian the parents are the largest of n normal draws. Their mean and variance have no
     closed form for general n; they are sums over an even grid around the median of the largest,
     accurate to 1e-9 for n from 1 to 1e12. `n` need not be whole; it broadcasts against the traits
-    and may be a function of the generation. Of N individuals who tie in rank steps of 1/N, fitness
-    is the mean of n F^(n-1) over the step, which is the very law of the best of n draws.
+    and may be a function of the generation. For N individuals, each with a rank step of 1/N,
+    fitness is the mean of n F^(n-1) over the step, which is the law of the best of n draws.
 
     Raises ValueError if n is below 1 or not finite.
 
@@ -45,7 +45,7 @@ class BestOf(FitnessSelection):
         top = 1 - population.above(z)
         tied = jnp.clip(population.tied(z) / jnp.where(top > 0, top, 1.0), 1e-300, 1 - 2.0**-53)
         mean_over_step = -jnp.expm1(self.n * jnp.log1p(-tied)) / (self.n * tied)
-        return (self.n - 1) * log_share(top) + jnp.log(mean_over_step)
+        return (self.n - 1) * log_fraction(top) + jnp.log(mean_over_step)
 
     def moments(self, state: Moments) -> Moments:
         n = self.n[..., None]

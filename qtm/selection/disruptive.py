@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._core.numerics import or_nan, parameter, real, require_finite, require_positive
+from qtm._core.numerics import parameter, real, require_finite, require_positive, valid_where
 from qtm.selection._base import FitnessSelection
 from qtm.states import Moments, State
 
@@ -26,7 +26,7 @@ class Disruptive(FitnessSelection):
     the other half N(0, 1), and a tenth of each generation redrawn from N(3, 0.5) (`HouseOfCards`),
     their variance is 0.997, 1.052 and 1.064 times that of the density in generations 2, 5 and 40.
     Under heavy tails (Laplace, Student) mean fitness does not exist for any width; a `Density`
-    then says that it reaches the edge of its grid.
+    then raises because it reaches the edge of its grid.
 
     Raises ValueError if the optimum is not finite or the width not greater than 0, and, from
     moments or a density, if it is not greater than the variance (nan inside `jit`).
@@ -51,6 +51,8 @@ class Disruptive(FitnessSelection):
     def moments(self, state: Moments) -> Moments:
         m, V, theta = state.mean, state.variance, self.optimum
         x = V / self.width2
-        exists = or_nan("variance/width2", x, "below 1 for disruptive selection", lambda x: x < 1)
-        rest = jnp.where(exists, 1 - x, jnp.nan)
-        return Moments(m + x / rest * (m - theta), V / rest)
+        exists = valid_where(
+            "variance/width2", x, "below 1 for disruptive selection", lambda x: x < 1
+        )
+        remainder = jnp.where(exists, 1 - x, jnp.nan)
+        return Moments(m + x / remainder * (m - theta), V / remainder)

@@ -1,4 +1,4 @@
-"""Any fitness."""
+"""Selection by a given fitness."""
 
 import inspect
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from qtm.states import Moments, State
 
 
 class Fitness(FitnessSelection):
-    """Selection by a log fitness of your own.
+    """Selection by a user-defined log fitness.
 
     `log_fitness` is a function of the trait value z (feature units, arrays of any shape), or of z
-    and the population, of which it may ask `mean`, `variance`, `cdf(z)`, `below(z)`, `above(z)`.
-    It returns the natural logarithm of fitness up to a constant, -inf for certain death, and is
-    made of `jax.numpy`. A plain function passes through `jit` as a constant; an `equinox.Module`
-    with `__call__` is a pytree, so that what it holds can be fitted.
+    and the population, which has `mean`, `variance`, `cdf(z)`, `below(z)` and `above(z)`. It
+    returns the natural logarithm of fitness up to a constant, -inf for certain death, and is
+    written with `jax.numpy`. A plain function passes through `jit` as a constant; an
+    `equinox.Module` with `__call__` is a pytree, so that its contents can be fitted.
 
         >>> import qtm
         >>> quartic = qtm.Fitness(log_fitness=lambda z: -(z**4))
@@ -28,11 +28,11 @@ class Fitness(FitnessSelection):
         0.28
 
     Moments after selection have no closed form; they are sums over a grid
-    (`moments_by_quadrature`). Iterated, they take the population for a Gaussian again in every
-    generation; `Density` does not.
+    (`moments_by_quadrature`). Iterated, they assume a Gaussian population in every generation;
+    `Density` does not.
 
     Raises ValueError if `log_fitness` is not a function of one or two arguments; outside of `jit`
-    also if nobody survives or fitness grows faster than the Gaussian falls (nan inside).
+    also without survivors or if fitness grows faster than the Gaussian falls (nan inside).
     """
 
     law: Law
@@ -53,7 +53,7 @@ class Fitness(FitnessSelection):
 
     def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
         arguments = (real(z), population) if self._of_population else (real(z),)
-        return real(self.law.of(*arguments))
+        return real(self.law.value(*arguments))
 
     def moments(self, state: Moments) -> Moments:
         return moments_by_quadrature(self, state)
@@ -69,7 +69,7 @@ class _Quartic(eqx.Module):
 
 
 def _arguments(function: Callable[..., ArrayLike]) -> int:
-    """How many arguments must be given; 1 for what does not say, such as a NumPy function."""
+    """Count the required arguments; 1 without a signature, as for some NumPy functions."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):

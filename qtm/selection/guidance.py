@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from qtm._core.numerics import or_nan, parameter, require_finite, require_positive, safe_sqrt
+from qtm._core.numerics import parameter, require_finite, require_positive, safe_sqrt, valid_where
 from qtm.selection._base import Selection, draw_parents
 from qtm.selection.levels import AtLevels, transport_on_levels
 from qtm.selection.noise import ByNoise
@@ -37,26 +37,26 @@ def require_scale(scale: Array | ByNoise | AtLevels, operator: str) -> None:
 class Guidance(Selection):
     """Guided sampling with scale w, conditional N(m_c, V_c), unconditional N(m_u, V_u).
 
-    The population is the conditional; the guided score is w s_c + (1 - w) s_u. What comes out
-    depends on the sampler, and guided samplers do not sample the tilted density:
+    The population is the conditional; the guided score is w s_c + (1 - w) s_u. The outcome depends
+    on the sampler, and guided samplers do not sample the tilted density:
 
     - "tilt", the density p_c^w p_u^(1-w). With the precision L = w/V_c + (1 - w)/V_u > 0,
       m* = [w m_c/V_c + (1 - w) m_u/V_u]/L,   V* = 1/L.
       Individuals are reweighted, with the Gaussian of the population's moments as p_c.
     - "ddim", the probability-flow ODE with exact scores:
       m* = m_u + A (m_c - m_u),   V* = V_c^w V_u^(1-w),   A from `ddim_response`.
-      Individuals are drawn evenly and carried by the affine map with these moments: a sampler moves
-      images, it does not choose among them. A density is carried likewise.
+      Individuals are drawn uniformly and mapped by the affine map with these moments: a sampler
+      moves images, it does not choose among them. A density is mapped likewise.
     - "ddpm", the reverse SDE with exact scores, r = V_c/V_u:
       m* = m_u + A (m_c - m_u), A = (1 - r^w)/(1 - r),
       V* = V_c^(2w) V_u^(2-2w) (r^(1-2w) - 1)/[(V_u - V_c)(2w - 1)].
-      The noise on the way leaves nothing of a single image: individuals are drawn afresh, and a
-      density becomes the Gaussian.
+      The noise on the way erases a single image: individuals are drawn anew, and a density becomes
+      the Gaussian.
 
     `scale` is a number or, for the two samplers, a schedule over noise levels, `ByNoise` or
-    `AtLevels`, which takes its place inside the integrals of A and V*. It broadcasts against the
+    `AtLevels`, which replaces it inside the integrals of A and V*. It broadcasts against the
     traits; it and `unconditional` (a `Moments`, feature units) may be functions of the generation.
-    A population without variance stays where it is (the limit V_c -> 0 for w > 0).
+    A population without variance is unchanged (the limit V_c -> 0 for w > 0).
 
     Raises ValueError if the scale is not finite, an unconditional variance not greater than 0, the
     operator unknown, a tilt given a schedule over noise levels, levels a `separation`, which only
@@ -114,9 +114,9 @@ class Guidance(Selection):
         return Individuals(after.mean + stretch * (chosen - before.mean))
 
     def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
-        """(w - 1) [ln p_c(z) - ln p_u(z)] up to a constant: the tilt, as selection on p_c.
+        """Return (w - 1) [ln p_c(z) - ln p_u(z)] up to a constant: the tilt, as selection on p_c.
 
-        Raises ValueError for samplers, which move individuals and give none a fitness.
+        Raises ValueError for samplers, which move individuals without a fitness.
         """
         if self.operator != "tilt" or isinstance(self.scale, ByNoise | AtLevels):
             raise ValueError(f"operator must be tilt to have a fitness, got {self.operator!r}.")
@@ -128,7 +128,9 @@ class Guidance(Selection):
         w, V_c, V_u = cast(Array, self.scale), state.variance, self.unconditional.variance
         rest = (1 - w) * V_c / V_u
         L = w + rest  # the precision in units of 1/V_c: no division by a variance that may be 0
-        exists = or_nan("tilt precision w + (1 - w) V_c/V_u", L, "greater than 0", lambda L: L > 0)
+        exists = valid_where(
+            "tilt precision w + (1 - w) V_c/V_u", L, "greater than 0", lambda L: L > 0
+        )
         L = jnp.where(exists, L, jnp.nan)
         return Moments((w * state.mean + rest * self.unconditional.mean) / L, V_c / L)
 
@@ -139,11 +141,13 @@ def transport(
     unconditional: ArrayLike,
     operator: Literal["ddim", "ddpm"] = "ddim",
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """A and V*: what a guided sampler makes of the distance m_c - m_u and of the variances."""
+    """Compute A, the factor of m_c - m_u under a guided sampler, and its variance V*."""
     if isinstance(scale, ByNoise):
         return scheduled(scale, conditional, unconditional, stochastic=operator == "ddpm")
     if isinstance(scale, AtLevels):
         return transport_on_levels(scale, conditional, unconditional, operator)
-    both = (ddim_response, ddim_variance) if operator == "ddim" else (ddpm_response, ddpm_variance)
-    A, V = (of(scale, conditional, unconditional) for of in both)
+    formulas = (
+        (ddim_response, ddim_variance) if operator == "ddim" else (ddpm_response, ddpm_variance)
+    )
+    A, V = (formula(scale, conditional, unconditional) for formula in formulas)
     return A, V

@@ -34,20 +34,20 @@ class AtLevels(eqx.Module):
     and V under DDIM is exact. A, and V under DDPM, take ln(V_c + t) as linear in R between levels,
     which is of second order in their distance. `ByNoise` is the schedule of a continuous sampler.
 
-    Two laws weaken w - 1 at a level of variance t, by a share of it:
+    Two laws multiply w - 1 at a level of variance t by a fraction:
 
-    - `late` t_l, guidance that takes hold at low noise: the share 1/(1 + t/t_l).
+    - `late` t_l, guidance that takes hold at low noise: 1/(1 + t/t_l).
     - `separation` s and `prompts` C, guidance that ends where an image shows its prompt, because
-      there the scores of both branches agree: the share C/(C - 1 + e^D) with the distance
-      D(t) = s mean_j V_B,j/(V_W,j + t_j), a mean over the last axis, the traits that tell families
-      apart. Families are needed for it: `FamilyCycle` knows them, `Guidance` does not.
+      there the scores of both branches agree: C/(C - 1 + e^D) with the distance
+      D(t) = s mean_j V_B,j/(V_W,j + t_j), a mean over the last axis, the traits that distinguish
+      families. It needs families: `FamilyCycle` has them, `Guidance` does not.
 
     All may be functions of the generation.
 
     Raises ValueError if a scale is not finite, noise is negative or does not fall, the numbers of
     levels differ, t_l or s is not greater than 0, C is below 2, or one of s and C is missing.
 
-    Source: the closed form is a derivation of this project; for the second share, the posterior of
+    Source: the closed form is a derivation of this project; for the second law, the posterior of
     a prompt among C that are equally far apart.
     """
 
@@ -78,7 +78,7 @@ class AtLevels(eqx.Module):
             require("prompts", self.prompts, "at least 2", lambda C: C >= 2)
 
     def among(self, within: ArrayLike, between: ArrayLike) -> "AtLevels":
-        """The scale that acts on families with these V_W and V_B, with neither law left to apply.
+        """Return the scale that acts on families with these V_W and V_B, with both laws applied.
 
         `within` and `between` have the shape of the traits [...], in feature units squared.
         """
@@ -88,13 +88,13 @@ class AtLevels(eqx.Module):
             apart = V_B / (V_W + t)
             if apart.ndim > 1:
                 apart = jnp.mean(apart, axis=-1, keepdims=True)
-            # Beyond e^50 nothing is left to guide; the cut keeps derivatives finite.
+            # Beyond e^50 guidance has ended; the cut keeps derivatives finite.
             grown = jnp.exp(jnp.minimum(self.separation * apart, _LARGEST_EXPONENT))
             w = 1 + self.prompts / (self.prompts - 1 + grown) * (w - 1)
         return AtLevels(w, t)
 
     def weakened(self, traits: int) -> tuple[Float[Array, "L ..."], Float[Array, "L ..."]]:
-        """The scale that takes hold late, and the noise, with `traits` axes or more after L."""
+        """Return the scale under `late`, and the noise, with at least `traits` axes after L."""
         axes = max(traits + 1, self.scale.ndim, self.noise.ndim)
         w, t = (x.reshape(x.shape + (1,) * (axes - x.ndim)) for x in (self.scale, self.noise))
         return (w if self.late is None else 1 + (w - 1) / (1 + t / self.late)), t
@@ -106,7 +106,7 @@ def transport_on_levels(
     unconditional: ArrayLike,
     operator: Literal["ddim", "ddpm"],
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """A and V of `qtm.selection.transport` for a scale that is constant between noise levels.
+    """Compute A and V of `qtm.selection.transport` for a scale constant between noise levels.
 
     The limit V_c = 0 is that of a scale that is greater than 0 at low noise: A = 1, V = 0.
     """
@@ -136,7 +136,7 @@ def transport_on_levels(
 
 
 def _mean_decay(x: Array) -> Array:
-    """(1 - e^(-x))/x, the mean of e^(-y) over y from 0 to x."""
+    """Compute (1 - e^(-x))/x, the mean of e^(-y) over y from 0 to x."""
     tiny = jnp.abs(x) < 1e-4
     safe = jnp.where(tiny, 1.0, x)
     return jnp.where(tiny, 1 - x / 2 + jnp.square(x) / 6, -jnp.expm1(-safe) / safe)

@@ -1,4 +1,4 @@
-"""Only the middle is kept."""
+"""Selection of the middle."""
 
 from typing import Self
 
@@ -10,7 +10,7 @@ from jax.scipy.special import erf, erfinv
 from jaxtyping import Array, ArrayLike, Float
 
 from qtm._core.numerics import parameter, require
-from qtm.selection._base import FitnessSelection, extreme, log_share
+from qtm.selection._base import FitnessSelection, extreme, log_fraction
 from qtm.states import Moments, State
 
 _roots, _weights = np.polynomial.legendre.leggauss(16)
@@ -23,8 +23,8 @@ class Middle(FitnessSelection):
     x = Phi^-1(1/2 + p/2),   m* = m,   V* = V (1 - 2 x phi(x)/p)
 
     `fraction` broadcasts against the traits and may be a function of the generation. Of N
-    individuals, each with a step of 1/N in rank, survive all whose step reaches into the middle, at
-    least one, and all who tie with them.
+    individuals, each with a step of 1/N in rank, those whose step reaches into the middle survive,
+    at least one, and all that tie with them.
 
     Raises ValueError if the fraction is not in (0, 1].
 
@@ -43,16 +43,16 @@ class Middle(FitnessSelection):
 
     def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
         p = self.fraction
-        slack = jnp.minimum(1e-9, p / 4)  # less than p, or of two individuals neither is in
+        slack = jnp.minimum(1e-9, p / 4)  # less than p, else of two individuals neither survives
         both = (extreme(population, z, side, (1 + p) / 2, slack) for side in ("upper", "lower"))
-        return log_share(jnp.maximum(sum(both) - 1, 0.0))
+        return log_fraction(jnp.maximum(sum(both) - 1, 0.0))
 
     def moments(self, state: Moments) -> Moments:
         return Moments(state.mean, state.variance * _variance(self.fraction))
 
 
 def _variance(fraction: Array) -> Array:
-    """Variance of the middle of a standard normal distribution; a third of x^2 as p goes to 0."""
+    """Compute the variance of the middle of a standard normal law; x^2/3 as p goes to 0."""
     everyone = fraction >= 1
     # the slope at p = 1 is infinite and is taken one float below it
     p = jnp.where(everyone, fraction - 2.0**-53, fraction)

@@ -15,7 +15,7 @@ class ByNoise(eqx.Module):
     `scale` is a function w(sigma) of the noise level, the standard deviation of the noise that is
     still in an image (feature units): sampling goes from sigma = inf to 0. It is called with arrays
     of any shape. A plain function passes through `jit` as a constant; an `equinox.Module` with
-    `__call__` is a pytree, so that what it holds can be fitted.
+    `__call__` is a pytree, so that its contents can be fitted.
 
     `breaks` are the noise levels at which w jumps. Integrals over the noise are split there, so a
     guidance interval is as accurate as a smooth schedule.
@@ -30,7 +30,7 @@ class ByNoise(eqx.Module):
 
     A function alone, without ByNoise, is a function of the generation, as for every parameter.
 
-    Raises ValueError if `scale` is no function or a break negative.
+    Raises ValueError if `scale` is not a function or a break is negative.
 
     Source: Kynkäänniemi et al., arXiv 2404.07724, on intervals.
     """
@@ -46,5 +46,5 @@ class ByNoise(eqx.Module):
         require_nonnegative("breaks", self.breaks)
 
     def at(self, sigma: ArrayLike) -> Float[Array, "..."]:
-        """The guidance scale w at noise level sigma."""
-        return real(self.scale.of(real(sigma)))
+        """Return the guidance scale w at noise level sigma."""
+        return real(self.scale.value(real(sigma)))

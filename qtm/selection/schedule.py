@@ -22,7 +22,7 @@ _UP_TO = (_U[:, None] ** np.arange(1, _ORDER + 1) / np.arange(1, _ORDER + 1)) @ 
 def scheduled(
     schedule: ByNoise, conditional: ArrayLike, unconditional: ArrayLike, stochastic: bool
 ) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
-    """A and V of `transport` for w(sigma), sigma^2 = t; DDPM if `stochastic`, else DDIM.
+    """Compute A and V of `transport` for w(sigma), sigma^2 = t; DDPM if `stochastic`, else DDIM.
 
     The noise variance t runs over a factor 1e12 below the smaller and 1e24 above the larger
     variance, in cells of its logarithm that end at the breaks of the schedule. The limit V_c = 0 is

@@ -1,4 +1,4 @@
-"""Truncation at a threshold that is seen through noise."""
+"""Truncation of a noisy trait."""
 
 from typing import Self
 
@@ -14,18 +14,18 @@ from qtm.states import Moments, State
 
 
 class SoftTruncation(FitnessSelection):
-    """The top `fraction` p survives by a judgement that errs: truncation with a slope.
+    """The top `fraction` p survives by a noisy measurement: truncation with a slope.
 
-    Fitness Phi((x - c)/s) at x = (z - m)/sd, c = Phi^-1(1 - p) sqrt(1 + s^2). Judged is x + s e, e
-    standard normal, whose top fraction p survives, so with i and k as in `Truncation` and the
-    accuracy rho = 1/sqrt(1 + s^2) of the judgement
+    Fitness Phi((x - c)/s) at x = (z - m)/sd, c = Phi^-1(1 - p) sqrt(1 + s^2). Measured is x + s e,
+    e standard normal, whose top fraction p survives, so with i and k as in `Truncation` and the
+    accuracy rho = 1/sqrt(1 + s^2) of the measurement
 
     m* = m + rho i sd,   V* = V (1 - rho^2 k).
 
     `fraction` is p, `softness` is s, in standard deviations of the population. Both broadcast
-    against the traits and may be functions of the generation. m and sd are those of the population
-    as it is; where it is not Gaussian the share that survives is not exactly p. Smooth in the trait
-    and in both parameters, so it can be fitted where hard truncation cannot.
+    against the traits and may be functions of the generation. m and sd are those of the population;
+    where it is not Gaussian the surviving fraction is not exactly p. Smooth in the trait and in
+    both parameters, so it can be fitted where hard truncation cannot.
 
     Raises ValueError if the fraction is not in (0, 1] or the softness not greater than 0;
     `Truncation` is its limit.
@@ -47,8 +47,8 @@ class SoftTruncation(FitnessSelection):
     def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
         s = self.softness
         c = -ndtri(jnp.minimum(self.fraction, 1 - 2.0**-53)) * jnp.sqrt(1 + s**2)
-        judged = Moments(population.mean, population.variance).standardize(z) - c
-        return jnp.where(self.fraction >= 1, 0.0, log_cdf(judged / s))
+        margin = Moments(population.mean, population.variance).standardize(z) - c
+        return jnp.where(self.fraction >= 1, 0.0, log_cdf(margin / s))
 
     def moments(self, state: Moments) -> Moments:
         i, k = intensity(self.fraction)

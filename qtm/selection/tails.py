@@ -1,4 +1,4 @@
-"""Only the extremes are kept."""
+"""Selection of both extremes."""
 
 from typing import Self
 
@@ -8,7 +8,7 @@ from jax.scipy.special import ndtri
 from jaxtyping import Array, ArrayLike, Float
 
 from qtm._core.numerics import parameter, require
-from qtm.selection._base import FitnessSelection, extreme, log_share
+from qtm.selection._base import FitnessSelection, extreme, log_fraction
 from qtm.states import Moments, State
 
 
@@ -18,9 +18,9 @@ class Tails(FitnessSelection):
     x = Phi^-1(1 - p/2),   m* = m,   V* = V (1 + 2 x phi(x)/p)
 
     `fraction` broadcasts against the traits and may be a function of the generation. Of N
-    individuals the ceil(p N/2) on each side survive, and all who tie with the last of them.
+    individuals the ceil(p N/2) on each side survive, and all that tie with the last of them.
 
-    Moments are exact for one generation. What is left has two peaks, and iterated they are wrong:
+    Moments are exact for one generation. The survivors have two peaks, so iterated they are wrong:
     for p = 1/2 and half of everything inherited, the other half being N(0, 1), their variance is
     1.03, 1.19 and 2.57 times that of the density in generations 2, 5 and 40. `Density` makes no
     such error.
@@ -42,7 +42,7 @@ class Tails(FitnessSelection):
 
     def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
         both = (extreme(population, z, side, self.fraction / 2) for side in ("upper", "lower"))
-        return log_share(jnp.minimum(sum(both), 1.0))
+        return log_fraction(jnp.minimum(sum(both), 1.0))
 
     def moments(self, state: Moments) -> Moments:
         p = self.fraction

@@ -1,7 +1,7 @@
 """How guided samplers transport one Gaussian, closed forms and integrals over the noise.
 
-The guided score of N(m_c, V_c) and N(m_u, V_u) at noise variance t is linear in z, so what a
-sampler makes of pure noise is Gaussian, with
+The guided score of N(m_c, V_c) and N(m_u, V_u) at noise variance t is linear in z, so a
+sampler maps pure noise to a Gaussian, with
 
     mean m_u + A (m_c - m_u)   and variance V.
 
@@ -33,7 +33,7 @@ _DU = _weights * (1 - _roots) / 2
 def ddim_response(
     scale: ArrayLike, conditional: ArrayLike, unconditional: ArrayLike
 ) -> Float[Array, "..."]:
-    """A(w), the factor by which DDIM guidance multiplies the distance m_c - m_u of the means.
+    """Compute A(w), by which DDIM guidance multiplies the distance m_c - m_u of the means.
 
     A(w) = int_0^inf I(t) w/(2 (V_c + t)) dt,   I(t)^2 = (V_c/(V_c + t))^w (V_u/(V_u + t))^(1-w)
 
@@ -66,7 +66,7 @@ def ddim_response(
 def ddim_variance(
     scale: ArrayLike, conditional: ArrayLike, unconditional: ArrayLike
 ) -> Float[Array, "..."]:
-    """V = V_c^w V_u^(1-w) under DDIM; 0 for V_c = 0, the limit for w > 0."""
+    """Compute V = V_c^w V_u^(1-w) under DDIM; 0 for V_c = 0, the limit for w > 0."""
     w, V_c, V_u = real(scale), real(conditional), real(unconditional)
     log_V = w * jnp.log(jnp.where(V_c > 0, V_c, 1.0)) + (1 - w) * jnp.log(V_u)
     return jnp.where(V_c > 0, jnp.exp(log_V), 0.0)
@@ -75,7 +75,7 @@ def ddim_variance(
 def ddpm_response(
     scale: ArrayLike, conditional: ArrayLike, unconditional: ArrayLike
 ) -> Float[Array, "..."]:
-    """A(w) = (1 - r^w)/(1 - r) under DDPM, r = V_c/V_u; w at r = 1, and 1 for V_c = 0.
+    """Compute A(w) = (1 - r^w)/(1 - r) under DDPM, r = V_c/V_u; w at r = 1, 1 for V_c = 0.
 
     With x = (V_u + t)/(V_c + t) the integrand above becomes w x^(w-1) dx, up to a constant.
     """
@@ -87,7 +87,9 @@ def ddpm_response(
 def ddpm_variance(
     scale: ArrayLike, conditional: ArrayLike, unconditional: ArrayLike
 ) -> Float[Array, "..."]:
-    """V = V_c^(2w) V_u^(2-2w) (r^(1-2w) - 1)/[(V_u - V_c)(2w - 1)] under DDPM, r = V_c/V_u.
+    """Compute the variance V under DDPM, with r = V_c/V_u.
+
+    V = V_c^(2w) V_u^(2-2w) (r^(1-2w) - 1)/[(V_u - V_c)(2w - 1)]
 
     Written as V_u r^(2w) q((1 - 2w) ln r)/q(ln r) with q(x) = (e^x - 1)/x, which has no special
     case at r = 1 or w = 1/2 and no overflow. 0 for V_c = 0, the limit for w > 0.
@@ -103,7 +105,7 @@ def _log_ratio(scale: ArrayLike, V_c: ArrayLike, V_u: ArrayLike) -> tuple[Array,
 
 
 def _log_expm1_ratio(x: Array) -> Array:
-    """ln[(e^x - 1)/x] for any x."""
+    """Compute ln[(e^x - 1)/x] for any x."""
     size = jnp.abs(x)
     tiny = size < 1e-3
     safe = jnp.where(tiny, 1.0, size)

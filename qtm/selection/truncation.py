@@ -1,4 +1,4 @@
-"""Only the best are kept."""
+"""Selection of the best."""
 
 import math
 from typing import Literal, Self
@@ -10,7 +10,7 @@ from jax.scipy.special import ndtri
 from jaxtyping import Array, ArrayLike, Float
 
 from qtm._core.numerics import parameter, require, safe_sqrt
-from qtm.selection._base import FitnessSelection, extreme, log_share
+from qtm.selection._base import FitnessSelection, extreme, log_fraction
 from qtm.states import Moments, State
 
 _TAILS = ("upper", "lower")
@@ -25,7 +25,7 @@ class Truncation(FitnessSelection):
     `fraction` broadcasts against the traits and may be a function of the generation. Of N
     individuals the best ceil(p N) survive, at least one, and all that tie with the last of them.
 
-    Moments are exact for one generation. What is left is no Gaussian, and iterated they are wrong:
+    Moments are exact for one generation. Survivors are not Gaussian, so iterated they are wrong:
     for p = 1/2 and Gaussian mutation of V_m = 0.1 after N(0, 1), their variance is 0.73, 0.59 and
     0.69 of that of the density in generations 2, 5 and 20, and their mean stays behind by 0.41 and
     2.46 standard deviations in generations 5 and 20. `Density` makes no such error.
@@ -49,7 +49,7 @@ class Truncation(FitnessSelection):
         return [cls(fraction=0.3), cls(fraction=0.6, tail="lower")]
 
     def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
-        return log_share(extreme(population, z, self.tail, self.fraction))
+        return log_fraction(extreme(population, z, self.tail, self.fraction))
 
     def moments(self, state: Moments) -> Moments:
         i, k = intensity(self.fraction)
@@ -58,17 +58,17 @@ class Truncation(FitnessSelection):
 
 
 def intensity(fraction: Array) -> tuple[Array, Array]:
-    """Selection intensity i and the share k of the variance that truncation removes."""
-    whole = fraction >= 1
+    """Compute selection intensity i and the fraction k of variance that truncation removes."""
+    everyone = fraction >= 1
     # At p = 1 the threshold is -inf and i falls infinitely steeply. One float below it both are
     # finite: the gradient is taken there, so that a fit that starts without selection can leave.
-    p = jnp.where(whole, fraction - 2.0**-53, fraction)
+    p = jnp.where(everyone, fraction - 2.0**-53, fraction)
     x = -ndtri(p)  # Phi^-1(1 - p) without the cancellation in 1 - p
     i = jnp.exp(-0.5 * x**2 - 0.5 * math.log(2 * math.pi) - jnp.log(p))
     k = i * (i - x)
-    return _vanish(whole, i), _vanish(whole, k)
+    return _vanish(everyone, i), _vanish(everyone, k)
 
 
 def _vanish(where: Array, y: Array) -> Array:
-    """y with the value 0 `where` asked, and its derivatives untouched."""
+    """Set y to 0 `where` true, and keep its derivatives."""
     return jnp.where(where, y - lax.stop_gradient(y), y)

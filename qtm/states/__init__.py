@@ -4,9 +4,9 @@
 `Individuals`, the trait values themselves. `JointMoments` are the moments of correlated traits,
 `Families` those within and between families.
 
-The three resolutions answer the questions that selection asks: `mean`, `variance`, `cdf(z)`, and
-the shares strictly `below(z)` and `above(z)`. The two shares are kept apart because 1 - cdf(z) has
-no digits left in the upper tail, and because individuals, and what shares a cell of a grid, tie.
+The three resolutions offer selection `mean`, `variance`, `cdf(z)`, and the fractions strictly
+`below(z)` and `above(z)`. The two are kept apart because 1 - cdf(z) loses all digits in the upper
+tail, and because individuals, and traits in one cell of a grid, tie.
 """
 
 from qtm.states.density import Density
@@ -19,7 +19,7 @@ State = Moments | Density | Individuals
 """A population on which any fitness can act."""
 
 Population = State | JointMoments | Families
-"""Whatever can evolve."""
+"""A population that can evolve."""
 
 __all__ = [
     "Density",

@@ -11,15 +11,15 @@ from qtm._core.numerics import real
 
 
 def by_column(look_up: Callable[[Array, Array], Array], table: Array, z: ArrayLike) -> Array:
-    """`look_up(column, points)` for a table `[N, ...]` and points that broadcast to `[..., ...]`.
+    """Apply `look_up(column, points)` to a table `[N, ...]` and points `z` `[..., ...]`.
 
-    The trailing axes of the table are populations of their own: points of one are looked up in its
-    column alone.
+    The trailing axes of the table are separate populations, and points are looked up in the column
+    of theirs. `z` broadcasts against them.
     """
     traits = table.shape[1:]
-    at = jnp.broadcast_to(real(z), np.broadcast_shapes(jnp.shape(z), traits))
+    points = jnp.broadcast_to(real(z), np.broadcast_shapes(jnp.shape(z), traits))
     columns = 1 if not traits else int(np.prod(traits))
-    found = jax.vmap(look_up, in_axes=1, out_axes=1)(
-        table.reshape(len(table), columns), at.reshape(-1, columns)
+    values = jax.vmap(look_up, in_axes=1, out_axes=1)(
+        table.reshape(len(table), columns), points.reshape(-1, columns)
     )
-    return real(found.reshape(at.shape))  # an int32 count would divide to a float32
+    return real(values.reshape(points.shape))  # an int32 count would divide to a float32

@@ -1,4 +1,4 @@
-"""How a population goes through a life cycle."""
+"""The passage of a population through a life cycle."""
 
 from abc import abstractmethod
 from collections.abc import Callable
@@ -14,8 +14,8 @@ Draws = tuple[tuple, tuple, tuple, tuple]
 class Evolving(eqx.Module):
     """A population that evolves.
 
-    A kind of population names the verb by which each part of a life cycle acts on it, and states
-    what a generation draws at random.
+    A kind of population names the verb by which each part of a life cycle acts on it, and its
+    random draws in a generation.
     """
 
     @abstractmethod
@@ -24,7 +24,7 @@ class Evolving(eqx.Module):
 
     @abstractmethod
     def draws(self, key: PRNGKeyArray | None, size: int | None) -> Draws:
-        """Return what each of the four parts takes besides the population, `size` being N.
+        """Return the arguments of the four parts besides the population, `size` being N.
 
         Raises ValueError if the population cannot be drawn with this key and size.
         """

@@ -1,4 +1,4 @@
-"""The density of a trait on a grid: no shape is assumed."""
+"""The density of a trait on a grid, without an assumed shape."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -10,32 +10,32 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from qtm._core.numerics import (
     concrete,
-    or_nan,
     real,
     require_double,
+    require_integer,
     require_nonnegative,
     safe_sqrt,
-    whole,
+    valid_where,
 )
 from qtm.states._columns import by_column
 from qtm.states._evolving import Draws, Evolving, require_trait_axes
 from qtm.states.moments import Moments
 
 EDGE = 1e-6
-"""The share of a population that may lie at the edges of its grid."""
+"""The fraction of a population that may lie at the edges of its grid."""
 
 
 class Density(Evolving):
-    """Infinite populations by their density p(z) on an even grid that stays where it is.
+    """Infinite populations by their density p(z) on a fixed, even grid.
 
     `grid` has shape `[G]` (feature units), `density` `[G, ...]` (per feature unit), scaled here so
-    that sum p dz = 1. Trailing axes are populations of their own. Sums over the grid are accurate
+    that sum p dz = 1. Trailing axes are separate populations. Sums over the grid are accurate
     to rounding for densities that are smooth on its scale (a standard deviation of at least 1.2
     steps), and of second order in the step where selection cuts.
 
-    A life cycle keeps the grid. What would leave it is lost and the rest scaled up, so a population
-    of which more than a millionth lies at an edge is refused, as is one that is narrower than the
-    step: ValueError outside `jit`, nan inside, where `evolve` finds it.
+    A life cycle keeps the grid. Mass that would leave it is lost and the rest scaled up, so a
+    population of which more than a millionth lies at an edge is rejected, as is one narrower than
+    the step: ValueError outside `jit`, nan inside, where `evolve` detects it.
 
     Raises ValueError if the grid has less than 8 points, is not even or not increasing, if the
     density has another length, is negative, or is 0 everywhere.
@@ -74,14 +74,14 @@ class Density(Evolving):
         high: ArrayLike | None = None,
         points: int = 2049,
     ) -> "Density":
-        """N(mean, variance) on `points` even nodes from `low` to `high`.
+        """Return N(mean, variance) on `points` even nodes from `low` to `high`.
 
-        The grid covers 12 standard deviations on both sides of every entry unless it is told
-        otherwise. Give it room for where the population will go: it does not move.
+        The grid covers 12 standard deviations on both sides of every entry by default. It does not
+        move: leave room for where the population will go.
 
         Raises ValueError if a variance is not greater than 0 or `points` below 8.
         """
-        moments, G = Moments(mean, variance), whole("points", points, least=8)
+        moments, G = Moments(mean, variance), require_integer("points", points, least=8)
         sd = safe_sqrt(moments.variance)
         left = jnp.min(moments.mean - 12 * sd) if low is None else real(low)
         right = jnp.max(moments.mean + 12 * sd) if high is None else real(high)
@@ -120,7 +120,7 @@ class Density(Evolving):
         return jnp.sum(jnp.square(self.nodes - self.mean) * self.density, axis=0) * self.step
 
     def cdf(self, z: ArrayLike) -> Float[Array, "..."]:
-        """Share of the population at or below z, of fourth order in the step."""
+        """Return the fraction of the population at or below z, of fourth order in the step."""
         p, dz = self.density, self.step
         # Euler-Maclaurin: the trapezoid rule's error is dz^2/12 times the slope at the end.
         slope = cast(Array, jnp.gradient(p, axis=0))
@@ -138,17 +138,17 @@ class Density(Evolving):
         return jnp.clip(by_column(hermite, jnp.concatenate([C, p]), z), 0, 1)
 
     def below(self, z: ArrayLike) -> Float[Array, "..."]:
-        """Share of the population in cells below that of z; what is in one cell ties."""
-        share = self.density * self.step
-        return self._at_cell(jnp.cumsum(share, axis=0) - share, z)
+        """Return the fraction of the population in cells below that of z; a cell ties."""
+        fraction = self.density * self.step
+        return self._at_cell(jnp.cumsum(fraction, axis=0) - fraction, z)
 
     def above(self, z: ArrayLike) -> Float[Array, "..."]:
-        """Share of the population in cells above that of z."""
-        share = self.density * self.step
-        return self._at_cell(lax.cumsum(share, reverse=True) - share, z)
+        """Return the fraction of the population in cells above that of z."""
+        fraction = self.density * self.step
+        return self._at_cell(lax.cumsum(fraction, reverse=True) - fraction, z)
 
     def tied(self, z: ArrayLike) -> Float[Array, "..."]:
-        """Share of the population in the cell of z."""
+        """Return the fraction of the population in the cell of z."""
         return self._at_cell(self.density * self.step, z)
 
     def _at_cell(self, table: Array, z: ArrayLike) -> Array:
@@ -160,25 +160,25 @@ class Density(Evolving):
 
 
 def resolved(state: Density) -> Density:
-    """`state`, if its grid holds and resolves it; else ValueError, and nan inside `jit`."""
+    """Return `state` if its grid holds and resolves it; else ValueError, and nan inside `jit`."""
     p = state.density
     at_edge = jnp.maximum(p[0], p[-1]) * (state.grid[-1] - state.grid[0])
-    inside = or_nan(
+    inside = valid_where(
         "share of the density at the edge of its grid",
         at_edge,
         f"below {EDGE:g}",
-        lambda share: share < EDGE,
+        lambda fraction: fraction < EDGE,
     )
     steps = jnp.sqrt(lax.stop_gradient(state.variance)) / state.step
-    seen = or_nan(
+    is_resolved = valid_where(
         "standard deviation of the density in steps of its grid",
         steps,
         "at least 1",
         lambda sd: sd >= 1,
     )
-    return with_density(state, jnp.where(inside & seen, p, jnp.nan))
+    return with_density(state, jnp.where(inside & is_resolved, p, jnp.nan))
 
 
 def with_density(state: Density, density: Array) -> Density:
-    """`state` with another density, scaled to the sum 1."""
+    """Return `state` with another density, scaled to the sum 1."""
     return Density(state.grid, density)

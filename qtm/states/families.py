@@ -1,4 +1,4 @@
-"""Families of prompts: what varies within them and what between them."""
+"""Prompt families: the variance within and between them."""
 
 from typing import Any, NoReturn
 
@@ -13,8 +13,8 @@ class Families(Evolving):
     """Prompt families: the mean over families, V_W within them and V_B between them.
 
     Every family has the variance `within` (V_W), the means of families have the variance `between`
-    (V_B), both in feature units squared. Entries are populations of their own, as in `Moments`;
-    shapes broadcast. `FamilyCycle` is their life cycle.
+    (V_B), both in feature units squared. Entries are separate populations, as in `Moments`; shapes
+    broadcast. `FamilyCycle` is their life cycle.
 
     Raises ValueError if the mean is not finite, a variance negative, or shapes do not broadcast.
     """

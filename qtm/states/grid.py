@@ -1,4 +1,4 @@
-"""What can happen to a density on its grid: a weight, a map of the trait, a convolution."""
+"""Operations on a density on its grid: a weight, a map of the trait, a convolution."""
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from qtm.states.density import Density, resolved, with_density
 
 
 def reweighted(state: Density, log_weight: Array) -> Density:
-    """Density proportional to p exp(log_weight), for log weights of any size."""
+    """Return the density proportional to p exp(log_weight), for log weights of any size."""
     p = state.density
     alive = p > 0
     log_p = jnp.where(alive, jnp.log(jnp.where(alive, p, 1.0)), -jnp.inf) + log_weight
@@ -17,7 +17,7 @@ def reweighted(state: Density, log_weight: Array) -> Density:
 
 
 def carried(state: Density, mean: Array, stretch: Array) -> Density:
-    """The population after z -> mean + stretch (z - old mean), for a stretch greater than 0.
+    """Map the population by z -> mean + stretch (z - old mean), for a stretch greater than 0.
 
     The logarithm of the density is interpolated by cubics: no error at all for a Gaussian, and of
     fourth order for any other; beside a hole in the density it is linear in the density.
@@ -31,7 +31,7 @@ def carried(state: Density, mean: Array, stretch: Array) -> Density:
         i = jnp.clip(jnp.floor(x).astype(int), 1, G - 3)
         u = x - i
         near = jnp.stack([column[i + k] for k in (-1, 0, 1, 2)])
-        whole = jnp.all(near > 0, axis=0)
+        is_positive = jnp.all(near > 0, axis=0)
         cubic = jnp.stack(
             [
                 -u * (u - 1) * (u - 2) / 6,
@@ -40,16 +40,16 @@ def carried(state: Density, mean: Array, stretch: Array) -> Density:
                 (u + 1) * u * (u - 1) / 6,
             ]
         )
-        smooth = jnp.exp(jnp.sum(cubic * jnp.log(jnp.where(whole, near, 1.0)), axis=0))
+        smooth = jnp.exp(jnp.sum(cubic * jnp.log(jnp.where(is_positive, near, 1.0)), axis=0))
         rough = jnp.maximum((1 - u) * near[1] + u * near[2], 0.0)
         outside = (x < 0) | (x > G - 1)
-        return jnp.where(outside, 0.0, jnp.where(whole, smooth, rough))
+        return jnp.where(outside, 0.0, jnp.where(is_positive, smooth, rough))
 
     return resolved(with_density(state, by_column(interpolate, p, origin)))
 
 
 def convolved(state: Density, kernel: Array) -> Density:
-    """The density after independent steps of k grid steps with weight kernel[G - 1 + k].
+    """Convolve the density with jumps of k grid steps of weight kernel[G - 1 + k].
 
     `kernel` has shape `[2G - 1, ...]`. Direct summation of positive terms: the tails keep their
     digits, which a Fourier transform would lose, and nothing turns negative.

@@ -1,4 +1,4 @@
-"""The individuals themselves."""
+"""Populations of individuals."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from qtm._core.numerics import real, safe_sqrt, whole
+from qtm._core.numerics import real, require_integer, safe_sqrt
 from qtm.states._columns import by_column
 from qtm.states._evolving import Draws, Evolving, require_trait_axes
 from qtm.states.moments import Moments
@@ -17,7 +17,7 @@ from qtm.states.moments import Moments
 class Individuals(Evolving):
     """Trait values of N individuals (images), in feature units.
 
-    `values` has shape `[N, ...]`. The trailing axes are populations of their own, as the entries of
+    `values` has shape `[N, ...]`. The trailing axes are separate populations, as the entries of
     `Moments` are: selection in one does not move another. `mean` and `variance` have the trailing
     shape `[...]`. The variance is that of the population, with divisor N (ddof = 0).
 
@@ -40,11 +40,11 @@ class Individuals(Evolving):
         variance: ArrayLike = 1.0,
         size: int = 1000,
     ) -> "Individuals":
-        """`size` draws from N(mean, variance); values `[size, ...]` for moments of shape `[...]`.
+        """Draw `size` from N(mean, variance); values `[size, ...]` for moments of shape `[...]`.
 
         Raises ValueError if a variance is negative or `size` is below 1.
         """
-        moments, N = Moments(mean, variance), whole("size", size, least=1)
+        moments, N = Moments(mean, variance), require_integer("size", size, least=1)
         eps = jr.normal(key, (N, *moments.mean.shape))
         return cls(moments.mean + safe_sqrt(moments.variance) * eps)
 
@@ -76,22 +76,24 @@ class Individuals(Evolving):
         return jnp.var(real(self.values), axis=0)
 
     def cdf(self, z: ArrayLike) -> Float[Array, "..."]:
-        """Share of the individuals at or below z; z broadcasts against the trailing axes."""
+        """Return the fraction of individuals at or below z; z broadcasts to the trailing axes."""
         return self._rank(z, side="right") / self.size
 
     def below(self, z: ArrayLike) -> Float[Array, "..."]:
-        """Share of the individuals strictly below z."""
+        """Return the fraction of individuals strictly below z."""
         return self._rank(z, side="left") / self.size
 
     def above(self, z: ArrayLike) -> Float[Array, "..."]:
-        """Share of the individuals strictly above z."""
+        """Return the fraction of individuals strictly above z."""
         return (self.size - self._rank(z, side="right")) / self.size
 
     def tied(self, z: ArrayLike) -> Float[Array, "..."]:
-        """Share of the individuals at z itself."""
+        """Return the fraction of individuals exactly at z."""
         return self.cdf(z) - self.below(z)
 
     def _rank(self, z: ArrayLike, side: str) -> Array:
-        """How many individuals lie below z ("left"), or at or below it ("right")."""
+        """Count the individuals below z ("left"), or at or below it ("right")."""
         ordered = jnp.sort(real(self.values), axis=0)
-        return by_column(lambda column, at: jnp.searchsorted(column, at, side=side), ordered, z)
+        return by_column(
+            lambda column, points: jnp.searchsorted(column, points, side=side), ordered, z
+        )

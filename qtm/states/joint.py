@@ -11,11 +11,11 @@ from qtm.states._evolving import Draws, Evolving
 
 
 class JointMoments(Evolving):
-    """D correlated Gaussian traits N(mean, covariance): what `Moments.multivariate` returns.
+    """D correlated Gaussian traits N(mean, covariance), as `Moments.multivariate` returns them.
 
     `mean` has shape `[D]` (feature units), `covariance` `[D, D]` (feature units squared),
-    symmetric and positive semidefinite. `vmap` makes many populations of it. A class of its own,
-    because the entries of `Moments` are populations apart and these are traits of one.
+    symmetric and positive semidefinite. `vmap` makes many populations of it. A separate class,
+    because the entries of `Moments` are populations and these are traits of one.
 
     Neutral, directional, stabilizing and disruptive selection, no and Gaussian mutation, and
     clonal, regressive and infinitesimal inheritance have a form for it, in matrices.
@@ -56,7 +56,7 @@ class JointMoments(Evolving):
 
 
 def least_eigenvalue(name: str, matrix: Array) -> float | None:
-    """The least eigenvalue of a concrete symmetric matrix; ValueError if it is not symmetric."""
+    """Return the least eigenvalue of a concrete matrix; ValueError if it is not symmetric."""
     if not concrete(matrix):
         return None
     P = np.asarray(matrix)

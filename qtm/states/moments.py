@@ -1,4 +1,4 @@
-"""Two moments of Gaussian traits."""
+"""Mean and variance of Gaussian traits."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ class Moments(Evolving):
     """Gaussian populations N(mean, variance), one per entry.
 
     `mean` (feature units) and `variance` (feature units squared) may have any shapes that
-    broadcast; both are stored at the common shape `[...]`. Each entry is a population of its own: a
+    broadcast; both are stored at the common shape `[...]`. Each entry is a separate population: a
     trait, a prompt family, a replicate.
 
     Raises ValueError if a variance is negative or the shapes do not broadcast.
@@ -38,7 +38,7 @@ class Moments(Evolving):
 
     @classmethod
     def multivariate(cls, mean: ArrayLike, covariance: ArrayLike) -> JointMoments:
-        """N(mean, covariance) of D correlated traits: vector `[D]`, matrix `[D, D]`.
+        """Return N(mean, covariance) of D correlated traits: vector `[D]`, matrix `[D, D]`.
 
         Raises ValueError as `JointMoments` does.
         """
@@ -51,26 +51,26 @@ class Moments(Evolving):
         return (), (), (), (key,)
 
     def standardize(self, z: ArrayLike) -> Float[Array, "..."]:
-        """(z - mean)/sd; without variance every trait value off the mean is infinitely far away."""
+        """Compute (z - mean)/sd; without variance, values off the mean are infinitely far away."""
         apart = real(z) - self.mean
         spread = self.variance > 0
         sd = safe_sqrt(jnp.where(spread, self.variance, 1.0))
         return jnp.where(spread, apart / sd, jnp.where(apart == 0, 0.0, jnp.sign(apart) * jnp.inf))
 
     def cdf(self, z: ArrayLike) -> Float[Array, "..."]:
-        """Share of the population at or below z."""
+        """Return the fraction of the population at or below z."""
         return jnp.where((self.variance == 0) & (real(z) == self.mean), 1.0, self.below(z))
 
     def below(self, z: ArrayLike) -> Float[Array, "..."]:
-        """Share of the population strictly below z, Phi((z - mean)/sd)."""
+        """Return the fraction of the population strictly below z, Phi((z - mean)/sd)."""
         x = self.standardize(z)
         return jnp.where((self.variance == 0) & (x == 0), 0.0, ndtr(x))
 
     def above(self, z: ArrayLike) -> Float[Array, "..."]:
-        """Share of the population strictly above z, accurate far in the upper tail."""
+        """Return the fraction of the population strictly above z, accurate far above the mean."""
         x = self.standardize(z)
         return jnp.where((self.variance == 0) & (x == 0), 0.0, ndtr(-x))
 
     def tied(self, z: ArrayLike) -> Float[Array, "..."]:
-        """Share of the population exactly at z: all of it or, where it varies, none."""
+        """Return the fraction of the population exactly at z: all or, where it varies, none."""
         return self.cdf(z) - self.below(z)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from qtm._core.numerics import whole
+from qtm._core.numerics import require_integer
 
 _RESERVED = ("replicate", "generation", "mean", "variance", "within", "between", "finished")
 
@@ -38,7 +38,7 @@ class Grid:
         if unknown:
             raise ValueError(f"fixed must name axes of the grid, got {sorted(unknown)[0]!r}.")
         if replicates is not None:
-            replicates = whole("replicates", replicates, least=1)
+            replicates = require_integer("replicates", replicates, least=1)
         texts = {name for name, value in axes.items() if value.dtype.kind not in "iufb"}
         fixed = frozenset(fixed) | texts
         axes = {k: v if k in fixed else v.astype(np.float64) for k, v in axes.items()}

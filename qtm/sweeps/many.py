@@ -9,7 +9,7 @@ import numpy as np
 from jax.core import Tracer
 from jaxtyping import Array, PRNGKeyArray
 
-from qtm._core.numerics import require_double, whole
+from qtm._core.numerics import require_double, require_integer
 from qtm._core.sizes import chunk_of
 from qtm.cycle.evolution import Cycle, Trajectory
 from qtm.states import Families, Moments, Population
@@ -50,12 +50,12 @@ def evolve_many(
     `evolve` does.
     """
     require_double()
-    generations = whole("generations", generations, least=0)
+    generations = require_integer("generations", generations, least=0)
     sets = _count(parameters)
     parameters = jax.tree.map(_array, parameters)
     job = Job(cycle_of, state, generations, keep)
     if chunk is not None:
-        chunk = whole("chunk", chunk, least=1)
+        chunk = require_integer("chunk", chunk, least=1)
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((parameters, state, key))):
         width = min(sets, chunk or chunk_of(state, parameters, "cpu"))
         found = in_chunks(job, parameters, None if key is None else jnp.arange(sets), key, width)

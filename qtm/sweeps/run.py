@@ -14,7 +14,7 @@ import numpy as np
 import xarray as xr
 from jaxtyping import PRNGKeyArray
 
-from qtm._core.numerics import require_double, whole
+from qtm._core.numerics import require_double, require_integer
 from qtm.cycle.evolution import Cycle
 from qtm.states import Population
 from qtm.sweeps.blocks import Keep
@@ -82,8 +82,8 @@ def sweep(
     seed = None if key is None else (str(jr.key_impl(key)), np.asarray(jr.key_data(key)))
     points = Grid.of(grid, fixed, replicates)
     if chunk is not None:
-        chunk = whole("chunk", chunk, least=1)
-    generations = whole("generations", generations, least=0)
+        chunk = require_integer("chunk", chunk, least=1)
+    generations = require_integer("generations", generations, least=0)
     plan = Plan(cycle_of, state, generations, keep, points, seed, chunk)
     layout, tasks = _layout(plan)
     tell = advance or (lambda _: None)

@@ -68,7 +68,7 @@ def test_schedules_against_the_equations_of_the_samplers(name, operator, V_c):
 
     def flow(s, y):
         t, (m, log_V) = np.exp(s), y
-        w = float(schedule.scale.of(np.exp(s / 2)))
+        w = float(schedule.scale.value(np.exp(s / 2)))
         rate = w / (V_c + t) + (1 - w) / (V_u + t)
         pull = w * m_c / (V_c + t) + (1 - w) * m_u / (V_u + t)
         new = t / np.exp(log_V) if operator == "ddpm" else 0.0

@@ -1,4 +1,4 @@
-"""What a chain needs of a model, and the diffusion model that provides it."""
+"""The interface of a chain to a model, and its implementation by a diffusion model."""
 
 from collections.abc import Callable, Sequence
 from copy import deepcopy
@@ -13,7 +13,7 @@ from empirical.data.real_images import Population
 from empirical.generator import trainable
 from empirical.generator.finetuning import finetune
 from empirical.generator.sampling import sample
-from empirical.measuring.traits import Judge
+from empirical.measuring.traits import Classifier
 from empirical.pipeline import adapters
 from empirical.pipeline import model as models
 from empirical.recipe import Recipe
@@ -22,14 +22,14 @@ Advance = Callable[[int], None]
 
 
 class Generator(Protocol):
-    """Anything that can learn a population and draw another."""
+    """A model that learns a population and draws another."""
 
     def fit(self, population: Population, generation: int, folder: Path, advance: Advance) -> None:
-        """Learn `population`, to draw generation `generation`; keep what was learnt in `folder`."""
+        """Learn `population`, to draw generation `generation`; save the weights in `folder`."""
         ...
 
     def forget(self) -> None:
-        """Become the base again."""
+        """Return to the base model."""
         ...
 
     def sample(self, captions: Sequence[str], seeds: Sequence[int], advance: Advance) -> np.ndarray:
@@ -41,7 +41,7 @@ class Generator(Protocol):
         ...
 
     @cached_property
-    def judge(self) -> Judge | None:
+    def classifier(self) -> Classifier | None:
         """The classifier of this kind of images, where there is one."""
         ...
 
@@ -71,14 +71,14 @@ class DiffusionGenerator:
         table, remedy = self.recipe.finetune, self.recipe.remedy
         self.generation = generation
         if self.recipe.generate.guidance.weak is not None:
-            # Before anything is learnt: made in `sample`, it would forget that first.
+            # Before finetuning: made in `sample`, it would unload the finetuned weights.
             _ = self._weak
         previous = []
         if table.start_from == "previous":
             previous = [_folder(folder, number) for number in range(1, generation)]
         if self.recipe.generate.guidance.weak == "previous":
             earlier = [_folder(folder, generation - 1)] if generation > 1 else []
-            trainable.recall(self._weak, table, previous or earlier)
+            trainable.load(self._weak, table, previous or earlier)
         finetune(
             self.model,
             population,
@@ -92,9 +92,9 @@ class DiffusionGenerator:
         )
 
     def forget(self) -> None:
-        """Take what was learnt out of the model."""
+        """Return to the base model."""
         self.generation = 0
-        trainable.forget(self.model)
+        trainable.unload(self.model)
 
     def sample(self, captions: Sequence[str], seeds: Sequence[int], advance: Advance) -> np.ndarray:
         """Draw one batch of images by guided sampling."""
@@ -115,7 +115,7 @@ class DiffusionGenerator:
     @cached_property
     def _weak(self) -> models.Model:
         """A second denoiser, for rules that guide by a weaker model."""
-        trainable.forget(self.model)
+        trainable.unload(self.model)
         return replace(self.model, denoiser=deepcopy(self.model.unet))
 
     def encode(self, images: np.ndarray) -> np.ndarray:
@@ -123,7 +123,7 @@ class DiffusionGenerator:
         return self.model.encode(images)[0].flatten(1).numpy()
 
     @cached_property
-    def judge(self) -> Judge | None:
+    def classifier(self) -> Classifier | None:
         """Return the classifier that lies in the model's folder, if any."""
         folder = self.model.folder / "classifier"
         if not (folder / "model.safetensors").is_file():
@@ -132,11 +132,11 @@ class DiffusionGenerator:
 
         network = classifier.load(folder)
 
-        def look(images: np.ndarray) -> tuple[np.ndarray, list[str]]:
-            features, labels = classifier.judge(network, images[..., 0] / 255)
+        def predict(images: np.ndarray) -> tuple[np.ndarray, list[str]]:
+            features, labels = classifier.predict(network, images[..., 0] / 255)
             return features, [dataset.CAPTIONS[label] for label in labels]
 
-        return Judge(dataset.CAPTIONS, look)
+        return Classifier(dataset.CAPTIONS, predict)
 
     @property
     def costs(self) -> tuple[int, int]:

@@ -247,10 +247,12 @@ def _sample(
     if features is None:
         raise UserError(f"the features '{space}' are not defined for these images: name others")
     predicted = texts = None
-    judge = source.judge
-    knows = captions is not None and judge is not None and set(captions) <= set(judge.classes)
-    if knows and "accuracy" in names and view.judged is not None:
-        predicted = tuple(view.judged[1])
+    classifier = source.classifier
+    knows = (
+        captions is not None and classifier is not None and set(captions) <= set(classifier.classes)
+    )
+    if knows and "accuracy" in names and view.classified is not None:
+        predicted = tuple(view.classified[1])
     if captions is not None and "clip_score" in names:
         texts = source.extractor(space).texts(captions)
     return Sample(features, captions, predicted, texts)

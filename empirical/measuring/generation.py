@@ -45,14 +45,14 @@ def _measure(
     view = View(
         generation.images(),
         generator.encode,
-        generator.judge,
+        generator.classifier,
         initial.trait if generation.number else None,
     )
     for name in every_trait():
         values = view.trait(name)
         if values is not None:
             files.write_array(generation.folder / "features" / f"{name}.npy", values)
-    features = "latent_pc" if view.judged is None else "classifier"
+    features = "latent_pc" if view.classified is None else "classifier"
     measured = view.trait(features)
     assert measured is not None
     sample = Sample(measured, tuple(generation.captions), _predicted(view, generation))
@@ -61,7 +61,7 @@ def _measure(
     def seen(images: np.ndarray | None) -> Sample | None:
         if images is None:
             return None
-        values = View(images, generator.encode, generator.judge, initial.trait).trait(features)
+        values = View(images, generator.encode, generator.classifier, initial.trait).trait(features)
         return None if values is None else Sample(values)
 
     held_out = seen(reference)
@@ -87,7 +87,11 @@ def _references(chain: Run, generation: Generation, features: str) -> dict[str, 
 
 def _predicted(view: View, generation: Generation) -> tuple[str, ...] | None:
     """Return what the classifier takes each image for, where it knows all prompts."""
-    judge, judged = view.judge, view.judged
-    if judge is None or judged is None or not set(generation.captions) <= set(judge.classes):
+    classifier, judged = view.classifier, view.classified
+    if (
+        classifier is None
+        or judged is None
+        or not set(generation.captions) <= set(classifier.classes)
+    ):
         return None
     return tuple(judged[1])

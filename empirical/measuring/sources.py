@@ -15,7 +15,7 @@ from empirical.data import recorded, training_set
 from empirical.errors import UserError
 from empirical.measuring import extractors, image_folder
 from empirical.measuring.extractors import Extractor, classifier
-from empirical.measuring.traits import Judge, View, every_trait
+from empirical.measuring.traits import Classifier, View, every_trait
 from empirical.runs.record import Run
 
 GENERATION_0 = "generation 0"
@@ -31,7 +31,7 @@ class Source:
 
     `labels` name them; `read` returns images and captions of one, `kept` a trait of one that is
     stored, else None; `reference` returns real images outside of all, if there are any; `encode`
-    maps images to latents, `judge` is a classifier, where there is one; `space` names the features
+    maps images to latents, `classifier` is None where there is none; `space` names the features
     that measures compare if nothing else is said; `offline` forbids downloads; `learnt` returns
     what one has learnt from, where that is known and not simply the one before.
     """
@@ -41,7 +41,7 @@ class Source:
     kept: Callable[[int, str], np.ndarray | None]
     reference: Callable[[], np.ndarray | None]
     encode: Callable[[np.ndarray], np.ndarray]
-    judge: Judge | None
+    classifier: Classifier | None
     space: str
     offline: bool = False
     learnt: Callable[[int], np.ndarray | None] = lambda number: None
@@ -51,11 +51,11 @@ class Source:
     def view(self, number: int) -> tuple[View, Captions]:
         """Return a generation as traits see it, and its captions."""
         images, captions = self.read(number)
-        return View(images, self.encode, self.judge, self.first if number else None), captions
+        return View(images, self.encode, self.classifier, self.first if number else None), captions
 
     def view_of(self, images: np.ndarray | None) -> View | None:
         """Return images that are of no generation as traits see them."""
-        return None if images is None else View(images, self.encode, self.judge, self.first)
+        return None if images is None else View(images, self.encode, self.classifier, self.first)
 
     def first(self, name: str) -> np.ndarray | None:
         """Return a trait of generation 0, kept or measured once."""
@@ -98,15 +98,15 @@ def of_run(run: Run, offline: bool = False, reference: Path | None = None) -> So
         there = trait in generations[number].traits()
         return generations[number].trait(trait) if there else None
 
-    judge = _judge(name)
+    classifier = _classifier(name)
     return Source(
         tuple(f"generation {generation.number}" for generation in generations),
         lambda number: (generations[number].images(), tuple(generations[number].captions)),
         kept,
         held_out,
         _Encoder(name),
-        judge,
-        "latent_pc" if judge is None else "classifier",
+        classifier,
+        "latent_pc" if classifier is None else "classifier",
         offline,
         lambda number: training_set.beyond(run, generations[number].number),
     )
@@ -149,15 +149,15 @@ def of_folders(
             images = np.repeat(images, 3, axis=-1)
         return images, captions
 
-    judge = None if model is None else _judge(model)
+    classifier = None if model is None else _classifier(model)
     return Source(
         tuple(str(folder) for folder in folders),
         lambda number: one(folders[number]),
         lambda number, trait: None,
         lambda: None if reference is None else one(reference)[0],
         _Encoder(model),
-        judge,
-        "classifier" if judge else "latent_pc" if model else "pixels",
+        classifier,
+        "classifier" if classifier else "latent_pc" if model else "pixels",
         offline,
     )
 
@@ -186,10 +186,10 @@ class _Encoder:
         return model.load(self.name)
 
 
-def _judge(model: str) -> Judge | None:
+def _classifier(model: str) -> Classifier | None:
     """Return the classifier in a model's folder, which loads when it first looks."""
     folder = classifier.folder_of(model)
-    return None if folder is None else classifier.Classifier(folder).judge
+    return None if folder is None else classifier.ClassifierExtractor(folder).classifier
 
 
 def _shape(shape: tuple[int, ...]) -> str:

@@ -139,7 +139,7 @@ def or_nan(name: str, value: Array, allowed: str, holds: Callable[[Any], Any]) -
     return jnp.asarray(holds(value))
 
 
-def whole(name: str, value: Any, least: int) -> int:
+def require_integer(name: str, value: Any, least: int) -> int:
     """`value` as an int; raises ValueError below `least` or when it is not a whole number."""
     try:
         number = operator.index(value)

@@ -12,11 +12,11 @@ from qtm._core.numerics import (
     parameter,
     require_double,
     require_finite,
+    require_integer,
     require_nonnegative,
     require_positive,
     require_share,
     safe_sqrt,
-    whole,
 )
 from qtm.selection.guidance import scale_or_schedule, transport
 from qtm.selection.noise import ByNoise
@@ -85,7 +85,7 @@ class FamilyCycle(eqx.Module):
                 f"operator must be one of {', '.join(_OPERATORS)}, got {self.operator!r}."
             )
         if self.size is not None:
-            whole("size", self.size, least=1)
+            require_integer("size", self.size, least=1)
 
     def step(
         self,

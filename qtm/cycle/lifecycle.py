@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import ArrayLike, PRNGKeyArray
 
-from qtm._core.numerics import at, is_scheduled, require_double, whole
+from qtm._core.numerics import at, is_scheduled, require_double, require_integer
 from qtm.cycle.evolution import Trajectory, evolve
 from qtm.inheritance import Clonal, Infinitesimal, Inheritance, Refit
 from qtm.inheritance._model import draw_from_model
@@ -57,7 +57,7 @@ class LifeCycle(eqx.Module):
 
     def __check_init__(self):
         if self.size is not None:
-            whole("size", self.size, least=1)
+            require_integer("size", self.size, least=1)
 
     def step(
         self, state: S, key: PRNGKeyArray | None = None, generation: ArrayLike | None = None

@@ -13,9 +13,9 @@ from qtm._core.numerics import (
     or_nan,
     real,
     require_double,
+    require_integer,
     require_nonnegative,
     safe_sqrt,
-    whole,
 )
 from qtm.states._columns import by_column
 from qtm.states.moments import Moments
@@ -80,7 +80,7 @@ class Density(eqx.Module):
 
         Raises ValueError if a variance is not greater than 0 or `points` below 8.
         """
-        moments, G = Moments(mean, variance), whole("points", points, least=8)
+        moments, G = Moments(mean, variance), require_integer("points", points, least=8)
         sd = safe_sqrt(moments.variance)
         left = jnp.min(moments.mean - 12 * sd) if low is None else real(low)
         right = jnp.max(moments.mean + 12 * sd) if high is None else real(high)

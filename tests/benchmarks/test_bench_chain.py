@@ -136,7 +136,7 @@ class TestSampling:
         guidance = {"rule": "constant", "scale": SCALE}
         table = {"guidance": guidance, "steps": 5, "batch_size": SAMPLED}
         generator = DiffusionGenerator(base, parse({"generate": table}))
-        trainable.recall(base, generator.recipe.finetune, [tmp_path])
+        trainable.load(base, generator.recipe.finetune, [tmp_path])
         benchmark.pedantic(our_sampling, (generator, captions), rounds=3, warmup_rounds=1)
 
     def test_stock(self, stock, folder, captions, benchmark):

@@ -206,7 +206,7 @@ def test_a_folder_that_is_no_run_cannot_be_opened(tmp_path, tiny_run):
 class Gaussian:
     """A generator without a network: one grey level an image, refitted by maximum likelihood."""
 
-    judge = None
+    classifier = None
     costs = (1, 1)
 
     def __init__(self):

@@ -1,4 +1,4 @@
-"""A sweep knows its store again by all that its numbers depend on, in any process."""
+"""A sweep recognises its store by everything its numbers depend on, in any process."""
 
 import json
 import subprocess
@@ -35,7 +35,7 @@ class Table(eqx.Module):
         return jnp.asarray(self.values)[t]
 
 
-def of(optimum):
+def cycle_of(optimum):
     return lambda q: qtm.LifeCycle(selection=qtm.Stabilizing(optimum=optimum, width2=q["w"]))
 
 
@@ -49,7 +49,7 @@ def branch(table):
 
 
 def rule(table):
-    """A constant behind a rule of differentiation of its own."""
+    """A constant behind a custom differentiation rule."""
 
     @jax.custom_jvp
     def value(t):
@@ -67,32 +67,35 @@ def back(table):
     )
 
 
-def changed(at):
-    return np.where(at == LONG, LONG + 1.0, LONG)
+def changed(at_start):
+    return np.where(at_start == LONG, LONG + 1.0, LONG)
 
 
 PAIRS = {
-    "array": (of(np.array([0.0, 1.0])), of(np.array([0.0, 7.0]))),
-    "in the middle of a long array": (of(LONG), of(changed(1500))),
-    "the last digit": (of(0.1), of(np.nextafter(0.1, 1))),
-    "schedule": (of(lambda t: jnp.array([0.0, 1, 2, 3])[t]), of(lambda t: jnp.arange(4.0)[3 - t])),
-    "static table": (of(Table((0.0, 1.0, 2.0, 3.0))), of(Table((0.0, 1.0, 2.0, 3.5)))),
-    "loop": (of(loop(jnp.arange(3.0))), of(loop(jnp.arange(3.0)[::-1]))),
-    "branch": (of(branch([1.0, 2.0])), of(branch([1.0, 2.5]))),
-    "rule": (of(rule([1.0])), of(rule([1.5]))),
-    "callback": (of(back([1.0])), of(back([1.5]))),
+    "array": (cycle_of(np.array([0.0, 1.0])), cycle_of(np.array([0.0, 7.0]))),
+    "in the middle of a long array": (cycle_of(LONG), cycle_of(changed(1500))),
+    "the last digit": (cycle_of(0.1), cycle_of(np.nextafter(0.1, 1))),
+    "schedule": (
+        cycle_of(lambda t: jnp.array([0.0, 1, 2, 3])[t]),
+        cycle_of(lambda t: jnp.arange(4.0)[3 - t]),
+    ),
+    "static table": (cycle_of(Table((0.0, 1.0, 2.0, 3.0))), cycle_of(Table((0.0, 1.0, 2.0, 3.5)))),
+    "loop": (cycle_of(loop(jnp.arange(3.0))), cycle_of(loop(jnp.arange(3.0)[::-1]))),
+    "branch": (cycle_of(branch([1.0, 2.0])), cycle_of(branch([1.0, 2.5]))),
+    "rule": (cycle_of(rule([1.0])), cycle_of(rule([1.5]))),
+    "callback": (cycle_of(back([1.0])), cycle_of(back([1.5]))),
 }
 
 
 @pytest.mark.parametrize("kind", PAIRS)
 def test_another_constant_is_another_sweep(tmp_path, kind):
-    """Wherever it is kept; and the sweep itself finds its store again."""
-    one, other = PAIRS[kind]
+    """Wherever it is stored; and the sweep itself recognises its store."""
+    cycle_of, other = PAIRS[kind]
     state = qtm.Moments(np.zeros(len(LONG)), np.ones(len(LONG))) if "long" in kind else UNIT
-    first = qtm.sweep(one, W, state, 3, out=tmp_path / "o.zarr")["mean"].values
+    first = qtm.sweep(cycle_of, W, state, 3, out=tmp_path / "o.zarr")["mean"].values
     with pytest.raises(ValueError, match="another sweep, they differ in cycle_of"):
         qtm.sweep(other, W, state, 3, out=tmp_path / "o.zarr")
-    again = qtm.sweep(one, W, state, 3, out=tmp_path / "o.zarr")["mean"].values
+    again = qtm.sweep(cycle_of, W, state, 3, out=tmp_path / "o.zarr")["mean"].values
     np.testing.assert_array_equal(again, first)
 
 
@@ -114,9 +117,9 @@ def test_a_state_function_counts_and_is_named(tmp_path):
     def start(mean):
         return lambda q: qtm.Moments(jnp.asarray(mean)[0], q["w"])
 
-    qtm.sweep(of(0.0), W, start([0.5]), 2, out=tmp_path / "o.zarr")
+    qtm.sweep(cycle_of(0.0), W, start([0.5]), 2, out=tmp_path / "o.zarr")
     with pytest.raises(ValueError, match="they differ in state: "):
-        qtm.sweep(of(0.0), W, start([0.6]), 2, out=tmp_path / "o.zarr")
+        qtm.sweep(cycle_of(0.0), W, start([0.6]), 2, out=tmp_path / "o.zarr")
 
 
 @pytest.mark.parametrize(
@@ -150,15 +153,15 @@ def test_processes_agree(monkeypatch):
     """Hashes of texts and addresses of functions differ between them."""
     folder = str(Path(__file__).parent)
     root = str(Path(__file__).parents[2])
-    found = set()
+    digests = set()
     for seed in ("1", "2"):
         monkeypatch.setenv("PYTHONHASHSEED", seed)
         monkeypatch.setenv("PYTHONPATH", root)
         done = subprocess.run([sys.executable, "-c", PROCESS, folder], capture_output=True,
                               text=True, check=True)  # fmt: skip
-        found.add(done.stdout)
-    assert len(found) == 1
-    assert found.pop().count("cycle_of") == 5
+        digests.add(done.stdout)
+    assert len(digests) == 1
+    assert digests.pop().count("cycle_of") == 5
 
 
 def test_keys_and_sets_and_numbers_are_told_apart():
@@ -193,7 +196,7 @@ def begun(tmp_path, monkeypatch):
         written.append(number)
         write(self, number, *task)
 
-    call = {"cycle_of": of(0.0), "grid": {"w": [1.0, 2.0, 3.0, 4.0]}, "state": UNIT,
+    call = {"cycle_of": cycle_of(0.0), "grid": {"w": [1.0, 2.0, 3.0, 4.0]}, "state": UNIT,
             "generations": 3, "out": tmp_path / "o.zarr"}  # fmt: skip
     with monkeypatch.context() as patch:
         patch.setattr(ZarrStore, "write", killed)
@@ -215,11 +218,11 @@ def test_a_half_computed_store_is_not_mixed_with_other_code(begun, monkeypatch, 
 
 
 def test_a_finished_store_of_other_code_opens_and_says_so(begun, monkeypatch):
-    found = qtm.sweep(**begun)["variance"].values
+    variance = qtm.sweep(**begun)["variance"].values
     monkeypatch.setattr(Plan, "__init__", partialmethod(Plan.__init__, code=newer("source")))
     with pytest.warns(UserWarning, match="the code of qtm has changed since .* was computed"):
         again = qtm.sweep(**begun)["variance"].values
-    np.testing.assert_array_equal(again, found)
+    np.testing.assert_array_equal(again, variance)
 
 
 def test_a_store_without_a_note_of_its_code_is_refused_in_a_sentence(begun):
@@ -228,7 +231,7 @@ def test_a_store_without_a_note_of_its_code_is_refused_in_a_sentence(begun):
     identity = json.loads(attributes["sweep"])
     del identity["code"]
     path.write_text(json.dumps({"sweep": json.dumps(identity)}))
-    with pytest.raises(ValueError, match="did not note all that its numbers depend on"):
+    with pytest.raises(ValueError, match="did not record everything its numbers depend on"):
         qtm.sweep(**begun)
 
 

@@ -1,4 +1,4 @@
-"""Stores of sweeps: what others read in them, who may write them, what a lost cluster costs."""
+"""Stores of sweeps: read by other programs, locked by one writer, kept when a cluster is lost."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ def of_texts(point):
     return qtm.LifeCycle(selection=guidance, size=point["size"])
 
 
-def of(point):
+def cycle_of(point):
     return qtm.LifeCycle(selection=qtm.Stabilizing(optimum=point["o"], width2=5.0))
 
 
@@ -64,7 +64,7 @@ def test_xarray_opens_a_store_without_a_warning(tmp_path, open_it):
 
 
 def test_texts_of_any_letters_are_read_again(tmp_path):
-    """Also by a reader of Zarr that knows nothing of xarray, and through netCDF."""
+    """Even by a reader of Zarr without xarray, and through netCDF."""
     names = ["", "日本", "a b", "$_%"]
 
     def cycle(point):
@@ -100,12 +100,12 @@ def test_a_store_has_one_writer_and_outlives_it(tmp_path, monkeypatch, kind):
     try:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(ValueError, match=f"another sweep is writing .*o.{kind}"):
-            qtm.sweep(of, {"o": [1.0]}, UNIT, 2, out=path)
+            qtm.sweep(cycle_of, {"o": [1.0]}, UNIT, 2, out=path)
         assert not path.exists()
     finally:
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-    qtm.sweep(of, {"o": [1.0]}, UNIT, 2, out=path)
+    qtm.sweep(cycle_of, {"o": [1.0]}, UNIT, 2, out=path)
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
 
 
@@ -121,26 +121,26 @@ def test_a_claim_ends_with_an_error(tmp_path):
 def test_two_that_start_at_once_leave_a_store_that_is_right(tmp_path, kind):
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from test_sweep_stores import UNIT, of, qtm\n"
-        "qtm.sweep(of, {'o': [1.0, 2.0]}, UNIT, 2, out=sys.argv[2])\n"
+        "from test_sweep_stores import UNIT, cycle_of, qtm\n"
+        "qtm.sweep(cycle_of, {'o': [1.0, 2.0]}, UNIT, 2, out=sys.argv[2])\n"
     )
     words = [sys.executable, "-c", code, str(Path(__file__).parent), str(tmp_path / f"o.{kind}")]
     both = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True,
                              env={**os.environ, "PYTHONPATH": ROOT}) for _ in range(2)]  # fmt: skip
-    said = [process.communicate()[1] for process in both]
+    errors = [process.communicate()[1] for process in both]
     assert 0 in [process.returncode for process in both]
-    for process, text in zip(both, said, strict=True):
+    for process, text in zip(both, errors, strict=True):
         assert process.returncode == 0 or "another sweep is writing" in text.splitlines()[-1]
-    data = qtm.sweep(of, {"o": [1.0, 2.0]}, UNIT, 2, out=tmp_path / f"o.{kind}")
-    xr.testing.assert_equal(data.compute(), qtm.sweep(of, {"o": [1.0, 2.0]}, UNIT, 2))
+    data = qtm.sweep(cycle_of, {"o": [1.0, 2.0]}, UNIT, 2, out=tmp_path / f"o.{kind}")
+    xr.testing.assert_equal(data.compute(), qtm.sweep(cycle_of, {"o": [1.0, 2.0]}, UNIT, 2))
 
 
 def test_the_rest_of_a_killed_end_is_removed(tmp_path):
     """Between the netCDF file and the removal of its parts."""
     path = tmp_path / "o.nc"
-    qtm.sweep(of, {"o": [1.0]}, UNIT, 2, out=path)
+    qtm.sweep(cycle_of, {"o": [1.0]}, UNIT, 2, out=path)
     (tmp_path / ".o.nc.zarr").mkdir()
-    qtm.sweep(of, {"o": [1.0]}, UNIT, 2, out=path)
+    qtm.sweep(cycle_of, {"o": [1.0]}, UNIT, 2, out=path)
     assert [p.name for p in tmp_path.iterdir()] == ["o.nc"]
 
 
@@ -151,20 +151,20 @@ def test_a_scheduler_that_is_lost_costs_nothing(tmp_path, small_tasks):
     cluster = LocalCluster(1, threads_per_worker=1, processes=False, dashboard_address=":0")
     done = []
 
-    def advance(count):
+    def progress(count):
         done.append(count)
         if len(done) == 3:
             cluster.close()
 
     call = {"grid": grid, "state": UNIT, "generations": 2, "out": tmp_path / "o.zarr"}
-    with pytest.raises(ConnectionError, match=r"scheduler at .* was lost; what was finished is"):
-        qtm.sweep(of, scheduler=cluster.scheduler_address, advance=advance, **call)
+    with pytest.raises(ConnectionError, match=r"scheduler at .* was lost; finished tasks are kept"):
+        qtm.sweep(cycle_of, scheduler=cluster.scheduler_address, progress=progress, **call)
     counted = []
-    data = qtm.sweep(of, advance=counted.append, **call)
+    data = qtm.sweep(cycle_of, progress=counted.append, **call)
     assert dask.config.get("scheduler", None) is None
     assert counted[0] >= 2
     assert sum(counted) == 12
-    xr.testing.assert_equal(data.compute(), qtm.sweep(of, grid, UNIT, 2))
+    xr.testing.assert_equal(data.compute(), qtm.sweep(cycle_of, grid, UNIT, 2))
 
 
 def test_workers_that_do_not_come_back_are_said(tmp_path, small_tasks, monkeypatch):
@@ -174,7 +174,7 @@ def test_workers_that_do_not_come_back_are_said(tmp_path, small_tasks, monkeypat
     monkeypatch.setattr("qtm.sweeps.cluster._ALONE", 0.6)
     with LocalCluster(1, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster:
 
-        def advance(count):
+        def progress(count):
             if count:
                 cluster.scale(0)
                 end = time.monotonic() + 60
@@ -183,8 +183,8 @@ def test_workers_that_do_not_come_back_are_said(tmp_path, small_tasks, monkeypat
 
         with pytest.raises(ConnectionError, match=r"has had no workers for 0\.6 seconds"):
             qtm.sweep(
-                of, {"o": np.linspace(0, 1, 40)}, UNIT, 2, out=tmp_path / "o.zarr",
-                scheduler=cluster.scheduler_address, advance=advance,
+                cycle_of, {"o": np.linspace(0, 1, 40)}, UNIT, 2, out=tmp_path / "o.zarr",
+                scheduler=cluster.scheduler_address, progress=progress,
             )  # fmt: skip
 
 
@@ -192,7 +192,7 @@ def test_where_no_scheduler_is(monkeypatch):
     monkeypatch.setattr("qtm.sweeps.cluster._PATIENCE", "0.2s")
     for address in ("tcp://127.0.0.1:9", "nonsense"):
         with pytest.raises(ValueError, match=f"there is no Dask scheduler at {address}"):
-            qtm.sweep(of, {"o": [1.0]}, UNIT, 1, scheduler=address)
+            qtm.sweep(cycle_of, {"o": [1.0]}, UNIT, 1, scheduler=address)
         # Dask would else compute every array of this process on a cluster that is not there.
         assert dask.config.get("scheduler", None) is None
 
@@ -207,4 +207,4 @@ def test_a_worker_with_other_code_computes_nothing(monkeypatch):
         Client(cluster, set_as_default=False) as client,
         pytest.raises(ValueError, match=r"a worker has other code of qtm or JAX \(qtm 9\.9"),
     ):
-        qtm.sweep(of, {"o": [1.0]}, UNIT, 1, scheduler=client)
+        qtm.sweep(cycle_of, {"o": [1.0]}, UNIT, 1, scheduler=client)

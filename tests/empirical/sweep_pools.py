@@ -1,4 +1,4 @@
-"""A crew in the test's own process, and tasks for worker processes."""
+"""A pool in the test's own process, and tasks for worker processes."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from empirical.sweeps import work
 class Here:
     """Does all tasks itself, one after the other."""
 
-    places = 1
+    capacity = 1
 
     def __enter__(self):
         return self

@@ -135,7 +135,7 @@ def require_share(name: str, value: Any) -> None:
     require(name, value, "between 0 and 1", lambda v: (v >= 0) & (v <= 1))
 
 
-def or_nan(name: str, value: Array, allowed: str, holds: Callable[[Any], Any]) -> Array:
+def valid_where(name: str, value: Array, allowed: str, holds: Callable[[Any], Any]) -> Array:
     """Where `holds` is true of `value`; ValueError if it is not everywhere and can be looked at.
 
     Inside `jit` the caller puts nan where the answer is no.
@@ -144,7 +144,7 @@ def or_nan(name: str, value: Array, allowed: str, holds: Callable[[Any], Any]) -
     return jnp.asarray(holds(value))
 
 
-def whole(name: str, value: Any, least: int) -> int:
+def require_integer(name: str, value: Any, least: int) -> int:
     """`value` as an int; raises ValueError below `least` or when it is not a whole number."""
     try:
         number = operator.index(value)

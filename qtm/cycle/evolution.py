@@ -10,7 +10,7 @@ import numpy as np
 from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
-from qtm._core.numerics import concrete, require_double, whole
+from qtm._core.numerics import concrete, require_double, require_integer
 from qtm.states import Families, Population
 
 
@@ -59,7 +59,7 @@ def evolve(
     there on, and `Trajectory.defined` is False.
     """
     require_double()
-    generations = whole("generations", generations, least=0)
+    generations = require_integer("generations", generations, least=0)
     path = _evolve(cycle, state, generations, key)
     if concrete(path.mean) and concrete(path.variance):
         _require_defined(cycle, state, path, key)

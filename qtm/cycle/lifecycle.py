@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import ArrayLike, PRNGKeyArray
 
-from qtm._core.numerics import at, is_scheduled, require_double, whole
+from qtm._core.numerics import at, is_scheduled, require_double, require_integer
 from qtm.cycle.evolution import Trajectory, evolve
 from qtm.inheritance import Inheritance
 from qtm.inheritance.clonal import Clonal
@@ -49,7 +49,7 @@ class LifeCycle(eqx.Module):
 
     def __check_init__(self):
         if self.size is not None:
-            whole("size", self.size, least=1)
+            require_integer("size", self.size, least=1)
 
     def step(
         self, state: S, key: PRNGKeyArray | None = None, generation: ArrayLike | None = None

@@ -10,10 +10,10 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 from qtm._core.numerics import (
     parameter,
     require,
+    require_integer,
     require_nonnegative,
     require_share,
     safe_sqrt,
-    whole,
 )
 from qtm._parts import Part, sample
 from qtm.inheritance._base import Inheritance
@@ -63,7 +63,7 @@ class Refit(Inheritance):
     fresh: Moments | None = None
 
     def __check_init__(self):
-        whole("ddof", self.ddof, least=0)
+        require_integer("ddof", self.ddof, least=0)
         require_nonnegative("bias", self.bias)
         require_share("inflow", self.inflow)
         if self.fresh is None:
@@ -186,7 +186,7 @@ class _TrainingSet(Part):
             z = jnp.where(place < jnp.round(self.refit.inflow * N), drawn, z)
         if not self.refit.accumulate:
             return Individuals(z)
-        whole("size of individuals that accumulate", N, least=2)
+        require_integer("size of individuals that accumulate", N, least=2)
         batch = Moments(jnp.mean(z, axis=0), jnp.var(z, axis=0))
         f = 1 / (1 + jnp.asarray(self.generation))
         pool = _mixture(_moments(self.before), batch, f)

@@ -9,7 +9,7 @@ import jax.random as jr
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from qtm._core.numerics import or_nan, real, safe_sqrt
+from qtm._core.numerics import real, safe_sqrt, valid_where
 from qtm._core.random import choose
 from qtm._parts import Part
 from qtm.states import Density, Families, Individuals, Moments, State
@@ -112,7 +112,7 @@ def fitness_on_grid(selection: FitnessSelection, state: Density) -> Float[Array,
 
 def survivors(log_fitness: Float[Array, "N ..."]) -> Array:
     """Whether anybody survives; ValueError if the fitnesses can be looked at and nobody does."""
-    return or_nan(
+    return valid_where(
         "the greatest log fitness",
         jnp.max(log_fitness, axis=0),
         "finite",
@@ -197,7 +197,7 @@ def moments_by_quadrature(selection: FitnessSelection, state: Moments) -> Moment
     V = jnp.where(spread, state.variance, 1.0)
     unit = jnp.linspace(-1, 1, _NODES).reshape(-1, *[1] * V.ndim)
     mean, variance, p = jax.lax.stop_gradient(selected(_REACH * unit * jnp.ones_like(V)))
-    bounded = or_nan(
+    bounded = valid_where(
         f"the share of the selected {_REACH:g} standard deviations away",
         jnp.maximum(p[0], p[-1]),
         "below 1e-9: fitness grows too fast",

@@ -6,7 +6,7 @@ import equinox as eqx
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float
 
-from qtm._core.numerics import or_nan, parameter, real, require_finite, require_positive
+from qtm._core.numerics import parameter, real, require_finite, require_positive, valid_where
 from qtm.selection._base import FitnessSelection
 from qtm.states import Moments, State
 
@@ -51,6 +51,8 @@ class Disruptive(FitnessSelection):
     def moments(self, state: Moments) -> Moments:
         m, V, theta = state.mean, state.variance, self.optimum
         x = V / self.width2
-        exists = or_nan("variance/width2", x, "below 1 for disruptive selection", lambda x: x < 1)
+        exists = valid_where(
+            "variance/width2", x, "below 1 for disruptive selection", lambda x: x < 1
+        )
         rest = jnp.where(exists, 1 - x, jnp.nan)
         return Moments(m + x / rest * (m - theta), V / rest)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from qtm._core.numerics import or_nan, parameter, require_finite, require_positive, safe_sqrt
+from qtm._core.numerics import parameter, require_finite, require_positive, safe_sqrt, valid_where
 from qtm.selection._base import Selection, draw_parents
 from qtm.selection.levels import AtLevels, transport_on_levels
 from qtm.selection.noise import ByNoise
@@ -128,7 +128,9 @@ class Guidance(Selection):
         w, V_c, V_u = cast(Array, self.scale), state.variance, self.unconditional.variance
         rest = (1 - w) * V_c / V_u
         L = w + rest  # the precision in units of 1/V_c: no division by a variance that may be 0
-        exists = or_nan("tilt precision w + (1 - w) V_c/V_u", L, "greater than 0", lambda L: L > 0)
+        exists = valid_where(
+            "tilt precision w + (1 - w) V_c/V_u", L, "greater than 0", lambda L: L > 0
+        )
         L = jnp.where(exists, L, jnp.nan)
         return Moments((w * state.mean + rest * self.unconditional.mean) / L, V_c / L)
 

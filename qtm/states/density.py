@@ -10,12 +10,12 @@ from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from qtm._core.numerics import (
     concrete,
-    or_nan,
     real,
     require_double,
+    require_integer,
     require_nonnegative,
     safe_sqrt,
-    whole,
+    valid_where,
 )
 from qtm.states._columns import by_column
 from qtm.states._evolving import Draws, Evolving, require_trait_axes
@@ -81,7 +81,7 @@ class Density(Evolving):
 
         Raises ValueError if a variance is not greater than 0 or `points` below 8.
         """
-        moments, G = Moments(mean, variance), whole("points", points, least=8)
+        moments, G = Moments(mean, variance), require_integer("points", points, least=8)
         sd = safe_sqrt(moments.variance)
         left = jnp.min(moments.mean - 12 * sd) if low is None else real(low)
         right = jnp.max(moments.mean + 12 * sd) if high is None else real(high)
@@ -163,14 +163,14 @@ def resolved(state: Density) -> Density:
     """`state`, if its grid holds and resolves it; else ValueError, and nan inside `jit`."""
     p = state.density
     at_edge = jnp.maximum(p[0], p[-1]) * (state.grid[-1] - state.grid[0])
-    inside = or_nan(
+    inside = valid_where(
         "share of the density at the edge of its grid",
         at_edge,
         f"below {EDGE:g}",
         lambda share: share < EDGE,
     )
     steps = jnp.sqrt(lax.stop_gradient(state.variance)) / state.step
-    seen = or_nan(
+    seen = valid_where(
         "standard deviation of the density in steps of its grid",
         steps,
         "at least 1",

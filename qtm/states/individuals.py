@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import jax.random as jr
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
-from qtm._core.numerics import real, safe_sqrt, whole
+from qtm._core.numerics import real, require_integer, safe_sqrt
 from qtm.states._columns import by_column
 from qtm.states._evolving import Draws, Evolving, require_trait_axes
 from qtm.states.moments import Moments
@@ -44,7 +44,7 @@ class Individuals(Evolving):
 
         Raises ValueError if a variance is negative or `size` is below 1.
         """
-        moments, N = Moments(mean, variance), whole("size", size, least=1)
+        moments, N = Moments(mean, variance), require_integer("size", size, least=1)
         eps = jr.normal(key, (N, *moments.mean.shape))
         return cls(moments.mean + safe_sqrt(moments.variance) * eps)
 

@@ -1,4 +1,4 @@
-"""Text embeddings, as a denoiser takes them."""
+"""Text embeddings: the conditioning of a denoiser."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Conditioning:
-    """What a denoiser is told of n prompts.
+    """The text embeddings of n prompts, by which a denoiser is conditioned.
 
-    `hidden` [n, tokens, width] is what its attention reads. `pooled` [n, p] is one vector a prompt,
-    where the denoiser wants one too (Stable Diffusion XL), or None.
+    `hidden` [n, tokens, width] is the input of cross-attention. `pooled` [n, p] is one vector a
+    prompt, where the denoiser takes one too (Stable Diffusion XL), or None.
     """
 
     hidden: Tensor
@@ -23,7 +23,7 @@ class Conditioning:
         return len(self.hidden)
 
     def __getitem__(self, index: Tensor | slice | Sequence[int]) -> "Conditioning":
-        """Return some of the prompts, in the order of `index`."""
+        """Return the prompts of `index`, in its order."""
         pooled = None if self.pooled is None else self.pooled[index]
         return Conditioning(self.hidden[index], pooled)
 
@@ -33,7 +33,7 @@ class Conditioning:
         return Conditioning(self.hidden.expand(count, -1, -1), pooled)
 
     def with_zeros(self, index: int) -> "Conditioning":
-        """Return the same prompts with zeros in the place of one."""
+        """Return the same prompts with zeros in place of one."""
         kept = torch.ones(len(self), device=self.hidden.device)
         kept[index] = 0
         pooled = None if self.pooled is None else self.pooled * kept[:, None]
@@ -41,7 +41,7 @@ class Conditioning:
 
     @staticmethod
     def cat(parts: Sequence["Conditioning"]) -> "Conditioning":
-        """Join prompts end to end; all parts have pooled vectors, or none has."""
+        """Concatenate prompts; all parts have pooled vectors, or none has."""
         pooled = [part.pooled for part in parts if part.pooled is not None]
         return Conditioning(
             torch.cat([part.hidden for part in parts]), torch.cat(pooled) if pooled else None

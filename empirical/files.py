@@ -1,7 +1,7 @@
-"""Files that are whole or not there.
+"""Files that are complete or absent.
 
-Everything a run writes goes to a hidden neighbour first, which then takes the name in one step.
-The neighbour's name is always the same, so what a killed process left is overwritten, not kept.
+Everything a run writes goes to a hidden neighbour first, which is then renamed in one step. The
+neighbour's name is always the same, so the leftovers of a killed process are overwritten.
 """
 
 import codecs
@@ -39,7 +39,7 @@ _MARKS = (
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file atomically, making its folder; on failure nothing of it remains."""
+    """Write a file atomically, making its folder; a failure leaves no file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     try:
@@ -80,7 +80,7 @@ def write_image(path: Path, pixels: np.ndarray) -> None:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read a PNG of this package's own making as pixels [height, width, channels] (uint8)."""
+    """Read a PNG that this package wrote as pixels [height, width, channels] (uint8)."""
     with _named("image", path), Image.open(path) as image:
         # Programs that make PNGs smaller store few colours as a palette, or as single bits.
         pixels = np.asarray(image if image.mode in ("L", "RGB") else _as_written(image, path))
@@ -105,30 +105,31 @@ def read_array(path: Path) -> np.ndarray:
 
 
 def read_text(path: Path) -> str:
-    """Read a text file in UTF-8, or in what its byte order mark says; the mark is no part of it.
+    """Read a text file in UTF-8, or in the encoding of its byte order mark, without the mark.
 
-    Raises `UserError` where it is no text in UTF-8, `OSError` where it cannot be read.
+    Raises `UserError` where it is not text in that encoding, `OSError` where it cannot be read.
     """
     content = path.read_bytes()
     marks = (encoding for mark, encoding in _MARKS if content.startswith(mark))
     encoding = next(marks, "utf-8")
-    wanted = encoding.removesuffix("-sig").upper()
+    expected = encoding.removesuffix("-sig").upper()
     try:
         text = content.decode(encoding)
     except UnicodeDecodeError as error:
         raise UserError(
-            f"'{path}' is not a text file in {wanted}: {error}; save it as UTF-8"
+            f"'{path}' is not a text file in {expected}: {error}; save it as UTF-8"
         ) from error
     if "\0" in text:
-        # As of UTF-16 without a mark: valid UTF-8 by chance, and not what was written.
+        # UTF-16 without a mark, for example, is valid UTF-8 by chance.
         raise UserError(
-            f"'{path}' is not a text file in {wanted}: it holds bytes that are 0; save it as UTF-8"
+            f"'{path}' is not a text file in {expected}: it holds bytes that are 0; "
+            f"save it as UTF-8"
         )
     return text
 
 
 def lines(text: str) -> list[str]:
-    """Cut text at ends of lines only, not at the other separators of Unicode, which JSON allows
+    """Split text at line ends only, not at the other separators of Unicode, which JSON allows
     within a string."""
     return [line.removesuffix("\r") for line in text.split("\n")]
 
@@ -154,17 +155,17 @@ def read_table(path: Path) -> "pd.DataFrame":
 
 
 def is_hidden(path: Path) -> bool:
-    """Whether any part of a relative path is hidden, or a file or folder of some system's."""
+    """Return whether any part of a relative path is hidden or belongs to an operating system."""
     return any(
         (part.startswith(".") and part != "..") or part.casefold() in _SYSTEM for part in path.parts
     )
 
 
 def visible(folder: Path, pattern: str) -> list[Path]:
-    """Return what matches a pattern below a folder, sorted, without anything hidden: a copy that
-    went through a Mac has a hidden file beside each."""
-    found = folder.glob(pattern)
-    return sorted(path for path in found if not is_hidden(path.relative_to(folder)))
+    """Return the visible paths that match a pattern below a folder, sorted: a copy that went
+    through a Mac has a hidden file beside each."""
+    matches = folder.glob(pattern)
+    return sorted(path for path in matches if not is_hidden(path.relative_to(folder)))
 
 
 @contextmanager
@@ -182,7 +183,7 @@ def _named(kind: str, path: Path) -> Iterator[None]:
 
 
 def sweep(folder: Path) -> None:
-    """Remove what interrupted writes left in a folder and below it."""
+    """Remove the leftovers of interrupted writes in a folder and below it."""
     for part in folder.rglob(".*.part"):
         part.unlink(missing_ok=True)
 

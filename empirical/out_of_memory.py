@@ -1,4 +1,4 @@
-"""Out of memory, as the many libraries say it; nothing here needs torch."""
+"""Out-of-memory errors of all libraries, recognised without torch."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,10 +14,10 @@ _WORDS = (
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether an error, or one that it came of, is that a GPU or a machine has no memory.
+    """Return whether an error, or its cause, means that a GPU or a machine is out of memory.
 
-    CUDA, ROCm, MPS, cuDNN and torch's allocator of processors say so in a RuntimeError of their
-    own words, NumPy and Python in a MemoryError, the system in an OSError, JAX in its own error.
+    CUDA, ROCm, MPS, cuDNN and torch's CPU allocator raise a RuntimeError with differing messages,
+    NumPy and Python a MemoryError, the system an OSError, JAX an error class that it defines.
     """
     seen: set[int] = set()
     cause: BaseException | None = error
@@ -34,7 +34,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def settings() -> str:
-    """Name the settings of a recipe that take less memory."""
+    """Return advice on the settings of a recipe that save memory."""
     return (
         "lower 'finetune.batch_size' or 'generate.batch_size', raise 'finetune.micro_batches', or "
         "set 'finetune.gradient_checkpointing' to true"
@@ -43,7 +43,7 @@ def settings() -> str:
 
 @contextmanager
 def explained(hint: str) -> Iterator[None]:
-    """Turn an error that memory ran out into a `UserError` with a hint at what takes less."""
+    """Turn an out-of-memory error into a `UserError` with a hint at how to save memory."""
     try:
         yield
     except Exception as error:

@@ -1,7 +1,8 @@
-"""Several processes on one chain, as ``accelerate launch`` starts them; alone, nothing to do.
+"""Several processes on one chain, as ``accelerate launch`` starts them.
 
-Work is dealt out by images, and every random number belongs to an image, so that a chain on several
-devices is the chain on one, up to the rounding of sums.
+Processes share the work by images, and every random number belongs to an image, so that a chain on
+several devices equals the chain on one, up to the rounding of sums. With one process, nothing here
+does anything.
 """
 
 import os
@@ -36,7 +37,7 @@ def index() -> int:
 
 
 def is_main() -> bool:
-    """Return whether this process writes what belongs to the whole chain."""
+    """Return whether this process writes the files of the chain."""
     return index() == 0
 
 
@@ -46,7 +47,7 @@ def device() -> torch.device | None:
 
 
 def wait() -> None:
-    """Wait until every process is here."""
+    """Wait until every process gets here."""
     if _state() is not None:
         _state().wait_for_everyone()
 
@@ -61,8 +62,8 @@ def add_up(tensors: Iterable[Tensor | None]) -> None:
     if _state() is None:
         return
     present = [tensor for tensor in tensors if tensor is not None]
-    # In one message: what it costs to wait is paid once.
-    whole = torch.cat([tensor.flatten() for tensor in present])
-    torch.distributed.all_reduce(whole)
-    for tensor, part in zip(present, whole.split([t.numel() for t in present]), strict=True):
+    # In one message: the processes wait for each other once.
+    flat = torch.cat([tensor.flatten() for tensor in present])
+    torch.distributed.all_reduce(flat)
+    for tensor, part in zip(present, flat.split([t.numel() for t in present]), strict=True):
         tensor.copy_(part.view_as(tensor))

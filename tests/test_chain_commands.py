@@ -6,7 +6,7 @@ from filelock import FileLock
 
 from empirical.commands.tables import amount, duration
 from tests.helpers.fresh_process import run_without_chain_libraries
-from tests.helpers.sweep_crews import Here
+from tests.helpers.sweep_pools import Here
 from tests.helpers.tiny_chain import TINY
 
 
@@ -15,7 +15,7 @@ def here(monkeypatch):
     """Sweeps go on in this process."""
     from empirical.sweeps import local
 
-    monkeypatch.setattr(local, "LocalCrew", lambda seats: Here())
+    monkeypatch.setattr(local, "LocalPool", lambda slots: Here())
 
 
 @pytest.fixture
@@ -27,22 +27,22 @@ def grid(tmp_path):
 
 def test_a_sweep_its_plan_and_its_status(qtm, here, grid, tiny_run, tmp_path):
     out = tmp_path / "s"
-    code, said, _ = qtm("chain", "sweep", grid, "--out", out, "--dry-run")
+    code, printed, _ = qtm("chain", "sweep", grid, "--out", out, "--dry-run")
     assert code == 0
-    assert "2 chains, 0 finished" in said
-    assert [line.split()[:2] for line in said.splitlines()[1:3]] == [
+    assert "2 chains, 0 finished" in printed
+    assert [line.split()[:2] for line in printed.splitlines()[1:3]] == [
         ["seed=0", "3"],
         ["seed=1", "3"],
     ]
     assert not out.exists()
     assert qtm("chain", "sweep", grid, "--out", out)[:2] == (0, f"{out}\n")
-    code, said, _ = qtm("chain", "status", out)
+    code, printed, _ = qtm("chain", "status", out)
     assert code == 0
-    head, *rows = [line.split() for line in said.splitlines()]
+    head, *rows = [line.split() for line in printed.splitlines()]
     assert head == ["chain", "generation", "state", "last", "update", "error"]
     assert [row[:5] for row in rows] == [[f"seed={i}", "2", "/", "2", "done"] for i in (0, 1)]
-    code, said, _ = qtm("chain", "sweep", grid, "--out", out, "--dry-run")
-    assert "2 chains, 2 finished" in said
+    code, printed, _ = qtm("chain", "sweep", grid, "--out", out, "--dry-run")
+    assert "2 chains, 2 finished" in printed
 
 
 def test_a_chain_that_fails_is_said_and_is_exit_code_1(qtm, here, grid, tmp_path):
@@ -51,15 +51,15 @@ def test_a_chain_that_fails_is_said_and_is_exit_code_1(qtm, here, grid, tmp_path
     (out / "seed=1").mkdir()
     (out / "grid.toml").write_text(grid.read_text())
     with FileLock(out / "seed=0" / ".lock"), FileLock(out / "seed=1" / ".lock"):
-        code, _, said = qtm("chain", "sweep", grid, "--out", out)
+        code, _, output = qtm("chain", "sweep", grid, "--out", out)
     assert code == 1
     for name in ("seed=0", "seed=1"):
         sentence = f"another process is at work on the run '{out / name}'"
-        assert f"qtm: the chain '{name}' failed: {sentence}" in said
+        assert f"qtm: the chain '{name}' failed: {sentence}" in output
         assert (out / f"{name}.error.txt").read_text() == sentence + "\n"
-    code, said, _ = qtm("chain", "status", out)
-    assert said.count("failed") == 2
-    assert "another process" in said
+    code, output, _ = qtm("chain", "status", out)
+    assert output.count("failed") == 2
+    assert "another process" in output
 
 
 @pytest.mark.parametrize(
@@ -73,17 +73,17 @@ def test_a_chain_that_fails_is_said_and_is_exit_code_1(qtm, here, grid, tmp_path
 )
 def test_a_mistake_is_one_sentence_and_nothing_is_written(qtm, tmp_path, text, options, words):
     (tmp_path / "g.toml").write_text(text)
-    code, _, said = qtm("chain", "sweep", tmp_path / "g.toml", "--out", tmp_path / "s", *options)
+    code, _, output = qtm("chain", "sweep", tmp_path / "g.toml", "--out", tmp_path / "s", *options)
     assert code == 2
-    assert words in said
-    assert len(said.strip().splitlines()) == 1
+    assert words in output
+    assert len(output.strip().splitlines()) == 1
     assert not (tmp_path / "s").exists()
 
 
 def test_the_plan_of_a_chain(qtm, tmp_path):
     recipe = tmp_path / "r.toml"
     recipe.write_text(tomli_w.dumps({**TINY, "remedy": {"name": "condition_drop"}}))
-    code, said, _ = qtm("chain", "run", recipe, "--out", tmp_path / "run", "--dry-run")
+    code, printed, _ = qtm("chain", "run", recipe, "--out", tmp_path / "run", "--dry-run")
     assert code == 0
     for words in (
         "3 of 3 generations",
@@ -91,16 +91,16 @@ def test_the_plan_of_a_chain(qtm, tmp_path):
         "remedy: condition_drop",
         "\ntime: ",
     ):
-        assert words in said
+        assert words in printed
     assert list(tmp_path.iterdir()) == [recipe]
 
 
 def test_a_tracker_that_is_not_there(qtm, tmp_path):
     (tmp_path / "r.toml").write_text("")
     words = ("chain", "run", tmp_path / "r.toml", "--out", tmp_path / "run", "--tracker", "none")
-    code, _, said = qtm(*words)
+    code, _, output = qtm(*words)
     assert code == 2
-    assert "no tracker 'none'" in said
+    assert "no tracker 'none'" in output
     assert not (tmp_path / "run").exists()
 
 
@@ -115,9 +115,9 @@ def test_an_adapter_for_kohya(qtm, tiny_run, tmp_path):
     ours = adapters.read(tiny_run.generation(2).folder / "lora" / adapters.WEIGHTS)
     assert len(theirs) == 3 * len(ours) // 2
     assert all(key.startswith("lora_unet_") for key in theirs)
-    code, _, said = qtm(*words, "--generation", 3)
+    code, _, output = qtm(*words, "--generation", 3)
     assert code == 2
-    assert "no generation 3, the last is 2" in said
+    assert "no generation 3, the last is 2" in output
 
 
 def test_amounts_as_readers_say_them():

@@ -1,4 +1,4 @@
-"""A machine or GPU without memory: one sentence with what helps, and no traceback."""
+"""A machine or GPU out of memory: one sentence with advice, and no traceback."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from empirical.out_of_memory import is_out_of_memory
 GPU = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
 
 
-def of(call):
+def cause_of(call):
     try:
         call()
     except Exception as error:
@@ -22,8 +22,8 @@ def of(call):
     "error",
     [
         GPU,
-        of(lambda: torch.empty(2**58)),
-        of(lambda: np.empty(2**58)),
+        cause_of(lambda: torch.empty(2**58)),
+        cause_of(lambda: np.empty(2**58)),
         MemoryError(),
         RuntimeError("MPS backend out of memory (MPS allocated: 5.90 GB)"),
         RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
@@ -48,7 +48,9 @@ def test_other_errors_are_others(error):
     assert not is_out_of_memory(error)
 
 
-@pytest.mark.parametrize("error", [GPU, of(lambda: torch.empty(2**58))], ids=["gpu", "processor"])
+@pytest.mark.parametrize(
+    "error", [GPU, cause_of(lambda: torch.empty(2**58))], ids=["gpu", "processor"]
+)
 @pytest.mark.parametrize("where", ["load", "loop"])
 def test_a_chain_names_the_settings_that_help_and_can_be_resumed(
     qtm, tmp_path, monkeypatch, error, where
@@ -59,12 +61,12 @@ def test_a_chain_names_the_settings_that_help_and_can_be_resumed(
         raise error
 
     monkeypatch.setattr(loop, where, full)
-    code, _, said = qtm("chain", "run", tmp_path / "r.toml", "--out", tmp_path / "run")
+    code, _, stderr = qtm("chain", "run", tmp_path / "r.toml", "--out", tmp_path / "run")
     assert code == 2
-    assert "Traceback" not in said
+    assert "Traceback" not in stderr
     for setting in ("batch_size", "micro_batches", "gradient_checkpointing"):
-        assert f"'finetune.{setting}'" in said
-    assert "'generate.batch_size'" in said
+        assert f"'finetune.{setting}'" in stderr
+    assert "'generate.batch_size'" in stderr
     assert (tmp_path / "run").exists() == (where == "loop")
 
 

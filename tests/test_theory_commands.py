@@ -1,4 +1,4 @@
-"""`qtm simulate`, `qtm sweep`, `qtm forms`: what the library says; one sentence for a mistake."""
+"""`qtm simulate`, `qtm sweep`, `qtm forms`: the library's results; one sentence for a mistake."""
 
 import jax.random as jr
 import numpy as np
@@ -58,16 +58,16 @@ def test_every_form_is_listed_and_can_be_simulated(qtm, part):
     from qtm.commands.forms import forms
 
     listed = qtm("forms")[1]
-    found = forms(part)
-    assert len(found) > 1
-    for name, form in found.items():
+    known = forms(part)
+    assert len(known) > 1
+    for name, form in known.items():
         assert f"  {name}" in listed
         example = getattr(theory, name).examples()[0]
         words = [f"{key}={written(getattr(example, key))}" for key in form.required]
-        code, _, said = qtm(
+        code, _, error = qtm(
             "simulate", f"--{part}", " ".join([name, *words]), "--generations", 1, "--size", 20
         )
-        assert code == 0, f"{name}: {said}"
+        assert code == 0, f"{name}: {error}"
 
 
 GRID = """
@@ -92,8 +92,8 @@ def test_sweep_is_qtm_sweep(qtm, tmp_path, kind):
     (tmp_path / "g.toml").write_text(GRID)
     path = tmp_path / f"out.{kind}"
     for _ in range(2):
-        code, out, said = qtm("sweep", tmp_path / "g.toml", "--out", path)
-        assert (code, out.strip()) == (0, str(path)), said
+        code, out, error = qtm("sweep", tmp_path / "g.toml", "--out", path)
+        assert (code, out.strip()) == (0, str(path)), error
     opened = xr.open_zarr(path, consolidated=False) if kind == "zarr" else xr.open_dataset(path)
     point = opened.sel(
         selection_width2=10, mutation_variance=0.2, size=20, state_mean=0.5, replicate=1
@@ -115,9 +115,9 @@ def test_undefined_populations_are_counted(qtm, tmp_path):
         "generations = 1\n[selection]\nform = 'Guidance'\noperator = 'tilt'\n"
         "scale = [0.5, -3.0, 2.0]\nunconditional = { mean = 0, variance = 0.2 }"
     )
-    code, _, said = qtm("sweep", tmp_path / "g.toml", "--out", tmp_path / "o.zarr")
+    code, _, error = qtm("sweep", tmp_path / "g.toml", "--out", tmp_path / "o.zarr")
     assert code == 0
-    assert "1 of 3 entries are undefined" in said
+    assert "1 of 3 entries are undefined" in error
 
 
 @pytest.mark.parametrize(
@@ -136,10 +136,10 @@ def test_undefined_populations_are_counted(qtm, tmp_path):
     ],
 )
 def test_a_mistake_in_simulate(qtm, line, words):
-    code, _, said = qtm("simulate", "--selection", line)
+    code, _, error = qtm("simulate", "--selection", line)
     assert code == 2
-    assert words in said
-    assert len(said.strip().splitlines()) == 1
+    assert words in error
+    assert len(error.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -162,27 +162,27 @@ def test_a_mistake_in_simulate(qtm, line, words):
 )  # fmt: skip
 def test_a_mistake_in_a_grid(qtm, tmp_path, text, words):
     (tmp_path / "g.toml").write_text(text)
-    code, _, said = qtm("sweep", tmp_path / "g.toml", "--out", tmp_path / "o.zarr")
+    code, _, error = qtm("sweep", tmp_path / "g.toml", "--out", tmp_path / "o.zarr")
     assert code == 2
-    assert words in said
-    assert len(said.strip().splitlines()) == 1
+    assert words in error
+    assert len(error.strip().splitlines()) == 1
     assert not (tmp_path / "o.zarr").exists()
 
 
 def test_other_mistakes_of_sweep(qtm, tmp_path, monkeypatch):
     monkeypatch.setattr("qtm.sweeps.cluster._PATIENCE", "1s")
     (tmp_path / "g.toml").write_text("[mutation]\nform = 'GaussianMutation'\nvariance = [0.1]")
-    code, _, said = qtm("sweep", tmp_path / "g.toml", "--out", tmp_path / "o.csv")
-    assert (code, "must end in .zarr or .nc" in said) == (2, True)
+    code, _, error = qtm("sweep", tmp_path / "g.toml", "--out", tmp_path / "o.csv")
+    assert (code, "must end in .zarr or .nc" in error) == (2, True)
     assert qtm("sweep", tmp_path / "none.toml", "--out", tmp_path / "o.zarr")[0] == 2
     assert qtm("sweep", tmp_path / "g.toml", "--out", tmp_path / "o.zarr")[0] == 0
     (tmp_path / "g.toml").write_text("[mutation]\nform = 'GaussianMutation'\nvariance = [0.2]")
-    code, _, said = qtm("sweep", tmp_path / "g.toml", "--out", tmp_path / "o.zarr")
-    assert (code, "belongs to another sweep" in said) == (2, True)
-    code, _, said = qtm("sweep", tmp_path / "g.toml", "--out", tmp_path / "p.zarr",
+    code, _, error = qtm("sweep", tmp_path / "g.toml", "--out", tmp_path / "o.zarr")
+    assert (code, "belongs to another sweep" in error) == (2, True)
+    code, _, error = qtm("sweep", tmp_path / "g.toml", "--out", tmp_path / "p.zarr",
                         "--scheduler", "tcp://127.0.0.1:9")  # fmt: skip
     assert code == 2
-    assert "no Dask scheduler at tcp://127.0.0.1:9" in said
+    assert "no Dask scheduler at tcp://127.0.0.1:9" in error
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
@@ -190,16 +190,16 @@ def test_a_model_file_of_another_editor_is_read(qtm, tmp_path, encoding):
     """With a byte order mark and line endings of Windows."""
     text = 'generations = 2\n[selection] # ångström\nform = "Directional"\ngradient = [0.5, 1.0]\n'
     (tmp_path / "m.toml").write_bytes(text.replace("\n", "\r\n").encode(encoding))
-    code, _, said = qtm("sweep", tmp_path / "m.toml", "--out", tmp_path / "o.zarr")
-    assert code == 0, said
+    code, _, error = qtm("sweep", tmp_path / "m.toml", "--out", tmp_path / "o.zarr")
+    assert code == 0, error
     np.testing.assert_allclose(xr.open_zarr(tmp_path / "o.zarr")["mean"], [1.0, 2.0], rtol=1e-12)
 
 
 def test_a_model_file_of_no_text_is_refused_in_a_sentence(qtm, tmp_path):
     (tmp_path / "m.toml").write_bytes(b"form = '\xe9'")
-    code, _, said = qtm("sweep", tmp_path / "m.toml", "--out", tmp_path / "o.zarr")
+    code, _, error = qtm("sweep", tmp_path / "m.toml", "--out", tmp_path / "o.zarr")
     assert code == 2
-    assert "cannot be read as a text file" in said
+    assert "cannot be read as a text file" in error
     assert not (tmp_path / "o.zarr").exists()
 
 
@@ -209,7 +209,7 @@ def test_a_sweep_that_loses_its_scheduler_ends_in_a_sentence(qtm, tmp_path, monk
 
     monkeypatch.setattr(theory, "sweep", lost)
     (tmp_path / "m.toml").write_text("generations = 1\n")
-    code, _, said = qtm("sweep", tmp_path / "m.toml", "--out", tmp_path / "o.zarr")
+    code, _, error = qtm("sweep", tmp_path / "m.toml", "--out", tmp_path / "o.zarr")
     assert code == 2
-    assert "qtm: the connection to the Dask scheduler at x was lost" in said
-    assert "Traceback" not in said
+    assert "qtm: the connection to the Dask scheduler at x was lost" in error
+    assert "Traceback" not in error

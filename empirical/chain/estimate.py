@@ -68,7 +68,7 @@ def estimate(recipe: Recipe, base: Model, out: Path, cost: Probe | None = None) 
     `cost` is what a probe found; without it one is made. Nothing is written to `out`. Raises
     `UserError` for what `chain.run` would refuse.
     """
-    folder.must_be_free(out, recipe)
+    folder.require_free(out, recipe)
     cost = cost or probe(recipe, base, out)
     settings, run = recipe.settings, Run(out)
     table, size = settings.finetune, settings.data.size
@@ -76,7 +76,7 @@ def estimate(recipe: Recipe, base: Model, out: Path, cost: Probe | None = None) 
     learnt = [n if table.training_set == "accumulate" else 1 for n in left if n]
     drawn = len(left) * loop.probes(settings) + len(learnt) * size
     disk = loop.size(settings, base)
-    folder.must_have_room(out, disk)
+    folder.require_room(out, disk)
     return Estimate(
         len(left),
         len(learnt) * table.steps * cost.step + sum(learnt) * size * cost.encode,

@@ -15,7 +15,7 @@ from empirical.runs import provenance
 from empirical.runs.record import Generation, Run
 
 
-def must_be_free(folder: Path, recipe: Recipe) -> None:
+def require_free(folder: Path, recipe: Recipe) -> None:
     """Raise `UserError` where the folder belongs to anything but a run of this very recipe."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"'{folder}' is a file, where the run wants a folder")
@@ -44,7 +44,7 @@ def is_complete(folder: Path, recipe: Recipe) -> bool:
     )
 
 
-def must_have_room(folder: Path, needed: int) -> None:
+def require_room(folder: Path, needed: int) -> None:
     """Raise `UserError` where the disk cannot hold `needed` bytes, less what is there already."""
     held = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     free = files.available(folder)
@@ -74,7 +74,7 @@ def finish(generation: Generation, weights: Sequence[Path]) -> None:
     )
 
 
-def must_be_whole(chain: Run) -> None:
+def require_complete(chain: Run) -> None:
     """Raise `UserError` where a finished generation, or a held-out image, is not as it was left."""
     recipe = chain.folder / "recipe.toml"
     made_from = _known_digests(recipe)

@@ -68,11 +68,11 @@ def run(
     where it is loaded already. Where several processes are at work, as ``accelerate launch`` starts
     them, each calls this and does its share.
     """
-    folder.must_be_free(out, recipe)
+    folder.require_free(out, recipe)
     if folder.is_complete(out, recipe):
         return _completed(recipe, out, progress, on_generation)
     prepared = prepare(recipe, out, base)
-    folder.must_have_room(out, prepared.disk)
+    folder.require_room(out, prepared.disk)
     real = prepared.real
     with folder.claimed(out, recipe, str(prepared.base.device)):
         if processes.is_main():
@@ -96,9 +96,9 @@ def run(
 def _completed(recipe: Recipe, out: Path, progress: Progress, on_generation: OnGeneration) -> Run:
     """Return a run that has every generation already; neither its model nor its data are needed."""
     chain = Run(out)
-    folder.must_be_whole(chain)
+    folder.require_complete(chain)
     settings = recipe.settings
-    recorded.must_agree(chain, settings)
+    recorded.require_agreement(chain, settings)
     for number in range(recipe.generations + 1):
         progress(_work_of_generation(settings, costs(settings), number))
         on_generation(chain.generation(number))
@@ -135,9 +135,9 @@ def prepare(recipe: Recipe, out: Path, base: model.Model | None = None) -> Prepa
     that the model does not read to their end. Raises `UserError` where the folder is not free or
     was changed, the settings do not fit each other or the model, or images are missing.
     """
-    folder.must_be_free(out, recipe)
+    folder.require_free(out, recipe)
     if (out / "recipe.toml").is_file():
-        folder.must_be_whole(Run(out))
+        folder.require_complete(Run(out))
     settings, base = recipe.settings, base or load(recipe)
     check(settings, base)
     real = recorded.of_run(settings, base.side, base.mode, out)

@@ -27,32 +27,32 @@ def chain_run(
 ) -> None:
     """Run a chain, or resume an interrupted one.
 
-    The same command given again after an interruption ends with the same files. With more
-    generations in the recipe, a run is lengthened.
+    Run the same command again to resume it; the files are the same as without the interruption.
+    With more generations in the recipe, a run is lengthened.
     """
     from empirical.recipe import read
 
-    wanted = read(recipe)
+    parsed = read(recipe)
     from tqdm import tqdm
 
     from empirical import out_of_memory
     from empirical.chain import loop
 
     if dry_run:
-        plans.of_chain(wanted, out)
+        plans.of_chain(parsed, out)
         return
     from empirical.chain import folder
 
-    complete = folder.is_complete(out, wanted)
-    told = {}
+    complete = folder.is_complete(out, parsed)
+    options = {}
     with ExitStack() as stack:
         stack.enter_context(out_of_memory.explained(f"{out_of_memory.settings()}; {_KEPT}"))
         if tracker is not None:
             from empirical.chain.trackers import tracked
 
-            told["on_generation"] = stack.enter_context(tracked(tracker, wanted, out.name))
-        bar = tqdm(total=loop.work(wanted), desc=f"chain {out}", unit=" passes")
-        loop.run(wanted, out, stack.enter_context(bar).update, **told)
+            options["on_generation"] = stack.enter_context(tracked(tracker, parsed, out.name))
+        bar = tqdm(total=loop.work(parsed), desc=f"chain {out}", unit=" passes")
+        loop.run(parsed, out, stack.enter_context(bar).update, **options)
     if complete:
         print(f"qtm: the run '{out}' was complete already", file=sys.stderr)
     print(out)
@@ -63,26 +63,26 @@ def chain_sweep(
     grid: Annotated[Path, typer.Argument(metavar="GRID.toml", help="Which chains to run.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the sweep.")],
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Chains at a time: one a GPU, or one a core.")
+        int | None, typer.Option(min=1, help="Chains at a time; one a GPU or core by default.")
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads of each chain: the cores, shared out.")
+        int | None, typer.Option(min=1, help="Threads per chain; by default all cores are shared.")
     ] = None,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda (every GPU), or cuda:N; GPUs where there are any.")
     ] = None,
     scheduler: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Of a Dask cluster that does the work.")
+        str | None, typer.Option(metavar="ADDRESS", help="Dask cluster that runs the chains.")
     ] = None,
     dry_run: DryRun = False,
 ) -> None:
-    """Run every chain of a grid that is not finished, each on its own in DIR.
+    """Run every unfinished chain of a grid, each in a folder below DIR.
 
-    The same command given again goes on with what is missing. A chain that fails ends no other; the
-    exit code is 1 then, and DIR/NAME.error.txt says why.
+    Run the same command again to resume the missing chains. A failure stops no other chain; the
+    exit code is then 1, and DIR/NAME.error.txt has the reason.
 
-    Workers of a Dask cluster see DIR and the data under the same paths, have one thread each, and
-    where chains shall have a GPU each, declare it: dask worker ADDRESS --nthreads 1 --resources
+    Workers of a Dask cluster must see DIR and the data under the same paths, have one thread each,
+    and for chains with a GPU each declare it: dask worker ADDRESS --nthreads 1 --resources
     GPU=1. On Slurm, dask-jobqueue starts them: SLURMCluster(cores=1, memory="32GB",
     job_extra_directives=["--gpus=1"], worker_extra_args=["--resources", "GPU=1"]).
     """
@@ -92,17 +92,17 @@ def chain_sweep(
     from empirical.sweeps import grid as grids
     from empirical.sweeps import run
 
-    wanted = grids.read(grid)
+    parsed = grids.read(grid)
     hint = f"{out_of_memory.settings()}, or run fewer chains at a time (--workers); {_KEPT}"
-    with out_of_memory.explained(hint), _crew(workers, threads, device, scheduler) as crew:
-        sweep = run.prepare(wanted, out, crew)
+    with out_of_memory.explained(hint), _pool(workers, threads, device, scheduler) as pool:
+        sweep = run.prepare(parsed, out, pool)
         if workers is None and scheduler is None:
-            crew.fit(sweep.memory)
+            pool.fit(sweep.memory)
         if dry_run:
-            plans.of_sweep(sweep, crew)
+            plans.of_sweep(sweep, pool)
             return
         with tqdm(total=sweep.work, desc=f"sweep {out}", unit=" passes") as bar:
-            failed = sweep.run(crew, bar.update)
+            failed = sweep.run(pool, bar.update)
     for name, failure in failed.items():
         print(f"qtm: the chain '{name}' failed: {failure.sentence}", file=sys.stderr)
     print(out)
@@ -110,40 +110,40 @@ def chain_sweep(
         raise typer.Exit(1)
 
 
-def _crew(
+def _pool(
     workers: int | None, threads: int | None, device: str | None, scheduler: str | None
 ) -> Any:
     from empirical.errors import UserError
     from empirical.sweeps import cluster, local
 
     if scheduler is None:
-        return local.LocalCrew(local.seats(workers, threads, device))
+        return local.LocalPool(local.slots(workers, threads, device))
     if workers or threads:
         raise UserError("--workers and --threads are for local processes, not for --scheduler")
-    return cluster.ClusterCrew(scheduler, device)
+    return cluster.ClusterPool(scheduler, device)
 
 
 @app.command("status")
 def chain_status(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a sweep, or of a run.")],
 ) -> None:
-    """Show how far each chain of a sweep is."""
+    """Show the progress of each chain of a sweep."""
     from empirical.sweeps.status import status
 
     rows = [("chain", "generation", "state", "last update", "error")]
     for chain in status(folder):
         when = f"{chain.updated.astimezone():%Y-%m-%d %H:%M:%S}" if chain.updated else "-"
-        rows.append((chain.name, f"{chain.done} / {chain.of}", chain.state, when, chain.error))
+        rows.append((chain.name, f"{chain.done} / {chain.total}", chain.state, when, chain.error))
     tables.show(rows)
 
 
 @app.command("export-kohya")
 def chain_export_kohya(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
-    generation: Annotated[int, typer.Option(metavar="N", min=1, help="Whose adapter.")],
+    generation: Annotated[int, typer.Option(metavar="N", min=1, help="Generation to export.")],
     out: Annotated[Path, typer.Option(metavar="FILE.safetensors", help="The file to write.")],
 ) -> None:
-    """Write a generation's LoRA under the names that kohya's scripts and most interfaces read."""
+    """Write a generation's LoRA with the names that kohya's scripts and most interfaces read."""
     from empirical import files
     from empirical.errors import UserError
     from empirical.runs.record import open_run
@@ -168,10 +168,10 @@ def chain_keep(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of finished runs.")],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the kept runs.")],
     images: Annotated[
-        int, typer.Option(help="How many images of each generation to keep.", min=0)
+        int, typer.Option(help="Number of images to keep of each generation.", min=0)
     ] = 0,
 ) -> None:
-    """Write finished runs as DIR/NAME.tar.xz, thinned: what figures and fits need."""
+    """Write finished runs, thinned to the needs of figures and fits, as DIR/NAME.tar.xz."""
     from empirical.runs import kept
     from empirical.runs.record import open_run
 
@@ -183,7 +183,7 @@ def chain_keep(
 def chain_moments(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
 ) -> None:
-    """Derive RUN/moments.csv from the stored traits again."""
+    """Recompute RUN/moments.csv from the stored traits."""
     from empirical.runs.record import open_run
 
     open_run(run).rebuild_moments()

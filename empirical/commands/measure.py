@@ -125,7 +125,7 @@ def _measured(
     seed: int,
     resamples: int,
     run: "Run | None",
-    whatever_there_is: bool,
+    skip_undefined: bool,
 ) -> "list[pd.DataFrame]":
     from contextlib import nullcontext
 
@@ -143,7 +143,7 @@ def _measured(
         tqdm(total=work, desc="measure") as bar,
     ):
         if wanted.traits:
-            found = finished.measure_traits(source, wanted.traits, bar.update, whatever_there_is)
+            found = finished.measure_traits(source, wanted.traits, bar.update, skip_undefined)
             if run is not None:
                 finished.keep_traits(run, found)
             tables.append(finished.table_of_traits(found))

@@ -7,7 +7,7 @@ from empirical.commands.tables import amount, duration, show
 
 if TYPE_CHECKING:
     from empirical.recipe import Recipe
-    from empirical.sweeps.run import Crew, Sweep
+    from empirical.sweeps.run import Pool, Sweep
 
 
 def of_chain(recipe: "Recipe", out: Path) -> None:
@@ -39,11 +39,11 @@ def of_chain(recipe: "Recipe", out: Path) -> None:
     print("estimated by a short probe on this machine; nothing was written")
 
 
-def of_sweep(sweep: "Sweep", crew: "Crew") -> None:
+def of_sweep(sweep: "Sweep", pool: "Pool") -> None:
     """Print the plan of a sweep, a line for each chain that is not finished."""
     from empirical.sweeps import run
 
-    found = sweep.estimate(crew) if sweep.surveys else {}
+    found = sweep.estimate(pool) if sweep.surveys else {}
     rows = [("chain", "generations to do", "time", "memory", "disk")]
     for name in sweep.grid.chains:
         if name in found:
@@ -52,9 +52,9 @@ def of_sweep(sweep: "Sweep", crew: "Crew") -> None:
             rows.append((name, str(each.generations), *amounts))
     show(rows)
     total, done = len(sweep.grid.chains), len(sweep.grid.chains) - len(found)
-    print(f"{total} chains, {done} finished; {crew.places} go on at a time at full speed")
+    print(f"{total} chains, {done} finished; {pool.capacity} go on at a time at full speed")
     print(
-        f"time: about {duration(run.duration(found, crew.places))} for all; "
+        f"time: about {duration(run.duration(found, pool.capacity))} for all; "
         f"disk: at most about {amount(sum(each.disk for each in found.values()))}"
     )
     print("estimated by short probes on one worker; nothing was written")

@@ -15,9 +15,9 @@ def pretrain_digits(
     out: Annotated[Path, typer.Option(help="Folder of the new model.")] = Path("runs/digits"),
     seed: Annotated[int, typer.Option(min=0, help="Seed of all randomness.")] = 0,
 ) -> None:
-    """Train the embedded model `digits` from scratch, judge it, and write its card.
+    """Train the embedded model `digits` from scratch, evaluate it, and write its model card.
 
-    State is kept in OUT.seed-SEED while it goes; the same command given again goes on from there.
+    Checkpoints are in OUT.seed-SEED; run the same command again to resume an interrupted training.
     """
     from tqdm import tqdm
 
@@ -28,6 +28,6 @@ def pretrain_digits(
     work = training.work() + card.work()
     with out_of_memory.explained(_MEMORY), tqdm(total=work, desc=f"pretrain {out}") as bar:
         training.pretrain(out, out.with_name(f"{out.name}.seed-{seed}"), seed, bar.update)
-        verdict = card.judge(out, seed, bar.update)
-        card.write(out, verdict, seed, training.DETAILS, model.device_name())
+        evaluation = card.evaluate(out, seed, bar.update)
+        card.write(out, evaluation, seed, training.DETAILS, model.device_name())
     print(out)

@@ -1,4 +1,4 @@
-"""Images that a run would take twice: copies under another name, and folders named twice."""
+"""Images that a run would use twice: copies under another name, and folders named twice."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +8,10 @@ from empirical.images.notes import Notes
 
 
 def note(sets: Sequence[DataSet]) -> None:
-    """Warn of images whose content another one has, in the same data set or in two of them.
+    """Warn of images with equal content, in one data set or in two.
 
-    A copy is not another individual, and where one of two is held out, the chain may have learnt
-    from it nevertheless.
+    A copy is not another individual, and where one of two is held out, the chain may still have
+    learnt from the other.
     """
     named: dict[str, dict[tuple[int, str], str]] = {}
     for number, each in enumerate(sets):
@@ -22,8 +22,8 @@ def note(sets: Sequence[DataSet]) -> None:
                 named.setdefault(row["sha256"], {})[number, row["file"]] = shown
     notes = Notes(", ".join(dict.fromkeys(each.name for each in sets)))
     notes.add(
-        "copies of other images, taken for further individuals, and maybe held out where the other "
-        "is learnt from",
+        "copies of other images, counted as further individuals, and possibly held out where the "
+        "other is learnt from",
         *(name for names in named.values() for name in list(names.values())[1:]),
     )
     notes.warn()

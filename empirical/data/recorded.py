@@ -83,7 +83,7 @@ def of_run(settings: Settings, side: int, mode: str, out: Path) -> RealData:
     return choose(settings, side, mode)
 
 
-def must_agree(run: Run, settings: Settings) -> None:
+def require_agreement(run: Run, settings: Settings) -> None:
     """Raise `UserError` where a recipe names other folders than a run was begun with, and their
     images are not the same. Nothing is compared where the names are the same."""
     begun = _names(run)
@@ -91,7 +91,7 @@ def must_agree(run: Run, settings: Settings) -> None:
         return
     if (run.folder / DATA).is_file():
         for each in _recorded(run, settings):
-            _must_be_the_same(run, each)
+            _require_same(run, each)
         return
     _, side, _, channels = run.generation(0).images([0]).shape
     reason = _disagreement(run, settings, side, "L" if channels == 1 else "RGB")
@@ -208,7 +208,7 @@ def _resumed(run: Run, settings: Settings, side: int, mode: str) -> RealData:
     sets, first = _recorded(run, settings), run.generation(0)
     if _names(run) != settings.data.names:
         for each in sets:
-            _must_be_the_same(run, each)
+            _require_same(run, each)
     for each, places in zip(sets, _needed(run, settings, sets), strict=True):
         if not each.embedded:
             each.take(places)
@@ -343,7 +343,7 @@ def _of_the_package(size: int, seed: int) -> DataSet:
     return DataSet("digits", size, len(pairs), "", rows, chosen, spare, "digits")
 
 
-def _must_be_the_same(run: Run, each: DataSet) -> None:
+def _require_same(run: Run, each: DataSet) -> None:
     for place in range(0 if each.embedded else len(each.images)):
         state = each.state(place)
         if state is not None:

@@ -1,7 +1,7 @@
-"""A small classifier of handwritten digits, the judge of the embedded model.
+"""A small classifier of handwritten digits, for evaluating the embedded model.
 
-It gives the class, for the accuracy of a generation, and 64 features, for Fréchet distances and
-diversity, both on images of 32 x 32 grey pixels in [0, 1].
+It predicts the class, for the accuracy of a generation, and 64 features, for Fréchet distances and
+diversity, both from images of 32 x 32 grey pixels in [0, 1].
 """
 
 from pathlib import Path
@@ -37,7 +37,7 @@ class Classifier(nn.Module):
 
 
 def load(folder: Path) -> Classifier:
-    """Load the classifier that lies in a folder as ``model.safetensors``."""
+    """Load a classifier from ``model.safetensors`` in a folder."""
     model = Classifier()
     weights = adapters.read(folder / "model.safetensors")
     try:
@@ -48,7 +48,7 @@ def load(folder: Path) -> Classifier:
 
 
 @torch.no_grad()
-def judge(model: Classifier, images: np.ndarray, batch_size: int = 250) -> tuple[np.ndarray, ...]:
+def predict(model: Classifier, images: np.ndarray, batch_size: int = 250) -> tuple[np.ndarray, ...]:
     """Return features [n, 64] and predicted classes [n] of grey images [n, 32, 32] in [0, 1]."""
     batches = torch.from_numpy(np.asarray(images, np.float32))[:, None].split(batch_size)
     features, logits = zip(*(model(batch) for batch in batches), strict=True)

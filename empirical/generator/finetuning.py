@@ -30,7 +30,7 @@ _CHECKPOINT_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class _Visits:
-    """Which image is visited when: every image once, in random order, then once again, ..."""
+    """The order of visits: every image once, in random order, then once again, ..."""
 
     size: int
     seed: int
@@ -48,29 +48,29 @@ class _Visits:
 
 
 @dataclass(frozen=True)
-class _Lesson:
-    """What one generation learns from, encoded once, and how each visit of an image is noised."""
+class _Examples:
+    """The training set of a generation, encoded once, and the noise of each visit of an image."""
 
     seed: int
     generation: int
     schedule: DDPMScheduler
     mean: Tensor
-    deviation: Tensor
+    std: Tensor
     drop: float
 
     def draw(self, visits: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Return noisy latents, what to predict, timesteps, and which captions are dropped."""
+        """Return noisy latents, prediction targets, timesteps, and which captions are dropped."""
         drawn = [self._draw(image, visit) for image, visit in visits]
         posterior, noise = (torch.stack([d[i] for d in drawn]) for i in (0, 1))
-        times = torch.tensor([d[2] for d in drawn])
+        timesteps = torch.tensor([d[2] for d in drawn])
         dropped = torch.tensor([d[3] < self.drop for d in drawn])
         index = torch.tensor([image for image, _ in visits])
-        latents = self.mean[index] + self.deviation[index] * posterior
-        noisy = self.schedule.add_noise(latents, noise, times)
-        return noisy, self._target(latents, noise, times), times, dropped
+        latents = self.mean[index] + self.std[index] * posterior
+        noisy = self.schedule.add_noise(latents, noise, timesteps)
+        return noisy, self._target(latents, noise, timesteps), timesteps, dropped
 
     def _draw(self, image: int, visit: int) -> tuple[Tensor, Tensor, int, float]:
-        """Return a visit's posterior noise, diffusion noise, timestep, and number for the drop."""
+        """Return a visit's posterior noise, diffusion noise, timestep, and uniform for the drop."""
         seed = seed_of("visit", self.seed, self.generation, image, visit)
         generator = torch.Generator().manual_seed(seed)
         posterior, noise = torch.randn((2, *self.mean.shape[1:]), generator=generator)
@@ -78,10 +78,10 @@ class _Lesson:
         time = int(torch.randint(steps, (1,), generator=generator))
         return posterior, noise, time, float(torch.rand(1, generator=generator))
 
-    def _target(self, latents: Tensor, noise: Tensor, times: Tensor) -> Tensor:
+    def _target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
         match self.schedule.config.prediction_type:
             case "v_prediction":
-                return self.schedule.get_velocity(latents, noise, times)
+                return self.schedule.get_velocity(latents, noise, timesteps)
             case "sample":
                 return latents
             case _:
@@ -99,27 +99,27 @@ def finetune(
     latent_noise: float = 0.0,
     progress: Progress = silent,
 ) -> None:
-    """Train on a population and write what was learnt and ``loss.csv`` below `folder`.
+    """Train on a population and write the weights and ``loss.csv`` below `folder`.
 
-    The denoiser learns to predict what its scheduler says (noise, velocity or the image) at uniform
-    noise levels; with probability `condition_drop` a visit sees the null embedding in place of its
-    caption. Latents and embeddings are encoded once, embeddings at each step where the text encoder
-    learns too. Every draw is keyed by (seed, generation, image, visit). An interrupted training
-    goes on from its last checkpoint and ends with the same weights.
+    The denoiser learns the target of its scheduler (noise, velocity or the image) at uniform
+    timesteps; with probability `condition_drop` a visit has the null embedding in place of its
+    caption's. Latents and embeddings are encoded once, embeddings at each step where the text
+    encoder learns too. Every draw is keyed by (seed, generation, image, visit). An interrupted
+    training is resumed from its last checkpoint and ends with the same weights.
 
     `previous` are the folders of earlier generations to start from, the oldest first; without them
     it starts from the base. `latent_noise` is the standard deviation of the noise that each image's
     latents get once, keyed by (seed, generation, image). `progress` is called with the number of
     images seen, three times each: a step costs about three passes of the denoiser.
 
-    Afterwards what was learnt is in the model. Raises `UserError` when the loss is no longer a
+    Afterwards the model has the new weights. Raises `UserError` when the loss is no longer a
     number.
     """
     checkpoint = folder / ".checkpoint.pt"
-    if trainable.is_learnt(model, table, folder):
+    if trainable.is_saved(model, table, folder):
         checkpoint.unlink(missing_ok=True)
         progress(3 * table.steps * table.batch_size)
-        trainable.recall(model, table, [*previous, folder])
+        trainable.load(model, table, [*previous, folder])
         return
     learnt = trainable.begin(model, table, seed_of("lora", seed, generation), previous)
     weights = list(learnt.weights.values())
@@ -127,11 +127,11 @@ def finetune(
     losses = _restore(checkpoint, learnt.weights, optimizer, model)
     progress(3 * len(losses) * table.batch_size)
 
-    mean, deviation = model.encode(population.images)
+    mean, std = model.encode(population.images)
     if latent_noise:
         mean = mean + latent_noise * _noise_of_images(mean, seed, generation)
     schedule = DDPMScheduler.from_config(model.pipeline.scheduler.config)
-    lesson = _Lesson(seed, generation, schedule, mean, deviation, table.condition_drop)
+    examples = _Examples(seed, generation, schedule, mean, std, table.condition_drop)
     captions = _Captions(model, population.captions, table.text_encoder)
     visits = _Visits(len(population), seed, generation)
     trainable.mode(model, table, training=True)
@@ -142,15 +142,15 @@ def finetune(
             batch = processes.mine(visits.batch(step, table.batch_size))
             loss = torch.zeros((), device=model.device)
             for part in _split(batch, table.micro_batches):
-                noisy, target, times, dropped = lesson.draw(part)
+                noisy, target, timesteps, dropped = examples.draw(part)
                 predicted = model.denoise(
                     noisy.to(model.device, memory_format=model.layout),
-                    times.to(model.device),
-                    captions.of([image for image, _ in part], dropped),
+                    timesteps.to(model.device),
+                    captions.embeddings([image for image, _ in part], dropped),
                 )
                 # The mean over the whole batch, wherever its images are.
-                share = len(part) / table.batch_size
-                error = F.mse_loss(predicted, target.to(model.device)) * share
+                fraction = len(part) / table.batch_size
+                error = F.mse_loss(predicted, target.to(model.device)) * fraction
                 error.backward()
                 loss += error.detach()
             if not batch:
@@ -159,7 +159,7 @@ def finetune(
                     weight.grad = torch.zeros_like(weight)
             processes.add_up([loss, *(weight.grad for weight in weights)])
             norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
-            _must_be_finite(loss, norm, generation, step, table, model)
+            _require_finite(loss, norm, generation, step, table, model)
             optimizer.step()
             losses.append((loss.item(), norm.item()))
             progress(3 * table.batch_size)
@@ -173,8 +173,8 @@ def finetune(
         learnt.save(folder)
         checkpoint.unlink(missing_ok=True)
     processes.wait()
-    # As a resumed chain would have it: sums of weights depend on their order.
-    trainable.recall(model, table, [*previous, folder])
+    # As in a resumed chain: sums of weights depend on their order.
+    trainable.load(model, table, [*previous, folder])
 
 
 class _Captions:
@@ -190,7 +190,7 @@ class _Captions:
             with torch.no_grad():
                 self._encoded = model.embed(self._unique)
 
-    def of(self, images: list[int], dropped: Tensor) -> Conditioning:
+    def embeddings(self, images: list[int], dropped: Tensor) -> Conditioning:
         """Return a row for each image, the null embedding where its caption is dropped."""
         places = torch.where(dropped, 0, self._place[images])
         if self._encoded is not None:
@@ -211,7 +211,7 @@ def _split(batch: list[tuple[int, int]], parts: int) -> list[list[tuple[int, int
     return [batch[i : i + size] for i in range(0, len(batch), size)]
 
 
-def _must_be_finite(
+def _require_finite(
     loss: Tensor, norm: Tensor, generation: int, step: int, table: FinetuneTable, model: Model
 ) -> None:
     if torch.isfinite(loss) and torch.isfinite(norm):
@@ -221,11 +221,11 @@ def _must_be_finite(
     )
     precision = str(model.precision).removeprefix("torch.")
     if step == 0:
-        # Nothing was learnt yet, so that it is not for learning too fast.
+        # No weight has changed yet, so the learning rate is not the cause.
         remedy = f"set 'model.precision' (now '{precision}') to 'float32'"
         if precision == "float32":
-            remedy = "look at the model's weights, which overflow with these images"
-        raise UserError(f"{became} at its first step, before it learnt anything: {remedy}")
+            remedy = "check the model's weights, which overflow with these images"
+        raise UserError(f"{became} at its first step, before any weight changed: {remedy}")
     exact = ""
     if precision != "float32":
         exact = f", or set 'model.precision' (now '{precision}') to 'float32'"
@@ -267,5 +267,5 @@ def _restore(
         if is_out_of_memory(error):
             raise
         raise UserError(
-            f"the checkpoint '{path}' is damaged: delete it to learn this generation from its start"
+            f"the checkpoint '{path}' is damaged: delete it to train this generation from the start"
         ) from error

@@ -1,8 +1,8 @@
-"""Guided sampling, over any scheduler of diffusers.
+"""Guided sampling with any scheduler of diffusers.
 
-The loop is our own because the pipeline's cannot do what a chain needs: scales at and below one,
-rules that change with the noise level from the very first step or with the image, and one
-generator per image.
+The loop is written here because the pipelines of diffusers lack features that a chain needs: scales
+at and below one, rules that change with the noise level from the very first step or with the image,
+and one generator per image.
 """
 
 import inspect
@@ -31,7 +31,7 @@ SAMPLERS = {
     "heun": "HeunDiscreteScheduler",
     "unipc": "UniPCMultistepScheduler",
 }
-# Settings of a scheduler that belong to the model rather than to the way of sampling.
+# Settings of a scheduler that belong to the model rather than to the sampler.
 _OF_THE_MODEL = ("rescale_betas_zero_snr", "trained_betas", "clip_sample", "thresholding")
 
 
@@ -48,10 +48,10 @@ def draw(
 ) -> np.ndarray:
     """Draw images [n, height, width, channels] (uint8) with a loaded Stable Diffusion pipeline.
 
-    For a rule by itself, with no chain around it. The pipeline is frozen and set to float32 on the
-    device where it is. Else like `sample`.
+    For a rule by itself, without a chain. The pipeline is frozen and set to float32 on the
+    device where it is; otherwise like `sample`.
     """
-    loading.must_be_known("the pipeline", pipeline)
+    loading.require_known("the pipeline", pipeline)
     model = Model(pipeline, pipeline.device, Path())
     return sample(model, prompts, seeds, guidance, sampler, steps, generation=generation, weak=weak)
 
@@ -101,7 +101,7 @@ def sample_latents(
     if guidance.weak is not None and weak is None:
         raise UserError(
             f"the guidance rule '{guidance.key()}' compares with a weak model "
-            f"('{guidance.weak}'), and none was given"
+            f"('{guidance.weak}'), but none was given"
         )
     scheduler = prepare(model, sampler, steps)
     generators = [torch.Generator().manual_seed(seed) for seed in seeds]
@@ -118,12 +118,12 @@ def sample_latents(
     scales = np.asarray(guidance.scales(levels, generation, seeds), np.float64)
     scales = np.broadcast_to(scales.reshape(len(levels.progress), -1), (len(places), len(seeds)))
     memory: dict[str, Tensor] = {}
-    told = 0
+    reported = 0
     for visit, (time, level) in enumerate(zip(scheduler.timesteps, visits, strict=True)):
         place = places[level]
         step = Step(
-            seen=scheduler.scale_model_input(latents, time),
-            time=time,
+            x_t=scheduler.scale_model_input(latents, time),
+            timestep=time,
             scales=scales[place],
             alpha_cumprod=float(levels.alpha_cumprod[place]),
             predicts=scheduler.config.prediction_type,
@@ -135,15 +135,15 @@ def sample_latents(
             null=null,
             weak=None if guidance.weak is None else weak,
         )
-        # With a number, schedulers of one step look up their tables without asking a GPU for it,
-        # which would first finish all that it has been told to do.
+        # Given a number, one-step schedulers look up their tables without a transfer from the GPU,
+        # which would wait for all its queued work.
         moment = time if hasattr(scheduler, "step_index") else level
         latents = scheduler.step(guidance.guide(step), moment, latents, **options).prev_sample
         due = len(captions) * steps * (visit + 1) // len(visits)
-        progress(due - told)
-        told = due
+        progress(due - reported)
+        reported = due
     if not torch.isfinite(latents).all():
-        _must_have_finite_weights(model, generation)
+        _require_finite_weights(model, generation)
         raise UserError(
             f"sampling with '{sampler}' in {steps} steps at guidance scales from "
             f"{scales.min():g} to {scales.max():g} gave no finite images: "
@@ -152,8 +152,8 @@ def sample_latents(
     return latents
 
 
-def _must_have_finite_weights(model: Model, generation: int) -> None:
-    """Raise `UserError` where it is the weights, and no setting of sampling, that are wrong."""
+def _require_finite_weights(model: Model, generation: int) -> None:
+    """Raise `UserError` where the weights, not the settings of sampling, are the cause."""
     for part, module in loading.modules(model.pipeline):
         wrong = loading.not_finite(module)
         if wrong is None:
@@ -173,7 +173,7 @@ def _must_have_finite_weights(model: Model, generation: int) -> None:
 def prepare(model: Model, sampler: str, steps: int) -> Any:
     """Return a scheduler of diffusers, set to a number of steps for the model's noise schedule.
 
-    Raises `UserError` where it cannot take so many steps, or what the model predicts.
+    Raises `UserError` where it cannot take that many steps, or not the model's prediction type.
     """
     config = dict(model.pipeline.scheduler.config)
     trained = config.get("num_train_timesteps", steps)
@@ -192,10 +192,10 @@ def prepare(model: Model, sampler: str, steps: int) -> Any:
         if config.get(key) and key not in _parameters(kind):
             able = [n for n, k in SAMPLERS.items() if key in _parameters(getattr(diffusers, k))]
             raise UserError(
-                f"the model's scheduler asks for '{key}', which the sampler '{sampler}' cannot do: "
+                f"the model's scheduler needs '{key}', which the sampler '{sampler}' cannot do: "
                 f"'generate.sampler' can be {', '.join(able)}"
             )
-    # Latents have no range to clip to; some schedulers clip by default where the model's own,
+    # Latents have no range to clip to; some schedulers clip by default where the model's scheduler,
     # of another class, had no such setting.
     scheduler = kind.from_config({"clip_sample": False, **config})
     try:
@@ -210,7 +210,7 @@ def _parameters(kind: type) -> Any:
 
 
 def levels_of(scheduler: Any) -> Levels:
-    """Return the noise levels that a prepared scheduler visits, and where each step leads."""
+    """Return the noise levels that a prepared scheduler visits, and the level after each step."""
     visits = scheduler.timesteps.tolist()
     if hasattr(scheduler, "sigmas"):
         first = [visits.index(level) for level in dict.fromkeys(visits)]
@@ -220,7 +220,7 @@ def levels_of(scheduler: Any) -> Levels:
     alphas = scheduler.alphas_cumprod.double().cpu().numpy()
     times = [int(time) for time in visits]
     if isinstance(scheduler, diffusers.DDIMScheduler):
-        # It goes by a fixed stride, whatever time it visits next.
+        # It takes a fixed stride, whatever timestep it visits next.
         stride = scheduler.config.num_train_timesteps // len(times)
         after = [time - stride for time in times]
         last = float(scheduler.final_alpha_cumprod)

@@ -1,6 +1,6 @@
-"""What a generation learns: a low-rank adapter, or all weights; in the model and on disk.
+"""The weights that a generation learns: a low-rank adapter, or all; in the model and on disk.
 
-Both are weights that are laid over the base, changed by an optimiser, and written under names which
+Both are parametrizations of the base weights, changed by an optimiser and written under names that
 diffusers reads.
 """
 
@@ -23,8 +23,8 @@ _LORA = Path("lora") / adapters.WEIGHTS
 
 
 @dataclass(frozen=True)
-class Learnt:
-    """The weights that learn, and how they are written."""
+class Weights:
+    """The trainable weights, and how they are written."""
 
     parts: tuple[Part, ...]
     table: FinetuneTable
@@ -32,7 +32,7 @@ class Learnt:
 
     @property
     def weights(self) -> dict[str, nn.Parameter]:
-        """Every trainable tensor by a name of its own."""
+        """Every trainable tensor by a unique name."""
         return {
             f"{name}.{last}": weight
             for name, change in self.changes.items()
@@ -46,7 +46,7 @@ class Learnt:
             files.write_bytes(folder / _LORA, content)
             return
         for part in self.parts:
-            own = {
+            tensors = {
                 name.removeprefix(f"{part.name}."): change.value.detach().cpu().contiguous()
                 for name, change in self.changes.items()
                 if name.startswith(f"{part.name}.")
@@ -54,23 +54,23 @@ class Learnt:
             described = part.module if part.name == "unet" else part.module.config
             config = json.loads(described.to_json_string())
             files.write_json(folder / part.name / "config.json", config)
-            content = safetensors.torch.save(own, {"format": "pt"})
+            content = safetensors.torch.save(tensors, {"format": "pt"})
             files.write_bytes(_full(folder, part), content)
 
 
-def begin(model: Model, table: FinetuneTable, seed: int, previous: Sequence[Path]) -> Learnt:
-    """Lay fresh weights over the base, or over what earlier generations have learnt."""
+def begin(model: Model, table: FinetuneTable, seed: int, previous: Sequence[Path]) -> Weights:
+    """Attach new trainable weights to the base, or to the weights of earlier generations."""
     parts = _parts(model, table)
     adapters.detach(parts)
     if table.method == "full":
         start = (lambda part: _full(previous[-1], part)) if previous else None
-        return Learnt(parts, table, dict(adapters.attach_full(parts, start)))
+        return Weights(parts, table, dict(adapters.attach_full(parts, start)))
     if previous:
         adapters.attach_files(parts, [folder / _LORA for folder in previous])
-    return Learnt(parts, table, dict(adapters.attach(parts, table.rank, seed)))
+    return Weights(parts, table, dict(adapters.attach(parts, table.rank, seed)))
 
 
-def is_learnt(model: Model, table: FinetuneTable, folder: Path) -> bool:
+def is_saved(model: Model, table: FinetuneTable, folder: Path) -> bool:
     """Return whether a generation's weights are all on disk."""
     return all(path.is_file() for path in paths(model, table, folder))
 
@@ -83,7 +83,7 @@ def paths(model: Model, table: FinetuneTable, folder: Path) -> list[Path]:
 
 
 def size(model: Model, table: FinetuneTable) -> int:
-    """Return how many bytes a generation's weights take on disk."""
+    """Return the size of a generation's weights on disk, in bytes."""
     if table.method == "full":
         count = sum(p.numel() for part in _parts(model, table) for p in part.module.parameters())
         return 4 * count
@@ -91,8 +91,8 @@ def size(model: Model, table: FinetuneTable) -> int:
     return sum(4 * table.rank * (shape[0] + shape.numel() // shape[0]) for shape in shapes)
 
 
-def recall(model: Model, table: FinetuneTable, folders: Sequence[Path]) -> None:
-    """Put what generations have learnt, the oldest first, into the model, frozen."""
+def load(model: Model, table: FinetuneTable, folders: Sequence[Path]) -> None:
+    """Load the weights of generations, the oldest first, into the model, frozen."""
     parts = _parts(model, table)
     adapters.detach(parts)
     if not folders:
@@ -103,8 +103,8 @@ def recall(model: Model, table: FinetuneTable, folders: Sequence[Path]) -> None:
         adapters.attach_files(parts, [folder / _LORA for folder in folders])
 
 
-def forget(model: Model) -> None:
-    """Take everything learnt out of the model: the base is back, bit for bit."""
+def unload(model: Model) -> None:
+    """Remove all learnt weights from the model: the base is restored, bit for bit."""
     everything = [("unet", model.unet), *_text_encoders(model)]
     adapters.detach([Part(name, module, ()) for name, module in everything])
 

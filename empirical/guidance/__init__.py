@@ -1,7 +1,7 @@
-"""Guidance rules: how strongly, and in what form, the prompt steers a denoiser.
+"""Guidance rules: how strongly, and how, the prompt steers a denoiser.
 
 A rule is one file here with one class derived from `GuidanceRule`. Its fields are its keys in a
-recipe; its name there, the key ``rule``, is the file's. Nothing else needs to know it, and reading
+recipe; its name there, the key ``rule``, is the file's. No other line needs an edit, and reading
 a recipe needs no torch: a rule imports it where it computes, if at all.
 """
 
@@ -17,7 +17,7 @@ __all__ = ["Constant", "Decay", "GuidanceRule", "Levels", "every_rule"]
 
 
 def every_rule() -> Mapping[str, type[GuidanceRule]]:
-    """Return each rule by the name that a recipe gives it, found by listing this package."""
+    """Return each rule by its name in a recipe, found by listing this package."""
     for module in sorted(entry.name for entry in pkgutil.iter_modules(__path__)):
         if not module.startswith("_"):
             importlib.import_module(f"{__name__}.{module}")

@@ -1,4 +1,4 @@
-"""What all guidance rules share."""
+"""The base of all guidance rules."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Scale = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Levels:
 
     @property
     def progress(self) -> Float[np.ndarray, " steps"]:
-        """Share of the steps that are done: i / steps at step i, so 0 at pure noise."""
+        """Fraction of the steps that are done: i / steps at step i, so 0 at pure noise."""
         return np.arange(len(self.alpha_cumprod)) / len(self.alpha_cumprod)
 
     @property
@@ -46,7 +46,7 @@ class Levels:
 
     @property
     def sigma_next(self) -> Float[np.ndarray, " steps"]:
-        """The noise level that each step leads to, in the units of `sigma`."""
+        """The noise level after each step, in the units of `sigma`."""
         return _sigma(self.alpha_cumprod_next)
 
 
@@ -56,7 +56,7 @@ def _sigma(alpha_cumprod: np.ndarray) -> np.ndarray:
 
 
 def refused(field: str, value: float, allowed: str) -> PydanticCustomError:
-    """Return the error of a field whose value does not go with those of other fields."""
+    """Return the error for a field whose value conflicts with those of other fields."""
     return PydanticCustomError(
         "said",
         "'{field}' of the guidance rule is {value}, it must be {allowed}",
@@ -65,7 +65,7 @@ def refused(field: str, value: float, allowed: str) -> PydanticCustomError:
 
 
 class GuidanceRule(BaseModel, ABC):
-    """A rule of guidance, set by its fields: by default e_u + w (e_c - e_u) with w from `scales`.
+    """A guidance rule, set by its fields: by default e_u + w (e_c - e_u) with w from `scales`.
 
     e_c is the conditional and e_u the unconditional prediction of the denoiser, whatever it
     predicts (noise, v or clean image: all three are affine in each other, so the rule is the same).
@@ -90,7 +90,7 @@ class GuidanceRule(BaseModel, ABC):
 
     @property
     def weak(self) -> Literal["base", "previous"] | None:
-        """Which model stands in for the unconditional prediction, None for the denoiser itself."""
+        """The model that replaces the unconditional prediction, None for the denoiser itself."""
         return None
 
     @abstractmethod
@@ -104,7 +104,7 @@ class GuidanceRule(BaseModel, ABC):
     def condition(
         self, embeddings: "Conditioning", progress: float, visit: int, seeds: Sequence[int]
     ) -> "Conditioning":
-        """Return the embeddings [n, ...] that the denoiser is told at a visit; here, as they are.
+        """Return the conditioning [n, ...] of the denoiser at a visit; by default unchanged.
 
         `visit` counts the evaluations of the denoiser from 0 (second-order samplers visit a level
         twice).
@@ -112,7 +112,7 @@ class GuidanceRule(BaseModel, ABC):
         return embeddings
 
     def guide(self, step: "Step") -> "Tensor":
-        """Return the guided prediction; the denoiser is asked only for what has weight."""
+        """Return the guided prediction; the denoiser evaluates only predictions with weight."""
         conditional, unconditional = step.pair(step.scales != 0, step.scales != 1)
         return unconditional + step.spread(step.scales) * (conditional - unconditional)
 
@@ -121,6 +121,6 @@ class GuidanceRule(BaseModel, ABC):
         if self.samplers is not None and sampler not in self.samplers:
             allowed = " and ".join(f"'{name}'" for name in self.samplers)
             raise UserError(
-                f"the guidance rule '{self.key()}' is defined for the samplers {allowed}, the "
+                f"the guidance rule '{self.key()}' is defined for the samplers {allowed}, but the "
                 f"sampler is '{sampler}'"
             )

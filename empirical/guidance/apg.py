@@ -1,4 +1,4 @@
-"""Adaptive projected guidance (APG): without the part that saturates."""
+"""Adaptive projected guidance (APG): guidance without the component that saturates."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -19,9 +19,9 @@ TINY = float(np.finfo(np.float64).tiny)
 
 
 class APG(GuidanceRule):
-    """Guidance of the predicted clean image D, apart along it and across it.
+    """Guidance of the predicted clean image D, split into components parallel and orthogonal to it.
 
-    At every evaluation, with a memory M that starts at 0:
+    At every evaluation, with a momentum term M that starts at 0:
 
         M <- (D_c - D_u) + momentum M
         d = M min(1, norm_threshold / |M|)

@@ -1,4 +1,4 @@
-"""Autoguidance: away from a weaker model, not from the missing prompt."""
+"""Autoguidance: away from a weaker model, not from the null prompt."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
@@ -10,13 +10,13 @@ from empirical.guidance._base import GuidanceRule, Levels, Scale
 
 
 class Autoguidance(GuidanceRule):
-    """The prediction e_weak + w (e - e_weak), both told the prompt; w = `scale`.
+    """The prediction e_weak + w (e - e_weak), both conditioned on the prompt; w = `scale`.
 
-    The weak model is the base model (``against = "base"``) or the model that drew the generation
-    before (``"previous"``, which for generation 1 is the base). No unconditional prediction is
-    made. w < 1 goes towards the weak model. Karras et al. 2024, arXiv 2406.02507, where the weak
-    model is a smaller or less trained one; here e is finetuned on the chain's images and the weak
-    model is what it came from, so that w > 1 exaggerates what finetuning has changed.
+    The weak model is the base model (``against = "base"``) or the model that drew the previous
+    generation (``"previous"``, which for generation 1 is the base). No unconditional prediction is
+    computed. w < 1 moves towards the weak model. Karras et al. 2024, arXiv 2406.02507, where the
+    weak model is a smaller or less trained one; here e is finetuned on the chain's images and the
+    weak model is its ancestor, so that w > 1 exaggerates the changes of finetuning.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = (
@@ -31,7 +31,7 @@ class Autoguidance(GuidanceRule):
 
     @property
     def weak(self) -> Literal["base", "previous"] | None:
-        """Which model stands in for the unconditional prediction."""
+        """The model that replaces the unconditional prediction."""
         return self.against
 
     def scales(

@@ -1,4 +1,4 @@
-"""Condition-annealed sampling (CADS): the prompt is noisy first and clean later."""
+"""Condition-annealed sampling (CADS): noise on the prompt, annealed while sampling."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 from pydantic import Field, model_validator
 
-from empirical.guidance._base import GuidanceRule, Levels, Scale, Share, refused
+from empirical.guidance._base import Fraction, GuidanceRule, Levels, Scale, refused
 from empirical.seeds import seed_of
 
 if TYPE_CHECKING:
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 class CADS(GuidanceRule):
-    """Constant guidance by a prompt embedding y that noise is mixed into at high noise levels.
+    """Constant guidance with noise on the prompt embedding y at high noise levels.
 
     With t = 1 - progress, from 1 at pure noise to 0, and fresh normal noise n at every evaluation:
 
         g(t) = 1 up to t = tau1, 0 from tau2 on, (tau2 - t) / (tau2 - tau1) between
         y' = sqrt(g) y + noise sqrt(1 - g) n
         y'' = (y' - mean y') std y / std y' + mean y
-        told to the denoiser: mixing y'' + (1 - mixing) y'
+        conditioning of the denoiser: mixing y'' + (1 - mixing) y'
 
-    Means and deviations run over one prompt's whole embedding; the null embedding stays as it is.
+    Means and stds are over one prompt's entire embedding; the null embedding is unchanged.
     The noise is keyed by the image's seed and the visit. A pooled embedding is treated likewise.
     Sadat et al. 2023, arXiv 2310.17347, whose s is `noise` and psi `mixing`.
     """
@@ -36,10 +36,10 @@ class CADS(GuidanceRule):
 
     rule: Literal["cads"]
     scale: Scale
-    tau1: Share = 0.6
-    tau2: Share = 0.9
+    tau1: Fraction = 0.6
+    tau2: Fraction = 0.9
     noise: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 0.25
-    mixing: Share = 1.0
+    mixing: Fraction = 1.0
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -53,7 +53,7 @@ class CADS(GuidanceRule):
         return np.full_like(levels.progress, self.scale)
 
     def kept(self, progress: float) -> float:
-        """Return g, the share of the prompt's variance that is kept."""
+        """Return g, the fraction of the prompt's variance that is kept."""
         t = 1 - progress
         if t <= self.tau1:
             return 1.0
@@ -80,10 +80,10 @@ class CADS(GuidanceRule):
         import torch
 
         n = torch.stack([torch.randn(y.shape[1:], generator=key) for key in keys]).to(y.device)
-        clean, whole = y.float(), tuple(range(1, y.ndim))
+        clean, axes = y.float(), tuple(range(1, y.ndim))
         noised = kept**0.5 * clean + self.noise * (1 - kept) ** 0.5 * n
         (s, m), (s_clean, m_clean) = (
-            torch.std_mean(x, dim=whole, keepdim=True) for x in (noised, clean)
+            torch.std_mean(x, dim=axes, keepdim=True) for x in (noised, clean)
         )
         restored = (noised - m) * s_clean / s + m_clean
         return (self.mixing * restored + (1 - self.mixing) * noised).to(y.dtype)

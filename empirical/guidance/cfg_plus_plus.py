@@ -1,4 +1,4 @@
-"""CFG++: guide the clean image, put back the unconditional noise."""
+"""CFG++: guide the clean image, renoise with the unconditional prediction."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
@@ -24,7 +24,7 @@ class CFGPlusPlus(GuidanceRule):
         w = lambda r / (r - s') = lambda / (1 - sigma' / sigma),  sigma = sqrt((1 - abar) / abar)
 
     which depends on the steps: w grows with their number and falls towards lambda in the last one.
-    The same holds for Euler steps in sigma. Samplers with noise or a memory renoise otherwise, so
+    The same holds for Euler steps in sigma. Stochastic and multistep samplers renoise otherwise, so
     it is not defined for them here. lambda = 0 is unconditional; no lambda gives the conditional
     prediction. Chung et al. 2024, arXiv 2406.08070 (lambda in [0, 1] there).
     """

@@ -1,4 +1,4 @@
-"""A scale for each image, one of a list."""
+"""A scale for each image, drawn from a list."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
@@ -12,11 +12,11 @@ from empirical.seeds import seed_of
 
 
 class Choice(GuidanceRule):
-    """Each image has a constant scale of its own, one of the list `among`, all equally likely.
+    """Each image has a constant scale, one of the list `among`, all equally likely.
 
     A scale that is listed twice is twice as likely. The choice is keyed by the image's seed, so
-    that it is the same in any batch; shares of a finite population are therefore binomial, not
-    exact. This project's own: the chain whose images were drawn at mixed scales.
+    that it is the same in any batch; counts in a finite population are therefore multinomial, not
+    exact. Introduced here, for a chain whose images are drawn at mixed scales.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"among": [1.0, 2.5, 7.5]},)

@@ -1,4 +1,4 @@
-"""Guidance of one scale throughout: classifier-free guidance as it is usually meant."""
+"""Classifier-free guidance with a constant scale."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
@@ -13,7 +13,7 @@ class Constant(GuidanceRule):
     """The same scale at every step: e_u + w (e_c - e_u), w = `scale`.
 
     Ho & Salimans 2022, arXiv 2207.12598, who call w - 1 their scale; the number here is the one of
-    Stable Diffusion's pipelines, whose images it gives. Below 1 the two are mixed, below 0 the
+    Stable Diffusion's pipelines, whose images it reproduces. Below 1 the two are mixed, below 0 the
     prompt is avoided.
     """
 

@@ -14,7 +14,7 @@ class Decay(GuidanceRule):
 
     s is the progress, 0 at pure noise and 1 at the finished image, and f(x) = exp(-x)
     (``exponential``), max(0, 1 - x) (``linear``) or (1 + cos(pi min(1, x))) / 2 (``cosine``): at
-    rate 1 the latter two reach the floor with the finished image. The floor may lie above the
+    rate 1 the latter two reach the floor at the finished image. The floor may be above the
     scale, so that guidance grows.
 
     Decaying guidance is one half of ReDiFine (Yoon et al. 2024, arXiv 2407.17493); the shapes and

@@ -10,13 +10,13 @@ from empirical.guidance._base import GuidanceRule, Levels, Rate, Scale
 
 
 class GenerationDecay(GuidanceRule):
-    """A scale that is constant within an image and decays down the chain.
+    """A scale that is constant within an image and decays along the chain.
 
     Generation t is drawn at w(t) = floor + (scale - floor) f(rate (t - 1)) with f(x) = exp(-x)
     (``exponential``) or max(0, 1 - x) (``linear``); `rate` is per generation. The first generation
     is drawn at `scale`, as are images of the base model by itself (generation 0).
 
-    This project's own control for `decay`: the same range of scales, spent over generations.
+    Introduced here as a control for `decay`: the same range of scales, over generations.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = (

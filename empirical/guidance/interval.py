@@ -15,7 +15,7 @@ class Interval(GuidanceRule):
 
     sigma = sqrt((1 - abar) / abar) is the noise level in units of the latents (``of = "sigma"``,
     as in Kynkäänniemi et al. 2024, arXiv 2404.07724). With ``of = "progress"`` the interval is one
-    of the share s of steps done, low <= s < high, 0 at pure noise. Where w = 1 the unconditional
+    of the fraction s of steps done, low <= s < high, 0 at pure noise. Where w = 1 the unconditional
     prediction is not computed.
     """
 

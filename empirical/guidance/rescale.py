@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from jaxtyping import Float
 
-from empirical.guidance._base import GuidanceRule, Levels, Scale, Share
+from empirical.guidance._base import Fraction, GuidanceRule, Levels, Scale
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class Rescale(GuidanceRule):
-    """Constant guidance g = e_u + w (e_c - e_u), brought back to the deviation of e_c.
+    """Constant guidance g = e_u + w (e_c - e_u), rescaled to the standard deviation of e_c.
 
     The prediction is phi g std(e_c) / std(g) + (1 - phi) g, std taken over all coordinates of an
-    image. It acts on what the denoiser predicts, be it noise, v or the clean image, as in section
+    image. It acts on the denoiser's prediction, be it noise, v or the clean image, as in section
     3.4 of Lin et al. 2023, arXiv 2305.08891 (who predict v) and in Stable Diffusion's pipelines
     (``guidance_rescale``). phi = 0 is constant guidance.
     """
@@ -28,7 +28,7 @@ class Rescale(GuidanceRule):
 
     rule: Literal["rescale"]
     scale: Scale
-    phi: Share = 0.7
+    phi: Fraction = 0.7
 
     def scales(
         self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()
@@ -36,9 +36,9 @@ class Rescale(GuidanceRule):
         return np.full_like(levels.progress, self.scale)
 
     def guide(self, step: "Step") -> "Tensor":
-        # The deviation of the conditional prediction is needed also where it has no weight.
+        # The std of the conditional prediction is needed even where it has no weight.
         always = np.full(len(step.scales), True)
         conditional, unconditional = step.pair(always, step.scales != 1)
         guided = unconditional + step.spread(step.scales) * (conditional - unconditional)
-        deviations = [e.std(dim=(1, 2, 3), keepdim=True) for e in (conditional, guided)]
-        return guided * (self.phi * deviations[0] / deviations[1] + 1 - self.phi)
+        stds = [e.std(dim=(1, 2, 3), keepdim=True) for e in (conditional, guided)]
+        return guided * (self.phi * stds[0] / stds[1] + 1 - self.phi)

@@ -12,10 +12,10 @@ from empirical.seeds import seed_of
 
 
 class Uniform(GuidanceRule):
-    """Each image has a constant scale of its own, uniform between `low` and `high`.
+    """Each image has a constant scale, uniform between `low` and `high`.
 
-    The draw is keyed by the image's seed: the same image has the same scale in any batch. It asks
-    whether guidance collapses a chain by its strength or by its sameness. This project's own.
+    The draw is keyed by the image's seed: the same image has the same scale in any batch.
+    Introduced here, to test whether guidance collapses a chain by its strength or its uniformity.
     """
 
     examples: ClassVar[tuple[dict[str, Any], ...]] = ({"low": 1.0, "high": 7.5},)
@@ -34,6 +34,6 @@ class Uniform(GuidanceRule):
     def scales(
         self, levels: Levels, generation: int = 0, seeds: Sequence[int] = ()
     ) -> Float[np.ndarray, "steps *n"]:
-        shares = np.array([seed_of("uniform guidance", seed) / 2**63 for seed in seeds])
-        scales = self.low + (self.high - self.low) * shares
+        fractions = np.array([seed_of("uniform guidance", seed) / 2**63 for seed in seeds])
+        scales = self.low + (self.high - self.low) * fractions
         return np.broadcast_to(scales, (len(levels.progress), len(scales)))

@@ -1,1 +1,1 @@
-"""Images of any kind: what a file holds, opened as 8 bits, with notes on what was changed."""
+"""Images of any kind: identified, opened as 8 bits, with notes on every change."""

@@ -1,4 +1,4 @@
-"""Telling what a file is that is no image Pillow can open, by its first bytes."""
+"""Identify a file that Pillow cannot open by its first bytes."""
 
 from pathlib import Path
 
@@ -21,12 +21,12 @@ _STARTS = (
     (b"<svg", "an SVG drawing: save it as PNG"),
     (b"8bps", "a Photoshop document: save it as PNG"),
     (b"pk\3\4", "a ZIP archive"),
-    (b"\0\5\x16\7", "what a Mac keeps beside a file, not the file"),
+    (b"\0\5\x16\7", "a Mac's resource fork of a file, not the file"),
 )
 
 
 def what_it_is(source: Path | bytes) -> str | None:
-    """Return in words what a file or its content is, where its first bytes say so, else None."""
+    """Return a description of a file or its content by its first bytes, None where unknown."""
     try:
         head = source[:_HEAD] if isinstance(source, bytes) else _head(source)
     except OSError:
@@ -34,7 +34,7 @@ def what_it_is(source: Path | bytes) -> str | None:
     if not head:
         return "an empty file"
     if not head.strip(b"\0"):
-        return "a file of zeros: its copy or its download was not finished"
+        return "a file of zeros: its copy or download is incomplete"
     if head[4:8] == b"ftyp":
         brand = head[8:12]
         return _BRANDS.get(_BRAND_OF.get(brand, brand), "a film")

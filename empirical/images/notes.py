@@ -1,11 +1,11 @@
-"""Remarks on many files, collected and said in one warning."""
+"""Remarks on many files, collected into one warning."""
 
 import warnings
 from collections.abc import Sequence
 
 
 class Notes:
-    """Collects which files a remark applies to; `warn` says all of them at once, with counts."""
+    """The files that each remark applies to; `warn` reports all in one warning, with counts."""
 
     def __init__(self, place: object) -> None:
         self.place = str(place)
@@ -17,7 +17,7 @@ class Notes:
             self._names.setdefault(remark, []).extend(names)
 
     def warn(self) -> None:
-        """Warn once of everything noted, if anything was."""
+        """Warn once of everything noted, if anything."""
         if self._names:
             parts = [f"{remark}: {counted(names)}" for remark, names in self._names.items()]
             warnings.warn(f"'{self.place}': {'; '.join(parts)}", stacklevel=2)

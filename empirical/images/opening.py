@@ -1,4 +1,4 @@
-"""Opening an image of any kind as 8 bits without transparency."""
+"""Open an image of any kind as 8 bits without transparency."""
 
 import re
 import struct
@@ -25,9 +25,9 @@ EXTENSIONS = frozenset(
 )  # fmt: skip
 TRANSPARENT = "transparent pixels, put on white"
 SEVERAL = "several frames or pages, of which the first is taken"
-DAMAGED = "damaged notes of a camera or scanner inside, the pixels read nevertheless"
+DAMAGED = "damaged metadata of a camera or scanner, the pixels are read all the same"
 
-# Decoders in C raise RuntimeError, and what unpacks its own bytes struct.error or zlib.error.
+# Decoders in C raise RuntimeError, those that unpack bytes struct.error or zlib.error.
 _BROKEN = (
     UnidentifiedImageError, OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError,
     ArithmeticError, AttributeError, RuntimeError, struct.error, zlib.error,
@@ -42,9 +42,9 @@ _BITS, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 def read(source: Path | bytes, what: str, notes: Notes | None = None) -> Image.Image:
     """Open an image, turn it upright, and return it in 8 bits without transparency.
 
-    `source` is a file or its content, `what` names it in errors and notes. Of several frames or
-    pages the first is taken. Raises `UserError` for a file that is broken, too large, or has values
-    whose black and white are not known; see `plain`.
+    `source` is a file or its content, `what` names it in errors and notes. The first of several
+    frames or pages is taken. Raises `UserError` for a file that is broken, too large, or has values
+    out of range; see `plain`.
     """
     try:
         with (
@@ -73,12 +73,12 @@ def read(source: Path | bytes, what: str, notes: Notes | None = None) -> Image.I
             raise
         reason = what_it_is(source) if isinstance(error, UnidentifiedImageError) else None
         if reason is not None:
-            raise UserError(f"the image '{what}' is no image but {reason}") from error
-        raise UserError(f"the image '{what}' is broken or no image: {error}") from error
+            raise UserError(f"the image '{what}' is not an image but {reason}") from error
+        raise UserError(f"the image '{what}' is broken or not an image: {error}") from error
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file is an image that can be opened, whatever its name ends in."""
+    """Return whether a file is an image that can be opened, whatever its extension."""
     try:
         with _reading.under_way(), Image.open(path):
             return True
@@ -91,9 +91,9 @@ def plain(
 ) -> Image.Image:
     """Return an image in 8 bits without transparency, in a mode that converts to L and RGB.
 
-    Integers of 16 bits are scaled so that `white` (65535 unless said) becomes 255, floats so that 1
-    does. Transparent parts are put on white. Opaque images of 8 bits stay as they are. Raises
-    `UserError` for integers that are negative or above 65535, and floats outside of 0 to 1.
+    Integers of 16 bits are scaled so that `white` (by default 65535) becomes 255, floats so that 1
+    does. Transparent parts are put on white. Opaque images of 8 bits are unchanged. Raises
+    `UserError` for integers that are negative or above 65535, and floats outside 0 to 1.
     """
     if image.mode.startswith("I") or image.mode == "F":
         return _scaled(image, what, white, notes)
@@ -102,7 +102,7 @@ def plain(
     if not image.has_transparency_data:
         return image
     grey = image.mode in ("1", "L", "LA", "La")
-    # Premultiplied colours convert to nothing but plain ones.
+    # Premultiplied colours convert to straight ones only.
     image = image.convert({"La": "LA", "RGBa": "RGBA"}.get(image.mode, image.mode))
     image = image.convert("LA" if grey else "RGBA")
     alpha = image.getchannel("A")
@@ -117,14 +117,14 @@ def plain(
 
 
 def is_grey(image: Image.Image) -> bool:
-    """Whether an image of `read` has no colours by its kind; a palette may have."""
+    """Return whether the mode of an image of `read` excludes colour; a palette may have colours."""
     return image.mode in ("1", "L")
 
 
 def _full_scale(image: Image.Image) -> int | None:
-    """Return the value that is white in a file of more than 8 bits, negative where it is black.
+    """Return the value of white in a file of more than 8 bits, negative where that value is black.
 
-    None where the values have to tell.
+    None where the file does not define it.
     """
     if image.format in ("PNG", "PPM"):
         return 65535
@@ -153,7 +153,7 @@ def _scaled(image: Image.Image, what: str, white: int | None, notes: Notes | Non
         levels = np.clip(values, 0, 1).astype(np.float64)
     else:
         if white is None:
-            # 32 bits hold 8 or 16, and nothing in the file says which.
+            # 32 bits hold 8 or 16, and the file does not say which.
             white = 255 if high <= 255 else 65535
         if low < 0 or high > abs(white):
             raise UserError(
@@ -179,8 +179,8 @@ def _from_lab(image: Image.Image) -> Image.Image:
 
 
 class _Reading:
-    """While any thread reads an image: Pillow's limits on the texts inside a PNG are raised, and
-    its warnings, which name no file, are kept from the user."""
+    """A scope in which threads read images: Pillow's limits on texts inside a PNG are raised, and
+    its warnings, which name no file, are hidden from the user."""
 
     def __init__(self) -> None:
         self._lock, self._readers = threading.Lock(), 0
@@ -190,7 +190,7 @@ class _Reading:
 
     @contextmanager
     def under_way(self) -> Iterator[list[warnings.WarningMessage]]:
-        """Yield the list that Pillow's warnings are added to, by whichever thread."""
+        """Yield the list that Pillow's warnings are added to, from any thread."""
         with self._lock:
             if self._readers == 0:
                 self._begin()

@@ -62,12 +62,12 @@ def measure_traits(
     source: Source,
     names: Sequence[str],
     progress: Progress = silent,
-    whatever_there_is: bool = False,
+    skip_undefined: bool = False,
 ) -> list[tuple[dict[str, np.ndarray], tuple[str, ...] | None]]:
     """Return each generation's traits by the names they are stored under, and its captions.
 
     Names of extractors give their features. Traits that the images do not have are left out with a
-    warning, or without one where `whatever_there_is` is wanted; raises `UserError` where no trait
+    warning, or without one where `skip_undefined` is wanted; raises `UserError` where no trait
     is left.
     """
     found: list[tuple[dict[str, np.ndarray], tuple[str, ...] | None]] = []
@@ -79,10 +79,10 @@ def measure_traits(
             measured = source.features(view, name)
             if measured is not None:
                 values[extractors.stored_as(name)] = measured
-            elif not whatever_there_is:
+            elif not skip_undefined:
                 undefined.setdefault(name, label)
             progress(1)
-        _must_not_be_all(undefined, names, "trait")
+        _require_some_defined(undefined, names, "trait")
         found.append((values, captions))
     for name, label in undefined.items():
         warnings.warn(
@@ -92,7 +92,7 @@ def measure_traits(
     return found
 
 
-def _must_not_be_all(undefined: Mapping[str, str], names: Sequence[str], kind: str) -> None:
+def _require_some_defined(undefined: Mapping[str, str], names: Sequence[str], kind: str) -> None:
     """Raise `UserError` where nothing that was asked for is defined: one alone costs no other."""
     if undefined and set(undefined) == set(names):
         name, label = next(iter(undefined.items()))

@@ -47,7 +47,7 @@ def measure(
     with what the generation learnt from.
     """
     number = generation.number
-    source = sources.of_chain(chain, number, generator.encode, generator.judge, reference)
+    source = sources.of_chain(chain, number, generator.encode, generator.classifier, reference)
     view, captions = source.view(number)
     # Sums over several threads differ in their last bits from those over one.
     with threadpool_limits(1, user_api="blas"):
@@ -90,7 +90,7 @@ class Samples:
         view: View | None = None,
         captions: Captions = None,
     ) -> list[Measurement]:
-        """Measure a generation alone, against its references, and against what it learnt from.
+        """Measure a generation alone, against its references, and against its training set.
 
         `view` and `captions` are the generation's where they are at hand; `seed` draws the halves
         of intervals. Raises `UserError` where the space is not defined for the images.
@@ -104,18 +104,18 @@ class Samples:
         stored = self.source.kept(number, extractors.stored_as(self.space))
         sample = self._sample(view, captions, stored)
         self._kept[number] = sample
-        learnt = self.source.view_of(self.source.learnt(number)) if self._trains else None
+        training = self.source.view_of(self.source.learnt(number)) if self._trains else None
         return metrics.measurements(
             sample,
             references,
             seed_of("measures", seed, number),
             self.names,
             resamples,
-            None if learnt is None else self._sample(learnt),
+            None if training is None else self._sample(training),
         )
 
     def references(self, number: int) -> dict[str, Sample]:
-        """Return what a generation is compared with, the most telling last."""
+        """Return what a generation is compared with, the most informative last."""
         references = {}
         if number:
             references = {PREVIOUS: self._earlier(number - 1), GENERATION_0: self._earlier(0)}
@@ -146,10 +146,14 @@ class Samples:
                 f"the features '{self.space}' are not defined for these images: name others"
             )
         predicted = texts = None
-        judge = self.source.judge
-        known = captions is not None and judge is not None and set(captions) <= set(judge.classes)
-        if known and "accuracy" in self.names and view is not None and view.judged is not None:
-            predicted = tuple(view.judged[1])
+        classifier = self.source.classifier
+        known = (
+            captions is not None
+            and classifier is not None
+            and set(captions) <= set(classifier.classes)
+        )
+        if known and "accuracy" in self.names and view is not None and view.classified is not None:
+            predicted = tuple(view.classified[1])
         if captions is not None and "clip_score" in self.names:
             texts = self.source.extractor(self.space).texts(captions)
         return Sample(features, captions, predicted, texts)

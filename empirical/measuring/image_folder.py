@@ -1,4 +1,4 @@
-"""Folders of images that no chain of ours has made, to be measured like generations."""
+"""Folders of images from elsewhere, measured like generations."""
 
 import warnings
 from collections.abc import Sequence
@@ -20,16 +20,16 @@ def read(
 ) -> tuple[np.ndarray, tuple[str, ...] | None]:
     """Return images [n, height, width, channels] (uint8) of a folder, and captions if it has any.
 
-    Captions are found as those of a chain's data; where not every image has one there are none,
-    with a warning unless nothing in the folder was meant as one. All images must have one size,
-    unless a `side` is given: then each is cut to its central square and resized. Grey where every
-    image is grey, else RGB, unless a `mode` ("L" or "RGB") is given. Raises `UserError` for a
+    Captions are found as for a chain's data; where an image lacks one there are none, with a
+    warning unless nothing in the folder was meant as one. All images must have one size,
+    unless a `side` is given: then each is cropped to its central square and resized. Grey where
+    every image is grey, else RGB, unless a `mode` ("L" or "RGB") is given. Raises `UserError` for a
     folder without images, a broken image, or images of different sizes.
     """
     if not folder.is_dir():
         raise UserError(f"'{folder}' is not a folder of images")
     photos, captions = _listed(folder)
-    # Opened twice, rather than all held at once before their mode is known.
+    # Opened twice: all at once, before their mode is known, may not fit into memory.
     grey, sizes, notes = [], [], Notes(folder)
     for photo in photos:
         image = photo.open(notes)

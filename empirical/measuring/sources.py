@@ -15,7 +15,7 @@ from empirical.data import recorded, training_set
 from empirical.errors import UserError
 from empirical.measuring import extractors, image_folder
 from empirical.measuring.extractors import Extractor, classifier
-from empirical.measuring.traits import Judge, View, every_trait
+from empirical.measuring.traits import Classifier, View, every_trait
 from empirical.runs.record import Generation, Run
 
 Captions = tuple[str, ...] | None
@@ -28,7 +28,7 @@ class Source:
 
     `labels` name them; `read` returns images and captions of one, `kept` a trait of one that is
     stored, else None; `reference` returns real images outside of all, if there are any; `encode`
-    maps images to latents, `judge` is a classifier, where there is one; `space` names the features
+    maps images to latents, `classifier` is None where there is none; `space` names the features
     that measures compare if nothing else is said; `offline` forbids downloads; `learnt` returns
     what one has learnt from, where that is known and not simply the one before.
     """
@@ -38,7 +38,7 @@ class Source:
     kept: Callable[[int, str], np.ndarray | None]
     reference: Callable[[], np.ndarray | None]
     encode: Encode
-    judge: Judge | None
+    classifier: Classifier | None
     space: str
     offline: bool = False
     learnt: Callable[[int], np.ndarray | None] = lambda number: None
@@ -48,11 +48,11 @@ class Source:
     def view(self, number: int) -> tuple[View, Captions]:
         """Return a generation as traits see it, and its captions."""
         images, captions = self.read(number)
-        return View(images, self.encode, self.judge, self.first if number else None), captions
+        return View(images, self.encode, self.classifier, self.first if number else None), captions
 
     def view_of(self, images: np.ndarray | None) -> View | None:
         """Return images that are of no generation as traits see them."""
-        return None if images is None else View(images, self.encode, self.judge, self.first)
+        return None if images is None else View(images, self.encode, self.classifier, self.first)
 
     def first(self, name: str) -> np.ndarray | None:
         """Return a trait of generation 0, kept or measured once."""
@@ -91,29 +91,29 @@ def of_run(run: Run, offline: bool = False, reference: Path | None = None) -> So
             return image_folder.read(reference, side, mode)[0]
         return recorded.held_out(run)
 
-    return _of_generations(run, generations, _Encoder(name), _judge(name), held_out, offline)
+    return _of_generations(run, generations, _Encoder(name), _classifier(name), held_out, offline)
 
 
 def of_chain(
     run: Run,
     number: int,
     encode: Encode,
-    judge: Judge | None,
+    classifier: Classifier | None,
     reference: np.ndarray | None,
 ) -> Source:
     """Return the generations of a chain at work, up to the one whose images were drawn last.
 
-    `encode`, `judge` and the held-out images `reference` are those that the chain has loaded.
+    `encode`, `classifier` and the held-out images `reference` are those that the chain has loaded.
     """
     generations = [run.generation(earlier) for earlier in range(number + 1)]
-    return _of_generations(run, generations, encode, judge, lambda: reference)
+    return _of_generations(run, generations, encode, classifier, lambda: reference)
 
 
 def _of_generations(
     run: Run,
     generations: Sequence[Generation],
     encode: Encode,
-    judge: Judge | None,
+    classifier: Classifier | None,
     reference: Callable[[], np.ndarray | None],
     offline: bool = False,
 ) -> Source:
@@ -127,8 +127,8 @@ def _of_generations(
         kept,
         reference,
         encode,
-        judge,
-        "latent_pc" if judge is None else "classifier",
+        classifier,
+        "latent_pc" if classifier is None else "classifier",
         offline,
         lambda number: training_set.beyond(run, generations[number].number),
     )
@@ -171,15 +171,15 @@ def of_folders(
             images = np.repeat(images, 3, axis=-1)
         return images, captions
 
-    judge = None if model is None else _judge(model)
+    classifier = None if model is None else _classifier(model)
     return Source(
         tuple(str(folder) for folder in folders),
         lambda number: one(folders[number]),
         lambda number, trait: None,
         lambda: None if reference is None else one(reference)[0],
         _Encoder(model),
-        judge,
-        "classifier" if judge else "latent_pc" if model else "pixels",
+        classifier,
+        "classifier" if classifier else "latent_pc" if model else "pixels",
         offline,
     )
 
@@ -208,10 +208,10 @@ class _Encoder:
         return model.load(self.name)
 
 
-def _judge(model: str) -> Judge | None:
+def _classifier(model: str) -> Classifier | None:
     """Return the classifier in a model's folder, which loads when it first looks."""
     folder = classifier.folder_of(model)
-    return None if folder is None else classifier.Classifier(folder).judge
+    return None if folder is None else classifier.ClassifierExtractor(folder).classifier
 
 
 def _shape(shape: tuple[int, ...]) -> str:

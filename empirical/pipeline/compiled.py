@@ -1,8 +1,8 @@
-"""A denoiser compiled once for all that a chain lays over its weights.
+"""A denoiser that is compiled once for all adapters of a chain.
 
-Each generation attaches an adapter of its own, and `torch.compile` would compile the denoiser anew
-for each. So what is compiled is the bare architecture, with all weights as arguments: what a
-generation has learnt is put together outside.
+Each generation attaches an adapter, and `torch.compile` would compile the denoiser anew for each.
+So only the bare architecture is compiled, with all weights as arguments: base and adapter are
+combined outside.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from empirical.pipeline import winograd
 
 
 class CompiledDenoiser:
-    """A denoiser of diffusers as it is at each call, weights and settings, compiled."""
+    """A compiled denoiser of diffusers, with its current weights and settings at each call."""
 
     def __init__(self, denoiser: nn.Module) -> None:
         self._denoiser = denoiser
@@ -23,7 +23,7 @@ class CompiledDenoiser:
         self._bare.set_attn_processor(dict(denoiser.attn_processors))
         if winograd.is_used(denoiser):
             winograd.use(self._bare)
-        # What is laid over a weight changes its layer in place: the layers stay the same objects.
+        # A parametrization changes its layer in place: the layers stay the same objects.
         self._places = []
         for name, _ in (*self._bare.named_parameters(), *self._bare.named_buffers()):
             owner, _, last = name.rpartition(".")
@@ -32,11 +32,11 @@ class CompiledDenoiser:
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
         """Return the denoiser's prediction."""
-        bare, own = self._bare, self._denoiser
-        if bare.training != own.training:
-            bare.train(own.training)
-        if bare.is_gradient_checkpointing != own.is_gradient_checkpointing:
-            act = "enable" if own.is_gradient_checkpointing else "disable"
+        bare, denoiser = self._bare, self._denoiser
+        if bare.training != denoiser.training:
+            bare.train(denoiser.training)
+        if bare.is_gradient_checkpointing != denoiser.is_gradient_checkpointing:
+            act = "enable" if denoiser.is_gradient_checkpointing else "disable"
             getattr(bare, f"{act}_gradient_checkpointing")()
         weights = {name: getattr(layer, last) for name, layer, last in self._places}
         return self._run(weights, inputs, options)

@@ -1,6 +1,6 @@
-"""Pipelines of diffusers on disk: which are known, how they are read, and what they may ask for.
+"""Load pipelines of diffusers, and verify that a chain supports them.
 
-Whatever the configuration of a model asks for is honoured or refused here, before anything runs.
+Every setting of a model's configuration is honoured or refused here, before anything runs.
 """
 
 import re
@@ -31,7 +31,7 @@ _PIPELINES = {
 PREDICTIONS = {"epsilon", "v_prediction", "sample"}
 TOKENIZERS, TEXT_ENCODERS = ("tokenizer", "tokenizer_2"), ("text_encoder", "text_encoder_2")
 _PARTS = ("unet", "vae", *TEXT_ENCODERS)
-# Those whose model sees latents sqrt(abar) x0 + sqrt(1 - abar) e at whole timesteps.
+# Schedulers whose x_t is sqrt(abar) x0 + sqrt(1 - abar) e, at integer timesteps.
 _SCHEDULERS = {
     f"{name}Scheduler"
     for name in (
@@ -41,7 +41,7 @@ _SCHEDULERS = {
         "SASolver", "TCD", "UniPCMultistep",
     )
 }  # fmt: skip
-# What would change the inputs of a denoiser, by the keys of its configuration, and what is known.
+# Keys of a denoiser's configuration that change its inputs, and the supported values.
 _OF_DENOISERS = {
     "class_embed_type": (None,),
     "num_class_embeds": (None,),
@@ -62,9 +62,9 @@ _SHARD = re.compile(r"-\d{5}-of-\d{5}")
 def read(name: str, where: str, known: str) -> DiffusionPipeline:
     """Load a pipeline from a folder or the hub, its weights from safetensors files alone.
 
-    A folder that holds half-precision files only is read from these. `name` is the model's in
-    errors, `known` says which else there are. Raises `UserError` for what is no pipeline of text to
-    image, asks for what chains do not do, or has weights that are not finite.
+    A folder with half-precision files only is read from these. `name` names the model in errors,
+    `known` lists the embedded models. Raises `UserError` for anything but a text-to-image
+    pipeline, for unsupported settings, and for weights that are not finite.
     """
     try:
         index = DiffusionPipeline.load_config(where)
@@ -86,7 +86,7 @@ def read(name: str, where: str, known: str) -> DiffusionPipeline:
             f"the model '{name}' is neither an embedded model ({known}), nor "
             f"a folder or hub id of a pipeline with safetensors weights: {reason}"
         ) from error
-    must_be_known(f"the model '{name}'", pipeline)
+    require_known(f"the model '{name}'", pipeline)
     for part, module in modules(pipeline):
         absent = next((key for key, weight in module.named_parameters() if weight.is_meta), None)
         if absent is not None:
@@ -101,7 +101,7 @@ def read(name: str, where: str, known: str) -> DiffusionPipeline:
 
 
 def modules(pipeline: DiffusionPipeline) -> Iterator[tuple[str, nn.Module]]:
-    """Yield (name, module) of the parts that have weights."""
+    """Yield (name, module) of the parts with weights."""
     for part in _PARTS:
         module = getattr(pipeline, part, None)
         if module is not None:
@@ -128,7 +128,7 @@ def _loaded(name: str, where: str, index: Mapping[str, Any]) -> DiffusionPipelin
         encoders = _text_encoders(name, where, index, None)
         return cls.from_pretrained(where, **options, **encoders)
     except OSError as error:
-        # On the hub, too, many a model is there in half precision only.
+        # Many models on the hub have half precision only.
         try:
             encoders = _text_encoders(name, where, index, "fp16")
             return cls.from_pretrained(where, variant="fp16", **options, **encoders)
@@ -139,9 +139,9 @@ def _loaded(name: str, where: str, index: Mapping[str, Any]) -> DiffusionPipelin
 def _text_encoders(
     name: str, where: str, index: Mapping[str, Any], variant: str | None
 ) -> dict[str, nn.Module]:
-    """Load the text encoders of a pipeline, whose library makes up the weights that a file lacks.
+    """Load the text encoders of a pipeline; raise `UserError` where weights are missing.
 
-    Raises `UserError` where it would.
+    Their library would initialise these at random.
     """
     loaded = {}
     for part in TEXT_ENCODERS:
@@ -170,7 +170,7 @@ def _incomplete(name: str, part: str, key: str) -> UserError:
 
 
 def _variant(folder: Path) -> str | None:
-    """Return the variant of weights, such as "fp16", that a part has which lacks plain ones."""
+    """Return the variant of weights, such as "fp16", of the parts that lack plain ones."""
     lacking: list[set[str]] = []
     for part in _PARTS:
         stems = [_WEIGHTS.sub("", path.name) for path in (folder / part).glob("*.safetensors")]
@@ -183,38 +183,40 @@ def _variant(folder: Path) -> str | None:
     return "fp16" if "fp16" in shared else min(shared)
 
 
-def must_be_known(what: str, pipeline: DiffusionPipeline) -> None:
-    """Raise `UserError` for relatives of Stable Diffusion that load as it but want other inputs.
+def require_known(what: str, pipeline: DiffusionPipeline) -> None:
+    """Raise `UserError` for models that load as Stable Diffusion but take other inputs.
 
     `what` names the model in the error.
     """
     is_xl = isinstance(pipeline, StableDiffusionXLPipeline)
-    wanted = [*TOKENIZERS, *TEXT_ENCODERS] if is_xl else [TOKENIZERS[0], TEXT_ENCODERS[0]]
-    for part in (*wanted, "unet", "vae", "scheduler"):
+    required = [*TOKENIZERS, *TEXT_ENCODERS] if is_xl else [TOKENIZERS[0], TEXT_ENCODERS[0]]
+    for part in (*required, "unet", "vae", "scheduler"):
         if getattr(pipeline, part, None) is None:
             raise UserError(f"{what} has no {part}, which a {type(pipeline).__name__} needs")
-    for words, encoder in zip(TOKENIZERS, TEXT_ENCODERS, strict=True):
-        if words in wanted:
-            _must_know_the_tokens(what, words, getattr(pipeline, words), getattr(pipeline, encoder))
-    _must_be(what, "vae", pipeline.vae, AutoencoderKL)
-    _must_be(what, "unet", pipeline.unet, UNet2DConditionModel)
+    for tokenizer, encoder in zip(TOKENIZERS, TEXT_ENCODERS, strict=True):
+        if tokenizer in required:
+            _require_matching_tokens(
+                what, tokenizer, getattr(pipeline, tokenizer), getattr(pipeline, encoder)
+            )
+    _require_class(what, "vae", pipeline.vae, AutoencoderKL)
+    _require_class(what, "unet", pipeline.unet, UNet2DConditionModel)
     if pipeline.config.get("requires_aesthetics_score", False):
-        raise UserError(f"{what} wants an aesthetic score with each prompt: it is a refiner")
-    _must_be_a_known_denoiser(what, pipeline, is_xl)
-    _must_be_a_known_autoencoder(what, pipeline.vae.config, is_xl)
+        raise UserError(f"{what} takes an aesthetic score with each prompt: it is a refiner")
+    _require_known_denoiser(what, pipeline, is_xl)
+    _require_known_autoencoder(what, pipeline.vae.config, is_xl)
     scheduler = pipeline.scheduler
     if type(scheduler).__name__ not in _SCHEDULERS:
         raise UserError(
             f"{what} was trained for a {type(scheduler).__name__}, whose noise levels are others "
             f"than those of Stable Diffusion: known are {', '.join(sorted(_SCHEDULERS))}"
         )
-    _must_have(
+    _require_values(
         what, "scheduler", {"prediction_type": "epsilon", **scheduler.config}, _OF_SCHEDULERS
     )
 
 
 def side_of(what: str, unet: Mapping[str, Any]) -> int:
-    """Return the height and width of a denoiser's latents; raise `UserError` unless they are said
+    """Return the height and width of a denoiser's latents; raise `UserError` unless they are given
     and equal."""
     size = unet.get("sample_size")
     sides = set(size) if isinstance(size, list | tuple) else {size}
@@ -226,26 +228,26 @@ def side_of(what: str, unet: Mapping[str, Any]) -> int:
     return side
 
 
-def _must_know_the_tokens(what: str, part: str, tokenizer: Any, encoder: nn.Module) -> None:
-    """Raise `UserError` where a tokenizer is not that of its text encoder: one whose files are
-    missing loads all the same, and takes every word for the unknown one."""
-    has, wanted = len(tokenizer), encoder.get_input_embeddings().num_embeddings
+def _require_matching_tokens(what: str, part: str, tokenizer: Any, encoder: nn.Module) -> None:
+    """Raise `UserError` where a tokenizer does not match its text encoder: with missing files it
+    still loads, and maps every word to the unknown token."""
+    tokens, embeddings = len(tokenizer), encoder.get_input_embeddings().num_embeddings
     # Embeddings may be padded to a round number.
-    if not wanted / 2 < has <= wanted:
+    if not embeddings / 2 < tokens <= embeddings:
         raise UserError(
-            f"the {part} of {what} has {has} tokens, and its text encoder {wanted}: its files are "
-            f"missing, or another model's"
+            f"the {part} of {what} has {tokens} tokens, and its text encoder {embeddings}: its "
+            f"files are missing, or another model's"
         )
 
 
-def _must_be(what: str, part: str, module: nn.Module, kind: type) -> None:
+def _require_class(what: str, part: str, module: nn.Module, kind: type) -> None:
     if not isinstance(module, kind):
         raise UserError(
             f"the {part} of {what} is a {type(module).__name__}, known is {kind.__name__}"
         )
 
 
-def _must_have(
+def _require_values(
     what: str, part: str, config: Mapping[str, Any], known: Mapping[str, tuple[Any, ...]]
 ) -> None:
     for key, allowed in known.items():
@@ -257,35 +259,35 @@ def _must_have(
             )
 
 
-def _must_be_a_known_denoiser(what: str, pipeline: DiffusionPipeline, is_xl: bool) -> None:
+def _require_known_denoiser(what: str, pipeline: DiffusionPipeline, is_xl: bool) -> None:
     unet, latents = pipeline.unet.config, pipeline.vae.config.latent_channels
     side_of(what, unet)
     if unet.in_channels != latents or unet.out_channels != latents:
         raise UserError(
-            f"{what} is no plain text-to-image pipeline: its denoiser takes {unet.in_channels} "
+            f"{what} is not a plain text-to-image pipeline: its denoiser takes {unet.in_channels} "
             f"channels and gives {unet.out_channels}, for latents of {latents}"
         )
-    _must_have(what, "unet", unet, _OF_DENOISERS)
+    _require_values(what, "unet", unet, _OF_DENOISERS)
     added = unet.addition_embed_type == "text_time"
     if added != is_xl:
         raise UserError(
             f"{what} is a {type(pipeline).__name__}, but its denoiser "
-            f"{'wants' if added else 'takes no'} pooled text and sizes"
+            f"takes {'' if added else 'no '}pooled text and sizes"
         )
     if is_xl:
         taken = pipeline.unet.add_embedding.linear_1.in_features
         given = 6 * unet.addition_time_embed_dim + pipeline.text_encoder_2.config.projection_dim
         if taken != given:
             raise UserError(
-                f"{what} takes {taken} numbers of pooled text and sizes, and a chain gives {given}"
+                f"{what} takes {taken} numbers of pooled text and sizes, but a chain gives {given}"
             )
 
 
-def _must_be_a_known_autoencoder(what: str, vae: Mapping[str, Any], is_xl: bool) -> None:
+def _require_known_autoencoder(what: str, vae: Mapping[str, Any], is_xl: bool) -> None:
     if vae.get("shift_factor"):
         raise UserError(
             f"{what} has 'shift_factor' {vae['shift_factor']} in the configuration of its vae, "
-            f"which its pipeline does not use: known is none"
+            f"which its pipeline does not use: it must be absent"
         )
     moments = [vae.get("latents_mean"), vae.get("latents_std")]
     if (moments[0] is None) != (moments[1] is None) or (moments[0] is not None and not is_xl):

@@ -1,4 +1,4 @@
-"""How much memory work takes at its peak, and keeping what it frees."""
+"""Peak memory, and reuse of freed memory."""
 
 import contextlib
 import ctypes
@@ -15,10 +15,10 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
 def keep_freed() -> None:
-    """Have the C library of Linux keep for the next pass what one pass of a network frees.
+    """Have the C library of Linux keep the memory that one pass of a network frees for the next.
 
-    Else it gives up to half a gigabyte a second back to the system and asks for it again, page by
-    page. The peak stays what it is. Elsewhere nothing is done.
+    Otherwise it returns up to half a gigabyte a second to the system and requests it again, page by
+    page. The peak is unchanged. On other systems nothing is done.
     """
     if platform.libc_ver()[0] == "glibc":
         library = ctypes.CDLL(None)
@@ -27,15 +27,15 @@ def keep_freed() -> None:
 
 
 class Peak:
-    """The peak of memory since it was last reset, in bytes: that of a CUDA device as torch takes it
-    up, else of this process (where the system cannot reset it, since the process began)."""
+    """The peak of memory since the last reset, in bytes: that of torch on a CUDA device, else of
+    this process (where the system cannot reset it, since the start of the process)."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew, from what is in use now."""
+        """Reset the peak to the memory in use now."""
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
             return

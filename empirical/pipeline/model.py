@@ -1,4 +1,4 @@
-"""A text-to-image latent diffusion model, as a chain uses it: embed, encode, decode.
+"""A text-to-image latent diffusion model with the operations of a chain: embed, encode, decode.
 
 The embedded model and Stable Diffusion 1 and 2 are the same class of diffusers,
 `StableDiffusionPipeline`, and Stable Diffusion XL is its sister; all take the same path here.
@@ -28,22 +28,22 @@ from empirical.errors import UserError
 from empirical.pipeline import loading, memory, winograd
 from empirical.pipeline.compiled import CompiledDenoiser
 
-# The chain has a progress bar of its own.
+# Commands show their own progress bar.
 diffusers_logging.disable_progress_bar()
 transformers_logging.disable_progress_bar()
 
 EMBEDDED = Path(__file__).parents[1] / "models"
-# Of a processor: numbers it multiplies at once, and tokens for which attention need not be fused.
+# CPU: SIMD width, and the sequence length below which plain attention beats the fused kernel.
 _VECTOR, _FEW_TOKENS = 16, 256
 
 
 def device_of_choice() -> torch.device:
-    """Return the accelerator of this machine, or its processor."""
+    """Return this machine's GPU, or its CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def device_name() -> str:
-    """Return the product name of the device of choice, for records."""
+    """Return the product name of the device, for records."""
     if torch.cuda.is_available():
         return torch.cuda.get_device_name()
     return f"{torch.get_num_threads()} threads of a {platform.machine()} processor"
@@ -57,10 +57,10 @@ def load(
 ) -> "Model":
     """Load an embedded model, a pipeline folder, or a pipeline of the hub, frozen.
 
-    Stable Diffusion 1, 2 and XL are known. Weights come from safetensors files only, and no code
-    of theirs is run. `precision` is that of the denoiser's and text encoder's arithmetic; weights
-    stay in float32, so that what an adapter adds is not rounded away. Raises `UserError` where the
-    name leads to no pipeline of text to image.
+    Stable Diffusion 1, 2 and XL are supported. Weights are read from safetensors files only, and
+    no code of the model's is run. `precision` is that of the denoiser's and text encoder's
+    arithmetic; weights stay in float32, so that an adapter's small changes are not rounded away.
+    Raises `UserError` where the name leads to no text-to-image pipeline.
     """
     embedded = EMBEDDED / name
     folder = embedded if embedded.is_dir() else Path(name)
@@ -69,7 +69,7 @@ def load(
             f"the model folder '{name}' is not a diffusers pipeline: it has no model_index.json"
         )
     if Path(name).exists() and not folder.is_dir():
-        raise UserError(f"the model '{name}' is a file, where a pipeline folder is wanted")
+        raise UserError(f"the model '{name}' is a file, it must be a pipeline folder")
     known = ", ".join(embedded_names())
     pipeline = loading.read(name, str(folder) if folder.is_dir() else name, known)
     device = device or device_of_choice()
@@ -83,13 +83,13 @@ def load(
 
 
 def _compute_reproducibly() -> None:
-    """Let a GPU give the same bits twice, where its libraries can."""
+    """Make a GPU's results reproducible bit for bit, where its libraries can."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # Else every tensor is filled before it is written: an eighth of a denoiser's time.
+    # Otherwise every tensor is filled before it is written: an eighth of a denoiser's time.
     torch.utils.deterministic.fill_uninitialized_memory = False
-    # It says so of attention, whose sums came out the same in every trial.
+    # It warns of attention, whose sums were the same in every trial.
     warnings.filterwarnings("ignore", "Memory Efficient attention defaults")
 
 
@@ -103,7 +103,7 @@ class Model:
     """A frozen pipeline on a device, the folder it came from, the precision it computes in, and
     whether the denoiser's arithmetic is compiled.
 
-    `denoiser`, where given, takes the place of the pipeline's.
+    `denoiser`, where given, replaces the pipeline's.
     """
 
     pipeline: DiffusionPipeline
@@ -115,22 +115,22 @@ class Model:
 
     def __post_init__(self) -> None:
         for part in (self.pipeline.vae, self.unet, *self.text_encoders):
-            # The methods of diffusers warn of what they would keep, and keep nothing here.
+            # The methods of diffusers would warn of parts kept in float32; none are here.
             nn.Module.float(part.requires_grad_(False).eval().to(self.device))
         self.unet.to(memory_format=self.layout)
         if self.is_quick:
-            # Fused attention is made for long sequences: of short ones, products learn faster.
+            # Fused attention pays for long sequences: plain products train faster on short ones.
             self.unet.set_attn_processor(AttnProcessor())
             winograd.use(self.unet)
 
     @property
     def is_quick(self) -> bool:
-        """Whether the denoiser has so little to do, on a processor, that its surroundings count."""
+        """Whether the denoiser is small enough, on a CPU, for overheads to matter."""
         return self.device.type == "cpu" and self._latent_side**2 <= _FEW_TOKENS
 
     @property
     def layout(self) -> torch.memory_format:
-        """How the denoiser's tensors lie in memory."""
+        """The memory format of the denoiser's tensors."""
         # Convolutions on two cores are a third faster with the channels last.
         return torch.channels_last if self.device.type == "cpu" else torch.contiguous_format
 
@@ -170,7 +170,7 @@ class Model:
 
     @property
     def _decoded_at_once(self) -> int:
-        """How many images the autoencoder sees at once: its memory grows with their pixels."""
+        """The autoencoder's batch size: its memory grows with the pixels."""
         return max(1, min(64, 2**19 // self.side**2))
 
     @property
@@ -183,7 +183,8 @@ class Model:
         """Return text embeddings, a row for each caption; equal captions are encoded once.
 
         The empty caption gives the null embedding, the same one in finetuning and in sampling:
-        zeros where the pipeline says so (Stable Diffusion XL), else the encoded empty text.
+        zeros where the pipeline is configured so (Stable Diffusion XL), else the encoded empty
+        text.
         """
         unique = list(dict.fromkeys(captions))
         with self.arithmetic():
@@ -201,7 +202,7 @@ class Model:
             written = tokenizer(
                 captions,
                 padding="max_length",
-                # Some tokenizers do not say it; the encoder has no more positions than these.
+                # Some tokenizers lack a limit; the encoder's is its number of positions.
                 max_length=min(tokenizer.model_max_length, encoder.config.max_position_embeddings),
                 truncation=True,
                 return_tensors="pt",
@@ -222,27 +223,30 @@ class Model:
 
     @property
     def is_xl(self) -> bool:
-        """Whether the denoiser wants pooled text and sizes too, as Stable Diffusion XL does."""
+        """Whether the denoiser takes pooled text and sizes too, as Stable Diffusion XL's does."""
         return self.unet.config.addition_embed_type == "text_time"
 
-    def denoise(self, latents: Tensor, times: Tensor, told: Conditioning) -> Tensor:
+    def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
         """Return the denoiser's prediction for noisy latents [n, ...], in float32."""
         added = None
-        hidden, read = told.hidden, None
+        hidden, read = conditioning.hidden, None
         if self.device.type == "cpu" and (missing := -hidden.shape[1] % _VECTOR):
-            # Attention takes half the time where keys fill whole vectors; the rest is masked.
+            # Attention takes half the time where keys fill SIMD vectors; the padding is masked.
             read = torch.arange(hidden.shape[1] + missing).expand(len(hidden), -1) < hidden.shape[1]
             hidden = functional.pad(hidden, (0, 0, 0, missing))
-        if told.pooled is not None:
-            added = {"text_embeds": told.pooled, "time_ids": self._sizes.expand(len(latents), -1)}
+        if conditioning.pooled is not None:
+            added = {
+                "text_embeds": conditioning.pooled,
+                "time_ids": self._sizes.expand(len(latents), -1),
+            }
         with self.arithmetic():
             return self._denoiser(
-                latents, times, hidden, encoder_attention_mask=read, added_cond_kwargs=added
+                latents, timesteps, hidden, encoder_attention_mask=read, added_cond_kwargs=added
             ).float()
 
     @cached_property
     def _sizes(self) -> Tensor:
-        """Original size, crop, and size wanted of Stable Diffusion XL: the whole image."""
+        """Original size, crop and target size for Stable Diffusion XL: the uncropped image."""
         sizes = [self.side, self.side, 0, 0, self.side, self.side]
         return torch.tensor(sizes, dtype=torch.float32, device=self.device)
 
@@ -261,7 +265,7 @@ class Model:
     @cached_property
     def _moments(self) -> tuple[Tensor, Tensor] | None:
         """Mean and standard deviation [channels, 1, 1] of the autoencoder's latents per channel,
-        before they are scaled, where its configuration says them."""
+        before scaling, where its configuration has them."""
         config = self.pipeline.vae.config
         if config.get("latents_mean") is None:
             return None
@@ -277,7 +281,7 @@ class Model:
         their latents [n, ...], both scaled as the denoiser sees them, on the processor."""
         scale = self.pipeline.vae.config.scaling_factor
         batch_size = batch_size or self._decoded_at_once
-        means, deviations = [], []
+        means, stds = [], []
         for start in range(0, len(images), batch_size):
             pixels = torch.from_numpy(images[start : start + batch_size]).to(self.device)
             posterior = self.pipeline.vae.encode(
@@ -287,14 +291,14 @@ class Model:
             if self._moments is not None:
                 mean, std = (mean - self._moments[0]) / self._moments[1], std / self._moments[1]
             means.append((mean * scale).cpu())
-            deviations.append((std * scale).cpu())
-        return torch.cat(means), torch.cat(deviations)
+            stds.append((std * scale).cpu())
+        return torch.cat(means), torch.cat(stds)
 
     @torch.no_grad()
     def decode(self, latents: Tensor, batch_size: int | None = None) -> np.ndarray:
-        """Map latents as the denoiser sees them to images [n, height, width, channels] (uint8).
+        """Map latents, scaled as the denoiser's, to images [n, height, width, channels] (uint8).
 
-        Raises `UserError` where the autoencoder gives no numbers.
+        Raises `UserError` where the autoencoder's output is not finite.
         """
         scale = self.pipeline.vae.config.scaling_factor
         images = []
@@ -316,5 +320,5 @@ class Model:
 
 
 def batches(count: int, size: int) -> Iterator[range]:
-    """Cut `count` things into ranges of at most `size`."""
+    """Split range(count) into ranges of at most `size`."""
     return (range(start, min(start + size, count)) for start in range(0, count, size))

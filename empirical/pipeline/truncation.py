@@ -1,4 +1,4 @@
-"""Captions that are not read to their end, or not told apart, by a model's text encoders."""
+"""Captions that a model's text encoders truncate, or cannot distinguish."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -11,18 +11,18 @@ _SHOWN = 80
 
 
 def warn(base: Model, captions: Sequence[str]) -> None:
-    """Warn once of captions that are cut, and once of captions that become the same tokens.
+    """Warn once of captions that are truncated, and once of captions with equal tokens.
 
-    The latter are one prompt to the model, but families of their own in V_W and V_B. With two
-    encoders, as in Stable Diffusion XL, captions are the same where both read the same.
+    The latter are one prompt to the model, but separate families in V_W and V_B. With two
+    encoders, as in Stable Diffusion XL, captions are equal where both encoders' tokens are.
     """
     unique = list(dict.fromkeys(captions))
     cut: dict[str, int] = {}
     tokens: dict[str, list[tuple[int, ...]]] = {caption: [] for caption in unique}
     for tokenizer, limit in _tokenizers(base):
-        whole = tokenizer(unique, truncation=False, verbose=False).input_ids
+        untruncated = tokenizer(unique, truncation=False, verbose=False).input_ids
         seen = tokenizer(unique, truncation=True, max_length=limit, verbose=False).input_ids
-        for caption, every, read in zip(unique, whole, seen, strict=True):
+        for caption, every, read in zip(unique, untruncated, seen, strict=True):
             tokens[caption].append(tuple(read))
             if len(every) > limit:
                 cut[caption] = max(limit, cut.get(caption, 0))
@@ -53,13 +53,13 @@ def warn(base: Model, captions: Sequence[str]) -> None:
 
 
 def _tokenizers(base: Model) -> Iterator[tuple[Any, int]]:
-    """Yield each tokenizer with the length that it is cut to: its own, or its encoder's."""
+    """Yield each tokenizer with its length limit: the smaller of its and its encoder's."""
     for name in ("", "_2"):
         tokenizer = getattr(base.pipeline, f"tokenizer{name}", None)
         encoder = getattr(base.pipeline, f"text_encoder{name}", None)
         if tokenizer is not None and encoder is not None:
             positions = getattr(encoder.config, "max_position_embeddings", None)
-            # A tokenizer that knows no limit says 1e30.
+            # A tokenizer without a limit has 1e30.
             yield tokenizer, min(int(tokenizer.model_max_length), positions or 1 << 30)
 
 

@@ -1,14 +1,14 @@
-"""Convolutions of images of few pixels, with fewer products (Winograd).
+"""Convolutions of small images with fewer products (Winograd).
 
 A 3 x 3 convolution is linear in its image x and in its kernel w, so it can be written as
 y = A [(G w) * (B x)] with constant matrices A, B, G and a product at each of P points. Along one
 axis, 4 outputs of 3 taps need 6 products instead of 12 (Lavin & Gray 2015, arXiv 1509.09308), so a
 4 x 4 image needs 36 instead of 144; the padding is zero and drops out of B. Doubling an image by
-repeating its pixels and convolving it is two convolutions of 2 taps an axis, one for even and one
-for odd outputs: 100 products instead of 576. With channels a product is one of matrices, and A, B
-and G cost little beside it as long as pixels are few and channels many.
+repeating its pixels and then convolving it is two convolutions of 2 taps an axis, one for even and
+one for odd outputs: 100 products instead of 576. With channels, each product is one of matrices,
+and A, B and G cost little in comparison as long as pixels are few and channels many.
 
-The numbers are those of the plain convolution up to rounding, whose error is about twice as large
+The results are those of the plain convolution up to rounding, whose error is about twice as large
 in float32; half precision would lose too much.
 """
 
@@ -20,21 +20,21 @@ import torch
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
-# Points at which the polynomials behind are compared, besides infinity. Any will do; of those tried
-# these rounded least: 1.9 and 1.1 times the error of a plain convolution with channels last.
+# Points at which the underlying polynomials are evaluated, besides infinity. Any will do; of those
+# tried these rounded least: 1.9 and 1.1 times the error of a plain convolution, channels last.
 _POINTS = {3: (0.0, -0.625, 0.625, -1.5, 1.5), 2: (-0.375, 0.375, -1.25, 1.25)}
 _TILE, _TAPS, _ENOUGH = 4, 3, 16
-# Which taps meet which of the inputs that an output sees. Of a doubled image, the last two of an
-# even output and the first two of an odd output meet the same pixel.
+# Which taps apply to which inputs of an output. In a doubled image, the last two taps of an
+# even output and the first two of an odd output apply to the same pixel.
 _SAME = (np.eye(_TAPS),)
 _DOUBLED = (np.array([[1, 0, 0], [0, 1, 1]]), np.array([[1, 1, 0], [0, 0, 1]]))
 Axis = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def use(denoiser: nn.Module) -> None:
-    """Have the convolutions of a denoiser of diffusers compute so where it is faster.
+    """Have a denoiser of diffusers convolve this way where it is faster.
 
-    Names and weights stay what they are, and so do results in other precisions and on a GPU.
+    Names and weights are unchanged, and so are results in other precisions and on a GPU.
     """
     for layer in denoiser.modules():
         if type(layer) is nn.Conv2d and _is_plain(layer):
@@ -44,12 +44,12 @@ def use(denoiser: nn.Module) -> None:
 
 
 def is_used(denoiser: nn.Module) -> bool:
-    """Return whether any layer of a denoiser computes so."""
+    """Return whether any layer of a denoiser convolves this way."""
     return any(isinstance(layer, Convolution | Doubling) for layer in denoiser.modules())
 
 
 def _is_plain(layer: nn.Conv2d) -> bool:
-    """Whether a layer convolves 3 x 3 pixels of enough channels for matrix products."""
+    """Return whether a layer convolves 3 x 3 pixels with enough channels for matrix products."""
     shape = (layer.kernel_size, layer.stride, layer.padding, layer.dilation)
     return (
         shape == ((3, 3), (1, 1), (1, 1), (1, 1))
@@ -60,14 +60,14 @@ def _is_plain(layer: nn.Conv2d) -> bool:
 
 
 def _doubles(layer: Upsample2D) -> bool:
-    """Whether a layer repeats pixels and then convolves them, and does nothing else."""
+    """Return whether a layer only repeats pixels and then convolves them."""
     conv = getattr(layer, "conv", None)
     convolved = isinstance(conv, nn.Conv2d) and _is_plain(conv)
     return convolved and layer.interpolate and layer.norm is None
 
 
 class Convolution(nn.Conv2d):
-    """A 3 x 3 convolution that sees images of 4 x 4 and 8 x 8 pixels at points."""
+    """A 3 x 3 convolution, by Winograd's products for images of 4 x 4 and 8 x 8 pixels."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [n, c, h, w] to [n, c', h, w]."""
@@ -77,13 +77,13 @@ class Convolution(nn.Conv2d):
 
 
 class Doubling(Upsample2D):
-    """Doubling of an image and a convolution, in one for images of 4 x 4 pixels."""
+    """Doubling of an image and a convolution, fused for images of 4 x 4 pixels."""
 
     def forward(
         self, hidden_states: Tensor, output_size: int | None = None, *args: object, **kwargs: object
     ) -> Tensor:
         """Map [n, c, h, w] to [n, c', 2 h, 2 w]."""
-        # Where another layer stands around the convolution, or in its place, that is asked.
+        # A layer that wraps or replaces the convolution is called instead.
         plain = isinstance(self.conv, Convolution) and not self.conv._forward_hooks
         if plain and _is_suited(hidden_states, 4) and output_size is None:
             return convolve(hidden_states, self.conv.weight, self.conv.bias, doubled=True)
@@ -91,8 +91,8 @@ class Doubling(Upsample2D):
 
 
 def _is_suited(x: Tensor, *sides: int) -> bool:
-    """Whether images have few enough pixels, are enough to pay for the kernel at points, and are
-    computed with in float32 on a processor."""
+    """Return whether images have few enough pixels, are enough to pay for the transform of the
+    kernel, and are float32 on a CPU."""
     return (
         x.ndim == 4
         and len(x) >= _ENOUGH
@@ -145,7 +145,7 @@ def _both_axes(side: int, doubled: bool, dtype: torch.dtype) -> tuple[Tensor, Te
 
 def _axis(side: int, doubled: bool) -> Axis:
     """Return the matrices of one axis: of inputs B [T, p, side] for T tiles of p points, and of
-    each tile G [p, 3] and A [outputs, p]. Inputs outside of the image are zero."""
+    each tile G [p, 3] and A [outputs, p]. Inputs outside the image are zero."""
     phases = _DOUBLED if doubled else _SAME
     parts = [_tile(len(seen)) for seen in phases]
     taps = [at_taps @ seen for (_, at_taps, _), seen in zip(parts, phases, strict=True)]

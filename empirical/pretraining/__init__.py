@@ -1,1 +1,1 @@
-"""Embedded models, trained from scratch: architecture, training, and the card that judges one."""
+"""Embedded models, trained from scratch: architecture, training, evaluation and model card."""

@@ -1,6 +1,6 @@
 """The parts of the embedded model: a StableDiffusionPipeline of three million parameters.
 
-Every part is the class that Stable Diffusion itself uses, only smaller, so that the same code runs
+Every part is an instance of Stable Diffusion's class, only smaller, so that the same code runs
 both. Images are grey, 32 x 32; latents are 4 x 8 x 8.
 """
 
@@ -18,7 +18,7 @@ _BOS, _EOS = "<|startoftext|>", "<|endoftext|>"
 def tokenizer() -> CLIPTokenizer:
     """Return a byte-level tokenizer in which each word of the captions is one token.
 
-    All bytes are in the vocabulary, so that any other caption can be written too, letter by letter.
+    All bytes are in the vocabulary, so that any other caption can be encoded too, letter by letter.
     """
     letters = _byte_alphabet()
     words = sorted({word for caption in CAPTIONS for word in caption.split()})
@@ -112,7 +112,7 @@ def scheduler() -> DDIMScheduler:
 
 
 def _byte_alphabet() -> list[str]:
-    """Return the 256 printable characters that stand for bytes in byte-level tokenizers."""
+    """Return the 256 printable characters that represent bytes in byte-level tokenizers."""
     from tokenizers.pre_tokenizers import ByteLevel
 
     return sorted(ByteLevel.alphabet())

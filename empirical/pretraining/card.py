@@ -1,4 +1,4 @@
-"""Judge the embedded model against real digits, and say so on its model card."""
+"""Evaluate the embedded model against real digits, and write its model card."""
 
 import textwrap
 from dataclasses import dataclass
@@ -22,8 +22,8 @@ BATCH = 250
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Samples at one scale: share recognised, squared Fréchet distance to the reference."""
+class Score:
+    """Samples at one scale: fraction recognised, squared Fréchet distance to the reference."""
 
     scale: float
     recognised: float
@@ -31,26 +31,26 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Evaluation:
     """The classifier's accuracy on 1,000 unseen digits, the squared Fréchet distance of 500 real
     digits to 500 others (the floor), and one row for each guidance scale."""
 
     accuracy: float
     floor: float
-    rows: tuple[Judged, ...]
+    rows: tuple[Score, ...]
 
     @property
-    def best(self) -> Judged:
+    def best(self) -> Score:
         """The scale of the smallest Fréchet distance."""
         return min(self.rows, key=lambda row: row.frechet)
 
 
-def judge(folder: Path, seed: int, progress: Progress = silent) -> Verdict:
+def evaluate(folder: Path, seed: int, progress: Progress = silent) -> Evaluation:
     """Draw 500 digits at every scale, 20 DDIM steps, with the prompts of the reference."""
     network = classifier.load(folder / "classifier")
     real, reference = dataset.load("real"), dataset.load("reference")
-    of_real, classes_of_real = classifier.judge(network, real.images / 255)
-    of_reference, classes_of_reference = classifier.judge(network, reference.images / 255)
+    of_real, classes_of_real = classifier.predict(network, real.images / 255)
+    of_reference, classes_of_reference = classifier.predict(network, reference.images / 255)
     right = np.r_[classes_of_real == real.labels, classes_of_reference == reference.labels]
     pipeline = model.load(str(folder.resolve()))
     seeds = [seed_of("judge", seed, i) for i in range(len(reference.labels))]
@@ -69,27 +69,27 @@ def judge(folder: Path, seed: int, progress: Progress = silent) -> Verdict:
             )
             for batch in model.batches(len(seeds), BATCH)
         ]
-        features, classes = classifier.judge(network, np.concatenate(images)[..., 0] / 255)
+        features, classes = classifier.predict(network, np.concatenate(images)[..., 0] / 255)
         recognised = float(np.mean(classes == reference.labels))
-        rows.append(Judged(scale, recognised, metrics.frechet(features, of_reference)))
-    return Verdict(float(right.mean()), metrics.frechet(of_real, of_reference), tuple(rows))
+        rows.append(Score(scale, recognised, metrics.frechet(features, of_reference)))
+    return Evaluation(float(right.mean()), metrics.frechet(of_real, of_reference), tuple(rows))
 
 
 def work() -> int:
-    """Return the work of `judge`, in image passes."""
+    """Return the work of `evaluate`, in image passes."""
     return len(SCALES) * STEPS * len(dataset.load("reference").labels)
 
 
-def write(folder: Path, verdict: Verdict, seed: int, details: str, device: str) -> None:
+def write(folder: Path, evaluation: Evaluation, seed: int, details: str, device: str) -> None:
     """Write the model card, ``README.md``, into the model's folder.
 
-    `details` say how the parts were trained, `device` on what.
+    `details` describe the training of the parts, `device` the machine.
     """
-    best = verdict.best
+    best, accuracy = evaluation.best, 100 * evaluation.accuracy
     rows = "\n".join(
         f"| {row.scale:g} | {100 * row.recognised:.1f} % | {row.frechet:.2f} | "
-        f"{row.frechet / verdict.floor:.2f} |"
-        for row in verdict.rows
+        f"{row.frechet / evaluation.floor:.2f} |"
+        for row in evaluation.rows
     )
     sizes = "\n".join(f"| {part} | {count:,} |" for part, count in parameters(folder).items())
     made = textwrap.fill(
@@ -132,16 +132,16 @@ Attribution-ShareAlike 3.0 licence.
 ## How good it is
 
 The judge is the classifier that lies beside the weights, trained on the same 4,000 digits. It
-recognises {100 * verdict.accuracy:.1f} % of the 1,000 unseen real digits. Squared Fréchet distances
+recognises {accuracy:.1f} % of the 1,000 unseen real digits. Squared Fréchet distances
 are taken in its 64 features, 500 images against the 500 of the reference; the other 500 real digits
-are at {verdict.floor:.2f}, the floor. Samples: 20 DDIM steps.
+are at {evaluation.floor:.2f}, the floor. Samples: 20 DDIM steps.
 
 | CFG scale | recognised | Fréchet | times the floor |
 |---:|---:|---:|---:|
 {rows}
 
 Best constant scale by Fréchet distance: {best.scale:g}, where {100 * best.recognised:.1f} % are
-recognised at {best.frechet / verdict.floor:.2f} times the floor.
+recognised at {best.frechet / evaluation.floor:.2f} times the floor.
 
 ## Limits
 

@@ -1,7 +1,7 @@
 """Train the embedded model `digits`: a classifier, an autoencoder, a denoiser, and their card.
 
-Each stage keeps its state in the work folder, so an interrupted training goes on where it was and
-ends with the same weights; all randomness is keyed by (seed, stage, step).
+Each stage saves checkpoints, so an interrupted training is resumed and ends with the same weights;
+all randomness is keyed by (seed, stage, step).
 """
 
 import math
@@ -32,7 +32,7 @@ KL_WEIGHT = 2e-4
 
 _CHECKPOINT_SECONDS = 60.0
 
-# What a stage costs beside one pass of the denoiser over one image, on two cores.
+# The cost of a stage's step, relative to one pass of the denoiser over one image, on two cores.
 _WORK = {"classifier": 150_000, "vae": 400, "unet": 256}
 
 DETAILS = f"""\
@@ -44,7 +44,7 @@ batches of {BATCH} with AdamW, warm-up, cosine decay, and averaged (EMA) weights
 
 
 def work() -> int:
-    """Return the work of the whole training, as `progress` is called with it."""
+    """Return the work of a complete training, the sum of the calls of `progress`."""
     return _WORK["classifier"] + VAE_STEPS * _WORK["vae"] + UNET_STEPS * _WORK["unet"]
 
 
@@ -55,7 +55,7 @@ def pretrain(out: Path, kept: Path, seed: int, progress: Progress) -> None:
     """
     kept.mkdir(parents=True, exist_ok=True)
     train = dataset.load("train")
-    judge = _classifier(train, kept, seed, progress)
+    network = _classifier(train, kept, seed, progress)
     vae = _autoencoder(train, kept, seed, progress)
     text_encoder, unet = _denoiser(train, vae, kept, seed, progress)
     words = architecture.tokenizer()
@@ -76,7 +76,7 @@ def pretrain(out: Path, kept: Path, seed: int, progress: Progress) -> None:
     (out / "classifier").mkdir(exist_ok=True)
     halves = {
         name: value.half() if value.is_floating_point() else value
-        for name, value in judge.state_dict().items()
+        for name, value in network.state_dict().items()
     }
     save_file(halves, out / "classifier" / "model.safetensors")
 
@@ -113,7 +113,7 @@ def _autoencoder(train: dataset.Digits, kept: Path, seed: int, progress: Progres
     _optimise("vae", vae, loss_at, VAE_STEPS, 2e-3, kept, progress)
     with torch.no_grad():
         means = torch.cat([vae.encode(x.to(device)).latent_dist.mean for x in pixels.split(250)])
-    # The denoiser wants latents of variance one.
+    # The denoiser takes latents of variance one.
     vae.register_to_config(scaling_factor=float(1 / means.std()))
     return vae
 
@@ -132,7 +132,7 @@ def _denoiser(
         pixels = torch.from_numpy(train.images)[:, None].float() / 127.5 - 1
         posteriors = [vae.encode(x.to(device)).latent_dist for x in pixels.split(250)]
         mean = torch.cat([p.mean for p in posteriors]).cpu() * scale
-        deviation = torch.cat([p.std for p in posteriors]).cpu() * scale
+        std = torch.cat([p.std for p in posteriors]).cpu() * scale
     tokens = words(
         [*dataset.CAPTIONS, ""],
         padding="max_length",
@@ -144,14 +144,16 @@ def _denoiser(
     def loss_at(step: int) -> Tensor:
         draw = torch.Generator().manual_seed(seed_of("unet", seed, step))
         index = torch.randint(len(mean), (BATCH,), generator=draw)
-        x = mean[index] + deviation[index] * torch.randn(mean[index].shape, generator=draw)
+        x = mean[index] + std[index] * torch.randn(mean[index].shape, generator=draw)
         noise = torch.randn(x.shape, generator=draw)
-        times = torch.randint(schedule.config.num_train_timesteps, (BATCH,), generator=draw)
+        timesteps = torch.randint(schedule.config.num_train_timesteps, (BATCH,), generator=draw)
         dropped = torch.rand(BATCH, generator=draw) < CONDITION_DROP
         caption = torch.where(dropped, null, labels[index])
         embedding = both["text"](tokens)[0][caption.to(device)]
-        noisy = schedule.add_noise(x, noise, times).to(device, memory_format=torch.channels_last)
-        predicted = both["unet"](noisy, times.to(device), embedding).sample
+        noisy = schedule.add_noise(x, noise, timesteps).to(
+            device, memory_format=torch.channels_last
+        )
+        predicted = both["unet"](noisy, timesteps.to(device), embedding).sample
         return F.mse_loss(predicted, noise.to(device))
 
     _optimise("unet", both, loss_at, UNET_STEPS, 1.5e-3, kept, progress)

@@ -1,5 +1,5 @@
 """Sweeps of chains: the product of settings as independent chains, on many workers.
 
-`grid` reads which chains there are, `run` leads, `local` and `cluster` have workers, `work` is what
-a worker does, `status` tells how far a sweep is.
+`grid` reads the chains of a sweep, `run` leads it, `local` and `cluster` are pools of workers,
+`work` holds the tasks of a worker, `status` reports progress.
 """

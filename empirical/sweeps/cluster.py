@@ -1,7 +1,7 @@
-"""Workers of a Dask cluster, on other machines as well; the folder of the sweep is shared by all.
+"""Workers of a Dask cluster, on one or more machines that share the folder of the sweep.
 
-A worker does one chain at a time, so it is started with one thread, and says how many chains its
-devices take, with one GPU each::
+A worker runs one chain at a time, so it is started with one thread, and declares how many chains
+its devices take, with one GPU each::
 
     dask scheduler
     CUDA_VISIBLE_DEVICES=0 dask worker HOST:8786 --nthreads 1 --resources "GPU=1"
@@ -33,15 +33,15 @@ from empirical.sweeps import work
 from empirical.sweeps.work import Failure, Task
 
 _TOPIC = "qtm-chain-sweep"
-_PATIENCE = 60  # seconds for the first worker to come
+_PATIENCE = 60  # seconds for the first worker to connect
 
 
 @dataclass
-class ClusterCrew:
+class ClusterPool:
     """The workers of a Dask scheduler; a context manager.
 
     `device` is "cuda" where each chain takes the resource GPU=1 of a worker, "cpu" where none does;
-    None goes by whether the workers that are there declare it. Raises `UserError` where no
+    None decides by the resources that the connected workers declare. Raises `UserError` where no
     scheduler or no worker answers, and for workers with several threads.
     """
 
@@ -70,7 +70,7 @@ class ClusterCrew:
         for name, worker in self._workers().items():
             if worker["nthreads"] > 1:
                 raise UserError(
-                    f"the Dask worker '{name}' has {worker['nthreads']} threads, but does one "
+                    f"the Dask worker '{name}' has {worker['nthreads']} threads, but runs one "
                     f"chain at a time: start it with --nthreads 1"
                 )
         return self
@@ -81,12 +81,12 @@ class ClusterCrew:
         self._client.close()
 
     @property
-    def places(self) -> int:
-        """How many workers there are."""
+    def capacity(self) -> int:
+        """The number of workers."""
         return max(1, len(self._workers()))
 
     def work(self, tasks: Mapping[str, Task], progress: Progress) -> Iterator[tuple[str, Any]]:
-        """Do tasks, the first ones first, and yield (name, result or `Failure`) as they end."""
+        """Run tasks, in order, and yield (name, result or `Failure`) as they end."""
         from distributed import Event, as_completed
 
         topic = f"{_TOPIC}-{id(self)}-{id(tasks)}"
@@ -102,7 +102,7 @@ class ClusterCrew:
             for future in as_completed(list(names), loop=self._client.loop):
                 yield names[future], _outcome(future)
         finally:
-            # Where this was interrupted, what waits is not begun, and what runs breaks off.
+            # After an interruption, waiting tasks are not begun and running ones stop.
             self._client.cancel(list(names))
             Event(topic, client=self._client).set()
             self._client.unsubscribe_topic(topic)
@@ -124,7 +124,7 @@ def _outcome(future: Any) -> Any:
 
 
 def _do(task: Task, topic: str, place: str) -> Any:
-    """Do a task on a worker, in the folder that relative paths of recipes start from."""
+    """Run a task on a worker, in the folder that relative paths of recipes start from."""
     from distributed import Event, get_worker
 
     worker = get_worker()
@@ -135,7 +135,7 @@ def _do(task: Task, topic: str, place: str) -> Any:
             raise UserError("the sweep was interrupted")
         worker.log_event(topic, count)
 
-    with work.Lumps(tell) as progress:
+    with work.Throttled(tell) as progress:
         if not Path(place).is_dir():
             return Failure(f"the worker '{worker.address}' does not see the folder '{place}'")
         with contextlib.chdir(place):

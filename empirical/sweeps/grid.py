@@ -1,8 +1,8 @@
-"""Grids: the TOML files that say which chains a sweep has.
+"""Grids: the TOML files that define the chains of a sweep.
 
 A grid is a recipe with two more tables. ``[sweep]`` maps dotted keys to lists of values; the chains
-are the product of the lists. ``[[arms]]`` are changes of the recipe, whole tables if need be, with
-a name, a ``sweep`` of their own, or both; every arm is crossed with ``[sweep]``::
+are the product of the lists. ``[[arms]]`` are changes of the recipe, entire tables if need be, with
+a name, a ``sweep``, or both; every arm is crossed with ``[sweep]``::
 
     generations = 6
 
@@ -36,22 +36,22 @@ from empirical.errors import UserError
 from empirical.keys import did_you_mean, flatten
 from empirical.recipe import Recipe
 
-_OWN = ("sweep", "arms")
-# Tables with a key that says which settings they have: another kind replaces the whole table.
+_GRID_KEYS = ("sweep", "arms")
+# Tables with a key that selects their settings: another kind replaces the entire table.
 _KINDS = {f"{'.'.join(place)}": tag for place, (_, tag) in recipes.TAGS.items()}
 _LONGEST = 150
 
 
 @dataclass(frozen=True)
 class Grid:
-    """The chains of a sweep by name, each name that of its folder, and the text they come from."""
+    """The chains of a sweep by the name of their folder, and the text of the grid file."""
 
     text: str
     chains: dict[str, Recipe]
 
 
 def read(path: Path) -> Grid:
-    """Read and validate a grid file, every chain of it; raise `UserError` for the first mistake."""
+    """Read and validate a grid file and its chains; raise `UserError` for the first mistake."""
     try:
         text = files.read_text(path)
     except FileNotFoundError:
@@ -67,32 +67,34 @@ def read(path: Path) -> Grid:
 
 def parse(table: dict[str, Any], what: str = "the grid") -> dict[str, Recipe]:
     """Return the recipes of a grid given as a dictionary, by name; `what` names it in errors."""
-    _must_know(table, _OWN, what)
-    base = _merged(_default_guidance(table), {k: v for k, v in table.items() if k not in _OWN})
+    _require_known_keys(table, _GRID_KEYS, what)
+    base = _merged(
+        _default_guidance(table), {k: v for k, v in table.items() if k not in _GRID_KEYS}
+    )
     if "seeds" in table:
         raise UserError(f"{what} has the key 'seeds': write 'seed = [...]' in its table 'sweep'")
     shared = _axes(table.get("sweep", {}), f"the table 'sweep' of {what}")
     chains: dict[str, Recipe] = {}
     for arm in _arms(table.get("arms", [{}]), what):
         called = f"the arm '{arm['name']}' of {what}" if "name" in arm else what
-        own = _axes(arm.get("sweep", {}), f"the table 'sweep' of {called}")
-        twice = next((key for key in own if key in shared), None)
+        arm_axes = _axes(arm.get("sweep", {}), f"the table 'sweep' of {called}")
+        twice = next((key for key in arm_axes if key in shared), None)
         if twice is not None:
             raise UserError(f"'{twice}' is swept by {called} and by the table 'sweep' of all")
         start = _merged(base, {k: v for k, v in arm.items() if k not in ("name", "sweep")})
-        axes = {**own, **shared}
+        axes = {**arm_axes, **shared}
         for values in product(*axes.values()):
             point = dict(zip(axes, values, strict=True))
             name = _name(arm.get("name"), point)
             changed = reduce(_merged, (_nested(*item) for item in point.items()), start)
-            _must_be_new(name, chains, what)
+            _require_new_name(name, chains, what)
             chains[name] = recipes.parse(changed, f"the chain '{name}' of {what}")
-    _must_differ(chains, what)
+    _require_distinct(chains, what)
     return chains
 
 
-def _must_know(table: Mapping[str, Any], own: tuple[str, ...], what: str) -> None:
-    allowed = [*Recipe.model_fields, *own]
+def _require_known_keys(table: Mapping[str, Any], extra: tuple[str, ...], what: str) -> None:
+    allowed = [*Recipe.model_fields, *extra]
     for key in table:
         if key not in allowed and key != "seeds":
             raise UserError(f"{what} has the unknown key '{key}'{_hint(key, allowed)}")
@@ -105,7 +107,7 @@ def _arms(arms: Any, what: str) -> list[dict[str, Any]]:
         return arms
     for number, arm in enumerate(arms, start=1):
         if "name" not in arm and arm.get("sweep"):
-            _must_know(arm, ("name", "sweep"), f"arm {number} of {what}")
+            _require_known_keys(arm, ("name", "sweep"), f"arm {number} of {what}")
             continue
         name = arm.get("name")
         if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][\w.=+-]{0,60}", name):
@@ -113,7 +115,7 @@ def _arms(arms: Any, what: str) -> list[dict[str, Any]]:
                 f"the name of arm {number} of {what} is {name!r}, it must begin with a letter or "
                 f"digit and have up to 61 letters, digits and _ . = + -"
             )
-        _must_know(arm, ("name", "sweep"), f"the arm '{name}' of {what}")
+        _require_known_keys(arm, ("name", "sweep"), f"the arm '{name}' of {what}")
     return arms
 
 
@@ -129,15 +131,15 @@ def _axes(table: Any, what: str) -> dict[str, list[Any]]:
             raise UserError(f"{what} has the unknown key '{key}'{_hint(key, known)}")
         if not isinstance(values, list) or not values:
             raise UserError(f"'{key}' in {what} is {values!r}, it must be a list of values")
-        said = [_slug(value) for value in values]
-        twice = next((text for text in said if said.count(text) > 1), None)
+        slugs = [_slug(value) for value in values]
+        twice = next((text for text in slugs if slugs.count(text) > 1), None)
         if twice is not None:
             raise UserError(f"'{key}' in {what} has the value {twice} twice")
     return axes
 
 
 def _known_keys() -> list[str]:
-    """Return every dotted key that some recipe has."""
+    """Return every dotted key that a recipe can have."""
     known = []
     for key, field in Recipe.model_fields.items():
         known.append(key)
@@ -156,7 +158,7 @@ def _hint(key: str, allowed: list[str]) -> str:
 
 
 def _default_guidance(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the guidance to change by keys, where the grid's recipe says none."""
+    """Return the default guidance to change by keys, where the grid's recipe has none."""
     given = table.get("generate", {})
     if isinstance(given, dict) and "guidance" not in given:
         return {"generate": {"guidance": Recipe().generate.guidance.model_dump()}}
@@ -164,12 +166,12 @@ def _default_guidance(table: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _nested(key: str, value: Any) -> dict[str, Any]:
-    """Return the tables that a dotted key means."""
+    """Return the nested tables of a dotted key."""
     return reduce(lambda inner, name: {name: inner}, reversed(key.split(".")), value)
 
 
 def _merged(old: Any, new: Any, place: str = "") -> Any:
-    """Return nested tables with those of `new` laid over; another kind replaces a whole table."""
+    """Return nested tables updated by `new`; another kind replaces an entire table."""
     kind = _KINDS.get(place)
     if not isinstance(old, dict) or not isinstance(new, dict) or kind in new:
         return new
@@ -178,15 +180,15 @@ def _merged(old: Any, new: Any, place: str = "") -> Any:
 
 
 def _name(arm: str | None, point: Mapping[str, Any]) -> str:
-    """Return a chain's name: its arm and its values, safe as a file's, and the same every time."""
-    # A table below a table says enough: 'generate.guidance.scale' is 'guidance.scale'.
-    said = [f"{'.'.join(key.split('.')[-2:])}={_slug(value)}" for key, value in point.items()]
-    name = ",".join([*([arm] if arm else []), *said]) or "chain"
+    """Return a chain's name: its arm and values, reproducible and safe as a file name."""
+    # The last two parts are enough: 'generate.guidance.scale' is 'guidance.scale'.
+    settings = [f"{'.'.join(key.split('.')[-2:])}={_slug(value)}" for key, value in point.items()]
+    name = ",".join([*([arm] if arm else []), *settings]) or "chain"
     return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 9]}~{_digest(name)}"
 
 
 def _slug(value: Any) -> str:
-    """Return a value as part of a file's name; different values give different texts."""
+    """Return a value as part of a file name; different values give different texts."""
     if isinstance(value, dict):
         kind = next((key for key in _KINDS.values() if key in value), None)
         rest = [f"{k}={_slug(v)}" for k, v in value.items() if k != kind]
@@ -206,14 +208,14 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _must_be_new(name: str, chains: Mapping[str, Recipe], what: str) -> None:
-    # Not every file system tells capitals from small letters.
+def _require_new_name(name: str, chains: Mapping[str, Recipe], what: str) -> None:
+    # Some file systems ignore case.
     if name.casefold() in (other.casefold() for other in chains):
         raise UserError(f"{what} has two chains with the name '{name}'")
 
 
-def _must_differ(chains: Mapping[str, Recipe], what: str) -> None:
-    """Raise `UserError` where two chains are one and the same experiment."""
+def _require_distinct(chains: Mapping[str, Recipe], what: str) -> None:
+    """Raise `UserError` where two chains have the same recipe."""
     seen: dict[str, str] = {}
     for name, recipe in chains.items():
         same = seen.setdefault(recipes.dump(recipe), name)

@@ -1,4 +1,4 @@
-"""Worker processes on this machine: long-lived, each with a device and threads of its own."""
+"""Worker processes on this machine: long-lived, each with its device and threads."""
 
 import contextlib
 import multiprocessing
@@ -23,14 +23,14 @@ _CONTEXT = multiprocessing.get_context("spawn")
 
 
 @dataclass(frozen=True)
-class Seat:
-    """A place for a worker: the CUDA device it sees ("" for none), and its threads."""
+class Slot:
+    """The resources of a worker: its visible CUDA device ("" for none), and its threads."""
 
     device: str
     threads: int
 
     def environment(self) -> dict[str, str]:
-        """Return what must be set before torch is imported."""
+        """Return the environment variables to set before torch is imported."""
         threads = str(self.threads)
         return {
             "CUDA_VISIBLE_DEVICES": self.device,
@@ -40,17 +40,17 @@ class Seat:
         }
 
 
-def seats(workers: int | None, threads: int | None, device: str | None) -> list[Seat]:
-    """Deal devices and threads to workers.
+def slots(workers: int | None, threads: int | None, device: str | None) -> list[Slot]:
+    """Distribute devices and threads among workers.
 
-    `device` is "cpu", "cuda" (all there are) or "cuda:1"; None takes CUDA devices where there are
+    `device` is "cpu", "cuda" (all devices) or "cuda:1"; None takes CUDA devices where there are
     any. By default there is one worker for each CUDA device, or one for each core with one thread;
-    several workers share a device in turn. Raises `UserError` for a device that is not there.
+    more workers share the devices in turn. Raises `UserError` for a device that does not exist.
     """
     devices, cores = _devices(device), _cores()
     count = workers or (len(devices) if devices != [""] else cores)
     each = threads or max(1, cores // count)
-    return [Seat(devices[i % len(devices)], each) for i in range(count)]
+    return [Slot(devices[i % len(devices)], each) for i in range(count)]
 
 
 def _cores() -> int:
@@ -58,33 +58,33 @@ def _cores() -> int:
 
 
 def _available_memory() -> int:
-    """Return the bytes of memory that are free, where the system tells, else without end."""
+    """Return the available memory in bytes where the system reports it, else the largest int."""
     path = Path("/proc/meminfo")
     lines = path.read_text().splitlines() if path.is_file() else []
-    said = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return said[0] if said else sys.maxsize
+    free = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
+    return free[0] if free else sys.maxsize
 
 
-def _devices(wanted: str | None) -> list[str]:
-    """Return the CUDA devices as this process's children must be told of them, or ``[""]``."""
-    if wanted == "cpu":
+def _devices(requested: str | None) -> list[str]:
+    """Return the values of CUDA_VISIBLE_DEVICES for child processes, ``[""]`` for the CPU."""
+    if requested == "cpu":
         return [""]
     import torch
 
     count = torch.cuda.device_count()
     masked = os.environ.get("CUDA_VISIBLE_DEVICES")
     visible = [str(i) for i in range(count)] if masked is None else masked.split(",")[:count]
-    if wanted is None:
+    if requested is None:
         return visible or [""]
     allowed = ["cpu", *(["cuda"] if count else []), *(f"cuda:{i}" for i in range(count))]
-    if wanted not in allowed:
-        raise UserError(f"the device is '{wanted}', allowed here are {', '.join(allowed)}")
-    return visible if wanted == "cuda" else [visible[int(wanted.removeprefix("cuda:"))]]
+    if requested not in allowed:
+        raise UserError(f"the device is '{requested}', allowed here are {', '.join(allowed)}")
+    return visible if requested == "cuda" else [visible[int(requested.removeprefix("cuda:"))]]
 
 
 @dataclass
 class _Worker:
-    seat: Seat
+    slot: Slot
     process: Any
     pipe: Connection
     log: Path
@@ -92,10 +92,10 @@ class _Worker:
 
 
 @dataclass
-class LocalCrew:
-    """Workers on this machine, started when there is work for them; a context manager."""
+class LocalPool:
+    """Workers on this machine, started on demand; a context manager."""
 
-    seats: list[Seat]
+    slots: list[Slot]
     _idle: list[_Worker] = field(default_factory=list)
     _busy: dict[Connection, _Worker] = field(default_factory=dict)
     _logs: Any = None
@@ -111,16 +111,16 @@ class LocalCrew:
         self._logs.cleanup()
 
     def fit(self, memory: int) -> None:
-        """Take no more workers on the processor than there is room for, at `memory` bytes each."""
+        """Limit the workers on the CPU to those that fit into memory, at `memory` bytes each."""
         room = max(1, _available_memory() // max(memory, 1))
-        if room < len(self.seats) and self.seats[0].device == "":
+        if room < len(self.slots) and self.slots[0].device == "":
             self._dismiss()
-            self.seats = [Seat("", max(1, _cores() // room))] * room
+            self.slots = [Slot("", max(1, _cores() // room))] * room
 
     def _dismiss(self) -> None:
         everyone = [*self._idle, *self._busy.values()]
         for worker in everyone:
-            # What a killed chain has written is whole; it goes on from there.
+            # The files of a killed chain are complete; it can be resumed.
             worker.process.terminate()
         for worker in everyone:
             worker.process.join()
@@ -129,19 +129,19 @@ class LocalCrew:
         self._busy.clear()
 
     @property
-    def places(self) -> int:
-        """How many chains go on at a time as fast as one alone: cores and devices can be shared,
-        but not multiplied."""
-        devices = {seat.device for seat in self.seats}
+    def capacity(self) -> int:
+        """The number of chains that run at a time as fast as one alone: sharing cores or devices
+        slows them down."""
+        devices = {slot.device for slot in self.slots}
         if devices != {""}:
             return len(devices)
-        return max(1, min(len(self.seats), _cores() // self.seats[0].threads))
+        return max(1, min(len(self.slots), _cores() // self.slots[0].threads))
 
     def work(self, tasks: Mapping[str, Task], progress: Progress) -> Iterator[tuple[str, Any]]:
-        """Do tasks, the first ones first, and yield (name, result or `Failure`) as they end."""
+        """Run tasks, in order, and yield (name, result or `Failure`) as they end."""
         waiting = list(tasks.items())
         while waiting or self._busy:
-            while waiting and len(self._busy) < len(self.seats):
+            while waiting and len(self._busy) < len(self.slots):
                 name, task = waiting.pop(0)
                 worker = self._idle.pop() if self._idle else self._start()
                 worker.doing = name
@@ -153,7 +153,7 @@ class LocalCrew:
                     kind, content = worker.pipe.recv()
                 except (EOFError, ConnectionError):
                     del self._busy[worker.pipe]
-                    yield worker.doing, _obituary(worker)
+                    yield worker.doing, _exit_failure(worker)
                     continue
                 if kind == "progress":
                     progress(content)
@@ -163,18 +163,18 @@ class LocalCrew:
                     yield worker.doing, content
 
     def _start(self) -> _Worker:
-        taken = [worker.seat for worker in [*self._idle, *self._busy.values()]]
-        free = list(self.seats)
-        for seat in taken:
-            free.remove(seat)
-        seat = free[0]
+        taken = [worker.slot for worker in [*self._idle, *self._busy.values()]]
+        free = list(self.slots)
+        for slot in taken:
+            free.remove(slot)
+        slot = free[0]
         ours, theirs = _CONTEXT.Pipe()
         log = Path(self._logs.name) / f"{time.monotonic_ns()}.txt"
         process = _CONTEXT.Process(target=_serve, args=(theirs, str(log)), daemon=True)
-        with _environment(seat.environment()):
+        with _environment(slot.environment()):
             process.start()
         theirs.close()
-        return _Worker(seat, process, ours, log)
+        return _Worker(slot, process, ours, log)
 
 
 @contextlib.contextmanager
@@ -189,8 +189,8 @@ def _environment(changes: Mapping[str, str]) -> Iterator[None]:
 
 
 def _serve(pipe: Connection, log: str) -> None:
-    """Do what comes through the pipe until the leader is gone."""
-    # The leader is interrupted too, and ends its workers.
+    """Run the tasks that come through the pipe until the leader is gone."""
+    # The leader is interrupted too, and stops its workers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with open(log, "w", buffering=1) as stream:  # noqa: PTH123
         os.dup2(stream.fileno(), 1)
@@ -199,12 +199,12 @@ def _serve(pipe: Connection, log: str) -> None:
         with contextlib.suppress(EOFError, ConnectionError):
             while True:
                 task = pipe.recv()
-                with work.Lumps(lambda count: pipe.send(("progress", count))) as progress:
+                with work.Throttled(lambda count: pipe.send(("progress", count))) as progress:
                     result = work.attempt(task, progress)
                 pipe.send(("result", result))
 
 
-def _obituary(worker: _Worker) -> Failure:
+def _exit_failure(worker: _Worker) -> Failure:
     worker.process.join()
     worker.pipe.close()
     code = worker.process.exitcode
@@ -213,5 +213,5 @@ def _obituary(worker: _Worker) -> Failure:
         how += " (out of memory?)" if -code == signal.SIGKILL else ""
     else:
         how = f"ended with exit code {code}"
-    said = worker.log.read_text(errors="replace") if worker.log.is_file() else ""
-    return Failure(f"its worker process {how}", said[-4000:])
+    log = worker.log.read_text(errors="replace") if worker.log.is_file() else ""
+    return Failure(f"its worker process {how}", log[-4000:])

@@ -1,4 +1,4 @@
-"""Leads a sweep: validates all chains, runs those that are not finished, keeps what went wrong."""
+"""Lead a sweep: validate all chains, run the unfinished ones, and record failures."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 GRID = "grid.toml"
 
 
-class Crew(Protocol):
-    """Whoever does the work of a sweep; `places` tasks go on at a time as fast as one alone."""
+class Pool(Protocol):
+    """Workers of a sweep; `capacity` tasks run at a time as fast as one alone."""
 
     @property
-    def places(self) -> int: ...
+    def capacity(self) -> int: ...
 
     def work(self, tasks: Mapping[str, Task], progress: Progress) -> Iterator[tuple[str, Any]]:
-        """Do tasks and yield (name, result or `Failure`) as they end."""
+        """Run tasks and yield (name, result or `Failure`) as they end."""
         ...
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep that may begin: all its chains are valid, `surveys` are of those not finished."""
+    """A validated sweep, ready to run; `surveys` are of its unfinished chains."""
 
     grid: Grid
     folder: Path
@@ -44,24 +44,24 @@ class Sweep:
 
     @property
     def work(self) -> int:
-        """The work of the chains that are not finished, in image passes of the denoiser."""
+        """The work of the unfinished chains, in image passes of the denoiser."""
         return sum(each.work for each in self.surveys.values())
 
     @property
     def memory(self) -> int:
-        """Roughly the bytes of memory that the largest chain takes."""
+        """The approximate memory of the largest chain, in bytes."""
         return max((each.memory for each in self.surveys.values()), default=0)
 
-    def estimate(self, crew: Crew) -> "dict[str, Estimate]":
-        """Estimate what each chain that is not finished will take, by probes on one worker."""
+    def estimate(self, pool: Pool) -> "dict[str, Estimate]":
+        """Estimate the costs of each unfinished chain, by probes on one worker."""
         missing = {name: self.grid.chains[name] for name in self.surveys}
-        return _only(crew, partial(work.estimate, missing, self.folder.absolute()))
+        return _only(pool, partial(work.estimate, missing, self.folder.absolute()))
 
-    def run(self, crew: Crew, progress: Progress = silent) -> dict[str, Failure]:
-        """Run every chain that is not finished, and return those that failed.
+    def run(self, pool: Pool, progress: Progress = silent) -> dict[str, Failure]:
+        """Run every unfinished chain, and return those that failed.
 
-        A chain that fails ends no other; why is kept in ``NAME.error.txt``. The same sweep run
-        again goes on with what is missing.
+        A failure stops no other chain; its reason is written to ``NAME.error.txt``. The same sweep
+        run again resumes the missing chains.
         """
         failed = {}
         with claimed(self.folder, "sweep"):
@@ -70,7 +70,7 @@ class Sweep:
             names = sorted(self.surveys, key=lambda name: -self.surveys[name].work)
             chains, folder = self.grid.chains, self.folder.absolute()
             tasks = {name: partial(work.run, chains[name], folder / name) for name in names}
-            for name, result in crew.work(tasks, progress):
+            for name, result in pool.work(tasks, progress):
                 path = error_file(self.folder / name)
                 if isinstance(result, Failure):
                     failed[name] = result
@@ -80,60 +80,60 @@ class Sweep:
         return failed
 
 
-def prepare(grid: Grid, folder: Path, crew: Crew) -> Sweep:
+def prepare(grid: Grid, folder: Path, pool: Pool) -> Sweep:
     """Validate a sweep and every chain of it before anything is written or run.
 
-    Raises `UserError` where the folder is not free, a chain cannot run, or the disk is too small.
+    Raises `UserError` where the folder is taken, a chain cannot run, or the disk is too small.
     """
-    _must_be_free(folder, grid)
+    _require_unclaimed(folder, grid)
     missing = {
         name: recipe
         for name, recipe in grid.chains.items()
-        if not _is_settled(folder / name, recipe)
+        if not _is_complete(folder / name, recipe)
     }
     if not missing:
         return Sweep(grid, folder, {})
-    return Sweep(grid, folder, _only(crew, partial(work.survey, missing, folder.absolute())))
+    return Sweep(grid, folder, _only(pool, partial(work.survey, missing, folder.absolute())))
 
 
-def duration(estimates: "Mapping[str, Estimate]", places: int) -> float:
-    """Return the seconds until the last chain ends, `places` of them at a time, long ones first."""
-    busy = [0.0] * places
+def duration(estimates: "Mapping[str, Estimate]", capacity: int) -> float:
+    """Return the seconds until the last chain ends, `capacity` at a time, longest first."""
+    busy = [0.0] * capacity
     for seconds in sorted((each.seconds for each in estimates.values()), reverse=True):
         busy[busy.index(min(busy))] += seconds
     return max(busy)
 
 
-def _only(crew: Crew, task: Task) -> Any:
-    """Return the result of a single task; raise what it failed of."""
-    ((_, result),) = crew.work({"": task}, silent)
+def _only(pool: Pool, task: Task) -> Any:
+    """Return the result of a single task; raise `UserError` if it fails."""
+    ((_, result),) = pool.work({"": task}, silent)
     if isinstance(result, Failure):
         raise UserError(result.sentence)
     return result
 
 
 def is_finished(folder: Path, recipe: Recipe) -> bool:
-    """Return whether a folder holds a whole run of a recipe, wherever its data lie now."""
+    """Return whether a folder holds a finished run of a recipe, wherever its data are now."""
     if not (folder / "recipe.toml").is_file() or not (folder / "moments.csv").is_file():
         return False
     run = Run(folder)
     try:
         theirs = run.recipe
     except UserError:
-        # Damaged: running the chain will say so.
+        # Damaged: running the chain reports it.
         return False
     if differences(theirs, recipe) or theirs.generations != recipe.generations:
         return False
     return len(run.generations()) == recipe.generations + 1
 
 
-def _is_settled(folder: Path, recipe: Recipe) -> bool:
-    """Return whether a chain needs no more work, nor a look at images that lie elsewhere now."""
+def _is_complete(folder: Path, recipe: Recipe) -> bool:
+    """Return whether a chain is finished and its data have not moved."""
     return is_finished(folder, recipe) and Run(folder).recipe.data == recipe.data
 
 
 def error_file(chain: Path) -> Path:
-    """Return where a chain's error is kept, beside its folder."""
+    """Return the file of a chain's error, beside its folder."""
     return chain.with_name(f"{chain.name}.error.txt")
 
 
@@ -144,14 +144,14 @@ def open_grid(folder: Path) -> Grid:
     return grids.read(folder / GRID)
 
 
-def _must_be_free(folder: Path, grid: Grid) -> None:
-    """Raise `UserError` where the folder belongs to anything but this very sweep."""
+def _require_unclaimed(folder: Path, grid: Grid) -> None:
+    """Raise `UserError` where the folder holds anything but this sweep."""
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"'{folder}' is a file, where the sweep wants a folder")
+        raise UserError(f"'{folder}' is a file, the sweep needs a folder")
     if not folder.exists() or not files.visible(folder, "*"):
         return
     if not (folder / GRID).is_file():
-        raise UserError(f"the folder '{folder}' is not empty and holds no sweep; name another one")
+        raise UserError(f"the folder '{folder}' is not empty and holds no sweep; name another")
     theirs, ours = open_grid(folder).chains, grid.chains
     for name in [*theirs, *ours]:
         where = "there" if name not in ours else "here" if name not in theirs else None
@@ -172,6 +172,6 @@ def _must_be_free(folder: Path, grid: Grid) -> None:
 
 
 def _write_grid(folder: Path, grid: Grid) -> None:
-    """Write the grid, or that of the longer chains which take the place of those begun."""
+    """Write the grid, unless the folder has an equal one; longer chains replace shorter ones."""
     if not (folder / GRID).is_file() or open_grid(folder).chains != grid.chains:
         files.write_text(folder / GRID, grid.text)

@@ -1,4 +1,4 @@
-"""How far the chains of a sweep are, read from their folders alone: nothing here needs torch."""
+"""Progress of the chains of a sweep, read from their folders alone, without torch."""
 
 import fcntl
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ State = Literal["done", "running", "interrupted", "failed", "waiting"]
 
 @dataclass(frozen=True)
 class Status:
-    """Where a chain stands: generations that it has made, of how many, and why it ended."""
+    """The progress of a chain: generations `done` and their `total`, and the error if it failed."""
 
     name: str
     done: int
-    of: int
+    total: int
     state: State
     updated: datetime | None
     error: str = ""
@@ -39,33 +39,33 @@ def status(folder: Path) -> list[Status]:
         runs = [folder] if (folder / "recipe.toml").is_file() else below
         chains = dict.fromkeys(runs)
     if not chains:
-        raise UserError(f"'{folder}' is neither the folder of a sweep nor of a run, nor holds runs")
+        raise UserError(f"'{folder}' is neither the folder of a sweep or run, nor holds runs")
     return [_of_chain(path, recipe) for path, recipe in chains.items()]
 
 
 def _of_chain(folder: Path, recipe: Recipe | None) -> Status:
-    """Return the status of a chain whose recipe a grid, or else its folder, knows."""
+    """Return the status of a chain; the recipe is its folder's where no grid gives one."""
     run, error = Run(folder), error_file(folder)
     try:
         recipe = recipe or run.recipe
     except UserError as damage:
         return Status(folder.name, 0, 0, "failed", _updated(folder), str(damage))
     done = sum(run.generation(number).done for number in range(1, recipe.generations + 1))
-    said = _first_line(error) if error.is_file() else ""
+    message = _first_line(error) if error.is_file() else ""
     state: State
     if _held(folder / ".lock"):
-        state, said = "running", ""
+        state, message = "running", ""
     elif is_finished(folder, recipe):
-        state, said = "done", ""
+        state, message = "done", ""
     elif error.is_file():
         state = "failed"
     else:
         state = "interrupted" if (folder / "recipe.toml").is_file() else "waiting"
-    return Status(folder.name, done, recipe.generations, state, _updated(folder), said)
+    return Status(folder.name, done, recipe.generations, state, _updated(folder), message)
 
 
 def _first_line(error: Path) -> str:
-    """Return why a chain failed, however its file was left."""
+    """Return the reason of a failure, whatever the state of its file."""
     try:
         return error.read_text(encoding="utf-8", errors="replace").partition("\n")[0]
     except OSError as unreadable:
@@ -73,10 +73,10 @@ def _first_line(error: Path) -> str:
 
 
 def _held(lock: Path) -> bool:
-    """Return whether a process is at work behind a lock."""
+    """Return whether a process holds a lock."""
     try:
         with lock.open("rb") as stream:
-            # Shared, so that two who look do not see each other.
+            # Shared, so that concurrent checks do not see each other.
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -86,7 +86,7 @@ def _held(lock: Path) -> bool:
 
 
 def _updated(folder: Path) -> datetime | None:
-    """Return when something was last written: a folder's time is that of its newest name."""
+    """Return the time of the last write: a folder's time is that of its newest entry."""
     below = (files.visible(folder, pattern) for pattern in ("gen_*", "gen_*/*/"))
     folders = [folder, *(path for paths in below for path in paths)]
     times = [path.stat().st_mtime for path in folders if path.is_dir()]

@@ -1,6 +1,6 @@
-"""What a worker of a sweep does: survey recipes, and run chains one after the other.
+"""The tasks of a worker of a sweep: survey recipes, estimate costs, and run chains in turn.
 
-A worker lives long and imports torch once; the model it used last stays loaded for the next chain.
+A worker is long-lived and imports torch once; its last model stays loaded for the next chain.
 """
 
 import threading
@@ -26,14 +26,14 @@ Task = Callable[[Progress], Any]
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a task came to nothing: one sentence, and what helps to find the cause."""
+    """The reason that a task failed: one sentence, and details for finding the cause."""
 
     sentence: str
     details: str = ""
 
 
-class Lumps:
-    """Passes counts of work on, summed up over a while; leaving it as a context tells the rest."""
+class Throttled:
+    """Progress calls combined to one per interval; leaving the context passes on the rest."""
 
     _SECONDS = 0.2
 
@@ -61,8 +61,8 @@ class Lumps:
 
 @dataclass(frozen=True)
 class Survey:
-    """What a chain takes: work (image passes of the denoiser), bytes on disk, and roughly the bytes
-    of memory."""
+    """The costs of a chain: work (image passes of the denoiser), bytes on disk, and approximate
+    bytes of memory."""
 
     work: int
     disk: int
@@ -70,7 +70,7 @@ class Survey:
 
 
 def attempt(task: Task, progress: Progress) -> Any:
-    """Do a task and return its result, or the `Failure` that it ended in."""
+    """Run a task and return its result, or a `Failure`."""
     try:
         with _alone:
             return task(progress)
@@ -83,50 +83,50 @@ def attempt(task: Task, progress: Progress) -> Any:
         if is_out_of_memory(error):
             text = f"{text}; {settings()}, or run fewer chains at a time"
         failure = Failure(f"{type(error).__name__}: {text}", traceback.format_exc())
-    # A chain that broke off may have left its mark on the model.
+    # A chain that failed may have left the model changed.
     _loaded.clear()
     return failure
 
 
 def survey(recipes: Mapping[str, Recipe], out: Path, progress: Progress) -> dict[str, Survey]:
-    """Find everything that can be wrong with the chains of a sweep, and what they take.
+    """Validate the chains of a sweep, and return their costs.
 
     Raises `UserError` that names the chain.
     """
     from empirical.chain import folder, loop
 
-    found = {}
+    surveys = {}
     for name, recipe in sorted(recipes.items(), key=lambda item: _model_of(item[1])):
         try:
             base = _base(recipe)
             if (out / name / "recipe.toml").is_file():
-                # What is wrong with the images of a chain that was begun ends no other.
+                # A fault in the images of a chain that was begun stops no other.
                 loop.check(recipe.settings, base)
             else:
                 loop.prepare(recipe, out / name, base)
             disk, memory = loop.size(recipe.settings, base), _memory(recipe.settings, base)
-            found[name] = Survey(loop.work(recipe), disk, memory)
+            surveys[name] = Survey(loop.work(recipe), disk, memory)
         except UserError as error:
             raise UserError(f"the chain '{name}' cannot run: {error}") from error
-    folder.must_have_room(out, sum(each.disk for each in found.values()))
-    return found
+    folder.require_room(out, sum(each.disk for each in surveys.values()))
+    return surveys
 
 
 def estimate(recipes: Mapping[str, Recipe], out: Path, progress: Progress) -> "dict[str, Estimate]":
-    """Estimate what chains will take, with one probe for all that cost the same."""
+    """Estimate the costs of chains, with one probe for all of the same kind."""
     from empirical.chain import estimate as plan
 
-    found, probes = {}, {}
+    estimates, probes = {}, {}
     for name, recipe in sorted(recipes.items(), key=lambda item: _model_of(item[1])):
         base, kind = _base(recipe), plan.kind(recipe.settings)
         if kind not in probes:
             probes[kind] = plan.probe(recipe, base, out / name)
-        found[name] = plan.estimate(recipe, base, out / name, probes[kind])
-    return found
+        estimates[name] = plan.estimate(recipe, base, out / name, probes[kind])
+    return estimates
 
 
 def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
-    """Run a chain, or go on with it."""
+    """Run or resume a chain."""
     from empirical.chain import loop
 
     loop.run(recipe, folder, progress, base=_base(recipe))
@@ -143,8 +143,8 @@ def _model_of(recipe: Recipe) -> tuple[str, str, bool]:
 
 
 def _memory(settings: Settings, base: "Model") -> int:
-    """Return roughly the bytes of a chain: torch, weights and activations, and for everything that
-    learns its value, gradient, and two moments."""
+    """Return the approximate memory of a chain in bytes: torch, weights and activations, and for
+    each trainable number its value, gradient, and two moments."""
     from empirical.generator import trainable
 
     parts = (base.pipeline.vae, base.unet, *base.text_encoders)
@@ -153,12 +153,12 @@ def _memory(settings: Settings, base: "Model") -> int:
 
 
 def _base(recipe: Recipe) -> "Model":
-    """Return the model of a recipe, the one in memory if it is the same."""
+    """Return the model of a recipe, reusing the loaded one if it is the same."""
     from empirical.pipeline import model
 
-    wanted = _model_of(recipe)
-    if wanted not in _loaded:
+    key = _model_of(recipe)
+    if key not in _loaded:
         _loaded.clear()
-        name, precision, compiled = wanted
-        _loaded[wanted] = model.load(name, None, precision, compiled)
-    return _loaded[wanted]
+        name, precision, compiled = key
+        _loaded[key] = model.load(name, None, precision, compiled)
+    return _loaded[key]

@@ -1,6 +1,6 @@
-"""Forms of selection, mutation, inheritance and populations, found in qtm and made from words.
+"""Forms of selection, mutation, inheritance and populations, made from text.
 
-A form is told as a table, in TOML or in one line: ``Truncation fraction=0.2``.
+A form is given as a table, in TOML or in one line: ``Truncation fraction=0.2``.
 """
 
 import inspect
@@ -31,27 +31,27 @@ PARTS = tuple(_BASES)
 
 @dataclass(frozen=True)
 class Form:
-    """A class of qtm: what makes one, and the names that this takes."""
+    """A class of qtm, its constructor, and the parameters of that."""
 
     part: str
     name: str
     make: Callable[..., Any]
     keys: tuple[str, ...]
     required: tuple[str, ...]
-    whole: frozenset[str]  # what JAX cannot trace
-    says: str
+    untraced: frozenset[str]  # parameters that JAX cannot trace
+    summary: str
 
 
 def forms(part: str) -> dict[str, Form]:
-    """All forms of a part that words can make, by name: those of functions are left out."""
-    found = {}
+    """Return all forms of a part that text can make, by name: those of functions are left out."""
+    known = {}
     for name in qtm.__all__:
         value = getattr(qtm, name)
         if inspect.isclass(value) and issubclass(value, _BASES[part]):
             form = _form(part, value)
             if form is not None:
-                found[name] = form
-    return found
+                known[name] = form
+    return known
 
 
 def _form(part: str, cls: type) -> Form | None:
@@ -59,19 +59,19 @@ def _form(part: str, cls: type) -> Form | None:
     parameters = [p for p in inspect.signature(make).parameters.values() if p.name != "key"]
     fields = getattr(cls, "__dataclass_fields__", {})
     static = {name for name, field in fields.items() if field.metadata.get("static")}
-    whole = {p.name for p in parameters if str(p.annotation).startswith(("int", "<class 'int'"))}
+    integers = {p.name for p in parameters if str(p.annotation).startswith(("int", "<class 'int'"))}
     required = tuple(p.name for p in parameters if p.default is inspect.Parameter.empty)
-    # words can make no function; a parameter that may be one, a schedule, may also be a number
+    # text makes no function; a parameter that may be one, a schedule, may also be a number
     functions = ("Callable", "collections.abc.Callable", "typing.Callable")
     if any(str(p.annotation).startswith(functions) for p in parameters):
         return None
     keys = tuple(p.name for p in parameters)
-    says = (inspect.getdoc(cls) or "").partition("\n")[0]
-    return Form(part, cls.__name__, make, keys, required, frozenset(static | whole), says)
+    summary = (inspect.getdoc(cls) or "").partition("\n")[0]
+    return Form(part, cls.__name__, make, keys, required, frozenset(static | integers), summary)
 
 
 def named(part: str, name: Any) -> Form:
-    """Return the form of that name, in any case and with or without underscores.
+    """Return the form of that name; case and underscores do not matter.
 
     `package.module:Class` names a form that another package defines.
     """
@@ -79,11 +79,11 @@ def named(part: str, name: Any) -> Form:
         return _elsewhere(part, str(name))
     known = forms(part)
     plain = {key.lower(): form for key, form in known.items()}
-    found = plain.get(str(name).replace("_", "").lower())
-    if found is None:
-        near = hint(str(name).lower(), {key: form.name for key, form in plain.items()})
+    form = plain.get(str(name).replace("_", "").lower())
+    if form is None:
+        near = hint(str(name).lower(), {key: known_form.name for key, known_form in plain.items()})
         raise UserError(f"there is no {part} '{name}'{near}, there are {', '.join(known)}")
-    return found
+    return form
 
 
 def _elsewhere(part: str, name: str) -> Form:
@@ -99,8 +99,8 @@ def _elsewhere(part: str, name: str) -> Form:
 
 
 def table_of(part: str, line: str) -> dict[str, Any]:
-    """``Truncation fraction=0.2`` as a table."""
-    # a blank within braces, brackets or quotes ends no word
+    """Parse ``Truncation fraction=0.2`` to a table."""
+    # a blank within braces, brackets or quotes does not end a word
     words = re.findall(r"(?:\{[^}]*\}|\[[^\]]*\]|\"[^\"]*\"|\S)+", line)
     if not words:
         raise UserError(f"--{part} is empty, it must be a name such as those of 'qtm forms'")
@@ -128,12 +128,12 @@ class Maker:
         try:
             return self.form.make(**keys, **more)
         except (AttributeError, TypeError) as error:
-            told = ", ".join(f"{key} = {value!r}" for key, value in keys.items())
-            raise UserError(f"{self.form.name} cannot be made of {told}: {error}") from None
+            arguments = ", ".join(f"{key} = {value!r}" for key, value in keys.items())
+            raise UserError(f"{self.form.name} cannot be made of {arguments}: {error}") from None
 
 
 def maker(part: str, table: Mapping[str, Any], axes: dict[str, Any], fixed: set[str]) -> Maker:
-    """What makes the form that a table tells; its axes are added to `axes`, and to `fixed`."""
+    """Return the maker of the form in a table; its axes are added to `axes`, and to `fixed`."""
     form = named(part, table.get("form", "moments" if part == "state" else None))
     values = {key: value for key, value in table.items() if key != "form"}
     if part == "state":
@@ -146,13 +146,13 @@ def maker(part: str, table: Mapping[str, Any], axes: dict[str, Any], fixed: set[
     for key in form.required:
         if key not in values:
             raise UserError(f"{form.name} needs the key '{key}'")
-    told = []
+    collected = []
     for key, value in values.items():
         name = f"{part}_{key}"
         texts = isinstance(value, str) or (isinstance(value, list) and str in map(type, value))
-        if texts and key not in form.whole:
+        if texts and key not in form.untraced:
             raise UserError(f"{form.name} has {key} = {value!r}, it must be a number")
-        told.append((key, collect(name, value, axes)))
-        if key in form.whole:
+        collected.append((key, collect(name, value, axes)))
+        if key in form.untraced:
             fixed.update(axis for axis in axes if axis == name)
-    return Maker(form, tuple(told))
+    return Maker(form, tuple(collected))

@@ -1,4 +1,4 @@
-"""Model files: the TOML that says what evolves, for ``qtm simulate`` and ``qtm sweep``."""
+"""Model files: the TOML that defines a model, for ``qtm simulate`` and ``qtm sweep``."""
 
 import codecs
 import tomllib
@@ -72,7 +72,7 @@ class StateOf:
 
 @dataclass(frozen=True)
 class Model:
-    """What a model file says, ready for `qtm.sweep`."""
+    """The content of a model file, ready for `qtm.sweep`."""
 
     file: ModelFile
     cycle_of: CycleOf
@@ -82,7 +82,7 @@ class Model:
 
     @property
     def key(self) -> Any:
-        """The key of everything random after generation 0, which has that of the seed itself."""
+        """The key of all generations after 0; generation 0 has the key of the seed itself."""
         return None if self.file.seed is None else jr.fold_in(jr.key(self.file.seed), 0)
 
 
@@ -125,7 +125,7 @@ def parse(table: Table, what: str) -> Model:
             raise UserError("the key 'seed' is missing, what happens to individuals is random")
         first = {name: values[0] for name, values in axes.items()}
         state(first)
-        # A mistake in a value is said now: while sweeping, the numbers are traced and unchecked.
+        # A wrong value is reported now: in a sweep, numbers are traced and not validated.
         for name, values in axes.items():
             each = values if name in fixed or isinstance(values[0], str) else [np.asarray(values)]
             for value in each:

@@ -16,7 +16,9 @@ _FORM = "A form and its parameters, such as '{}'; 'qtm forms' lists all."
 def simulate(
     file: Annotated[
         Path | None,
-        typer.Argument(metavar="[MODEL.toml]", help="A file as of qtm sweep, without lists."),
+        typer.Argument(
+            metavar="[MODEL.toml]", help="A file like that of qtm sweep, without lists."
+        ),
     ] = None,
     selection: Annotated[str, typer.Option(help=_FORM.format("Truncation fraction=0.2"))] = "",
     mutation: Annotated[
@@ -31,7 +33,7 @@ def simulate(
     ] = "",
     size: Annotated[int | None, typer.Option(min=1, help="Number N of images sampled.")] = None,
     generations: Annotated[
-        int | None, typer.Option(min=0, help="How many; 20 unless told.")
+        int | None, typer.Option(min=0, help="Number of generations, by default 20.")
     ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of all randomness; moments need none.")
@@ -42,8 +44,8 @@ def simulate(
     """Evolve one population and print its mean and variance in every generation.
 
     One generation is inherit (finetune) -> select (guided sampling) -> mutate -> sample N images.
-    What is left out does nothing. Options come before what MODEL.toml says. A parameter that
-    changes is '{start=0,slope=0.1}', start + slope t in generation t; moments within a form are
+    Parts that are left out do nothing. Options override MODEL.toml. A parameter that changes with
+    time is '{start=0,slope=0.1}', start + slope t in generation t; moments within a form are
     '{mean=0,variance=1.3}':
 
     qtm simulate --selection 'Stabilizing optimum={start=0,slope=0.1} width2=5'
@@ -80,18 +82,18 @@ def sweep(
     out: Annotated[Path, typer.Option(metavar="PATH", help="A .zarr store, or a .nc file.")],
     scheduler: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Of a Dask scheduler whose workers compute."),
+        typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers compute."),
     ] = None,
 ) -> None:
-    """Evolve a population at every point of a grid of parameters, or go on with it.
+    """Evolve a population at every point of a grid of parameters, or resume it.
 
     GRID.toml is a model, in which a list is a dimension of the grid, and so is a range:
 
     \b
     generations = 50             # 20
-    keep = "all"                 # every generation; "last" unless told
-    seed = 0                     # needed where something is random
-    replicates = 10              # each with a key of its own; none unless told
+    keep = "all"                 # every generation; "last" by default
+    seed = 0                     # needed for anything random
+    replicates = 10              # each with a separate key; none by default
     size = [100, 1000]           # images sampled; no drift without
     [state]                      # generation 0
     form = "Moments"             # or "Individuals", with size = 500; "Density"
@@ -103,7 +105,7 @@ def sweep(
     width2 = { from = 1, to = 50, count = 100, spacing = "log" }   # or "linear"
 
     The dimensions of the result are named selection_width2, size, ... It is written while it is
-    computed, so the grid may be larger than memory; after an interruption the same command goes on.
+    computed, so the grid may be larger than memory; run the same command again to resume it.
     """
     from qtm.commands import model_file
 
@@ -123,7 +125,7 @@ def sweep(
             data = qtm.sweep(
                 model.cycle_of, model.axes, model.state, file.generations, keep=file.keep,
                 key=model.key, replicates=file.replicates, fixed=model.fixed, out=out,
-                scheduler=scheduler, advance=bar.update,
+                scheduler=scheduler, progress=bar.update,
             )  # fmt: skip
     except ValueError as error:
         raise UserError(str(error).rstrip(".")) from error
@@ -142,7 +144,7 @@ def list_forms() -> None:
         print(part)
         for form in forms.forms(part).values():
             keys = [key if key in form.required else f"[{key}]" for key in form.keys]
-            print(f"  {' '.join([form.name, *keys])}\n      {form.says}")
+            print(f"  {' '.join([form.name, *keys])}\n      {form.summary}")
 
 
 def _stderr() -> Any:
@@ -182,7 +184,7 @@ def _draw(records: Any, path: Path) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file that appears once it is complete."""
+    """Write a file that appears only when it is complete."""
     part = path.with_name(f".{path.name}.part")
     try:
         part.write_text(text, encoding="utf-8")

@@ -1,6 +1,6 @@
 """The values of a model file: numbers, texts, tables, and the axes of a grid.
 
-A value is a number, a text, ``{mean = 0, variance = 1.3}`` where a form wants moments, or
+A value is a number, a text, ``{mean = 0, variance = 1.3}`` where a form takes moments, or
 ``{start = 0, slope = 0.1}``, start + slope t in generation t. In a grid a list is an axis, and so
 is ``{from = 1, to = 50, count = 100, spacing = "log"}``.
 """
@@ -46,18 +46,18 @@ _RANGE = {"from", "to", "count", "spacing"}
 
 @dataclass(frozen=True)
 class Axis:
-    """Stands for a value of an axis of a grid."""
+    """A placeholder for a value of an axis of a grid."""
 
     name: str
 
 
 def collect(name: str, value: Any, axes: dict[str, Any]) -> Any:
-    """`value` with its axes taken out into `axes` and an `Axis` in the place of each."""
+    """Return `value` with its axes moved to `axes` and an `Axis` in place of each."""
     if isinstance(value, list):
         numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in value)
         if not value or not (numbers or all(isinstance(x, str) for x in value)):
             raise UserError(
-                f"'{name}' is {value!r}, a list must have numbers, or texts, one or more"
+                f"'{name}' is {value!r}, a list must have one or more numbers, or texts"
             )
         axes[name] = value
         return Axis(name)
@@ -70,7 +70,7 @@ def collect(name: str, value: Any, axes: dict[str, Any]) -> Any:
     if make is None:
         raise UserError(
             f"'{name}' has the keys {', '.join(value) or 'none'}, a table must have mean and "
-            f"variance, start and slope, or from, to, count and perhaps spacing"
+            f"variance, start and slope, or from, to, count and optionally spacing"
         )
     return make, tuple((key, collect(f"{name}_{key}", part, axes)) for key, part in value.items())
 
@@ -93,7 +93,5 @@ def _range(name: str, from_: Any, to_: Any, count_: Any, spacing_: Any = "linear
     if spacing_ != "log":
         raise UserError(f"'{name}.spacing' is {spacing_!r}, allowed are 'linear', 'log'")
     if min(from_, to_) <= 0:
-        raise UserError(
-            f"'{name}' must go from and to numbers greater than 0 where it is spaced log"
-        )
+        raise UserError(f"'{name}' must go from and to numbers greater than 0 with spacing \"log\"")
     return np.geomspace(from_, to_, count_)

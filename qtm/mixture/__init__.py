@@ -1,8 +1,8 @@
 """The bounded mixture: a chain of generations without a neural network, in any dimension.
 
 Families (prompts) are Gaussians with full covariances, so the scores that a diffusion model has to
-learn are known exactly: conditional ones of each family, and unconditional ones of a mixture of
-its own. Guided sampling with them, refitting and sampling again is the chain's own loop.
+learn are known exactly: conditional ones of each family, and unconditional ones of a separate
+mixture. Guided sampling with them, refitting and sampling again is the loop of a chain.
 
     inherit (refit) -> select (guided sampling) -> mutate -> bound -> sample N images
 

@@ -1,4 +1,4 @@
-"""Blocks of samples of one family, so that a family's axes meet all its samples at once."""
+"""Blocks of samples of one family, so that a family's axes multiply all its samples at once."""
 
 import numpy as np
 
@@ -8,10 +8,10 @@ _BYTES = 2**28
 
 
 def blocks(families: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The family of each block [B], and which samples it holds [B, b].
+    """Return the family of each block [B], and the indices of its samples [B, b].
 
     A block that is not full repeats its first sample. b is the largest size up to 64 that wastes no
-    more than a quarter, so that families of a single sample do not cost as much as large ones.
+    more than a quarter, so that families of a single sample cost less than large ones.
     """
     counts = np.bincount(families)
     counts = counts[counts > 0]
@@ -29,7 +29,7 @@ def blocks(families: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def chunks(blocks: int, size: int, C: int, d: int, r: int) -> list[np.ndarray]:
-    """Which blocks to work on together; all parts are equally long, the last may repeat blocks."""
+    """Return the blocks to process together; parts are equally long, the last may repeat blocks."""
     each = 8 * (size * (3 * C * r + 8 * d) + d * r)
     count = -(-blocks // max(1, _BYTES // each))
     length = -(-blocks // count)

@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 
 def one_thread(function: Callable[P, T]) -> Callable[P, T]:
-    """`function` with LAPACK on one thread.
+    """Run `function` with LAPACK on one thread.
 
     The threads of OpenBLAS wait for each other hundreds of times in one small matrix. Ten of size
-    256 take 0.1 s with them or without, and a minute where another program wants the same cores.
+    256 take 0.1 s with them or without, and a minute where another program uses the same cores.
     """
 
     @wraps(function)
@@ -35,13 +35,13 @@ def one_thread(function: Callable[P, T]) -> Callable[P, T]:
 @one_thread
 @jax.jit
 def spectrum(covariances: Array) -> tuple[Array, Array]:
-    """Eigenvalues [C, d] and orthonormal axes [C, d, d], in columns, of matrices [C, d, d]."""
+    """Return eigenvalues [C, d] and orthonormal axes [C, d, d], in columns, of [C, d, d]."""
     values, axes = jnp.linalg.eigh(covariances)
     return values, axes
 
 
 def of_factors(factors: Array) -> tuple[Array, Array]:
-    """Spectra [C, r] and axes [C, d, r] of the covariances F_c^T F_c, for factors F [C, k, d].
+    """Return spectra [C, r] and axes [C, d, r] of covariances F_c^T F_c, factors F [C, k, d].
 
     r is the smaller of k and d: fewer factors than traits leave the rest without variance.
     """
@@ -54,14 +54,14 @@ def of_factors(factors: Array) -> tuple[Array, Array]:
 
 
 def factors_of(spectra: Array, axes: Array) -> Array:
-    """F [C, r, d] of spectra [C, r] and axes [C, d, r]."""
+    """Return factors F [C, r, d] of spectra [C, r] and axes [C, d, r]."""
     return (safe_sqrt(spectra)[:, None] * axes).swapaxes(1, 2)
 
 
 def fitted(z: Array, family: np.ndarray, ddof: int) -> tuple[Array, Array, Array]:
-    """Means [C, d], spectra [C, r] and axes [C, d, r] of traits z [n, d] of families 0 to C - 1."""
+    """Return means [C, d], spectra [C, r], axes [C, d, r] of traits z [n, d] in families < C."""
     sizes = np.bincount(family)
-    # The rows of each family, padded to the largest with rows that count for nothing.
+    # The rows of each family, padded to the largest with masked rows.
     place = np.full((len(sizes), sizes.max()), len(family))
     order = np.argsort(family, kind="stable")
     for c, rows in enumerate(np.split(order, np.cumsum(sizes)[:-1])):
@@ -79,6 +79,6 @@ def _fitted(z: Array, place: Array, sizes: Array, ddof: int) -> tuple[Array, Arr
     factors = jnp.where(held, rows - means[:, None], 0.0) / jnp.sqrt(n - ddof)[..., None]
     spectra, axes = of_factors(factors)
     if place.shape[1] <= z.shape[1]:
-        # n centred rows span n - 1 axes: the last, of variance 0, would only make work.
+        # n centred rows span n - 1 axes: the last has variance 0.
         spectra, axes = spectra[:, :-1], axes[:, :, :-1]
     return means, spectra, axes

@@ -42,7 +42,7 @@ class Mixture(eqx.Module):
 
     @classmethod
     def of(cls, weights: ArrayLike, means: ArrayLike, covariances: ArrayLike) -> "Mixture":
-        """The mixture with weights [C] (made to sum to 1), means [C, d], covariances [C, d, d].
+        """Make a mixture of weights [C] (normalised to 1), means [C, d], covariances [C, d, d].
 
         Raises ValueError if shapes do not match, anything is not finite, a weight is negative or
         all are 0, or a covariance is not symmetric or has a negative eigenvalue.
@@ -69,7 +69,7 @@ class Mixture(eqx.Module):
 
     @classmethod
     def fit(cls, values: ArrayLike, families: Sequence | np.ndarray, ddof: int = 1) -> "Mixture":
-        """Weights, means and covariances of traits [n, d], one label (prompt) for each of n.
+        """Fit weights, means and covariances to traits [n, d] with n labels (prompts).
 
         Families come in the sorted order of their labels. Covariances have the divisor n_c - ddof:
         ddof = 0 is maximum likelihood, ddof = 1 unbiased.
@@ -117,19 +117,21 @@ class Mixture(eqx.Module):
         return self.weights @ jnp.square(real(self.means) - self.weights @ self.means)
 
     def family(self, c: int) -> "Mixture":
-        """Family c alone: what a prompt's conditional score is the score of.
+        """Return family c alone, whose score is the conditional score of a prompt.
 
         Raises ValueError if there is no family c.
         """
         c = require_integer("c", c, least=0)
         if c >= self.families:
             raise ValueError(f"c must be at most {self.families - 1}, got {c}.")
-        one = slice(c, c + 1)
-        return Mixture(real(np.ones(1)), self.means[one], self.spectra[one], self.axes[one])
+        chosen = slice(c, c + 1)
+        return Mixture(
+            real(np.ones(1)), self.means[chosen], self.spectra[chosen], self.axes[chosen]
+        )
 
     @eqx.filter_jit
     def draw(self, keys: Key[Array, " n"], families: ArrayLike) -> Float[Array, "n d"]:
-        """One z from family c for each key [n] and c in `families` [n]; no guidance, no noise."""
+        """Draw one z from family c for each key [n] and c in `families` [n], without guidance."""
         require_double()
         r = self.axes.shape[2]
         e = jax.vmap(lambda key: jr.normal(key, (r,)))(keys)
@@ -140,21 +142,21 @@ class Mixture(eqx.Module):
         )
 
     def log_density(self, z: ArrayLike, level: ArrayLike = 0.0) -> Float[Array, " n"]:
-        """ln p(z) of the whole mixture at noise level s."""
+        """Return ln p(z) of the mixture at noise level s."""
         return _log_density(self, *self._checked(z, level))
 
     def responsibilities(self, z: ArrayLike, level: ArrayLike = 0.0) -> Float[Array, "n C"]:
-        """p(c | z): how much each family has to do with z at noise level s."""
+        """Return p(c | z), the posterior of the family, at noise level s."""
         return _responsibilities(self, *self._checked(z, level))
 
     def score(self, z: ArrayLike, level: ArrayLike = 0.0) -> Float[Array, "n d"]:
-        """grad ln p(z) = - sum_c p(c|z) (C_c + s^2)^-1 (z - m_c) at noise level s."""
+        """Return grad ln p(z) = - sum_c p(c|z) (C_c + s^2)^-1 (z - m_c) at noise level s."""
         return _score(self, *self._checked(z, level))
 
     def denoise(self, z: ArrayLike, level: ArrayLike) -> Float[Array, "n d"]:
-        """E[clean z | noisy z] = sum_c p(c|z) [m_c + C_c (C_c + s^2)^-1 (z - m_c)].
+        """Return E[clean z | noisy z] = sum_c p(c|z) [m_c + C_c (C_c + s^2)^-1 (z - m_c)].
 
-        It is z + s^2 score(z) (Tweedie's formula), without the digits this would lose at low s.
+        Equals z + s^2 score(z) (Tweedie's formula), without its loss of digits at low s.
         """
         return denoised(self, *self._checked(z, level))
 

@@ -1,4 +1,4 @@
-"""The mixture as a generator of images, for loops that know of nothing but images."""
+"""The mixture as a generator of images, for loops over images."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ from qtm.mixture.distribution import Mixture
 from qtm.mixture.learning import Learning
 from qtm.mixture.sampler import Sampler, sample
 
-Advance = Callable[[int], None]
+Progress = Callable[[int], None]
 
 _GREY = 127.5
 
@@ -31,10 +31,10 @@ class Captioned(Protocol):
 
 
 class MixtureGenerator:
-    """Learns and draws images as a mixture of Gaussians does, with the verbs of a diffusion model.
+    """A mixture of Gaussians that learns and draws images, with the verbs of a diffusion model.
 
     An image of shape [height, width, channels] holds one trait in each of its values, z = (value -
-    127.5)/`resolution`. Values are whole numbers from 0 to 255, so rounding adds the variance
+    127.5)/`resolution`. Values are integers from 0 to 255, so rounding adds the variance
     1/(12 resolution^2), and traits beyond +-127.5/resolution are clipped: the default of 20 suits
     traits with a variance near 1, with 2e-4 and +-6.4.
 
@@ -45,7 +45,7 @@ class MixtureGenerator:
     greater than 0.
     """
 
-    judge = None
+    classifier = None
 
     def __init__(
         self,
@@ -68,8 +68,8 @@ class MixtureGenerator:
         self._family = {caption: c for c, caption in enumerate(captions)}
         self._now = (base, base)
 
-    def fit(self, population: Captioned, generation: int, folder: Path, advance: Advance) -> None:
-        """Learn images, always from the base; what was learnt is kept in ``folder/mixture.npz``."""
+    def fit(self, population: Captioned, generation: int, folder: Path, progress: Progress) -> None:
+        """Learn images, always from the base; write the mixtures to ``folder/mixture.npz``."""
         families = self._families(population.captions)
         self._now = self.learning.learn(self.base, self.encode(population.images), families)
         folder.mkdir(parents=True, exist_ok=True)
@@ -81,13 +81,15 @@ class MixtureGenerator:
             for part in parts
         }
         np.savez(folder / "mixture.npz", **arrays)
-        advance(self.costs[0])
+        progress(self.costs[0])
 
     def forget(self) -> None:
-        """Become the base again."""
+        """Return to the base mixture."""
         self._now = (self.base, self.base)
 
-    def sample(self, captions: Sequence[str], seeds: Sequence[int], advance: Advance) -> np.ndarray:
+    def sample(
+        self, captions: Sequence[str], seeds: Sequence[int], progress: Progress
+    ) -> np.ndarray:
         """Draw images [n, height, width, channels] (uint8); image i depends on seed i alone."""
         keys = _keys(np.asarray(seeds, np.uint64))
         z = np.asarray(sample(*self._now, self._families(captions), keys, self.sampler))
@@ -95,7 +97,7 @@ class MixtureGenerator:
             raise ValueError(
                 f"samples must be finite, got {np.sum(~np.isfinite(z))} values that are not."
             )
-        advance(len(z) * self.costs[1])
+        progress(len(z) * self.costs[1])
         values = np.clip(np.rint(_GREY + self.resolution * z), 0, 255)
         return values.astype(np.uint8).reshape(-1, *self.shape)
 
@@ -106,7 +108,7 @@ class MixtureGenerator:
 
     @property
     def costs(self) -> tuple[int, int]:
-        """Work of one `fit`, and of one image of `sample`, as told to `advance`."""
+        """Work of one `fit`, and of one image of `sample`, in units of `progress`."""
         return 1, self.sampler.levels.steps
 
     def _families(self, captions: Sequence[str]) -> np.ndarray:

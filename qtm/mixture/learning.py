@@ -10,23 +10,23 @@ from qtm.mixture.distribution import Mixture
 
 
 class Learning(eqx.Module):
-    """What finetuning makes of a base mixture and a training set. Defaults: it becomes the data.
+    """Inheritance from a base mixture and a training set. By default, the data replace the base.
 
-    A model holds each family as parameters, a mean and a covariance, and each is carried a share of
+    A model holds each family as parameters, a mean and a covariance, and each moves a fraction of
     the way from its base value to that of the training set (`qtm.Regression` in one dimension):
 
         learnt:         m_c* = (1 - l) m_c + l sum_k p_k m_k      the refitted family, and the leak
-        conditional:    m_c' = (1 - h) m_c,base + h m_c*          what a prompt's images come from
-        unconditional:  m_c" = (1 - u) m_c,base + u m_c'          what guidance pushes away from
+        conditional:    m_c' = (1 - h) m_c,base + h m_c*          the source of a prompt's images
+        unconditional:  m_c" = (1 - u) m_c,base + u m_c'          pushed away from by guidance
 
     and covariances (within families) and weights p_c likewise. At u = 1 the unconditional is the
-    mixture of the conditional families, at u = 0 that of the base model's.
+    mixture of the conditional families, at u = 0 that of the base model.
 
-    `heritability` is h, `spread_heritability` the h of covariances where it is another; `uptake` is
-    u, `leak` is l, the share of a family's parameters that other prompts' training overwrites:
+    `heritability` is h, `spread_heritability` the h of covariances where it differs; `uptake` is
+    u, `leak` is l, the fraction of a family's parameters that other prompts' training overwrites:
     families' deviations from their mean shrink by 1 - l. `ddof` is that of `Mixture.fit`.
 
-    Raises ValueError if a share is not between 0 and 1.
+    Raises ValueError if a fraction is not between 0 and 1.
     """
 
     heritability: float = eqx.field(default=1.0, converter=float)
@@ -45,9 +45,9 @@ class Learning(eqx.Module):
     def learn(
         self, base: Mixture, values: ArrayLike | Float[Array, "n d"], families
     ) -> tuple[Mixture, Mixture]:
-        """The conditional and the unconditional mixture after training on values [n, d].
+        """Return the conditional and the unconditional mixture after training on values [n, d].
 
-        Raises ValueError if the families are not as many as those of `base`, and as `Mixture.fit`.
+        Raises ValueError if `base` has another number of families, and as `Mixture.fit` does.
         """
         data = Mixture.fit(values, families, self.ddof)
         if data.means.shape != base.means.shape:
@@ -68,16 +68,16 @@ class Learning(eqx.Module):
 def _leaked(data: Mixture, leak: float) -> Mixture:
     C, d, r = data.axes.shape
     F = factors_of(data.spectra, data.axes)
-    # The covariance of all families, as factors below each family's own.
+    # The covariance of all families, as factors below those of each family.
     all_factors = (jnp.sqrt(data.weights)[:, None, None] * F).reshape(1, C * r, d)
-    own, rest = jnp.sqrt(1 - leak) * F, jnp.sqrt(leak) * all_factors
+    kept, rest = jnp.sqrt(1 - leak) * F, jnp.sqrt(leak) * all_factors
     means = (1 - leak) * data.means + leak * (data.weights @ data.means)
-    factors = jnp.concatenate([own, jnp.broadcast_to(rest, (C, C * r, d))], axis=1)
+    factors = jnp.concatenate([kept, jnp.broadcast_to(rest, (C, C * r, d))], axis=1)
     return Mixture(data.weights, means, *of_factors(factors))
 
 
 def _between(base: Mixture, learnt: Mixture, share: float, of_spread: float) -> Mixture:
-    """Parameters a `share` of the way from base to learnt, covariances a share of their own."""
+    """Return parameters a `share` of the way from base to learnt, covariances `of_spread`."""
     if share == of_spread == 1:
         return learnt
     if share == of_spread == 0:

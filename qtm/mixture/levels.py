@@ -1,4 +1,4 @@
-"""Noise schedules: which noise levels a sampler visits."""
+"""Noise schedules: the noise levels that a sampler visits."""
 
 from typing import Literal
 
@@ -13,9 +13,9 @@ class NoiseLevels(eqx.Module):
     """The noise levels s_0 > s_1 > ... > s_K >= 0 of a sampler of K steps.
 
     A level is the ratio of noise to signal in y = z + s e (feature units), so `levels` [K + 1] is
-    any schedule, continuous ones included. `start` is the standard deviation of what sampling
-    starts from, s_0 unless given; `signal` is the factor a of the last level's a z + b e, 1 for
-    samplers that end without noise: what is sampled is a y.
+    any schedule, continuous ones included. `start` is the standard deviation of the initial noise,
+    s_0 unless given; `signal` is the factor a of the last level's a z + b e, 1 for samplers that
+    end without noise: samples are a y.
 
     Raises ValueError if there are fewer than two levels, they do not fall, one is negative or not
     finite, or `start` or `signal` is not greater than 0.
@@ -44,7 +44,7 @@ class NoiseLevels(eqx.Module):
 
     @classmethod
     def exploding(cls, low: float, high: float, steps: int, power: float = 7.0) -> "NoiseLevels":
-        """K levels from `high` down to `low`, even in s^(1/power), and then 0.
+        """Make K levels from `high` down to `low`, even in s^(1/power), and then 0.
 
         Raises ValueError unless 0 < low < high, and for steps < 2 or a power not greater than 0.
 
@@ -67,7 +67,7 @@ class NoiseLevels(eqx.Module):
         offset: int = 1,
         final: float = 1.0,
     ) -> "NoiseLevels":
-        """K of the levels of a variance-preserving model, sqrt(A) z + sqrt(1 - A) e.
+        """Take K of the levels of a variance-preserving model, sqrt(A) z + sqrt(1 - A) e.
 
         `alphas_cumprod` are its A, falling, one for each of T training levels, those of
         `scaled_linear()` unless given; s = sqrt((1 - A)/A). "trailing" takes the noisiest level and
@@ -95,7 +95,7 @@ class NoiseLevels(eqx.Module):
 
 
 def scaled_linear(low: float = 0.00085, high: float = 0.012, levels: int = 1000) -> np.ndarray:
-    """A = prod (1 - beta) with sqrt(beta) even from `low` to `high`: Stable Diffusion's schedule.
+    """Return Stable Diffusion's A = prod (1 - beta), sqrt(beta) even from `low` to `high`.
 
     Raises ValueError unless 0 < low < high < 1 and there is at least one level.
     """

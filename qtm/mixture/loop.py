@@ -1,4 +1,4 @@
-"""The chain: refit, sample with guidance, mutate, bound, and again."""
+"""The chain: refit, sample with guidance, mutate, bound, and repeat."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -22,13 +22,13 @@ class DivergenceError(ValueError):
 
 
 class Path(eqx.Module):
-    """What was recorded of a chain of G generations after generation 0.
+    """The record of a chain of G generations after generation 0.
 
     `means` [T, C, d], T = G + 1, are family means (feature units); `within` and `between` [T, d]
     are V_W, pooled over families with n - C degrees of freedom, and V_B, the variance of the family
-    means with C - 1 (feature units squared). V_B holds a share of about V_W/(images a family) that
-    is sampling error. What cannot be had (one family, one image a family) is nan. `final` [N, d] is
-    the last generation.
+    means with C - 1 (feature units squared). V_B includes a sampling error of about V_W/(images a
+    family). Undefined values (one family, one image a family) are nan. `final` [N, d] is the last
+    generation.
     """
 
     means: Float[np.ndarray, "T C d"]
@@ -49,7 +49,7 @@ def chain(
     bound: Bound | None = None,
     size: int | None = None,
 ) -> Path:
-    """Means and variances of a chain, generation by generation; arguments as in `populations`."""
+    """Return means and variances of a chain by generation; arguments as in `populations`."""
     means, within, between, z = [], [], [], np.empty(0)
     for z, family in populations(
         base, sampler, generations, key, values, families, learning, mutation, bound, size
@@ -77,24 +77,24 @@ def populations(
     bound: Bound | None = None,
     size: int | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The traits [N, d] and families [N] of generation 0, 1, ..., as they are produced.
+    """Yield the traits [N, d] and families [N] of generations 0, 1, ..., as they are produced.
 
     Order: inherit (`learning`, from the base each time) -> select (guided sampling) -> mutate
     -> bound -> sample N images.
 
     Generation 0 is `values` [n, d], with a label (prompt) each in `families`; the c-th family of
-    `base` is the c-th label in sorted order. Without values, generation 0 are `size` draws from the
-    base, the families in turn. Later generations have the same prompts as generation 0, or `size`
-    of them in turn. `mutation` is V_m, a variance added to each trait (feature units squared, []
-    or [d]). `bound` maps traits [N, d] (numpy) to those that images can have: a clamp, or for
-    latents decoding to the image range and encoding again.
+    `base` is the c-th label in sorted order. Without values, generation 0 is `size` draws from the
+    base, cycling through the families. Later generations have the prompts of generation 0, or
+    `size` prompts in the same cycle. `mutation` is V_m, a variance added to each trait (feature
+    units squared, [] or [d]). `bound` maps traits [N, d] (numpy) to those that images can have: a
+    clamp, or for latents decoding to the image range and encoding again.
 
     Image i of generation t draws from `jax.random.fold_in(jax.random.fold_in(key, t), i)` alone:
     a longer chain repeats a shorter one.
 
-    Raises ValueError if arguments do not fit each other, as `Learning.learn` does, and
-    its kind `DivergenceError` if a generation is not finite: strong guidance away from an
-    unconditional that does not follow, or whose families are narrower than the prompt's, diverges.
+    Raises ValueError if arguments are inconsistent, as `Learning.learn` does, and its subclass
+    `DivergenceError` if a generation is not finite: strong guidance diverges away from an
+    unconditional that does not follow, or whose families are narrower than the prompt's.
     """
     require_double()
     G = require_integer("generations", generations, least=0)

@@ -62,7 +62,7 @@ class Sampler(eqx.Module):
 
 
 def interval(scale: float, low: float, high: float) -> Callable[[Array], Array]:
-    """Guidance at noise levels low <= s < high only: w = `scale` there and 1 elsewhere.
+    """Return guidance at noise levels low <= s < high only: w = `scale` there and 1 elsewhere.
 
     Source: Kynkäänniemi et al., arXiv 2404.07724.
     """
@@ -73,7 +73,7 @@ def interval(scale: float, low: float, high: float) -> Callable[[Array], Array]:
 def keys_of(
     key: PRNGKeyArray, generation: int, size: int
 ) -> Key[Array, " size"] | UInt32[Array, "size ..."]:
-    """A key for each of `size` samples of a generation: the same for sample i in any batch."""
+    """Return a key for each of `size` samples of a generation, the same in any batch."""
     return jax.vmap(jr.fold_in, (None, 0))(jr.fold_in(key, generation), jnp.arange(size))
 
 
@@ -84,12 +84,12 @@ def sample(
     keys: Key[Array, " n"],
     sampler: Sampler,
 ) -> Float[Array, "n d"]:
-    """One guided sample (feature units) for each family (prompt) c in `families` [n] and key [n].
+    """Draw a guided sample (feature units) for each family (prompt) c [n] and key [n].
 
-    c counts the families of `conditional`; `unconditional` may have other families of its own.
+    c counts the families of `conditional`; `unconditional` may have other families.
     Sample i depends on its family and its key alone, up to the rounding of batched arithmetic.
     A step costs 4 (C r + r') d operations a sample, with C families of r axes in the unconditional
-    and r' axes of the conditional; samples are worked on in parts that fit into 256 MB.
+    and r' axes of the conditional; samples are processed in parts that fit into 256 MB.
 
     Raises ValueError if the shapes do not match or a family does not exist.
     """

@@ -1,10 +1,9 @@
-"""How many populations go through their generations: in chunks, in blocks of chunks, in threads.
+"""Evolve many populations in chunks, in blocks of chunks, in threads.
 
-Chunks stay in a processor's cache, because a recursion of means and variances over whole arrays
-waits for memory. Threads, one for each core, or for each device where there are several, take turns
-at blocks of chunks; XLA lets go of Python's lock while it computes. Which thread takes a block, and
-how large it is, cannot be seen in a result: set i draws with `jax.random.fold_in(key, i)`, whoever
-evolves it.
+Chunks fit into a CPU's cache, because a recursion of means and variances over entire arrays waits
+for memory. Threads, one for each core, or for each device where there are several, take blocks of
+chunks in turn; XLA releases Python's lock while it computes. Results depend neither on the thread
+nor on the size of a block: set i always draws with `jax.random.fold_in(key, i)`.
 """
 
 import math
@@ -28,7 +27,7 @@ from qtm.states import Population
 
 Keep = Literal["last", "all"]
 
-# Each thread computes alone. The new emitters (jaxlib 0.10) turn a pass of plain arithmetic into
+# XLA uses one thread for each of ours. The new emitters (jaxlib 0.10) turn plain arithmetic into
 # code that goes through the stack, four times slower than that of the emitters before them.
 _COMPILER = {
     "cpu": {"xla_cpu_multi_thread_eigen": False, "xla_cpu_use_fusion_emitters": False},
@@ -36,7 +35,7 @@ _COMPILER = {
 
 
 class Job(eqx.Module):
-    """What happens to every set: a pytree, because functions and states may hold arrays."""
+    """The program of every set: a pytree, because functions and states may hold arrays."""
 
     cycle_of: Callable[[Any], Cycle]
     state: Population | Callable[[Any], Population]
@@ -50,28 +49,28 @@ class Job(eqx.Module):
     def __call__(
         self, parameters: Any, index: Array | None, key: PRNGKeyArray | None
     ) -> tuple[Array, ...]:
-        """What `evolve` records of one set, `[...]` or `[generations + 1, ...]`.
+        """Return the records of `evolve` for one set, `[...]` or `[generations + 1, ...]`.
 
-        `index` is the number of the set, or several, the key folded in with one after the other;
-        None where there is no key.
+        `index` is the number of the set, or several that are folded into the key in turn; None
+        without a key.
         """
         cycle = self.cycle_of(parameters)
         state = self.state(parameters) if callable(self.state) else self.state
-        own = key
-        if own is not None:
+        set_key = key
+        if set_key is not None:
             for number in jnp.atleast_1d(index):
-                own = jr.fold_in(own, number)
+                set_key = jr.fold_in(set_key, number)
         if self.keep == "all":
-            path = evolve(cycle, state, self.generations, own)
+            path = evolve(cycle, state, self.generations, set_key)
             parts = (path.mean, path.variance, path.within, path.between)
             return tuple(x for x in parts if x is not None)
-        return recorded(_final(cycle, state, self.generations, own))
+        return recorded(_final(cycle, state, self.generations, set_key))
 
 
 def _final(
     cycle: Cycle, state: Population, generations: int, key: PRNGKeyArray | None
 ) -> Population:
-    """The last population of `evolve`, without a record of those before it."""
+    """Return the last population of `evolve`, without a record of the earlier ones."""
 
     def produce(state: Population, t: Any) -> Population:
         return cycle.step(state, None if key is None else jr.fold_in(key, t), t)
@@ -79,7 +78,7 @@ def _final(
     if generations > 0:  # the first generation settles the shapes that all later ones have
         state = produce(state, jnp.asarray(1))
     times = jnp.arange(2, generations + 1)
-    # Two generations a pass save copies; what draws is slow to compile, and not held up by copies.
+    # Two generations a pass save copies; random draws compile slowly, and copies cost them little.
     unroll = 2 if key is None else 1
     return lax.scan(lambda state, t: (produce(state, t), None), state, times, unroll=unroll)[0]
 
@@ -91,8 +90,8 @@ def run(
     key: PRNGKeyArray | None,
     chunk: int | None = None,
 ) -> tuple[np.ndarray, ...]:
-    """What is recorded of the sets; `indices` are the numbers that their keys are made with, None
-    where there is no key."""
+    """Return the records of the sets; `indices` are the numbers for their keys, None without a
+    key."""
     sets = _sets(parameters, indices)
     devices = jax.local_devices()
     platform = devices[0].platform
@@ -108,18 +107,18 @@ def run(
     def work(device: Any) -> None:
         shared = jax.device_put(arrays, device)
         for start in starts:
-            own = slice(start, min(start + block, sets))
-            inputs = jax.tree.map(lambda x: x[own], (parameters, indices))  # noqa: B023
-            # The last block is filled up with its last set: one program does for all blocks.
+            rows = slice(start, min(start + block, sets))
+            inputs = jax.tree.map(lambda x: x[rows], (parameters, indices))  # noqa: B023
+            # The last block is padded with its last set: one program serves all blocks.
             inputs = jax.tree.map(lambda x: _fill(x, block, np), inputs)
             if len(devices) > 1:
                 inputs = jax.device_put(inputs, device)
-            found = program(shared, inputs)
+            computed = program(shared, inputs)
             with first:
                 if not results:
-                    results.extend(_aligned((sets, *x.shape[1:]), x.dtype) for x in found)
-            for result, part in zip(results, found, strict=True):
-                result[own] = np.asarray(part)[: own.stop - start]
+                    results.extend(_aligned((sets, *x.shape[1:]), x.dtype) for x in computed)
+            for result, part in zip(results, computed, strict=True):
+                result[rows] = np.asarray(part)[: rows.stop - start]
 
     if sets > block:
         with ThreadPoolExecutor(workers) as pool:
@@ -133,7 +132,7 @@ def run(
 def in_chunks(
     job: Job, parameters: Any, indices: Any, key: PRNGKeyArray | None, width: int
 ) -> tuple[Array, ...]:
-    """All sets, `width` of them at a time."""
+    """Return the records of all sets, `width` of them at a time."""
     sets = _sets(parameters, indices)
     count = -(-sets // width)
 
@@ -143,23 +142,23 @@ def in_chunks(
     chunks = jax.tree.map(split, (parameters, indices))
 
     def together(chunk: Any) -> tuple[Array, ...]:
-        own, index = chunk
-        if width == 1:  # a batch of one would take the long way round
-            one = job(*jax.tree.map(lambda x: x[0], (own, index)), key)
-            return jax.tree.map(lambda x: x[None], one)
-        return jax.vmap(job, (0, 0, None))(own, index, key)
+        values, index = chunk
+        if width == 1:  # vmap over a single set is slower
+            single = job(*jax.tree.map(lambda x: x[0], (values, index)), key)
+            return jax.tree.map(lambda x: x[None], single)
+        return jax.vmap(job, (0, 0, None))(values, index, key)
 
     return tuple(x.reshape(-1, *x.shape[2:])[:sets] for x in lax.map(together, chunks))
 
 
 def _fill(x: Any, length: int, xp: Any) -> Any:
-    """x with its last entry repeated up to `length`."""
+    """Return x with its last entry repeated up to `length`."""
     missing = length - len(x)
     return xp.concatenate([x, xp.repeat(x[-1:], missing, axis=0)]) if missing else x
 
 
 def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-    """An empty array that JAX can take over as it is: it wants its arrays to start at 64 bytes."""
+    """Return an empty array aligned to 64 bytes, which JAX can take over without a copy."""
     size = math.prod(shape) * np.dtype(dtype).itemsize
     raw = np.empty(size + 64, np.uint8)
     start = -raw.ctypes.data % 64
@@ -168,9 +167,9 @@ def _aligned(shape: tuple[int, ...], dtype: Any) -> np.ndarray:
 
 @lru_cache(maxsize=256)
 def _compiled(rest: Any, chunk: int, platform: str) -> Callable[[Any, Any], tuple[Array, ...]]:
-    """The program of a block, of what is no array in (job, key).
+    """Return the compiled program of a block, for the static part of (job, key).
 
-    Not `equinox.filter_jit`, which takes half a millisecond of each call under Python's lock.
+    Not by `equinox.filter_jit`, which takes half a millisecond of each call under Python's lock.
     """
 
     def block(arrays: Any, inputs: Any) -> tuple[Array, ...]:
@@ -181,5 +180,5 @@ def _compiled(rest: Any, chunk: int, platform: str) -> Callable[[Any, Any], tupl
 
 
 def _sets(parameters: Any, indices: Any) -> int:
-    """How many: of parameters there may be none, and of indices."""
+    """Return the number of sets: either parameters or indices may be missing."""
     return len(jax.tree.leaves((parameters, indices))[0])

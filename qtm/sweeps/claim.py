@@ -1,4 +1,4 @@
-"""One writer for a store: a lock beside it, which ends with the process that holds it."""
+"""One writer for a store: a lock beside it, released when its process ends."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -6,15 +6,15 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-# Another sweep that has only begun to open a finished store is soon done.
+# Another sweep that merely opens a finished store is soon done.
 _PATIENCE = 2.0
 
 
 @contextmanager
 def claim(path: Path) -> Iterator[None]:
-    """Hold `path` while a sweep writes it; ValueError if another process is at work on it.
+    """Hold `path` while a sweep writes it; raise ValueError if another process holds it.
 
-    The operating system gives the lock back however its holder ends.
+    The operating system releases the lock however its holder ends.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.with_name(f".{path.name}.lock")
@@ -28,8 +28,8 @@ def claim(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        # Removed while it is held: who has opened it meanwhile sees that it has no name and asks
-        # again, as filelock does.
+        # Removed while it is held: filelock notices in another process that the file it opened is
+        # gone, and tries again.
         with suppress(OSError):
             file.unlink()
         lock.release()

@@ -1,4 +1,4 @@
-"""A sweep on a Dask cluster: hands tasks to its workers, and says when they are lost."""
+"""A sweep on a Dask cluster: submit tasks to its workers, and report lost ones."""
 
 import logging
 import warnings
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
 
 Results = tuple[np.ndarray, ...]
 
-# How long a scheduler may take to answer, and workers to be there without a word.
+# How long a scheduler may take to answer, and workers to connect before a warning.
 _PATIENCE = "10s"
-# How often to look whether workers are left, and how long others may take to come, in seconds.
+# How often to check that workers are left, and how long to wait for new ones, in seconds.
 _LOOK, _ALONE = 5.0, 60.0
 
 
 def on_cluster(
     scheduler: "str | Client", plan: Plan, tasks: Mapping[int, Region]
 ) -> Iterator[tuple[int, Results]]:
-    """Compute tasks on the workers of a scheduler; yield number and results as they come.
+    """Compute tasks on the workers of a scheduler; yield number and results as they finish.
 
-    Two tasks for each thread wait there, the others here. The plan is a task of its own: where the
-    workers that hold it die, others make it again.
+    Two tasks for each thread wait there, the others here. The plan is a separate task: where the
+    workers that hold it die, others recreate it.
 
     Raises ValueError if no scheduler answers or a worker cannot load the plan; ConnectionError if
-    the scheduler is lost, or workers die again and again at one task.
+    the scheduler is lost, or workers die repeatedly at one task.
     """
     with _connected(scheduler) as client:
         _await_workers(client)
@@ -56,31 +56,31 @@ def on_cluster(
 
 
 def _done(client: "Client", futures: "list[Future]") -> "list[Future]":
-    """Wait for the first of the futures; ConnectionError where no worker is left to compute it."""
+    """Wait for the first of the futures; raise ConnectionError where no worker is left."""
     from distributed import wait
 
     alone = 0.0
     while True:
         try:
-            with client.as_current():  # `wait` knows no other way to be given a client
+            with client.as_current():  # `wait` accepts a client in no other way
                 return list(wait(futures, timeout=_LOOK, return_when="FIRST_COMPLETED").done)
         except TimeoutError:
             alone = 0.0 if client.nthreads() else alone + _LOOK
         if alone >= _ALONE:
             raise ConnectionError(
-                f"the Dask scheduler has had no workers for {_ALONE:g} seconds; what was finished "
-                f"is kept: give the same command again to go on, once there are workers"
+                f"the Dask scheduler has had no workers for {_ALONE:g} seconds; finished tasks are "
+                f"kept: run the same command again to resume, once there are workers"
             )
 
 
 @contextmanager
 def _connected(scheduler: "str | Client") -> "Iterator[Client]":
-    """Connect to a scheduler given by its address, and say in one sentence what is lost."""
+    """Connect to a scheduler by its address, and report a lost connection in one sentence."""
     from distributed import Client, KilledWorker
     from distributed.comm.core import CommClosedError
 
     where = scheduler if isinstance(scheduler, str) else "this client"
-    # The library logs a lost connection as a traceback; the error says it.
+    # The library logs a lost connection as a traceback; the error is enough.
     log = logging.getLogger("distributed.client")
     level = log.level
     log.setLevel(logging.CRITICAL)
@@ -88,8 +88,8 @@ def _connected(scheduler: "str | Client") -> "Iterator[Client]":
     try:
         if isinstance(scheduler, str):
             try:
-                # As a default it would compute every other array of Dask too, and a connection
-                # that fails or is lost would stay behind as the setting of the whole process.
+                # As the default it would compute every other array of Dask too, and a failed or
+                # lost connection would remain the default of the entire process.
                 client = Client(scheduler, timeout=_PATIENCE, set_as_default=False)
             except (OSError, ValueError, TypeError) as error:
                 raise ValueError(f"there is no Dask scheduler at {scheduler}.") from error
@@ -99,8 +99,8 @@ def _connected(scheduler: "str | Client") -> "Iterator[Client]":
             yield client
         except KilledWorker as error:
             raise ConnectionError(
-                f"workers of the Dask scheduler at {where} died again and again at one task (out "
-                f"of memory?); what was finished is kept: give the same command again to go on"
+                f"workers of the Dask scheduler at {where} died repeatedly at one task (out of "
+                f"memory?); finished tasks are kept: run the same command again to resume"
             ) from error
         except ImportError as error:
             raise ValueError(
@@ -123,13 +123,13 @@ def _connected(scheduler: "str | Client") -> "Iterator[Client]":
 
 def _lost(where: str) -> ConnectionError:
     return ConnectionError(
-        f"the connection to the Dask scheduler at {where} was lost; what was finished is kept: "
-        f"give the same command again to go on, with a scheduler that runs"
+        f"the connection to the Dask scheduler at {where} was lost; finished tasks are kept: "
+        f"run the same command again to resume, with a running scheduler"
     )
 
 
 def _await_workers(client: "Client") -> None:
-    """Warn where no worker is there yet: on a queue they may take hours, and that is no error."""
+    """Warn where no worker has connected yet: in a queue they may take hours, which is no error."""
     try:
         client.wait_for_workers(1, timeout=_PATIENCE)
     except TimeoutError:

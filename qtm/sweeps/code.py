@@ -1,4 +1,4 @@
-"""Which code computed a sweep: a digest of qtm's own sources, and versions."""
+"""The code that computed a sweep: a digest of qtm's sources, and versions."""
 
 import ast
 import io
@@ -10,7 +10,7 @@ from pathlib import Path
 from qtm.sweeps.fingerprint import values
 
 _PACKAGE = Path(__file__).parents[1]
-# The command line changes no number; what it makes of a file is part of the traced program.
+# The command line changes no number; its results are part of the traced program.
 _LEFT_OUT = ("commands", "__main__.py")
 
 
@@ -18,7 +18,7 @@ _LEFT_OUT = ("commands", "__main__.py")
 def code() -> dict[str, str]:
     """Return the versions of qtm and of JAX, and a digest of qtm's sources.
 
-    Comments, docstrings and blank lines are not part of it: they change no number.
+    Comments, docstrings and blank lines are left out: they change no number.
     """
     sources = {
         path.relative_to(_PACKAGE).as_posix(): bare(path.read_text(encoding="utf-8-sig"))

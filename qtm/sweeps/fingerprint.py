@@ -1,6 +1,6 @@
-"""Digests of values of any kind, with all their bytes.
+"""Digests of values of any kind, from all their bytes.
 
-What differs between processes, an address of a function or the order of a set, does not enter.
+Differences between processes, such as addresses of functions or the order of a set, are left out.
 `qtm.sweeps.traced` adds programs that JAX has traced.
 """
 
@@ -30,7 +30,7 @@ def _hash(*parts: bytes) -> bytes:
 
 
 def _bytes(value: Any, within: tuple[int, ...]) -> bytes:
-    """Digest any value; `within` are the identities of the objects that hold it."""
+    """Digest any value; `within` are the ids of the objects that contain it."""
     if id(value) in within:
         return b"itself"
     kind = f"{type(value).__module__}.{type(value).__qualname__}".encode()
@@ -42,7 +42,7 @@ def _bytes(value: Any, within: tuple[int, ...]) -> bytes:
 
 @singledispatch
 def parts_of(value: Any) -> Any:
-    """Return the bytes of a value, or a list of the values that it is made of."""
+    """Return the bytes of a value, or a list of its components."""
     if isinstance(value, jax.Array | np.ndarray | np.generic):
         return _array(value)
     if is_dataclass(value) and not isinstance(value, type):
@@ -60,16 +60,16 @@ def parts_of(value: Any) -> Any:
     if held:
         return [held]
     text = repr(value)
-    # An object that says nothing but its address has nothing else that could be compared.
+    # An object whose repr is its address has nothing else to compare.
     return b"" if " at 0x" in text else text.encode()
 
 
 def _state(value: Any) -> Any:
-    """Return what a copy of an object would be made of, also where it has slots, or is a table of
-    pandas; None where it cannot be copied."""
+    """Return the components of a copy of an object, even if it has slots or is a table of pandas;
+    None where it cannot be copied."""
     try:
         made = value.__reduce_ex__(4)
-    except Exception:  # whatever an object raises that has no copies
+    except Exception:  # objects that cannot be copied raise anything
         return None
     if isinstance(made, str):
         return made.encode()
@@ -80,10 +80,10 @@ def _state(value: Any) -> Any:
 def _array(value: Any) -> bytes:
     if isinstance(value, jax.Array) and jax.dtypes.issubdtype(value.dtype, jax.dtypes.prng_key):
         return str(jr.key_impl(value)).encode() + _array(jr.key_data(value))
-    found = np.asarray(value)
-    if found.dtype.kind in "OTV":  # their bytes would be addresses
-        return f"{found.shape}{found.tolist()!r}".encode()
-    return f"{found.dtype}{found.shape}".encode() + np.ascontiguousarray(found).tobytes()
+    array = np.asarray(value)
+    if array.dtype.kind in "OTV":  # their bytes would be addresses
+        return f"{array.shape}{array.tolist()!r}".encode()
+    return f"{array.dtype}{array.shape}".encode() + np.ascontiguousarray(array).tobytes()
 
 
 @parts_of.register(float)
@@ -126,7 +126,7 @@ def _method(value: types.MethodType) -> list[Any]:
 
 @parts_of.register(types.FunctionType)
 def _function(value: types.FunctionType) -> list[Any]:
-    """What a function does that JAX does not trace, such as one that a program calls back."""
+    """Return the components of a function that JAX does not trace, such as a callback."""
     cells = [cell.cell_contents for cell in value.__closure__ or () if _is_filled(cell)]
     known = value.__globals__
     names = [name for name in _names(value.__code__) if name in known]
@@ -154,6 +154,6 @@ def _names(code: types.CodeType) -> list[str]:
 
 
 def _is_of_a_package(value: Any) -> bool:
-    """Whether a value is code of an installed package, which versions tell apart."""
+    """Return whether a value is code of an installed package, which its version identifies."""
     home = str(getattr(value, "__module__", "") or "").partition(".")[0]
     return isinstance(value, types.ModuleType) or home in ("builtins", "jax", "jaxlib", "numpy")

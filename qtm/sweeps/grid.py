@@ -1,4 +1,4 @@
-"""A grid of parameters, and how it is cut into tasks."""
+"""A grid of parameters, and its split into tasks."""
 
 import math
 from collections.abc import Collection, Iterator, Mapping
@@ -20,8 +20,8 @@ Region = tuple[slice, ...]
 class Grid:
     """Named axes and their values, numbered in C order, the last axis fastest.
 
-    Values of the axes named in `fixed` reach the life cycle as they are; each combination of them
-    has a program of its own. All others are float64.
+    Values of the axes named in `fixed` reach the life cycle unchanged; each combination of them
+    has a separate program. All others are float64.
     """
 
     axes: dict[str, np.ndarray]
@@ -32,7 +32,7 @@ class Grid:
     def of(
         cls, values: Mapping[str, Any], fixed: Collection[str], replicates: int | None
     ) -> "Grid":
-        """Checks the values; raises ValueError that names the axis."""
+        """Make a grid from validated values; raise ValueError that names the axis."""
         axes = {name: _axis(name, value) for name, value in values.items()}
         unknown = set(fixed) - set(axes)
         if unknown:
@@ -54,7 +54,7 @@ class Grid:
         return sizes if self.replicates is None else (*sizes, self.replicates)
 
     def pieces(self, most: int) -> tuple[int, ...]:
-        """The shape of a task of at most `most` populations, full in the last dimensions."""
+        """Return the shape of a task of at most `most` populations, full in the last dimensions."""
         shape, room = [], max(most, 1)
         for name, size in reversed(list(zip(self.dims, self.shape, strict=True))):
             part = 1 if name in self.fixed else min(size, room)
@@ -63,7 +63,7 @@ class Grid:
         return tuple(shape)
 
     def tasks(self, pieces: tuple[int, ...]) -> list[Region]:
-        """All boxes of that shape, those at the end smaller."""
+        """Return all boxes of that shape, smaller at the end."""
         sides = [
             [slice(start, min(start + part, size)) for start in range(0, size, part)]
             for size, part in zip(self.shape, pieces, strict=True)
@@ -71,7 +71,7 @@ class Grid:
         return list(product(*sides))
 
     def fixed_at(self, region: Region) -> dict[str, Any]:
-        """The values of the fixed axes in a box, which has one of each."""
+        """Return the values of the fixed axes in a box, which has one of each."""
         return {
             name: self.axes[name][side].tolist()[0]
             for name, side in zip(self.dims, region, strict=True)
@@ -79,7 +79,7 @@ class Grid:
         }
 
     def sets(self, region: Region) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """Parameters `[populations]` by name, and the numbers that make each key.
+        """Return parameters `[populations]` by name, and the numbers for each key.
 
         The numbers are `[populations, 1]`, that of the set in the grid, or `[populations, 2]` with
         the replicate first.
@@ -104,7 +104,7 @@ class Grid:
 
 
 def count(region: Region) -> int:
-    """How many populations a box has."""
+    """Return the number of populations in a box."""
     return math.prod(side.stop - side.start for side in region)
 
 

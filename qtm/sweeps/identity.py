@@ -1,4 +1,4 @@
-"""Whether a store belongs to a sweep, and to the code that computes it."""
+"""Verify that a store belongs to a sweep, and to the code that computes it."""
 
 import json
 import warnings
@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 
-def require_same(path: Path, found: Any, identity: str) -> dict[str, Any]:
-    """The identity of the sweep in `path`; raises ValueError, naming what differs, unless it is
-    this sweep."""
+def require_same(path: Path, stored: Any, identity: str) -> dict[str, Any]:
+    """Return the identity of the sweep in `path`; raise ValueError that names the differences
+    unless it is this sweep."""
     try:
-        theirs = json.loads(found)
+        theirs = json.loads(stored)
     except (TypeError, ValueError):
         raise ValueError(f"{path} must be the store of a sweep, it is not.") from None
     if "code" not in theirs:
         raise ValueError(
-            f"{path} was begun by a version of qtm that did not note all that its numbers depend "
-            f"on: out must be a new path (xarray still opens the old one)."
+            f"{path} was begun by a version of qtm that did not record everything its numbers "
+            f"depend on: out must be a new path (xarray still opens the old one)."
         )
     ours = json.loads(identity)
     differ = [name for name in {**ours, **theirs} if theirs.get(name) != ours.get(name)]
@@ -35,9 +35,9 @@ def require_same(path: Path, found: Any, identity: str) -> dict[str, Any]:
     return theirs
 
 
-def require_code(path: Path, found: dict[str, Any], identity: str, half: bool) -> None:
-    """Raises ValueError if `path` is half computed by other code; warns if it is all done."""
-    theirs, ours = found["code"], json.loads(identity)["code"]
+def require_code(path: Path, stored: dict[str, Any], identity: str, half: bool) -> None:
+    """Raise ValueError if `path` is partly computed by other code; warn if it is complete."""
+    theirs, ours = stored["code"], json.loads(identity)["code"]
     if theirs == ours:
         return
     if theirs["jax"] != ours["jax"]:
@@ -47,6 +47,7 @@ def require_code(path: Path, found: dict[str, Any], identity: str, half: bool) -
         what = f"the code of qtm has changed{versions}"
     if half:
         raise ValueError(
-            f"{what} since {path} was begun: go on with the code that began it, or give a new path."
+            f"{what} since {path} was begun: resume it with the code that began it, or give a new "
+            f"path."
         )
-    warnings.warn(f"{what} since {path} was computed: its numbers are of then", stacklevel=5)
+    warnings.warn(f"{what} since {path} was computed: its numbers are unchanged", stacklevel=5)

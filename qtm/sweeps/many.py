@@ -25,26 +25,26 @@ def evolve_many(
     key: PRNGKeyArray | None = None,
     chunk: int | None = None,
 ) -> Trajectory:
-    """Evolves one population for each set of parameters, in cache-sized chunks on all cores.
+    """Evolve one population for each set of parameters, in cache-sized chunks on all cores.
 
     `cycle_of` maps one set of parameters, any pytree of arrays, to its `LifeCycle` or
     `FamilyCycle`; `parameters` is that pytree with a leading axis of sets. `state` is generation 0
-    of every set, or a function of one set of parameters that gives it. Both functions are compiled:
-    give the same function again rather than a new one of the same text, and the second call
+    of every set, or a function of one set of parameters that returns it. Both functions are
+    compiled: pass the same function again rather than an equal new one, and the second call
     compiles nothing.
 
     `mean` and `variance` have shape `[sets, ...]` of the last generation (`keep="last"`) or
     `[sets, generations + 1, ...]`, generation 0 included (`keep="all"`), in feature units and their
     square; the variance of individuals has divisor N. `within` and `between` are recorded of
     `Families` alone. `final` holds the moments of the last generation: individuals and densities
-    are not kept, a million of them would not fit.
+    are not kept, since a million of them would not fit into memory.
 
     Set i is `evolve(cycle_of(set i), state, generations, fold_in(key, i))`. Neither `chunk`, the
-    number of sets in one pass, nor the number of devices changes a number. Inside `jit` or `grad`
-    the chunks go one by one through `lax.map`.
+    number of sets in one pass, nor the number of devices changes a result. Inside `jit` or `grad`
+    the chunks go through `lax.map` in turn.
 
-    A set that loses its mean or variance on the way is nan from there on, and harms no other:
-    `Trajectory.defined` says which.
+    A set whose mean or variance becomes undefined is nan from there on, without effect on others:
+    `Trajectory.defined` is False for it.
 
     Raises ValueError if `parameters` have no common leading axis, if `keep` is unknown, and as
     `evolve` does.
@@ -58,22 +58,22 @@ def evolve_many(
         chunk = require_integer("chunk", chunk, least=1)
     if any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves((parameters, state, key))):
         width = min(sets, chunk or chunk_of(state, parameters, "cpu"))
-        found = in_chunks(job, parameters, None if key is None else jnp.arange(sets), key, width)
+        records = in_chunks(job, parameters, None if key is None else jnp.arange(sets), key, width)
     else:
-        found = run(job, parameters, None if key is None else np.arange(sets), key, chunk)
-        found = tuple(map(jax.device_put, found))
-    last = found if keep == "last" else tuple(x[:, -1] for x in found)
-    return Trajectory(found[0], found[1], _population(*last), *found[2:])
+        records = run(job, parameters, None if key is None else np.arange(sets), key, chunk)
+        records = tuple(map(jax.device_put, records))
+    last = records if keep == "last" else tuple(x[:, -1] for x in records)
+    return Trajectory(records[0], records[1], _population(*last), *records[2:])
 
 
 def _population(mean: Array, variance: Array, *parts: Array) -> Population:
-    """The moments as they are: the constructor would let a set that is nan stop all others."""
+    """Return moments without validation: the constructor would raise for any set that is nan."""
     like = Families(0.0, 1.0, 1.0) if parts else Moments(0.0, 1.0)
     return jax.tree.unflatten(jax.tree.structure(like), (mean, *(parts or [variance])))
 
 
 def _count(parameters: Any) -> int:
-    """The length of the leading axis that all leaves of `parameters` share."""
+    """Return the length of the leading axis that all leaves of `parameters` share."""
     shapes = [np.shape(leaf) for leaf in jax.tree.leaves(parameters)]
     lengths = {shape[0] if shape else 0 for shape in shapes}
     if len(lengths) != 1 or 0 in lengths:
@@ -85,7 +85,7 @@ def _count(parameters: Any) -> int:
 
 
 def _array(leaf: Any) -> Any:
-    """Numbers as float64, as all of the theory has them; whole numbers and tracers as they are."""
+    """Return floats as float64, the type of all theory; integers and tracers unchanged."""
     if isinstance(leaf, Tracer):
         return leaf
     values = np.asarray(leaf)

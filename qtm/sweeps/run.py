@@ -1,4 +1,4 @@
-"""Leads a sweep: cuts the grid, hands out what is missing, stores what comes back."""
+"""Lead a sweep: split the grid, distribute the missing tasks, store their results."""
 
 import json
 import math
@@ -26,7 +26,7 @@ from qtm.sweeps.task import Plan
 if TYPE_CHECKING:
     from distributed import Client
 
-# A task is what is lost when a sweep is killed, and what a bar moves by. Numbers of a population
+# A killed sweep loses its current task, and progress counts tasks. Numbers of a population
 # times generations are its work: 2^29 of them take about ten seconds on two cores.
 _NUMBERS = 2**20
 _WORK = 2**29
@@ -44,37 +44,37 @@ def sweep(
     out: str | Path | None = None,
     scheduler: "str | Client | None" = None,
     chunk: int | None = None,
-    advance: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> xr.Dataset:
-    """Evolves a population at every point of a grid of parameters.
+    """Evolve a population at every point of a grid of parameters.
 
     `grid` names the parameters and lists their values. `cycle_of` gets one point of it, a
     dictionary of names and numbers, and returns the `LifeCycle` or `FamilyCycle`; `state` is
     generation 0, or a function of such a dictionary. Axes named in `fixed`, and all texts, reach
-    `cycle_of` as Python values, for what JAX cannot trace: a population size, an operator.
+    `cycle_of` as Python values, for parameters that JAX cannot trace, such as a population size.
 
     The result has `mean` and `variance` (feature units and their square; of `Families` also
     `within` and `between`) over one dimension per parameter, with its values as coordinates; then
-    `replicate`, where `replicates` are asked for; then `generation`, 0 included, with `keep="all"`;
+    `replicate`, if `replicates` is given; then `generation`, 0 included, with `keep="all"`;
     then the traits, if a population has several. The population at point i (in C order) draws with
     `fold_in(key, i)`, that of replicate r with `fold_in(fold_in(key, r), i)`: more replicates,
-    other chunks, devices or schedulers change no number. Where a population has lost its mean or
-    variance on the way there is nan.
+    other chunks, devices or schedulers change no result. Results are nan from where the mean or
+    variance of a population becomes undefined.
 
     Without `out` the result is in memory. With `out`, a path that ends in .zarr or .nc, each task
     of the grid is written when it is done, so that memory does not grow with the grid, and the
-    result is opened lazily. The same call goes on where a killed one was. A netCDF file appears
-    when all is done; until then its parts are in a hidden Zarr store beside it.
+    result is opened lazily. The same call resumes a killed one. A netCDF file appears when all
+    tasks are done; until then its parts are in a hidden Zarr store beside it.
 
-    `scheduler` is a Dask client, or the address of one's scheduler: its workers compute, this
-    process writes. `chunk` is that of `evolve_many`. `advance` is called with the number of
+    `scheduler` is a Dask client, or the address of a scheduler: its workers compute, this
+    process writes. `chunk` is that of `evolve_many`. `progress` is called with the number of
     populations that are finished, those of an earlier call included.
 
     Raises ValueError if an axis is not a list of finite numbers or texts, if replicates come
     without a key, if `out` is something else, is being written by another sweep, or belongs to one
-    (axes, key, state, or the operations and constants of the life cycle differ), if it is half
+    (axes, key, state, or the operations and constants of the life cycle differ), if it is partly
     computed by other code of qtm or JAX, if no scheduler answers, and as `evolve_many` does.
-    ConnectionError if the scheduler or its workers are lost; the same call then goes on.
+    ConnectionError if the scheduler or its workers are lost; the same call then resumes.
     """
     require_double()
     if replicates is not None and key is None:
@@ -86,7 +86,7 @@ def sweep(
     generations = require_integer("generations", generations, least=0)
     plan = Plan(cycle_of, state, generations, keep, points, seed, chunk)
     layout, tasks = _layout(plan)
-    tell = advance or (lambda _: None)
+    tell = progress or (lambda _: None)
     work = _here if scheduler is None else partial(on_cluster, scheduler)
     with open_store(None if out is None else Path(out), layout) as store:
         missing = store.missing(len(tasks))
@@ -109,13 +109,13 @@ def _write(store: Any, number: int, region: Region, results: Results) -> int:
 
 def _layout(plan: Plan) -> tuple[Layout, list[Region]]:
     shapes, grid = plan.shapes_of_one(), plan.grid
-    one = shapes[0]
-    traits = one[1:] if plan.keep == "all" else one
+    record = shapes[0]
+    traits = record[1:] if plan.keep == "all" else record
     names = ("trait",) if len(traits) == 1 else tuple(f"trait_{i}" for i in range(len(traits)))
     inner = (*(["generation"] if plan.keep == "all" else []), *names)
     state = plan.state if not callable(plan.state) else None
     numbers = sum(np.size(leaf) for leaf in jax.tree.leaves(state)) + 2 * math.prod(traits)
-    most = min(_NUMBERS // math.prod(one), _WORK // (numbers * max(plan.generations, 1)))
+    most = min(_NUMBERS // math.prod(record), _WORK // (numbers * max(plan.generations, 1)))
     pieces = grid.pieces(most)
 
     coords = {name: (name, values, {"long_name": name}) for name, values in grid}
@@ -125,8 +125,8 @@ def _layout(plan: Plan) -> tuple[Layout, list[Region]]:
         coords["generation"] = _numbered("generation", plan.generations + 1)
     layout = Layout(
         dims=(*grid.dims, *inner),
-        shape=(*grid.shape, *one),
-        chunks=(*pieces, *one),
+        shape=(*grid.shape, *record),
+        chunks=(*pieces, *record),
         names=tuple(VARIABLES)[: len(shapes)],
         coords=coords,
         identity=json.dumps({**plan.fingerprint(), "tasks": pieces, "code": plan.code}),

@@ -1,4 +1,4 @@
-"""Where a sweep is kept: in memory, or in a Zarr store that says which tasks are finished."""
+"""The results of a sweep: in memory, or in a Zarr store that records the finished tasks."""
 
 import math
 import shutil
@@ -16,7 +16,7 @@ from qtm.sweeps.claim import claim
 from qtm.sweeps.grid import Region
 from qtm.sweeps.identity import require_code, require_same
 
-# Where a store notes which tasks are finished, and how its arrays name their dimensions.
+# The array of finished tasks in a store, and the attribute that names an array's dimensions.
 _FINISHED = "sweep/finished"
 _DIMENSIONS = "_ARRAY_DIMENSIONS"
 
@@ -24,8 +24,8 @@ _DIMENSIONS = "_ARRAY_DIMENSIONS"
 @dataclass(frozen=True)
 class Layout:
     """The arrays of a sweep: names and sizes of the dimensions, chunks, names of the variables,
-    coordinates by name (their dimension, values and attributes), and what tells this sweep from
-    others, as JSON."""
+    coordinates by name (their dimension, values and attributes), and the identity of the sweep,
+    as JSON."""
 
     dims: tuple[str, ...]
     shape: tuple[int, ...]
@@ -44,21 +44,21 @@ VARIABLES: dict[str, dict[str, Any]] = {
 
 
 class Store(Protocol):
-    """What takes the result of each task."""
+    """A destination for the results of tasks."""
 
     def missing(self, tasks: int) -> list[int]:
-        """Numbers of the tasks that are not finished."""
+        """Return the numbers of the unfinished tasks."""
         ...
 
     def write(self, number: int, region: Region, results: tuple[np.ndarray, ...]) -> None: ...
 
     def finish(self) -> xr.Dataset:
-        """What to give back when nothing is missing."""
+        """Return the data set once no task is missing."""
         ...
 
 
 class Memory:
-    """Arrays of this process."""
+    """Arrays in memory."""
 
     def __init__(self, layout: Layout):
         self._layout = layout
@@ -78,10 +78,10 @@ class Memory:
 
 
 class ZarrStore:
-    """A Zarr store of one chunk a task; its array `sweep/finished` says which tasks are.
+    """A Zarr store of one chunk a task; its array `sweep/finished` marks the finished ones.
 
-    A task is noted after its last byte is written: what a killed sweep was at is written again.
-    The store is of Zarr format 2, whose metadata, texts and booleans every reader knows.
+    A task is marked after its last byte is written, so the task of a killed sweep is written again.
+    The store has Zarr format 2, whose metadata, texts and booleans every reader supports.
 
     Raises ValueError if `path` holds something else, or another sweep.
     """
@@ -97,11 +97,11 @@ class ZarrStore:
             group = zarr.open_group(path, mode="r+")
         except (FileNotFoundError, NotADirectoryError):
             raise ValueError(f"{path} must be the store of a sweep, it is not.") from None
-        self._found = require_same(path, group.attrs.get("sweep"), layout.identity)
+        self._identity = require_same(path, group.attrs.get("sweep"), layout.identity)
         self._arrays = [cast(zarr.Array, group[name]) for name in layout.names]
         self._finished = cast(zarr.Array, group[_FINISHED])
         require_code(
-            path, self._found, layout.identity, bool(self.missing(self._finished.shape[0]))
+            path, self._identity, layout.identity, bool(self.missing(self._finished.shape[0]))
         )
 
     def missing(self, tasks: int) -> list[int]:
@@ -125,13 +125,13 @@ class NetCDF:
         if self._finished:
             try:
                 with xr.open_dataset(path, engine="netcdf4") as data:
-                    found = data.attrs.get("sweep")
+                    stored = data.attrs.get("sweep")
             except (OSError, ValueError):
                 raise ValueError(f"{path} must be a netCDF file of a sweep, it is not.") from None
             require_code(
-                path, require_same(path, found, layout.identity), layout.identity, half=False
+                path, require_same(path, stored, layout.identity), layout.identity, half=False
             )
-            # A sweep that was killed at its very end has left its parts.
+            # A sweep killed at its very end leaves its parts.
             shutil.rmtree(self._parts, ignore_errors=True)
         else:
             self._store = ZarrStore(self._parts, layout)
@@ -154,9 +154,9 @@ class NetCDF:
 
 @contextmanager
 def open_store(out: Path | None, layout: Layout) -> Iterator[Store]:
-    """The store that the ending of `out` asks for, held until it is left.
+    """Open the store for the extension of `out`, and hold it until the context ends.
 
-    Raises ValueError if the ending is none of .zarr and .nc, or another sweep is writing there.
+    Raises ValueError if the extension is neither .zarr nor .nc, or another sweep is writing there.
     """
     kinds = {".zarr": ZarrStore, ".nc": NetCDF}
     if out is None:
@@ -171,14 +171,14 @@ def open_store(out: Path | None, layout: Layout) -> Iterator[Store]:
 def _create(path: Path, layout: Layout) -> None:
     group = zarr.create_group(path, zarr_format=2, attributes={"sweep": layout.identity})
     for name, (dim, values, attributes) in layout.coords.items():
-        # With a fill value readers would take the values that equal it for missing ones.
+        # With a fill value, readers would treat equal values as missing.
         array = group.create_array(
             name, shape=values.shape, dtype=values.dtype, fill_value=None,
             attributes={**attributes, _DIMENSIONS: [dim]},
         )  # fmt: skip
         array[...] = values
     tasks = math.prod(-(-a // b) for a, b in zip(layout.shape, layout.chunks, strict=True))
-    # In a group of its own, so that it is no variable of the data set.
+    # In a separate group, so that it is not a variable of the data set.
     group.create_array(_FINISHED, shape=(tasks,), dtype=bool, fill_value=False)
     for name in layout.names:
         group.create_array(

@@ -21,9 +21,9 @@ from qtm.sweeps.grid import Grid, Region
 
 
 class Bound(eqx.Module):
-    """A function of parameters of which some are already known.
+    """A function of parameters with some of them bound.
 
-    Two with the same function and the same known values are equal, so JAX compiles once.
+    Instances with the same function and bound values are equal, so JAX compiles once.
     """
 
     function: Callable[[Any], Any]
@@ -35,7 +35,7 @@ class Bound(eqx.Module):
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a worker needs to know; can be pickled."""
+    """The complete input of a worker; can be pickled."""
 
     cycle_of: Callable[[Any], Cycle]
     state: Population | Callable[[Any], Population]
@@ -57,15 +57,15 @@ class Plan:
         )
 
     def job(self, region: Region) -> Job:
-        """The program of a box."""
+        """Return the program of a box."""
         known = tuple(self.grid.fixed_at(region).items())
         state = Bound(self.state, known) if callable(self.state) else self.state
         return Job(Bound(self.cycle_of, known), state, self.generations, self.keep)
 
     def compute(self, region: Region) -> tuple[np.ndarray, ...]:
-        """What is recorded, each of the shape of the box followed by that of one population.
+        """Return the records of a box, each of its shape followed by that of one population.
 
-        Raises ValueError on a worker whose code of qtm is not that of the process that leads.
+        Raises ValueError on a worker whose code of qtm differs from that of the leading process.
         """
         if self.code != code():
             raise ValueError(
@@ -73,12 +73,12 @@ class Plan:
                 f"({_versions(self.code)}): install the same on both."
             )
         parameters, numbers = self.grid.sets(region)
-        found = run(self.job(region), parameters, numbers, self.key, self.chunk)
+        records = run(self.job(region), parameters, numbers, self.key, self.chunk)
         shape = [side.stop - side.start for side in region]
-        return tuple(x.reshape(*shape, *x.shape[1:]) for x in found)
+        return tuple(x.reshape(*shape, *x.shape[1:]) for x in records)
 
     def _firsts(self) -> Iterator[tuple[Job, tuple[Any, ...]]]:
-        """The first point of the grid with each combination of the fixed values."""
+        """Yield the first point of the grid with each combination of the fixed values."""
         sides = [
             range(size if name in self.grid.fixed else 1)
             for name, size in zip(self.grid.dims, self.grid.shape, strict=True)
@@ -86,18 +86,18 @@ class Plan:
         for place in product(*sides):
             region = tuple(slice(i, i + 1) for i in place)
             parameters, numbers = self.grid.sets(region)
-            one = jax.tree.map(lambda x: jnp.asarray(x[0]), (parameters, numbers))
-            yield self.job(region), (*one, self.key)
+            first = jax.tree.map(lambda x: jnp.asarray(x[0]), (parameters, numbers))
+            yield self.job(region), (*first, self.key)
 
     def shapes_of_one(self) -> list[tuple[int, ...]]:
-        """The shapes of what is recorded of one population; raises what `cycle_of` raises."""
+        """Return the shapes of the records of one population; raise the errors of `cycle_of`."""
         job, arguments = next(self._firsts())
         return [x.shape for x in eqx.filter_eval_shape(job, *arguments)]
 
     def fingerprint(self) -> dict[str, Any]:
-        """What has to be the same for two sweeps to be one: names and short digests.
+        """Return the names and short digests that identify a sweep.
 
-        Each combination of fixed values has a program of its own, and all are traced.
+        Each combination of fixed values has a separate program, and all are traced.
         """
         states, cycles = [], []
         for job, arguments in self._firsts():
@@ -120,7 +120,7 @@ class Plan:
 
 
 def _with_state(job: Job) -> Callable[..., Any]:
-    """The program of a population whose generation 0 is an argument, not a constant."""
+    """Return the program of a population whose generation 0 is an argument, not a constant."""
     return lambda state, *arguments: Job(job.cycle_of, state, job.generations, job.keep)(*arguments)
 
 

@@ -1,4 +1,4 @@
-"""Digests of traced programs, with the constants that they hold.
+"""Digests of traced programs, with their constants.
 
 The text of a jaxpr leaves out the values of its constants and cuts the digits of its literals. Here
 a program is read equation by equation, and every constant and literal goes into the digest with all
@@ -15,20 +15,20 @@ from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
 from qtm.sweeps.fingerprint import parts_of, values
 
-# Rules of differentiation, kept as functions: what a program computes forwards does not use them.
+# Differentiation rules, kept as functions: the forward computation does not use them.
 _UNUSED = {
     "jvp_jaxpr_fun", "jvp_jaxpr_thunk", "fwd_jaxpr_thunk", "bwd", "symbolic_zeros", "num_consts",
     "out_trees", "name", "inline", "donated_invars", "compiler_options_kvs", "ctx_mesh",
 }  # fmt: skip
-# Settings of JAX under which the same program gives other numbers.
+# Settings of JAX that change the results of a program.
 _SETTINGS = ("jax_threefry_partitionable", "jax_default_matmul_precision")
 
 
 def program(function: Callable[..., Any], *arguments: Any) -> str:
-    """Digest what JAX traces of `function`, with every constant that it holds.
+    """Digest the traced program of `function`, with all its constants.
 
-    `arguments` are pytrees of arrays, of shapes (`jax.ShapeDtypeStruct`) and of what JAX cannot
-    trace. Their values are not part of the digest, but for those that cannot be traced.
+    `arguments` are pytrees of arrays, of shapes (`jax.ShapeDtypeStruct`) and of values that JAX
+    cannot trace. Only the values that cannot be traced are part of the digest.
     """
     made, _, _ = eqx.filter_make_jaxpr(function)(*arguments)
     settings = [getattr(jax.config, name) for name in _SETTINGS]
@@ -42,7 +42,7 @@ def _closed(value: ClosedJaxpr) -> list[Any]:
 
 @parts_of.register(Jaxpr)
 def _jaxpr(value: Jaxpr) -> list[Any]:
-    """Equations in order; variables are numbered as they come."""
+    """Return the equations in order; variables are numbered by first appearance."""
     numbers: dict[Any, int] = {}
 
     def name(atom: Any) -> Any:

@@ -138,7 +138,7 @@ class TestSampling:
         guidance = {"rule": "constant", "scale": SCALE}
         table = {"guidance": guidance, "steps": 5, "batch_size": SAMPLED}
         generator = DiffusionGenerator(base, parse({"generate": table}).settings)
-        trainable.recall(base, generator.settings.finetune, [tmp_path])
+        trainable.load(base, generator.settings.finetune, [tmp_path])
         benchmark.pedantic(our_sampling, (generator, captions), rounds=3, warmup_rounds=1)
 
     def test_stock(self, stock, folder, captions, benchmark):

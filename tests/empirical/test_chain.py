@@ -209,23 +209,23 @@ def test_a_folder_that_is_no_run_cannot_be_opened(tmp_path, tiny_run):
 class Gaussian:
     """A generator without a network: one grey level an image, refitted by maximum likelihood."""
 
-    judge = None
+    classifier = None
     costs = (1, 1)
 
     def __init__(self):
         self.mean, self.sd = 128.0, 30.0
 
-    def fit(self, population, generation, folder, advance):
+    def fit(self, population, generation, folder, progress):
         levels = population.images[:, 0, 0, 0].astype(float)
         self.mean, self.sd = levels.mean(), levels.std()
-        advance(1)
+        progress(1)
 
     def forget(self):
         pass
 
-    def sample(self, captions, seeds, advance):
+    def sample(self, captions, seeds, progress):
         eps = [np.random.default_rng(seed).normal() for seed in seeds]
-        advance(len(seeds))
+        progress(len(seeds))
         levels = np.clip(np.round(self.mean + self.sd * np.array(eps)), 0, 255).astype(np.uint8)
         return np.broadcast_to(levels[:, None, None, None], (len(seeds), 4, 4, 1))
 

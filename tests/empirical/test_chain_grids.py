@@ -1,4 +1,4 @@
-"""Grids of chains: which chains they have, their names, and every mistake said."""
+"""Grids of chains: their chains, names, and error messages."""
 
 from pathlib import Path
 from typing import get_args
@@ -34,11 +34,11 @@ def test_the_product_of_axes_and_arms():
         "drop,seed=0",
         "drop,seed=1",
     ]
-    one = chains["base,guidance.scale=1,seed=1"]
-    assert (one.seed, one.generate.guidance.scale, one.remedy) == (1, 1.0, None)
+    chain = chains["base,guidance.scale=1,seed=1"]
+    assert (chain.seed, chain.generate.guidance.scale, chain.remedy) == (1, 1.0, None)
     drop = chains["drop,seed=0"]
     assert drop.remedy.model_dump() == DROP
-    # Tables are merged: what the arm does not say is as in the grid.
+    # Tables are merged: keys that the arm lacks are the grid's.
     assert (drop.finetune.rank, drop.finetune.steps) == (4, 9)
 
 
@@ -81,7 +81,7 @@ def test_names_are_safe_stable_and_different():
 
 
 @pytest.mark.parametrize(
-    ("table", "said"),
+    ("table", "complaint"),
     [
         ({"swep": {}}, r"unknown key 'swep' \(did you mean 'sweep'\?\)"),
         ({"seeds": [0]}, "write 'seed = "),
@@ -106,20 +106,20 @@ def test_names_are_safe_stable_and_different():
         ({"generate": 3, "sweep": {"seed": [0]}}, "'generate' is 3, it must be a table"),
     ],
 )
-def test_a_mistake_is_one_sentence(table, said):
-    with pytest.raises(UserError, match=said) as error:
+def test_a_mistake_is_one_sentence(table, complaint):
+    with pytest.raises(UserError, match=complaint) as error:
         grid.parse(table)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "complaint"),
     [(None, "there is no grid"), (b"a = ", "not valid TOML"), (b"\xff", "cannot be read")],
 )
-def test_a_file_that_is_no_grid(tmp_path, content, said):
+def test_a_file_that_is_no_grid(tmp_path, content, complaint):
     if content is not None:
         (tmp_path / "g.toml").write_bytes(content)
-    with pytest.raises(UserError, match=said):
+    with pytest.raises(UserError, match=complaint):
         grid.read(tmp_path / "g.toml")
 
 
@@ -131,9 +131,9 @@ def test_our_grids_are_valid(path):
 def test_our_grids_have_every_remedy_with_two_seeds():
     seeds = {}
     for path in (RECIPES / "grid").glob("*.toml"):
-        for one in grid.read(path).chains.values():
-            name = None if one.remedy is None else one.remedy.name
-            seeds.setdefault(name, set()).add(one.seed)
+        for chain in grid.read(path).chains.values():
+            name = None if chain.remedy is None else chain.remedy.name
+            seeds.setdefault(name, set()).add(chain.seed)
     known = {get_args(kind.model_fields["name"].annotation)[0] for kind in Remedy.__subclasses__()}
     assert seeds.keys() == {None, *known}
-    assert all(found >= {0, 1} for found in seeds.values())
+    assert all(present >= {0, 1} for present in seeds.values())

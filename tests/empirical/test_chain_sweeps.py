@@ -9,10 +9,10 @@ from filelock import FileLock
 
 from empirical.errors import UserError
 from empirical.sweeps import cluster, grid, local, run, work
-from empirical.sweeps.local import LocalCrew, Seat
+from empirical.sweeps.local import LocalPool, Slot
 from empirical.sweeps.status import status
-from tests.helpers import sweep_crews
-from tests.helpers.sweep_crews import Here
+from tests.helpers import sweep_pools
+from tests.helpers.sweep_pools import Here
 from tests.helpers.tiny_chain import TINY, contents
 
 NAMES = ("seed=0", "seed=1")
@@ -67,8 +67,8 @@ def test_a_sweep_is_its_chains_and_goes_on_after_failures_and_interruptions(
     assert contents(out / "seed=0") == contents(tiny_run.folder)
     assert not list(out.glob("*.error.txt"))
     assert (out / "grid.toml").read_text() == two.text
-    assert [(each.done, each.of, each.state) for each in status(out)] == [(2, 2, "done")] * 2
-    # With nothing left to do nobody is asked.
+    assert [(each.done, each.total, each.state) for each in status(out)] == [(2, 2, "done")] * 2
+    # With nothing left to do no worker is used.
     assert run.prepare(two, out, None).work == 0
 
 
@@ -96,29 +96,29 @@ def test_a_chain_whose_recipe_was_edited_ends_no_other(two, tiny_run, tmp_path, 
 
 @pytest.mark.slow
 def test_a_model_that_is_kept_gives_the_chain_of_a_new_one(tiny_run, tmp_path):
-    """Two chains after each other in one worker process; the second is the one that we know."""
+    """Two chains in turn in one worker process; the second equals a chain made elsewhere."""
     import torch
 
     table = {**TINY, "sweep": {"seed": [1, 0]}}
-    wanted = grid.Grid(_toml(table), grid.parse(table))
-    told = []
-    with LocalCrew([Seat("", torch.get_num_threads())]) as crew:
-        sweep = run.prepare(wanted, tmp_path / "s", crew)
-        assert sweep.run(crew, told.append) == {}
+    chains = grid.Grid(_toml(table), grid.parse(table))
+    counts = []
+    with LocalPool([Slot("", torch.get_num_threads())]) as pool:
+        sweep = run.prepare(chains, tmp_path / "s", pool)
+        assert sweep.run(pool, counts.append) == {}
     assert contents(tmp_path / "s" / "seed=0") == contents(tiny_run.folder)
-    assert sum(told) == sweep.work
+    assert sum(counts) == sweep.work
 
 
 def test_nothing_begins_where_a_chain_cannot_run(tmp_path):
-    for wrong, said in (
+    for wrong, complaint in (
         ({"data": {"name": "nowhere"}}, "the chain 'b' cannot run: the data 'nowhere'"),
         ({"finetune": {"targets": ["to_z"]}}, "the chain 'b' cannot run: 'finetune.targets'"),
         ({"generate": {"steps": 2000}}, "the chain 'b' cannot run: 'generate.steps' is 2000"),
     ):
         arms = [{"name": "a"}, {"name": "b", **wrong}]
-        wanted = grid.Grid("", grid.parse({**TINY, "arms": arms}))
-        with pytest.raises(UserError, match=said):
-            run.prepare(wanted, tmp_path / "sweep", Here())
+        chains = grid.Grid("", grid.parse({**TINY, "arms": arms}))
+        with pytest.raises(UserError, match=complaint):
+            run.prepare(chains, tmp_path / "sweep", Here())
         assert not (tmp_path / "sweep").exists()
 
 
@@ -149,42 +149,48 @@ def test_one_sweep_and_one_chain_at_a_time(two, tmp_path):
 
 
 def test_status_of_runs_without_a_grid(tiny_run, tmp_path):
-    (one,) = status(tiny_run.folder)
-    assert (one.name, one.done, one.of, one.state, one.error) == ("tiny", 2, 2, "done", "")
-    assert time.time() - one.updated.timestamp() < 3600
+    (chain,) = status(tiny_run.folder)
+    assert (chain.name, chain.done, chain.total, chain.state, chain.error) == (
+        "tiny",
+        2,
+        2,
+        "done",
+        "",
+    )
+    assert time.time() - chain.updated.timestamp() < 3600
     assert [each.name for each in status(tiny_run.folder.parent)] == ["tiny"]
     with pytest.raises(UserError, match="nor holds runs"):
         status(tmp_path)
 
 
 def test_no_task_ends_another():
-    told = []
+    counts = []
     tasks = {
-        "refused": sweep_crews.refuse,
-        "broken": sweep_crews.break_off,
-        "dead": sweep_crews.die,
-        "counted": sweep_crews.count,
+        "refused": sweep_pools.refuse,
+        "broken": sweep_pools.break_off,
+        "dead": sweep_pools.die,
+        "counted": sweep_pools.count,
     }
-    with LocalCrew([Seat("", 1)]) as crew:
-        results = dict(crew.work(tasks, told.append))
+    with LocalPool([Slot("", 1)]) as pool:
+        results = dict(pool.work(tasks, counts.append))
         # The worker that died has a successor, which has done the rest.
-        (again,) = dict(crew.work({"again": sweep_crews.count}, told.append)).values()
+        (again,) = dict(pool.work({"again": sweep_pools.count}, counts.append)).values()
     assert results["refused"].sentence == "no such thing"
     assert results["broken"].sentence == "ZeroDivisionError: by nothing"
     assert "break_off" in results["broken"].details
     assert results["dead"].sentence == "its worker process was killed by SIGKILL (out of memory?)"
     assert "last words" in results["dead"].details
     assert results["counted"] == again != os.getpid()
-    assert sum(told) == 20
+    assert sum(counts) == 20
 
 
 def test_each_worker_has_its_device_and_threads():
     before = dict(os.environ)
-    tasks = {str(i): sweep_crews.environment for i in range(4)}
-    with LocalCrew([Seat("", 1), Seat("", 3)]) as crew:
-        results = dict(crew.work(tasks, print))
-    assert {said[:2] for said in results.values()} <= {("", "1"), ("", "3")}
-    assert len({said[2] for said in results.values()}) <= 2
+    tasks = {str(i): sweep_pools.environment for i in range(4)}
+    with LocalPool([Slot("", 1), Slot("", 3)]) as pool:
+        results = dict(pool.work(tasks, print))
+    assert {environment[:2] for environment in results.values()} <= {("", "1"), ("", "3")}
+    assert len({environment[2] for environment in results.values()}) <= 2
     assert dict(os.environ) == before
 
 
@@ -193,61 +199,64 @@ def test_an_interrupted_crew_leaves_no_process():
         raise KeyboardInterrupt
 
     started = time.monotonic()
-    with pytest.raises(KeyboardInterrupt), LocalCrew([Seat("", 1)]) as crew:
-        list(crew.work({"long": sweep_crews.count, "longer": sweep_crews.dawdle}, interrupt))
+    with pytest.raises(KeyboardInterrupt), LocalPool([Slot("", 1)]) as pool:
+        list(pool.work({"long": sweep_pools.count, "longer": sweep_pools.dawdle}, interrupt))
     assert time.monotonic() - started < 30
-    assert not crew._busy
-    assert not crew._idle
+    assert not pool._busy
+    assert not pool._idle
 
 
-def test_seats(monkeypatch):
+def test_slots(monkeypatch):
     import torch
 
     monkeypatch.setattr(local, "_cores", lambda: 8)
-    assert local.seats(None, None, "cpu") == [Seat("", 1)] * 8
-    assert local.seats(2, None, "cpu") == [Seat("", 4)] * 2
-    assert local.seats(16, None, "cpu") == [Seat("", 1)] * 16
+    assert local.slots(None, None, "cpu") == [Slot("", 1)] * 8
+    assert local.slots(2, None, "cpu") == [Slot("", 4)] * 2
+    assert local.slots(16, None, "cpu") == [Slot("", 1)] * 16
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert local.seats(None, None, None) == [Seat("0", 4), Seat("1", 4)]
-    assert local.seats(4, 1, "cuda") == [Seat("0", 1), Seat("1", 1)] * 2
-    assert local.seats(None, 1, "cuda:1") == [Seat("1", 1)]
-    assert LocalCrew(local.seats(4, 1, "cuda")).places == 2
-    assert LocalCrew(local.seats(16, None, "cpu")).places == 8
+    assert local.slots(None, None, None) == [Slot("0", 4), Slot("1", 4)]
+    assert local.slots(4, 1, "cuda") == [Slot("0", 1), Slot("1", 1)] * 2
+    assert local.slots(None, 1, "cuda:1") == [Slot("1", 1)]
+    assert LocalPool(local.slots(4, 1, "cuda")).capacity == 2
+    assert LocalPool(local.slots(16, None, "cpu")).capacity == 8
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
-    assert [seat.device for seat in local.seats(3, 1, None)] == ["3", "5", "3"]
+    assert [slot.device for slot in local.slots(3, 1, None)] == ["3", "5", "3"]
     with pytest.raises(UserError, match="'cuda:2', allowed here are cpu, cuda, cuda:0, cuda:1"):
-        local.seats(None, None, "cuda:2")
+        local.slots(None, None, "cuda:2")
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     with pytest.raises(UserError, match=r"'cuda', allowed here are cpu$"):
-        local.seats(None, None, "cuda")
+        local.slots(None, None, "cuda")
 
 
 def test_large_models_get_fewer_workers(monkeypatch):
     monkeypatch.setattr(local, "_cores", lambda: 8)
     monkeypatch.setattr(local, "_available_memory", lambda: 20_000_000_000)
-    for memory, seats in ((10**9, [Seat("", 1)] * 8), (6 * 10**9, [Seat("", 2)] * 3)):
-        with LocalCrew([Seat("", 1)] * 8) as crew:
-            crew.fit(memory)
-            assert crew.seats == seats
+    for memory, slots in ((10**9, [Slot("", 1)] * 8), (6 * 10**9, [Slot("", 2)] * 3)):
+        with LocalPool([Slot("", 1)] * 8) as pool:
+            pool.fit(memory)
+            assert pool.slots == slots
 
 
 def test_a_cluster_does_the_same():
     from distributed import LocalCluster
 
-    told, tasks = [], {"a": sweep_crews.count, "b": sweep_crews.refuse, "c": sweep_crews.break_off}
+    counts, tasks = (
+        [],
+        {"a": sweep_pools.count, "b": sweep_pools.refuse, "c": sweep_pools.break_off},
+    )
     options = {"processes": False, "dashboard_address": None}
     with LocalCluster(1, threads_per_worker=1, resources={"GPU": 1}, **options) as dask:
-        with cluster.ClusterCrew(dask.scheduler_address) as crew:
-            assert crew.places == 1
-            assert crew._on_gpus()
-            results = dict(crew.work(tasks, told.append))
+        with cluster.ClusterPool(dask.scheduler_address) as pool:
+            assert pool.capacity == 1
+            assert pool._on_gpus()
+            results = dict(pool.work(tasks, counts.append))
             deadline = time.monotonic() + 10
-            while sum(told) < 10 and time.monotonic() < deadline:
+            while sum(counts) < 10 and time.monotonic() < deadline:
                 time.sleep(0.01)
         with pytest.raises(UserError, match="'cuda:0', allowed on a cluster are cpu and cuda"):
-            cluster.ClusterCrew(dask.scheduler_address, "cuda:0").__enter__()
-    assert sum(told) == 10
+            cluster.ClusterPool(dask.scheduler_address, "cuda:0").__enter__()
+    assert sum(counts) == 10
     assert results["a"] == os.getpid()
     assert results["b"] == work.Failure("no such thing")
     assert results["c"].sentence == "ZeroDivisionError: by nothing"
@@ -261,9 +270,9 @@ def test_a_cluster_that_cannot_be_used():
         LocalCluster(1, threads_per_worker=2, **options) as dask,
         pytest.raises(UserError, match=r"has 2 threads.*--nthreads 1"),
     ):
-        cluster.ClusterCrew(dask.scheduler_address).__enter__()
+        cluster.ClusterPool(dask.scheduler_address).__enter__()
     with pytest.raises(UserError, match="no Dask scheduler answers at 'nonsense://x'"):
-        cluster.ClusterCrew("nonsense://x").__enter__()
+        cluster.ClusterPool("nonsense://x").__enter__()
 
 
 @pytest.mark.slow
@@ -277,7 +286,7 @@ def test_a_sweep_is_lengthened_as_its_chains_are(two, tiny_run, tmp_path):
     table["sweep"] = {"seed": [0, 1]}
     longer = grid.Grid(_toml(table), grid.parse(table))
     assert run.prepare(longer, out, Here()).run(Here()) == {}
-    assert [(each.done, each.of, each.state) for each in status(out)] == [(3, 3, "done")] * 2
+    assert [(each.done, each.total, each.state) for each in status(out)] == [(3, 3, "done")] * 2
     theirs = contents(tiny_run.folder)
     ours = {name: data for name, data in contents(out / "seed=0").items() if name in theirs}
     assert ours.keys() == theirs.keys()

@@ -28,36 +28,36 @@ def both():
     return model.load("digits"), model.load("digits", compiled=True)
 
 
-def asked(which, told):
+def predict(which, conditioning):
     noisy = torch.randn((3, *which.latent_shape), generator=torch.Generator().manual_seed(0))
-    return which.denoise(noisy, torch.tensor([10, 400, 900]), told)
+    return which.denoise(noisy, torch.tensor([10, 400, 900]), conditioning)
 
 
-def close(found, expected, relative):
+def close(actual, expected, relative):
     size = expected.abs().max().item()
-    torch.testing.assert_close(found, expected, rtol=0, atol=relative * size)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=relative * size)
 
 
-def relative_rounding(which, told):
-    """What another order of the same operations may change, relative to the largest prediction."""
+def relative_rounding(which, conditioning):
+    """The rounding error of reordered operations, relative to the largest prediction."""
     noisy = torch.randn((3, *which.latent_shape), generator=torch.Generator().manual_seed(0))
     times = torch.tensor([10, 400, 900])
     apart = rounding.of_network(
-        which.unet, noisy, times, told.hidden, output=lambda result: result.sample
+        which.unet, noisy, times, conditioning.hidden, output=lambda result: result.sample
     )
     with torch.no_grad():
-        return apart / asked(which, told).abs().max().item()
+        return apart / predict(which, conditioning).abs().max().item()
 
 
 @pytest.mark.slow
 def test_adapters_come_and_go_without_a_new_compilation(counter, both):
     """Of two adapters in turn, and of the base, predictions and gradients are those of the plain
     denoiser."""
-    told = both[0].embed(["a handwritten digit two"] * 3)
-    relative = relative_rounding(both[0], told)
+    conditioning = both[0].embed(["a handwritten digit two"] * 3)
+    relative = relative_rounding(both[0], conditioning)
     compilations = []
     for seed in (1, 2):
-        found = []
+        predictions = []
         for which in both:
             learnt = trainable.begin(which, TABLE, seed, ())
             with torch.no_grad():
@@ -65,13 +65,13 @@ def test_adapters_come_and_go_without_a_new_compilation(counter, both):
                     if name.endswith("up"):
                         weight.fill_(0.02)
             trainable.mode(which, TABLE, training=True)
-            loss = asked(which, told).square().mean()
+            loss = predict(which, conditioning).square().mean()
             loss.backward()
             trainable.mode(which, TABLE, training=False)
             with torch.no_grad(), adapters.merged(which.unet):
-                drawn = asked(which, told)
-            found.append((loss.detach(), drawn, [w.grad for w in learnt.weights.values()]))
-        (loss, drawn, grads), (loss_c, drawn_c, grads_c) = found
+                drawn = predict(which, conditioning)
+            predictions.append((loss.detach(), drawn, [w.grad for w in learnt.weights.values()]))
+        (loss, drawn, grads), (loss_c, drawn_c, grads_c) = predictions
         torch.testing.assert_close(loss_c, loss, rtol=2 * relative, atol=0)
         close(drawn_c, drawn, relative)
         for ours, theirs in zip(grads_c, grads, strict=True):
@@ -81,8 +81,8 @@ def test_adapters_come_and_go_without_a_new_compilation(counter, both):
     assert compilations[0] > 0
     assert compilations[1] == compilations[0]
     for which in both:
-        trainable.forget(which)
+        trainable.unload(which)
     with torch.no_grad():
-        plain, compiled = (asked(which, told) for which in both)
+        plain, compiled = (predict(which, conditioning) for which in both)
     close(compiled, plain, relative)
     assert not torch.allclose(plain, drawn, atol=1e-3)

@@ -88,5 +88,5 @@ def test_what_is_wrong_with_a_folder_is_said(tmp_path):
     with pytest.raises(UserError, match="line 2 of"):
         real(few, 2)
     (few / "metadata.jsonl").write_text('{"file_name": "9.png", "text": "a"}\n')
-    with pytest.raises(UserError, match=r"names '9\.png', which is not there"):
+    with pytest.raises(UserError, match=r"names '9\.png', which does not exist"):
         real(few, 2)

@@ -1,4 +1,4 @@
-"""The embedded model: it is what its card says, and its training resumes."""
+"""The embedded model: it agrees with its card, and its training resumes."""
 
 import re
 
@@ -43,36 +43,36 @@ def test_every_word_of_a_caption_is_one_token():
 
 
 @pytest.mark.slow
-def test_the_card_says_what_the_judge_sees(digits):
+def test_the_card_states_what_the_classifier_measures(digits):
     """The classifier's accuracy and the floor exactly; 200 samples at the best scale."""
     network = classifier.load(FOLDER / "classifier")
     parts = [dataset.load("real"), dataset.load("reference")]
     features, classes = zip(
-        *(classifier.judge(network, p.images / 255) for p in parts), strict=True
+        *(classifier.predict(network, p.images / 255) for p in parts), strict=True
     )
     accuracy = np.mean(np.concatenate(classes) == np.concatenate([p.labels for p in parts]))
     assert f"recognises {100 * accuracy:.1f} % of the 1,000" in CARD
     assert accuracy > 0.98
     assert f"are at {metrics.frechet(*features):.2f}, the floor" in CARD
 
-    found = re.search(
+    match = re.search(
         r"distance: ([\d.]+), where ([\d.]+) % are\s+recognised at ([\d.]+) times", CARD
     )
-    assert found is not None
-    scale, recognised, times = map(float, found.groups())
+    assert match is not None
+    scale, recognised, times = map(float, match.groups())
     assert recognised >= 95
     assert times <= 3
     rule = Constant(rule="constant", scale=scale)
     drawn = sample(digits, parts[1].captions[:200], range(200), rule, "ddim", 20)
-    _, classes = classifier.judge(network, drawn[..., 0] / 255)
+    _, classes = classifier.predict(network, drawn[..., 0] / 255)
     assert np.mean(classes == parts[1].labels[:200]) >= 0.95
 
 
 @pytest.fixture
 def quick(monkeypatch):
     """A training of seconds: 128 images, a few steps."""
-    whole = dataset.load("train")
-    few = dataset.Digits(whole.images[:128], whole.labels[:128])
+    full = dataset.load("train")
+    few = dataset.Digits(full.images[:128], full.labels[:128])
     monkeypatch.setattr(dataset, "load", lambda part: few)
     for name, value in (("VAE_STEPS", 3), ("UNET_STEPS", 4), ("EPOCHS", 1), ("BATCH", 8)):
         monkeypatch.setattr(training, name, value)
@@ -85,9 +85,9 @@ def weights(folder):
 
 @pytest.mark.slow
 def test_an_interrupted_training_ends_with_the_same_weights(quick, tmp_path):
-    told = []
-    training.pretrain(tmp_path / "whole", tmp_path / "a", 0, told.append)
-    assert sum(told) == training.work()
+    counts = []
+    training.pretrain(tmp_path / "whole", tmp_path / "a", 0, counts.append)
+    assert sum(counts) == training.work()
     for stop in (1, 3, 6):
         calls = []
 
@@ -98,9 +98,9 @@ def test_an_interrupted_training_ends_with_the_same_weights(quick, tmp_path):
 
         with pytest.raises(KeyboardInterrupt):
             training.pretrain(tmp_path / "cut", tmp_path / "b", 0, interrupt)
-    training.pretrain(tmp_path / "cut", tmp_path / "b", 0, told.append)
+    training.pretrain(tmp_path / "cut", tmp_path / "b", 0, counts.append)
     assert weights(tmp_path / "cut") == weights(tmp_path / "whole")
-    training.pretrain(tmp_path / "other", tmp_path / "c", 1, told.append)
+    training.pretrain(tmp_path / "other", tmp_path / "c", 1, counts.append)
     assert weights(tmp_path / "other") != weights(tmp_path / "whole")
     loaded = model.load(str(tmp_path / "cut"))
     drawn = sample(

@@ -1,4 +1,4 @@
-"""Deep features through one interface: tiny random networks, and what is said without them."""
+"""Deep features through one interface: tiny random networks, and errors without them."""
 
 import json
 import shutil
@@ -66,10 +66,10 @@ def test_these_are_all(named):
     assert {*named, "inception"} == set(extractors.every_extractor())
 
 
-def close(found, expected):
+def close(actual, expected):
     """Equal but for rounding: two small layers of sums of up to 64 products, and their norms."""
     apart = rounding.float32_error(np.abs(expected).max(), 64)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=apart)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=apart)
 
 
 @pytest.mark.parametrize("kind", ["classifier", "pixels", "clip", "dinov2"])
@@ -198,7 +198,7 @@ def test_weights_that_are_no_safetensors_are_refused(folders, tmp_path):
 
 
 def test_weights_of_another_network_are_refused(folders):
-    """The library would draw what is missing at random."""
+    """The library would initialise missing weights at random."""
     with pytest.raises(UserError, match="of its tensors are missing"):
         extractors.load(f"dinov2:{folders['clip']}", offline=True)
 
@@ -233,7 +233,7 @@ def test_inception_without_its_library_or_its_weights(monkeypatch, tmp_path):
 
 
 def test_inception_is_given_what_torch_fidelity_wants(monkeypatch, tmp_path):
-    """Bytes, channels first, three of them: its own code insists."""
+    """Bytes, channels first, three of them: torch-fidelity's code requires it."""
     _pretend_torch_fidelity(monkeypatch)
     torch.save({"scale": torch.tensor(2.0)}, tmp_path / "w.pth")
     extractor = extractors.load(f"inception:{tmp_path / 'w.pth'}")

@@ -1,4 +1,4 @@
-"""Finetuning: what an adapter learns, what it depends on, and how it resumes."""
+"""Finetuning: the weights of an adapter, their dependences, and resuming."""
 
 import numpy as np
 import pandas as pd
@@ -27,14 +27,14 @@ def population():
 @pytest.fixture
 def base(digits):
     yield digits
-    trainable.forget(digits)
+    trainable.unload(digits)
 
 
 def inputs(base):
     latents = torch.randn((2, *base.latent_shape), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        told = base.embed(["a handwritten digit two"] * 2)
-    return latents, torch.tensor(500), told.hidden
+        conditioning = base.embed(["a handwritten digit two"] * 2)
+    return latents, torch.tensor(500), conditioning.hidden
 
 
 def predict(unet, base):
@@ -69,7 +69,7 @@ def test_plain_diffusers_reads_the_adapter(base, population, tmp_path):
 def test_detaching_brings_the_base_back_bit_for_bit(base, population, tmp_path):
     before = predict(base.pipeline.unet, base)
     finetune(base, population, TABLE, 0, 1, tmp_path)
-    trainable.forget(base)
+    trainable.unload(base)
     assert torch.equal(predict(base.pipeline.unet, base), before)
 
 
@@ -96,13 +96,13 @@ def test_an_interrupted_training_ends_with_the_same_adapter(
     with pytest.raises(KeyboardInterrupt):
         finetune(base, population, TABLE, 0, 1, tmp_path / "cut", progress=interrupt)
     assert not (tmp_path / "cut" / "lora" / WEIGHTS).exists()
-    told = []
-    finetune(base, population, TABLE, 0, 1, tmp_path / "cut", progress=told.append)
-    assert told[0] == 3 * 2 * TABLE.batch_size
-    assert sum(told) == 3 * TABLE.steps * TABLE.batch_size
+    counts = []
+    finetune(base, population, TABLE, 0, 1, tmp_path / "cut", progress=counts.append)
+    assert counts[0] == 3 * 2 * TABLE.batch_size
+    assert sum(counts) == 3 * TABLE.steps * TABLE.batch_size
     for name in ("loss.csv", f"lora/{WEIGHTS}"):
-        whole, cut = (tmp_path / run / name for run in ("whole", "cut"))
-        assert whole.read_bytes() == cut.read_bytes()
+        uninterrupted, cut = (tmp_path / run / name for run in ("whole", "cut"))
+        assert uninterrupted.read_bytes() == cut.read_bytes()
     assert [p.name for p in (tmp_path / "cut" / "lora").iterdir()] == [WEIGHTS]
 
 
@@ -121,7 +121,7 @@ def test_learning_lowers_the_loss(base, population, tmp_path):
 
 
 def test_a_dropped_condition_is_never_seen(base, population, tmp_path):
-    """With every condition dropped, the captions make no difference to what is learnt."""
+    """With every condition dropped, the weights do not depend on the captions."""
     table = TABLE.model_copy(update={"condition_drop": 1.0})
     mixed = real_images.Population(population.images, population.captions[::-1])
     finetune(base, population, table, 0, 1, tmp_path / "a")
@@ -146,7 +146,7 @@ def test_a_loss_that_is_no_number_stops_with_advice(base, population, tmp_path, 
     ):
         finetune(base, population, TABLE, 0, 3, tmp_path)
     good = 0
-    with pytest.raises(UserError, match="at its first step, before it learnt anything: look at"):
+    with pytest.raises(UserError, match="at its first step, before any weight changed: check"):
         finetune(base, population, TABLE, 0, 3, tmp_path)
     assert not list(tmp_path.rglob("*.safetensors"))
     assert not (tmp_path / "loss.csv").exists()

@@ -19,8 +19,8 @@ def weak_of(model, rule):
         return None
     null = model.embed([""])
 
-    def weak(latents, time, told):
-        return model.denoise(latents, time, null.expand(len(told)))
+    def weak(latents, time, conditioning):
+        return model.denoise(latents, time, null.expand(len(conditioning)))
 
     return weak
 

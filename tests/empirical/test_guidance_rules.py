@@ -33,7 +33,7 @@ def test_a_rule_is_one_file_of_its_name():
 
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_a_rule_says_where_it_comes_from(rule):
-    assert re.search(r"arXiv \d{4}\.\d{5}|This project's own", rule.__doc__)
+    assert re.search(r"arXiv \d{4}\.\d{5}|Introduced here", rule.__doc__)
     assert rule.examples
 
 
@@ -164,8 +164,8 @@ def test_chosen_scales_have_their_shares():
     assert set(scales[0]) == {1.0, 7.5}
     # Three standard errors of a binomial share of 2/3.
     assert abs(np.mean(scales[0] == 7.5) - 2 / 3) < 3 * (2 / 9 / len(SEEDS)) ** 0.5
-    one = make("choice", among=[1.0, 7.5, 7.5]).scales(levels(2), seeds=SEEDS[3:4])
-    np.testing.assert_array_equal(one, scales[:, 3:4])
+    single = make("choice", among=[1.0, 7.5, 7.5]).scales(levels(2), seeds=SEEDS[3:4])
+    np.testing.assert_array_equal(single, scales[:, 3:4])
 
 
 def test_cads_anneals_from_noise_to_the_prompt():

@@ -1,4 +1,4 @@
-"""What the rules make of predictions, on a denoiser that is exact."""
+"""Guided predictions of every rule, on an exact denoiser."""
 
 import numpy as np
 import pytest
@@ -38,8 +38,8 @@ class Disturbed(Toy):
         super().__init__(*rest, **options)
         self.disturb = disturb
 
-    def denoise(self, latents, time, told):
-        return self.disturb(super().denoise(latents, time, told))
+    def denoise(self, latents, time, conditioning):
+        return self.disturb(super().denoise(latents, time, conditioning))
 
 
 def allowed(rule, predicts="epsilon", **options):
@@ -89,7 +89,7 @@ def test_an_image_does_not_depend_on_its_batch(name, example, pooled):
         agree(apart, together[rows], rule)
 
 
-# To rescale is to act on the deviation of the prediction itself, whatever that is of.
+# Rescaling acts on the std of the prediction itself, whatever its type.
 @pytest.mark.parametrize(("name", "example"), [pair for pair in EXAMPLES if pair[0] != "rescale"])
 def test_noise_v_and_clean_image_are_guided_alike(name, example):
     rule = make(name, **example)
@@ -177,7 +177,7 @@ def test_cfg_plus_plus_as_a_schedule_is_cfg_plus_plus_as_it_is_defined(sampler, 
     )
     scheduler = prepare(model, sampler, steps)
     if sampler == "euler":
-        # It starts at noise of sigma in its own units, which is a little more than ours.
+        # Its initial noise has std sigma, a little more than ours.
         x = x * float(scheduler.init_noise_sigma) * levels.alpha_cumprod[0] ** 0.5
     for time, now, after in zip(
         scheduler.timesteps, levels.alpha_cumprod, levels.alpha_cumprod_next, strict=True
@@ -194,8 +194,11 @@ def test_autoguidance_compares_with_the_weak_model_under_the_same_prompt():
     strong, weak = Toy(variance=0.5), Toy(variance=0.8)
 
     class Mixed(Toy):
-        def denoise(self, latents, time, told):
-            e, e_weak = strong.denoise(latents, time, told), weak.denoise(latents, time, told)
+        def denoise(self, latents, time, conditioning):
+            e, e_weak = (
+                strong.denoise(latents, time, conditioning),
+                weak.denoise(latents, time, conditioning),
+            )
             return e_weak + 3 * (e - e_weak)
 
     ours = drawn(make("autoguidance", scale=3.0), strong, weak=weak.denoise)
@@ -217,12 +220,12 @@ def step_of(predicts="epsilon", scale=3.0, memory=None, alpha=0.3):
     key = torch.Generator().manual_seed(5)
     seen, e_c, e_u = (torch.randn(2, 2, 4, 4, generator=key) for _ in range(3))
 
-    def predict(latents, time, told):
+    def predict(latents, time, conditioning):
         return torch.cat([e_u, e_c])[-len(latents) :]
 
     step = Step(
-        seen=seen,
-        time=torch.tensor(1),
+        x_t=seen,
+        timestep=torch.tensor(1),
         scales=np.full(2, scale),
         alpha_cumprod=alpha,
         predicts=predicts,
@@ -242,11 +245,9 @@ def test_predictions_and_clean_images_are_each_others_inverse(predicts):
     a, s = 0.3**0.5, 0.7**0.5
     clean, noise = (
         step.clean(e_c),
-        {"epsilon": e_c, "sample": (step.seen - a * e_c) / s}.get(
-            predicts, a * e_c + s * step.seen
-        ),
+        {"epsilon": e_c, "sample": (step.x_t - a * e_c) / s}.get(predicts, a * e_c + s * step.x_t),
     )
-    torch.testing.assert_close(a * clean + s * noise, step.seen)
+    torch.testing.assert_close(a * clean + s * noise, step.x_t)
 
 
 @pytest.mark.parametrize("predicts", KINDS)
@@ -283,10 +284,10 @@ def test_apg_remembers_its_differences():
 def test_rescale_restores_the_deviation_of_the_conditional_prediction():
     step, e_c, e_u = step_of()
     guided = e_u + 3 * (e_c - e_u)
-    whole = make("rescale", scale=3.0, phi=1.0).guide(step)
-    torch.testing.assert_close(whole.std(dim=(1, 2, 3)), e_c.std(dim=(1, 2, 3)))
+    full = make("rescale", scale=3.0, phi=1.0).guide(step)
+    torch.testing.assert_close(full.std(dim=(1, 2, 3)), e_c.std(dim=(1, 2, 3)))
     half = make("rescale", scale=3.0, phi=0.5).guide(step)
-    torch.testing.assert_close(half, (whole + guided) / 2)
+    torch.testing.assert_close(half, (full + guided) / 2)
     torch.testing.assert_close(make("rescale", scale=3.0, phi=0.0).guide(step), guided)
 
 
@@ -298,9 +299,9 @@ def test_cads_noise_keeps_the_moments_of_a_prompt_and_is_keyed_by_the_image():
     for progress in (0.0, 0.2, 0.3):
         noised = rule.condition(prompts, progress, 4, [11, 12])
         for ours, clean in ((noised.hidden, prompts.hidden), (noised.pooled, pooled)):
-            whole = tuple(range(1, clean.ndim))
-            torch.testing.assert_close(ours.mean(dim=whole), clean.mean(dim=whole))
-            torch.testing.assert_close(ours.std(dim=whole), clean.std(dim=whole))
+            axes = tuple(range(1, clean.ndim))
+            torch.testing.assert_close(ours.mean(dim=axes), clean.mean(dim=axes))
+            torch.testing.assert_close(ours.std(dim=axes), clean.std(dim=axes))
             assert (ours - clean).std() > 0.1
         alone = rule.condition(prompts[[1]], progress, 4, [12])
         torch.testing.assert_close(alone.hidden, noised.hidden[1:])

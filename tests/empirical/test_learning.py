@@ -25,25 +25,29 @@ def population():
 @pytest.fixture
 def base(digits):
     yield digits
-    trainable.forget(digits)
+    trainable.unload(digits)
 
 
-def predict(base, unet=None, told=None):
+def predict(base, unet=None, conditioning=None):
     latents = torch.randn((2, *base.latent_shape), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        told = base.embed(["a handwritten digit two"] * 2).hidden if told is None else told
-        return (unet or base.unet)(latents, torch.tensor(500), told).sample
+        conditioning = (
+            base.embed(["a handwritten digit two"] * 2).hidden
+            if conditioning is None
+            else conditioning
+        )
+        return (unet or base.unet)(latents, torch.tensor(500), conditioning).sample
 
 
-def agree(found, expected, base, unet):
+def agree(actual, expected, base, unet):
     """Predictions are equal but for rounding: an adapter is added to weights, or to outputs."""
     with torch.no_grad():
-        told = base.embed(["a handwritten digit two"] * 2).hidden
+        conditioning = base.embed(["a handwritten digit two"] * 2).hidden
     latents = torch.randn((2, *base.latent_shape), generator=torch.Generator().manual_seed(0))
     apart = rounding.of_network(
-        unet, latents, torch.tensor(500), told, output=lambda result: result.sample
+        unet, latents, torch.tensor(500), conditioning, output=lambda result: result.sample
     )
-    torch.testing.assert_close(found, expected, atol=apart, rtol=0)
+    torch.testing.assert_close(actual, expected, atol=apart, rtol=0)
 
 
 def plain():
@@ -60,7 +64,7 @@ def test_full_finetuning_writes_a_denoiser_that_diffusers_loads(base, population
     assert (after - before).abs().max() > 1e-4
     loaded = UNet2DConditionModel.from_pretrained(str(tmp_path / "gen_001" / "unet"))
     agree(predict(base, loaded), after, base, loaded)
-    trainable.forget(base)
+    trainable.unload(base)
     assert torch.equal(predict(base), before)
     finetune(base, population, table, 0, 1, tmp_path / "gen_001")
     assert torch.equal(predict(base), after)
@@ -78,19 +82,19 @@ def test_the_text_encoder_learns_where_it_is_asked_to(base, population, tmp_path
     theirs.load_lora_weights(str(tmp_path / "lora"))
     ids = theirs.tokenizer(captions, padding="max_length", return_tensors="pt").input_ids
     with torch.no_grad():
-        told = theirs.text_encoder(ids)[0]
+        conditioning = theirs.text_encoder(ids)[0]
     apart = rounding.of_network(theirs.text_encoder, ids, output=lambda result: result[0])
-    torch.testing.assert_close(told, after, atol=apart, rtol=0)
+    torch.testing.assert_close(conditioning, after, atol=apart, rtol=0)
     expected = predict(base)
-    got = predict(base, theirs.unet, told.expand(2, -1, -1))
+    got = predict(base, theirs.unet, conditioning.expand(2, -1, -1))
     agree(got, expected, base, theirs.unet)
-    trainable.forget(base)
+    trainable.unload(base)
     assert torch.equal(base.embed(captions).hidden, before)
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
 def test_from_the_previous_generation(base, population, tmp_path, method):
-    """Each adapter holds what its generation added; diffusers takes them all at once."""
+    """Each adapter holds the weights that its generation added; diffusers loads them together."""
     table = FinetuneTable(method=method, start_from="previous", **QUICK)
     folders = [tmp_path / f"gen_{n:03d}" for n in (1, 2)]
     finetune(base, population, table, 0, 1, folders[0])
@@ -98,7 +102,7 @@ def test_from_the_previous_generation(base, population, tmp_path, method):
     finetune(base, population, table, 0, 2, folders[1], [folders[0]])
     both = predict(base)
     assert (both - first).abs().max() > 1e-5
-    trainable.recall(base, table, folders)
+    trainable.load(base, table, folders)
     assert torch.equal(predict(base), both)
     if method == "full":
         loaded = UNet2DConditionModel.from_pretrained(str(folders[1] / "unet"))
@@ -119,11 +123,11 @@ def weights_of(base, population, folder, **changes):
 
 @pytest.mark.parametrize("changes", [{"micro_batches": 3}, {"gradient_checkpointing": True}])
 def test_saving_memory_changes_nothing_but_rounding(base, population, tmp_path, changes):
-    whole = weights_of(base, population, tmp_path / "whole")
+    plain = weights_of(base, population, tmp_path / "whole")
     saved = weights_of(base, population, tmp_path / "saved", **changes)
     steps = QUICK["steps"] * 1e-3
-    assert whole.keys() == saved.keys()
-    differing = np.array([(whole[n] - saved[n]).abs().max() for n in whole])
+    assert plain.keys() == saved.keys()
+    differing = np.array([(plain[n] - saved[n]).abs().max() for n in plain])
     # Adam turns the smallest gradient's sign into a whole step, so compare with the way gone.
     assert np.median(differing) < 0.02 * steps
     moved = np.array([saved[n].abs().max() for n in saved if n.endswith("lora_B.weight")])
@@ -131,8 +135,8 @@ def test_saving_memory_changes_nothing_but_rounding(base, population, tmp_path, 
 
 
 def test_other_layers_learn_where_they_are_named(base, population, tmp_path):
-    whole = weights_of(base, population, tmp_path, targets=["conv_in", "to_q"])
-    layers = {name.split(".lora_")[0].split(".")[-1] for name in whole}
+    weights = weights_of(base, population, tmp_path, targets=["conv_in", "to_q"])
+    layers = {name.split(".lora_")[0].split(".")[-1] for name in weights}
     assert layers == {"conv_in", "to_q"}
 
 
@@ -141,5 +145,5 @@ def test_what_it_takes_on_disk_is_known_before(base, population, tmp_path):
         table = FinetuneTable(method=method, **QUICK)
         finetune(base, population, table, 0, 1, tmp_path / method)
         taken = sum(p.stat().st_size for p in trainable.paths(base, table, tmp_path / method))
-        trainable.forget(base)
+        trainable.unload(base)
         assert trainable.size(base, table) == pytest.approx(taken, rel=0.15)

@@ -30,9 +30,9 @@ def against(name, a, b):
     return MEASURES[name].against(Pair(a, b))
 
 
-def turned(it, axes, shift=0.0):
-    texts = None if it.texts is None else it.texts @ axes
-    return Sample(it.features @ axes + shift, it.captions, it.predicted, texts)
+def turned(sample, axes, shift=0.0):
+    texts = None if sample.texts is None else sample.texts @ axes
+    return Sample(sample.features @ axes + shift, sample.captions, sample.predicted, texts)
 
 
 def rotation(d, seed=5):
@@ -131,7 +131,7 @@ def test_a_discrepancy_of_one_distribution_is_zero_on_the_mean(name):
 
 
 def test_kid_is_biased_low_where_prompts_have_fixed_numbers_of_images():
-    """By (mean k within - mean k) (1/(n-1) + 1/(m-1)), as its docstring says."""
+    """By (mean k within - mean k) (1/(n-1) + 1/(m-1)), as in its docstring."""
     rng = np.random.default_rng(0)
     centres = 2 * rng.normal(size=(10, 4))
 
@@ -249,14 +249,14 @@ def test_clip_score_is_the_cosine_clipped():
 
 
 def test_diversity_with_many_families_agrees_with_a_loop():
-    it = normal(4)
+    features = normal(4)
     means = []
     for family in "abcde":
-        z = it.features[[caption == family for caption in it.captions]]
+        z = features.features[[caption == family for caption in features.captions]]
         gaps = [np.linalg.norm(p - q) for i, p in enumerate(z) for q in z[:i]]
         means.append(np.mean(gaps))
-    assert MEASURES["diversity"].alone(it) == pytest.approx(np.mean(means))
-    assert metrics.diversity(it.features, it.captions) == pytest.approx(np.mean(means))
+    assert MEASURES["diversity"].alone(features) == pytest.approx(np.mean(means))
+    assert metrics.diversity(features.features, features.captions) == pytest.approx(np.mean(means))
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ REFUSED = [
 @pytest.mark.parametrize(("changes", "words"), REFUSED)
 def test_what_is_not_done_is_refused_before_a_folder_is_made(copy, tmp_path, changes, words):
     folder = copy(changes)
-    # Weights that fit: the configuration alone is what is refused.
+    # The weights fit: only the configuration is refused.
     unet = changes.get("unet", {})
     if {"time_cond_proj_dim", "class_embed_type", "num_class_embeds", "in_channels"} & unet.keys():
         from diffusers import UNet2DConditionModel
@@ -192,7 +192,7 @@ def test_a_refiner_is_refused(xl):
     pipeline = StableDiffusionXLPipeline.from_pretrained(str(xl), add_watermarker=False)
     pipeline.register_to_config(requires_aesthetics_score=True)
     with pytest.raises(UserError, match="it is a refiner"):
-        loading.must_be_known("the model", pipeline)
+        loading.require_known("the model", pipeline)
 
 
 @pytest.mark.parametrize("parts", ["all", "unet"])
@@ -233,12 +233,12 @@ def test_images_that_are_no_numbers_are_blamed_on_the_weights_that_make_them(dig
         with pytest.raises(UserError, match=r"generation 2 learnt .* 'finetune\.learning_rate'"):
             sampling.sample(digits, CAPTIONS, [3, 4], rule, "ddim", 2, generation=2)
     finally:
-        trainable.forget(digits)
+        trainable.unload(digits)
 
 
 @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
 def test_a_model_that_lacks_weights_is_refused(part, copy):
-    """The libraries would draw them at random, and say so to a log at most."""
+    """The libraries would initialise them at random, with a message in a log at most."""
     folder = copy({})
     (path,) = (folder / part).glob("*.safetensors")
     weights = load_file(path)
@@ -259,11 +259,11 @@ def test_a_tokenizer_whose_files_are_missing_is_refused(part, copy):
 
 
 def test_text_encoders_keep_their_weights(xl):
-    """They are loaded on their own, apart from the other parts."""
+    """They are loaded separately from the other parts."""
     ours, theirs = model.load(str(xl)), StableDiffusionXLPipeline.from_pretrained(str(xl))
     for part in loading.TEXT_ENCODERS:
-        found = getattr(ours.pipeline, part).state_dict()
+        actual = getattr(ours.pipeline, part).state_dict()
         expected = getattr(theirs, part).state_dict()
-        assert found.keys() == expected.keys()
+        assert actual.keys() == expected.keys()
         for name, weight in expected.items():
-            assert torch.equal(found[name], weight.float()), name
+            assert torch.equal(actual[name], weight.float()), name

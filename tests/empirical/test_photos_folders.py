@@ -69,11 +69,11 @@ def rows_of(count=4, key="text", texts=(FOX, OWL)):
 
 
 def remarks(read):
-    """What a call returns, and the warnings that it gave."""
-    with warnings.catch_warnings(record=True) as said:
+    """Return the result of a call, and its warnings."""
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        found = read()
-    return found, [str(one.message) for one in said]
+        result = read()
+    return result, [str(warning.message) for warning in caught]
 
 
 def pairs(folder, column=None):
@@ -92,7 +92,7 @@ def quiet():
 
 
 def clutter(folder):
-    """What systems and programs leave in a folder of photos."""
+    """Files of systems and programs in a folder of photos."""
     for place in (".ipynb_checkpoints", "__MACOSX", "@eaDir", "#recycle", ".thumbnails/large"):
         draw(folder / place / "0.png")
         (folder / place / "0.txt").write_text("never")
@@ -203,9 +203,9 @@ def test_splits_have_tables_of_their_own(tmp_path):
         table(tmp_path / split, rows_of(count))
     assert pairs(tmp_path / "train") == EXPECTED
     with pytest.warns(UserWarning, match="tables of captions: 2"):
-        found = pairs(tmp_path)
-    assert found["train/1.png"] == found["test/1.png"] == OWL
-    assert len(found) == 6
+        captioned = pairs(tmp_path)
+    assert captioned["train/1.png"] == captioned["test/1.png"] == OWL
+    assert len(captioned) == 6
 
 
 def test_images_that_a_table_leaves_out_are_counted(tmp_path):
@@ -213,11 +213,11 @@ def test_images_that_a_table_leaves_out_are_counted(tmp_path):
     (folder / "notes.pdf").write_bytes(b"%PDF")
     rows = [*rows_of(4), {"file_name": "4.png", "text": None}]
     table(folder, rows)
-    found, (sentence,) = remarks(lambda: pairs(folder))
-    assert found == EXPECTED
+    captioned, (sentence,) = remarks(lambda: pairs(folder))
+    assert captioned == EXPECTED
     assert "images not named in metadata.jsonl, left out: 1 ('5.png')" in sentence
     assert "an empty row, left out: 1 ('4.png')" in sentence
-    assert "files that are no images and belong to none, left out: 1 ('notes.pdf')" in sentence
+    assert "files that are not images and belong to none, left out: 1 ('notes.pdf')" in sentence
 
 
 def test_one_of_two_tables_is_taken_and_contradictions_are_said(tmp_path):
@@ -260,8 +260,8 @@ def test_names_of_kohyas_folders_are_captions(tmp_path):
         draw(tmp_path / "10_a fox" / f"{i}.png", i)
         draw(tmp_path / "1_an owl" / f"{i}.png", i + 2)
     (tmp_path / "10_a fox" / "1.txt").write_text("a red fox")
-    found, (sentence,) = remarks(lambda: pairs(tmp_path))
-    assert found == {
+    captioned, (sentence,) = remarks(lambda: pairs(tmp_path))
+    assert captioned == {
         "10_a fox/0.png": FOX, "10_a fox/1.png": "a red fox",
         "1_an owl/0.png": OWL, "1_an owl/1.png": OWL,
     }  # fmt: skip
@@ -278,7 +278,7 @@ def test_images_without_captions_are_counted_for_a_chain(tmp_path):
 
 
 def stray(folder, kind):
-    """Folders to be measured whose texts and tables are no captions."""
+    """Folders to be measured whose texts and tables are not captions."""
     album(folder, texts=None)
     match kind:
         case "licence":
@@ -307,16 +307,16 @@ def stray(folder, kind):
         ("some", "is measured without captions: the image"),
         ("labels", "no captions in a column 'text', 'caption' or 'prompt': it has 'file_name', 'l"),
         ("broken table", "line 1 of"),
-        ("lost images", "names 'gone.png', which is not there"),
+        ("lost images", "names 'gone.png', which does not exist"),
         ("bytes", "is not a text file in UTF-8"),
     ],
 )
 def test_measuring_needs_no_captions(kind, sentence, tmp_path, qtm):
     folder = stray(tmp_path / "made", kind)
-    (images, captions), said = remarks(lambda: image_folder.read(folder))
+    (images, captions), sentences = remarks(lambda: image_folder.read(folder))
     assert len(images) == 4
     assert captions is None
-    assert any(sentence in one for one in said)
+    assert any(sentence in remark for remark in sentences)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         code, out, _ = qtm("measure", "--images", folder, "pixel_mean")
@@ -439,9 +439,9 @@ def test_a_folder_of_other_files_says_which(tmp_path):
 def test_photos_have_names_and_digests_that_a_move_keeps(tmp_path):
     first = real_images.captioned(album(tmp_path / "a"))
     other = real_images.captioned(shutil.copytree(tmp_path / "a", tmp_path / "b"))
-    told = [[(photo.name, photo.digest()) for photo, _ in each] for each in (first, other)]
-    assert told[0] == told[1]
-    assert len(set(told[0])) == 4
+    identities = [[(photo.name, photo.digest()) for photo, _ in each] for each in (first, other)]
+    assert identities[0] == identities[1]
+    assert len(set(identities[0])) == 4
     draw(tmp_path / "b" / "0.png", 99)
     assert other[0][0].digest() != first[0][0].digest()
     assert first[0][0].open().size == (12, 12)
@@ -466,7 +466,7 @@ def test_parquet_without_pyarrow_is_one_sentence(tmp_path, monkeypatch):
 def test_a_broken_parquet_is_one_sentence(tmp_path):
     album(tmp_path, texts=None)
     (tmp_path / "metadata.parquet").write_bytes(b"PAR1")
-    with pytest.raises(UserError, match=r"metadata\.parquet' is no parquet file, or damaged"):
+    with pytest.raises(UserError, match=r"metadata\.parquet' is damaged or not a parquet file"):
         pairs(tmp_path)
 
 
@@ -489,10 +489,10 @@ def test_a_recipe_without_a_caption_column_is_written_as_before():
 def test_a_folder_with_nothing_but_system_files_is_free_for_a_run(tmp_path):
     clutter(tmp_path)
     (tmp_path / "sorted.png").rmdir()
-    folder.must_be_free(tmp_path, recipe.Recipe())
+    folder.require_free(tmp_path, recipe.Recipe())
     (tmp_path / "a.txt").write_text("mine")
     with pytest.raises(UserError, match="is not empty and holds no run"):
-        folder.must_be_free(tmp_path, recipe.Recipe())
+        folder.require_free(tmp_path, recipe.Recipe())
 
 
 def test_hidden_copies_are_no_kept_runs(tiny_run, tmp_path, monkeypatch):
@@ -520,7 +520,7 @@ def test_rows_of_a_run_that_an_editor_wrote_again_are_read(tmp_path):
 
 def test_a_caption_column_without_a_table_is_mentioned(tmp_path):
     folder = album(tmp_path)
-    with pytest.warns(UserWarning, match=r"of no use where there is no table: 1 \('short'\)"):
+    with pytest.warns(UserWarning, match=r"has no effect without a table: 1 \('short'\)"):
         assert pairs(folder, "short") == EXPECTED
 
 

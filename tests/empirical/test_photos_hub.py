@@ -24,7 +24,7 @@ def drawn(i, side=SIDE):
 
 
 def dataset(texts="caption", count=N, **columns):
-    """Images in a column of their own type, and texts by any name."""
+    """Images in a column of images, and texts by any name."""
     table = {"image": [drawn(i) for i in range(count)], **columns}
     if texts:
         table[texts] = [f" {TEXTS[i % 2]}\r\n" for i in range(count)]
@@ -55,13 +55,13 @@ def test_a_saved_data_set_is_read_by_type_and_name(saved):
 
 
 def test_a_saved_data_set_is_measured_too(saved, tmp_path):
-    images, found = image_folder.read(saved)
+    images, captions = image_folder.read(saved)
     assert images.shape == (N, SIDE, SIDE, 3)
-    assert found == tuple(TEXTS) * (N // 2)
+    assert captions == tuple(TEXTS) * (N // 2)
     dataset(None).save_to_disk(tmp_path / "bare")
-    again, found = image_folder.read(tmp_path / "bare")
+    again, captions = image_folder.read(tmp_path / "bare")
     np.testing.assert_array_equal(again, images)
-    assert found is None
+    assert captions is None
 
 
 def test_the_training_split_is_taken(tmp_path):
@@ -133,13 +133,13 @@ def test_a_data_set_of_the_hub_is_a_recipes_data(hub, digits, tmp_path):
 
 
 def test_an_unknown_data_set_is_one_sentence(hub):
-    with pytest.raises(UserError, match="'hub:no/such' cannot be loaded from the hub") as said:
+    with pytest.raises(UserError, match="'hub:no/such' cannot be loaded from the hub") as caught:
         real_images.real(DataTable(name="hub:no/such", size=4), 16, "L", 0)
-    assert "\n" not in str(said.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_load_dataset_itself_reads_a_folder(tmp_path, monkeypatch):
-    """The library's own reader, of files on this machine."""
+    """The library's reader, of files on this machine."""
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     folder = tmp_path / "folder"

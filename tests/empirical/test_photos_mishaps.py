@@ -1,4 +1,4 @@
-"""Files that are not what their names say, tables as spreadsheets leave them, damaged images."""
+"""Files with misleading names, tables written by spreadsheets, damaged images."""
 
 import io
 import json
@@ -48,16 +48,16 @@ def pairs(folder, column=None):
 
 
 def remark_on(read):
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        found = read()
-    return found, " ".join(str(one.message) for one in said)
+        result = read()
+    return result, " ".join(str(warning.message) for warning in caught)
 
 
 @pytest.mark.parametrize("kind", NO_IMAGES)
 def test_what_is_no_image_is_called_by_its_kind(kind, tmp_path):
     (tmp_path / "x.jpg").write_bytes(NO_IMAGES[kind])
-    with pytest.raises(UserError, match=rf"x\.jpg' is no image but {kind}"):
+    with pytest.raises(UserError, match=rf"x\.jpg' is not an image but {kind}"):
         image_folder.read(tmp_path)
 
 
@@ -75,11 +75,11 @@ def test_a_damaged_image_is_refused_in_a_sentence(kind):
     """Decoders raise errors of a dozen kinds, of which none may reach the user as it is."""
     if kind == "AVIF" and not features.check("avif"):
         pytest.skip("this Pillow reads no AVIF")
-    whole, chance = encoded(kind, picture()), random.Random(kind)
-    assert opening.read(whole, "x").size == (24, 20)
+    intact, chance = encoded(kind, picture()), random.Random(kind)
+    assert opening.read(intact, "x").size == (24, 20)
     refused = 0
     for _ in range(150):
-        content = bytearray(whole)
+        content = bytearray(intact)
         if chance.random() < 0.4:
             del content[chance.randrange(len(content)) :]
         for _ in range(chance.choice([0, 1, 4, 16])):
@@ -129,9 +129,9 @@ def test_a_table_may_name_films_and_formats_that_are_not_read(tmp_path):
     names = ["0.png", "1.png", "4.HEIC", "5.mov", "6.jpg_large"]
     rows = [json.dumps({"file_name": name, "text": LYNX}) for name in names]
     (tmp_path / "metadata.jsonl").write_text("\n".join(rows))
-    found, remark = remark_on(lambda: pairs(tmp_path))
-    assert list(found) == ["0.png", "1.png", "6.jpg_large"]
-    assert "rows that name files which are no images, left out: 2 ('4.HEIC', '5.mov')" in remark
+    captioned, remark = remark_on(lambda: pairs(tmp_path))
+    assert list(captioned) == ["0.png", "1.png", "6.jpg_large"]
+    assert "rows that name files that are not images, left out: 2 ('4.HEIC', '5.mov')" in remark
     assert "belong to none" not in remark
 
 
@@ -154,8 +154,8 @@ def test_tables_as_spreadsheets_leave_them(lines, tmp_path):
 def test_an_empty_field_is_no_caption_as_null_is_none(tmp_path):
     album(tmp_path, 3)
     (tmp_path / "metadata.csv").write_text(f"file_name,text\n0.png,{LYNX}\n1.png,\n2.png,{WREN}\n")
-    found, remark = remark_on(lambda: pairs(tmp_path))
-    assert found == {"0.png": LYNX, "2.png": WREN}
+    captioned, remark = remark_on(lambda: pairs(tmp_path))
+    assert captioned == {"0.png": LYNX, "2.png": WREN}
     assert "images with an empty row, left out: 1 ('1.png')" in remark
 
 
@@ -165,10 +165,10 @@ def test_one_image_has_one_name_however_a_table_spells_it(tmp_path, monkeypatch)
     spelt = [f"{tmp_path}/a/0.png", "../a/1.png", "./2.png"]
     rows = [json.dumps({"file_name": name, "text": LYNX}) for name in spelt]
     (tmp_path / "a" / "metadata.jsonl").write_text("\n".join(rows))
-    found, remark = remark_on(
+    captioned, remark = remark_on(
         lambda: [p.name for p, _ in folders.captioned(tmp_path.__class__("a"))]
     )
-    assert (found, remark) == (["0.png", "1.png", "2.png"], "")
+    assert (captioned, remark) == (["0.png", "1.png", "2.png"], "")
 
 
 def test_an_image_with_several_captions_is_taken_with_each_and_said(tmp_path):
@@ -176,8 +176,10 @@ def test_an_image_with_several_captions_is_taken_with_each_and_said(tmp_path):
     table = [("0.png", LYNX), ("0.png", WREN), ("1.png", WREN)]
     rows = [json.dumps({"file_name": name, "text": text}) for name, text in table]
     (tmp_path / "metadata.jsonl").write_text("\n".join(rows))
-    found, remark = remark_on(lambda: [caption for _, caption in real_images.captioned(tmp_path)])
-    assert found == [LYNX, WREN, WREN]
+    captioned, remark = remark_on(
+        lambda: [caption for _, caption in real_images.captioned(tmp_path)]
+    )
+    assert captioned == [LYNX, WREN, WREN]
     assert "images named again with another caption, taken with each: 1 ('0.png')" in remark
 
 

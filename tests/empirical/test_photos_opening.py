@@ -103,13 +103,13 @@ def colours(mode="RGB"):
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "CMYK", "YCbCr"])
-@pytest.mark.parametrize("wanted", ["L", "RGB"])
-def test_opaque_images_of_8_bits_stay_as_they_were(mode, wanted, tmp_path):
+@pytest.mark.parametrize("expected", ["L", "RGB"])
+def test_opaque_images_of_8_bits_stay_as_they_were(mode, expected, tmp_path):
     path = tmp_path / ("x.tif" if mode in ("CMYK", "YCbCr") else "x.png")
     colours(mode).save(path)
     with Image.open(path) as image:
-        before = np.asarray(image.convert(wanted))
-    np.testing.assert_array_equal(np.asarray(read(path).convert(wanted)), before)
+        before = np.asarray(image.convert(expected))
+    np.testing.assert_array_equal(np.asarray(read(path).convert(expected)), before)
     assert opening.is_grey(read(path)) == (mode in ("1", "L"))
 
 
@@ -224,7 +224,7 @@ def test_long_texts_in_a_png_are_read_and_limits_put_back(tmp_path):
 def test_limits_are_put_back_after_a_broken_image(tmp_path):
     limit = PngImagePlugin.MAX_TEXT_CHUNK
     (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
-    with pytest.raises(UserError, match="is broken or no image"):
+    with pytest.raises(UserError, match="is broken or not an image"):
         read(tmp_path / "x.png")
     assert limit == PngImagePlugin.MAX_TEXT_CHUNK
 
@@ -238,7 +238,7 @@ def test_an_image_that_would_fill_memory_is_refused(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("mode", ["1", "P", "LA", "RGBA"])
 def test_images_of_a_run_that_were_made_smaller_are_read(mode, tmp_path):
-    """Programs that shrink PNGs change how pixels are stored, not what they are."""
+    """Programs that shrink PNGs change how pixels are stored, not their values."""
     grey = np.where(RAMP > 0.5, 255, 0).astype(np.uint8)
     pixels = grey[..., None] if mode != "RGBA" else np.stack([grey, grey * 0, 255 - grey], -1)
     files.write_image(tmp_path / "x.png", pixels)

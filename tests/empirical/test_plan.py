@@ -8,7 +8,7 @@ import pytest
 
 from empirical.chain import estimate, loop
 from empirical.errors import UserError
-from empirical.generator.trainable import forget
+from empirical.generator.trainable import unload
 from tests.helpers.tiny_chain import tiny
 
 COST = estimate.Probe(step=1.0, encode=0.5, draw=0.01, decode=0.02, measure=3.0, memory=7)
@@ -80,7 +80,7 @@ def test_the_probe_leaves_the_model_as_it_was(digits, found):
     assert min(found.step, found.draw, found.decode, found.measure) > 0
     before = {name: value.clone() for name, value in digits.unet.state_dict().items()}
     estimate.probe(tiny(finetune={"method": "full"}), digits)
-    forget(digits)
+    unload(digits)
     after = digits.unet.state_dict()
     assert before.keys() == after.keys()
     assert all((before[name] == after[name]).all() for name in before)

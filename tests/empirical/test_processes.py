@@ -1,4 +1,4 @@
-"""Two processes on one chain do what one does."""
+"""Two processes on one chain give the chain of one."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def test_two_processes_make_the_chain_of_one(tiny_run, tmp_path):
     """Same noise and prompts for every image; adapters agree to the rounding of sums."""
     (tmp_path / "r.toml").write_text(recipe.dump(tiny()))
     (tmp_path / "run.py").write_text(CODE)
-    # What `accelerate launch` does for several GPUs of a machine.
+    # As `accelerate launch` does for several GPUs of a machine.
     words = [
         sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2",
         "--master_port", free_port(),

@@ -1,4 +1,4 @@
-"""What is done for a small model on a processor changes its speed, not its numbers."""
+"""Optimisations for a small model on a CPU change its speed, not its results."""
 
 import platform
 import subprocess
@@ -33,21 +33,21 @@ def test_padded_text_and_plain_attention_are_those_of_diffusers(stock, count):
     draw = torch.Generator().manual_seed(0)
     noisy = torch.randn((count, *ours.latent_shape), generator=draw)
     captions = ["a handwritten digit two", "", "a handwritten digit nine", ""]
-    told = ours.embed(captions * (count // 4))
-    assert told.hidden.shape[1] % 16
+    conditioning = ours.embed(captions * (count // 4))
+    assert conditioning.hidden.shape[1] % 16
     times = torch.tensor([1, 300, 700, 999] * (count // 4))
     with torch.no_grad():
-        expected = stock(noisy, times, told.hidden).sample
-        found = ours.denoise(noisy, times, told)
+        expected = stock(noisy, times, conditioning.hidden).sample
+        actual = ours.denoise(noisy, times, conditioning)
         # The mask hides zeros, which would count as text.
-        hidden = torch.nn.functional.pad(told.hidden, (0, 0, 0, 4))
+        hidden = torch.nn.functional.pad(conditioning.hidden, (0, 0, 0, 4))
         unmasked = stock(noisy, times, hidden).sample
     apart = rounding.of_network(
-        stock, noisy, times, told.hidden, output=lambda result: result.sample
+        stock, noisy, times, conditioning.hidden, output=lambda result: result.sample
     )
     # Sums at points of 4 x 4 blocks are differences of larger numbers than those of a window.
-    torch.testing.assert_close(found, expected, rtol=0, atol=4 * apart)
-    assert (unmasked - expected).abs().max() > 100 * (found - expected).abs().max()
+    torch.testing.assert_close(actual, expected, rtol=0, atol=4 * apart)
+    assert (unmasked - expected).abs().max() > 100 * (actual - expected).abs().max()
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""Our sampling loop against diffusers' own, and what an image may depend on."""
+"""The sampling loop against that of diffusers, and the dependences of an image."""
 
 import numpy as np
 import pytest
@@ -49,15 +49,15 @@ def test_an_image_depends_on_its_own_prompt_and_seed_only(digits):
 def test_scales_one_and_zero_are_limits_of_their_neighbours(digits):
     """They skip one of the two predictions; the answer must not jump."""
     for scale in (0.0, 1.0):
-        there = sample(digits, PROMPTS, SEEDS, constant(scale), "ddim", 4).astype(int)
+        limit = sample(digits, PROMPTS, SEEDS, constant(scale), "ddim", 4).astype(int)
         near = sample(digits, PROMPTS, SEEDS, constant(scale + 1e-6), "ddim", 4).astype(int)
-        assert np.abs(there - near).max() <= 1
+        assert np.abs(limit - near).max() <= 1
 
 
 def test_scale_zero_does_not_see_the_prompt(digits):
-    one = sample(digits, PROMPTS[:1], SEEDS[:1], constant(0.0), "ddim", 4)
+    single = sample(digits, PROMPTS[:1], SEEDS[:1], constant(0.0), "ddim", 4)
     two = sample(digits, PROMPTS[5:6], SEEDS[:1], constant(0.0), "ddim", 4)
-    np.testing.assert_array_equal(one, two)
+    np.testing.assert_array_equal(single, two)
 
 
 def test_a_decay_acts_from_the_first_step_on(digits):
@@ -71,9 +71,9 @@ def test_a_decay_acts_from_the_first_step_on(digits):
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_every_sampler_of_a_recipe_draws_digits(digits, sampler):
-    told = []
-    images = sample(digits, PROMPTS, SEEDS, constant(1.5), sampler, 6, told.append)
-    assert sum(told) == 6 * len(PROMPTS)
+    counts = []
+    images = sample(digits, PROMPTS, SEEDS, constant(1.5), sampler, 6, counts.append)
+    assert sum(counts) == 6 * len(PROMPTS)
     # Black paper with some ink on it, which noise is not.
     assert 0.02 < images.mean() / 255 < 0.35
     again = sample(digits, PROMPTS, SEEDS, constant(1.5), sampler, 6)
@@ -116,10 +116,10 @@ def test_ddim_levels_are_those_of_its_step():
     for time, now, after in zip(
         scheduler.timesteps, levels.alpha_cumprod, levels.alpha_cumprod_next, strict=True
     ):
-        there = scheduler.step(torch.zeros_like(x), time, x).prev_sample
+        x_next = scheduler.step(torch.zeros_like(x), time, x).prev_sample
         # The square root of one, times x, over that of another, with what is left of 1 - abar.
         apart = rounding.float32_error(1, 8)
-        np.testing.assert_allclose(there, (after / now) ** 0.5 * x, rtol=apart)
+        np.testing.assert_allclose(x_next, (after / now) ** 0.5 * x, rtol=apart)
 
 
 def test_a_sampler_that_cannot_take_the_prediction_says_so():

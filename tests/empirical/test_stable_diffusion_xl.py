@@ -64,7 +64,7 @@ def test_a_chain_runs_and_plain_diffusers_reads_it(folder, xl, tmp_path):
     run = loop.run(recipe, tmp_path / "run")
     assert run.generation(2).images().shape == (8, 16, 16, 3)
     table = FinetuneTable(**recipe.finetune.model_dump())
-    trainable.recall(xl, table, [run.generation(1).folder])
+    trainable.load(xl, table, [run.generation(1).folder])
     theirs = StableDiffusionXLPipeline.from_pretrained(str(folder), add_watermarker=False)
     theirs.load_lora_weights(str(run.generation(1).folder / "lora"))
     theirs.set_progress_bar_config(disable=True)
@@ -74,5 +74,5 @@ def test_a_chain_runs_and_plain_diffusers_reads_it(folder, xl, tmp_path):
             CAPTIONS[:1], latents=noise, num_inference_steps=3, guidance_scale=2.0, output_type="np"
         ).images
     ours = sample(xl, CAPTIONS[:1], [5], Constant(rule="constant", scale=2.0), "ddim", 3)
-    trainable.forget(xl)
+    trainable.unload(xl)
     assert np.abs(ours - np.round(stock * 255)).max() <= 1

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from empirical.measuring.traits import Judge, View, every_trait
+from empirical.measuring.traits import Classifier, View, every_trait
 
 TRAITS = every_trait()
 
@@ -12,12 +12,12 @@ def encode(images):
     return images.reshape(len(images), -1)[:, ::17].astype(np.float64) / 255
 
 
-def judge(images):
+def predict(images):
     return images.reshape(len(images), -1)[:, :5] / 255, ["a"] * len(images)
 
 
 def view(images, **parts):
-    return View(np.asarray(images, np.uint8), encode, Judge(("a",), judge), **parts)
+    return View(np.asarray(images, np.uint8), encode, Classifier(("a",), predict), **parts)
 
 
 def noise(n=12, channels=1, seed=0):

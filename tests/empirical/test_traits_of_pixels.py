@@ -21,7 +21,7 @@ def power_law(exponent, side=64, count=4, contrast=0.08):
     rng = np.random.default_rng(0)
     radius = _spectrum.radius(side, side)
     amplitude = np.where(radius > 0, radius, np.inf) ** (-exponent / 2)
-    # Phases of a real image, so that the spectrum stays the one asked for.
+    # Phases of a real image, so that the spectrum stays the given one.
     phase = np.fft.rfft2(rng.normal(size=(count, side, side)))
     z = np.fft.irfft2(amplitude * phase / np.abs(phase), s=(side, side))
     return 0.5 + contrast * z / z.std(axis=(1, 2), keepdims=True)
@@ -67,9 +67,9 @@ def test_all_power_is_the_variance_of_the_pixels():
 
 def test_a_spectrum_in_batches_is_the_same(monkeypatch):
     z = np.random.default_rng(1).uniform(size=(7, 16, 20))
-    whole = _spectrum.radial(z)[0]
+    spectrum = _spectrum.radial(z)[0]
     monkeypatch.setattr(_spectrum, "BATCH", 3)
-    np.testing.assert_allclose(_spectrum.radial(z)[0], whole, rtol=1e-12)
+    np.testing.assert_allclose(_spectrum.radial(z)[0], spectrum, rtol=1e-12)
 
 
 @pytest.mark.parametrize("side", [4, 7, 16, 33, 256])

@@ -1,4 +1,4 @@
-"""Captions that a text encoder cuts, or does not tell apart, are said once."""
+"""Warnings of captions that a text encoder truncates or does not distinguish."""
 
 import warnings
 
@@ -15,11 +15,11 @@ from tests.helpers.random_pipelines import tiny_xl
 LONG = "a handwritten digit seven " * 8
 
 
-def told(base, captions):
-    with warnings.catch_warnings(record=True) as said:
+def remarks(base, captions):
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         truncation.warn(base, captions)
-    return [str(one.message) for one in said]
+    return [str(warning.message) for warning in caught]
 
 
 def equal(base, first, second):
@@ -27,13 +27,13 @@ def equal(base, first, second):
 
 
 def test_captions_that_are_read_to_their_end_are_not_mentioned(digits):
-    assert told(digits, CAPTIONS * 3) == []
+    assert remarks(digits, CAPTIONS * 3) == []
 
 
 def test_captions_that_become_one_prompt_are_named_with_the_limit(digits):
     first, second = LONG + "in red", LONG + "in blue"
     assert equal(digits, first, second)
-    cut, same = told(digits, [first, second, first, CAPTIONS[0]])
+    cut, same = remarks(digits, [first, second, first, CAPTIONS[0]])
     assert cut.startswith("2 of 3 different captions are longer than the 12 tokens")
     assert same.startswith("2 different captions are alike in the 12 tokens")
     assert "in red' and '" in same
@@ -41,14 +41,14 @@ def test_captions_that_become_one_prompt_are_named_with_the_limit(digits):
 
 
 def test_captions_that_are_cut_but_differ_before_are_only_said_to_be_cut(digits):
-    (cut,) = told(digits, [LONG, "a cat " + LONG])
+    (cut,) = remarks(digits, [LONG, "a cat " + LONG])
     assert "truncated: 2 (" in cut
 
 
 def test_captions_that_differ_in_what_a_tokenizer_ignores_are_named(digits):
     first, second = CAPTIONS[0], CAPTIONS[0].upper()
     assert equal(digits, first, second)
-    (same,) = told(digits, [first, second])
+    (same,) = remarks(digits, [first, second])
     assert "2 different captions become the same tokens" in same
     assert f"'{first}' and '{second}'" in same
 
@@ -61,11 +61,11 @@ def xl(tmp_path_factory):
 def test_two_encoders_are_alike_only_where_both_are(xl):
     base = model.load(str(xl))
     first, second = LONG + "in red", LONG + "in blue"
-    assert len(told(base, [first, second])) == 2
+    assert len(remarks(base, [first, second])) == 2
     # A second encoder that reads on tells them apart.
     base.pipeline.tokenizer_2.model_max_length = 1000
     base.pipeline.text_encoder_2.config.max_position_embeddings = 1000
-    (cut,) = told(base, [first, second])
+    (cut,) = remarks(base, [first, second])
     assert "the 12 tokens" in cut
 
 
@@ -73,7 +73,7 @@ def test_a_tokenizer_without_a_limit_has_its_encoders(xl):
     base = model.load(str(xl))
     for tokenizer in (base.pipeline.tokenizer, base.pipeline.tokenizer_2):
         tokenizer.model_max_length = int(1e30)
-    assert "the 12 tokens" in told(base, [LONG])[0]
+    assert "the 12 tokens" in remarks(base, [LONG])[0]
 
 
 def test_a_chain_says_so_before_it_begins(digits, tmp_path):
@@ -81,10 +81,10 @@ def test_a_chain_says_so_before_it_begins(digits, tmp_path):
         pixels = np.full((32, 32), 60 * i, np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{i}.png")
         (tmp_path / f"{i}.txt").write_text(LONG + ("in red" if i % 2 else "in blue"))
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         recipe = parse({"data": {"name": str(tmp_path), "size": 4}})
         loop.prepare(recipe, tmp_path / "run", digits)
-    cut, same = (str(one.message) for one in said)
+    cut, same = (str(warning.message) for warning in caught)
     assert "truncated: 2" in cut
     assert "alike in the 12 tokens" in same

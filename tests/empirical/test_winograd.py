@@ -29,11 +29,11 @@ def test_it_is_the_convolution(side, doubled):
     """In float64, where rounding leaves twelve digits: outputs and all gradients."""
     tensors = [t.requires_grad_() for t in drawn(side, torch.float64)]
     expected = plainly(*tensors, doubled)
-    found = winograd.convolve(*tensors, doubled=doubled)
-    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    actual = winograd.convolve(*tensors, doubled=doubled)
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-12)
     toward = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1)).double()
     for ours, theirs in zip(
-        torch.autograd.grad(found, tensors, toward),
+        torch.autograd.grad(actual, tensors, toward),
         torch.autograd.grad(expected, tensors, toward),
         strict=True,
     ):
@@ -52,9 +52,9 @@ def test_rounding_stays_small(doubled):
 
 def test_images_do_not_depend_on_each_other():
     x, weight, bias = drawn(4, torch.float64)
-    whole = winograd.convolve(x, weight, bias)
+    together = winograd.convolve(x, weight, bias)
     alone = winograd.convolve(x[2:3], weight, bias)
-    torch.testing.assert_close(whole[2:3], alone, rtol=0, atol=1e-13)
+    torch.testing.assert_close(together[2:3], alone, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize(
@@ -105,12 +105,12 @@ def test_the_embedded_denoiser_uses_it_and_learns_the_same(stock):
     assert list(ours.unet.state_dict()) == list(stock.state_dict())
     draw = torch.Generator().manual_seed(0)
     noisy = torch.randn((16, *ours.latent_shape), generator=draw)
-    told = ours.embed(["a handwritten digit two", "", "a handwritten digit nine", ""] * 4)
+    conditioning = ours.embed(["a handwritten digit two", "", "a handwritten digit nine", ""] * 4)
     times = torch.tensor([1, 300, 700, 999] * 4)
     ours.unet.requires_grad_(True)
     stock.requires_grad_(True)
-    ours.denoise(noisy, times, told).square().mean().backward()
-    stock(noisy, times, told.hidden).sample.square().mean().backward()
+    ours.denoise(noisy, times, conditioning).square().mean().backward()
+    stock(noisy, times, conditioning.hidden).sample.square().mean().backward()
     expected = {name: weight.grad for name, weight in stock.named_parameters()}
     for name, weight in ours.unet.named_parameters():
         size = expected[name].abs().max()
@@ -147,7 +147,7 @@ def test_what_is_laid_around_the_convolution_of_an_upsampler_is_heard():
     with torch.no_grad():
         plain = holder[0](x)
         hook = holder[0].conv.register_forward_hook(lambda layer, given, y: 3 * y)
-        # What is listened to is convolved as before, and not at points.
+        # A layer with a hook convolves as before, without Winograd's products.
         size, operations = plain.abs().max().item(), 2 * 360**0.5
         apart = rounding.float32_error(3 * size, operations)
         torch.testing.assert_close(holder[0](x), 3 * plain, rtol=0, atol=apart)
@@ -169,7 +169,7 @@ def test_drawing_first_does_not_spoil_learning():
 
 @pytest.mark.parametrize("kind", ["autocast", "bfloat16", "float64"])
 def test_other_precisions_do_without(kind):
-    """Half precision would lose in the differences behind the points what it has left."""
+    """Half precision would lose its few digits in Winograd's differences."""
     layer = nn.Conv2d(40, 33, 3, padding=1)
     x, _, _ = drawn(4, torch.float32)
     if kind != "autocast":

@@ -49,14 +49,14 @@ class Toy:
         hidden = torch.stack(rows)
         return Conditioning(hidden, hidden[:, 0] if self.pooled else None)
 
-    def denoise(self, latents, time, told):
+    def denoise(self, latents, time, conditioning):
         self.asked.append(len(latents))
-        assert len(told) == len(latents)
+        assert len(conditioning) == len(latents)
         weights = torch.randn(15, 32, generator=torch.Generator().manual_seed(1)) / 15**0.5
-        m = (told.hidden.flatten(1) @ weights).view(-1, *SHAPE)
-        if told.pooled is not None:
-            m = m + told.pooled.sum(1).view(-1, 1, 1, 1)
-        null = (told.hidden == 0).all(dim=(1, 2)).view(-1, 1, 1, 1)
+        m = (conditioning.hidden.flatten(1) @ weights).view(-1, *SHAPE)
+        if conditioning.pooled is not None:
+            m = m + conditioning.pooled.sum(1).view(-1, 1, 1, 1)
+        null = (conditioning.hidden == 0).all(dim=(1, 2)).view(-1, 1, 1, 1)
         V = torch.where(null, self.null_variance, self.variance)
         alpha = float(self.alphas[int(time)])
         a, s = alpha**0.5, (1 - alpha) ** 0.5

@@ -50,7 +50,7 @@ def log_parts(m, z, s):
 def test_density_and_responsibilities(which, s, request):
     m = request.getfixturevalue(which)
     if which == "flat":
-        s = max(s, 0.05)  # a singular covariance has no density of its own
+        s = max(s, 0.05)  # a singular covariance has no density
     z, expected = points(m), log_parts(m, points(m), s)
     total = logsumexp(expected, axis=1, keepdims=True)
     np.testing.assert_allclose(m.log_density(z, s), total[:, 0], rtol=1e-10)
@@ -94,9 +94,9 @@ def test_fit_is_the_covariance_of_each_family(ddof, d):
     m = mixture.Mixture.fit(z, labels, ddof)
     np.testing.assert_allclose(m.weights, [2 / 9, 5 / 9, 2 / 9])
     for c, label in enumerate("abc"):
-        own = z[labels == label]
-        np.testing.assert_allclose(m.means[c], own.mean(axis=0), atol=1e-14)
-        np.testing.assert_allclose(m.covariances[c], np.cov(own.T, ddof=ddof), atol=1e-13)
+        members = z[labels == label]
+        np.testing.assert_allclose(m.means[c], members.mean(axis=0), atol=1e-14)
+        np.testing.assert_allclose(m.covariances[c], np.cov(members.T, ddof=ddof), atol=1e-13)
     assert m.axes.shape == (3, d, min(d, 4))
     np.testing.assert_allclose(m.within, np.einsum("c,cii->i", m.weights, m.covariances))
     centre = np.average(m.means, axis=0, weights=m.weights)
@@ -110,12 +110,12 @@ def test_draws_have_the_moments_of_their_family(full):
     z = np.asarray(full.draw(mixture.keys_of(jr.key(0), 0, n), family))
     _, means, V = parameters()
     for c in range(C):
-        own, k = z[family == c], n // C
+        members, k = z[family == c], n // C
         sd = np.sqrt(np.diag(V[c]))
-        assert np.all(np.abs(own.mean(axis=0) - means[c]) < 4 * sd / np.sqrt(k))
+        assert np.all(np.abs(members.mean(axis=0) - means[c]) < 4 * sd / np.sqrt(k))
         # Var(s_ij) = (V_ij^2 + V_ii V_jj)/(k - 1) of a Gaussian
         error = np.sqrt((V[c] ** 2 + np.outer(sd**2, sd**2)) / (k - 1))
-        assert np.all(np.abs(np.cov(own.T) - V[c]) < 4 * error)
+        assert np.all(np.abs(np.cov(members.T) - V[c]) < 4 * error)
 
 
 @pytest.mark.parametrize(

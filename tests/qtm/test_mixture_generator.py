@@ -83,17 +83,17 @@ def test_images_hold_traits_up_to_rounding():
 
 
 def test_fit_follows_the_images_and_forget_leads_back(tmp_path):
-    toy, told = generator(), []
+    toy, counts = generator(), []
     base = toy.sample(CAPTIONS, [0, 1], nothing)
     bright = np.random.default_rng(0).integers(200, 220, size=(8, 4, 4, 1)).astype(np.uint8)
     population = SimpleNamespace(images=bright, captions=CAPTIONS * 4)
-    toy.fit(population, 1, tmp_path / "gen_001", told.append)
-    drawn = toy.sample(CAPTIONS, [0, 1], told.append)
+    toy.fit(population, 1, tmp_path / "gen_001", counts.append)
+    drawn = toy.sample(CAPTIONS, [0, 1], counts.append)
     assert drawn.min() > 180
-    assert told == [toy.costs[0], 2 * toy.costs[1]]
+    assert counts == [toy.costs[0], 2 * toy.costs[1]]
     toy.forget()
     np.testing.assert_array_equal(toy.sample(CAPTIONS, [0, 1], nothing), base)
-    assert toy.judge is None
+    assert toy.classifier is None
 
 
 @pytest.mark.parametrize(

@@ -101,7 +101,7 @@ def test_ddpm_converges_to_its_closed_law(w):
         log_V.append(np.log(z.var(axis=0)[some]))
     errors, error = np.abs(log_V - np.log(law)).max(axis=1), np.sqrt(2 / n)
     assert 0.7 < order(steps, errors) < 1.4
-    # An error of first order is gone in 2 V(2 K) - V(K), but for what the second order leaves.
+    # 2 V(2 K) - V(K) cancels the error of first order and leaves that of second order.
     limit = 2 * log_V[-1] - log_V[-2]
     assert np.all(np.abs(limit - np.log(law)) < 0.2 * errors[-1] + 4 * np.sqrt(5) * error)
     if w > 1:
@@ -133,12 +133,12 @@ def test_mixtures_follow_the_probability_flow(families):
     conditional, unconditional = families
     w, c = 2.0, np.array([0, 1, 2, 2])
     keys = mixture.keys_of(jr.key(1), 1, len(c))
-    one = [conditional.family(int(k)) for k in c]
+    singles = [conditional.family(int(k)) for k in c]
 
     @jax.jit
     def flow(s, y):
         y = y.reshape(4, 3)
-        D_c = jnp.concatenate([f.denoise(y[i : i + 1], s) for i, f in enumerate(one)])
+        D_c = jnp.concatenate([f.denoise(y[i : i + 1], s) for i, f in enumerate(singles)])
         return ((y - w * D_c - (1 - w) * unconditional.denoise(y, s)) / s).ravel()
 
     begin, low = 20.0 * start(keys, 3), 1e-4
@@ -185,7 +185,7 @@ def test_guidance_saturates_where_families_are_told_apart():
     V, apart, n = 0.5, 40.0, 500
     V_u = V + apart**2 / 4
     two = Mixture.of(np.ones(2), [[-apart / 2], [apart / 2]], np.full((2, 1, 1), V))
-    one = Mixture.of([1.0], [[0.0]], [[[V_u]]])
+    single = Mixture.of([1.0], [[0.0]], [[[V_u]]])
     keys, levels = mixture.keys_of(jr.key(3), 1, n), NoiseLevels.exploding(1e-3, 1e3, 300)
 
     def log_variance(unconditional, scale):
@@ -194,7 +194,7 @@ def test_guidance_saturates_where_families_are_told_apart():
         return np.log(np.var(z))
 
     law, neutral = 6.5 * np.log(V / V_u), log_variance(two, 1.0)
-    assert log_variance(one, 7.5) - neutral < 0.5 * law
+    assert log_variance(single, 7.5) - neutral < 0.5 * law
     assert 0.1 * law < log_variance(two, 7.5) - neutral < -0.1
     assert abs(log_variance(two, mixture.interval(7.5, 0.0, 4.0)) - neutral) < 1e-9
 

@@ -23,8 +23,8 @@ def cycle_of(point):
 
 
 def swept(**change):
-    told = {"cycle_of": cycle_of, "grid": GRID, "state": UNIT, "generations": 3, "key": KEY}
-    return qtm.sweep(**{**told, **change})
+    arguments = {"cycle_of": cycle_of, "grid": GRID, "state": UNIT, "generations": 3, "key": KEY}
+    return qtm.sweep(**{**arguments, **change})
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_traits_and_what_jax_cannot_trace():
 
 @pytest.mark.parametrize("kind", ["zarr", "nc"])
 def test_a_killed_sweep_goes_on(tmp_path, monkeypatch, small_tasks, kind):
-    path, whole = tmp_path / f"out.{kind}", swept(keep="all")
+    path, uninterrupted = tmp_path / f"out.{kind}", swept(keep="all")
     write, written = ZarrStore.write, []
 
     def killed(self, number, region, results):
@@ -83,20 +83,20 @@ def test_a_killed_sweep_goes_on(tmp_path, monkeypatch, small_tasks, kind):
         swept(keep="all", out=path)
     assert kind == "zarr" or not path.exists()
     written.clear()
-    told = []
+    counts = []
     monkeypatch.setattr(
-        ZarrStore, "write", lambda self, *task: (told.append(1), write(self, *task))
+        ZarrStore, "write", lambda self, *task: (counts.append(1), write(self, *task))
     )
     done = []
-    data = swept(keep="all", out=path, advance=done.append)
-    assert 0 < len(told) < 12  # what was finished is not computed again
+    data = swept(keep="all", out=path, progress=done.append)
+    assert 0 < len(counts) < 12  # finished tasks are not computed again
     assert done[0] == 4
     assert sum(done) == 12
-    xr.testing.assert_equal(data.compute(), whole)
+    xr.testing.assert_equal(data.compute(), uninterrupted)
     assert data.chunks  # opened lazily
     assert sorted(file.name for file in tmp_path.iterdir()) == [path.name]
     again = []
-    swept(keep="all", out=path, advance=again.append)
+    swept(keep="all", out=path, progress=again.append)
     assert again == [12]
 
 

@@ -1,4 +1,4 @@
-"""A sweep knows its store again by all that its numbers depend on, in any process."""
+"""A sweep recognises its store by everything its numbers depend on, in any process."""
 
 import json
 import subprocess
@@ -24,13 +24,13 @@ from tests.helpers.life_cycles import LONG, PAIRS, UNIT, W, stabilizing_to
 
 @pytest.mark.parametrize("kind", PAIRS)
 def test_another_constant_is_another_sweep(tmp_path, kind):
-    """Wherever it is kept; and the sweep itself finds its store again."""
-    one, other = PAIRS[kind]
+    """Wherever it is stored; and the sweep itself recognises its store."""
+    cycle_of, other = PAIRS[kind]
     state = qtm.Moments(np.zeros(len(LONG)), np.ones(len(LONG))) if "long" in kind else UNIT
-    first = qtm.sweep(one, W, state, 3, out=tmp_path / "o.zarr")["mean"].values
+    first = qtm.sweep(cycle_of, W, state, 3, out=tmp_path / "o.zarr")["mean"].values
     with pytest.raises(ValueError, match="another sweep, they differ in cycle_of"):
         qtm.sweep(other, W, state, 3, out=tmp_path / "o.zarr")
-    again = qtm.sweep(one, W, state, 3, out=tmp_path / "o.zarr")["mean"].values
+    again = qtm.sweep(cycle_of, W, state, 3, out=tmp_path / "o.zarr")["mean"].values
     np.testing.assert_array_equal(again, first)
 
 
@@ -87,15 +87,15 @@ for kind in ("static table", "loop", "branch", "rule", "callback"):
 def test_processes_agree(monkeypatch):
     """Hashes of texts and addresses of functions differ between them."""
     root = str(Path(__file__).parents[2])
-    found = set()
+    digests = set()
     for seed in ("1", "2"):
         monkeypatch.setenv("PYTHONHASHSEED", seed)
         monkeypatch.setenv("PYTHONPATH", root)
         done = subprocess.run([sys.executable, "-c", PROCESS], capture_output=True,
                               text=True, check=True)  # fmt: skip
-        found.add(done.stdout)
-    assert len(found) == 1
-    assert found.pop().count("cycle_of") == 5
+        digests.add(done.stdout)
+    assert len(digests) == 1
+    assert digests.pop().count("cycle_of") == 5
 
 
 def test_keys_and_sets_and_numbers_are_told_apart():
@@ -152,11 +152,11 @@ def test_a_half_computed_store_is_not_mixed_with_other_code(begun, monkeypatch, 
 
 
 def test_a_finished_store_of_other_code_opens_and_says_so(begun, monkeypatch):
-    found = qtm.sweep(**begun)["variance"].values
+    variance = qtm.sweep(**begun)["variance"].values
     monkeypatch.setattr(Plan, "__init__", partialmethod(Plan.__init__, code=newer("source")))
     with pytest.warns(UserWarning, match="the code of qtm has changed since .* was computed"):
         again = qtm.sweep(**begun)["variance"].values
-    np.testing.assert_array_equal(again, found)
+    np.testing.assert_array_equal(again, variance)
 
 
 def test_a_store_without_a_note_of_its_code_is_refused_in_a_sentence(begun):
@@ -165,7 +165,7 @@ def test_a_store_without_a_note_of_its_code_is_refused_in_a_sentence(begun):
     identity = json.loads(attributes["sweep"])
     del identity["code"]
     path.write_text(json.dumps({"sweep": json.dumps(identity)}))
-    with pytest.raises(ValueError, match="did not note all that its numbers depend on"):
+    with pytest.raises(ValueError, match="did not record everything its numbers depend on"):
         qtm.sweep(**begun)
 
 

@@ -1,4 +1,4 @@
-"""Stores of sweeps: what others read in them, who may write them, what a lost cluster costs."""
+"""Stores of sweeps: read by other programs, locked by one writer, kept when a cluster is lost."""
 
 import os
 import signal
@@ -60,7 +60,7 @@ def test_xarray_opens_a_store_without_a_warning(tmp_path, open_it):
 
 
 def test_texts_of_any_letters_are_read_again(tmp_path):
-    """Also by a reader of Zarr that knows nothing of xarray, and through netCDF."""
+    """Even by a reader of Zarr without xarray, and through netCDF."""
     names = ["", "日本", "a b", "$_%"]
 
     def cycle(point):
@@ -124,9 +124,9 @@ def test_two_that_start_at_once_leave_a_store_that_is_right(tmp_path, kind):
     words = [sys.executable, "-c", code, str(tmp_path / f"o.{kind}")]
     both = [subprocess.Popen(words, stderr=subprocess.PIPE, text=True,
                              env={**os.environ, "PYTHONPATH": ROOT}) for _ in range(2)]  # fmt: skip
-    said = [process.communicate()[1] for process in both]
+    errors = [process.communicate()[1] for process in both]
     assert 0 in [process.returncode for process in both]
-    for process, text in zip(both, said, strict=True):
+    for process, text in zip(both, errors, strict=True):
         assert process.returncode == 0 or "another sweep is writing" in text.splitlines()[-1]
     data = qtm.sweep(optimum_at_o, {"o": [1.0, 2.0]}, UNIT, 2, out=tmp_path / f"o.{kind}")
     xr.testing.assert_equal(data.compute(), qtm.sweep(optimum_at_o, {"o": [1.0, 2.0]}, UNIT, 2))
@@ -148,16 +148,16 @@ def test_a_scheduler_that_is_lost_costs_nothing(tmp_path, small_tasks):
     cluster = LocalCluster(1, threads_per_worker=1, processes=False, dashboard_address=":0")
     done = []
 
-    def advance(count):
+    def progress(count):
         done.append(count)
         if len(done) == 3:
             cluster.close()
 
     call = {"grid": grid, "state": UNIT, "generations": 2, "out": tmp_path / "o.zarr"}
-    with pytest.raises(ConnectionError, match=r"scheduler at .* was lost; what was finished is"):
-        qtm.sweep(optimum_at_o, scheduler=cluster.scheduler_address, advance=advance, **call)
+    with pytest.raises(ConnectionError, match=r"scheduler at .* was lost; finished tasks are kept"):
+        qtm.sweep(optimum_at_o, scheduler=cluster.scheduler_address, progress=progress, **call)
     counted = []
-    data = qtm.sweep(optimum_at_o, advance=counted.append, **call)
+    data = qtm.sweep(optimum_at_o, progress=counted.append, **call)
     assert dask.config.get("scheduler", None) is None
     assert counted[0] >= 2
     assert sum(counted) == 12
@@ -171,7 +171,7 @@ def test_workers_that_do_not_come_back_are_said(tmp_path, small_tasks, monkeypat
     monkeypatch.setattr("qtm.sweeps.cluster._ALONE", 0.6)
     with LocalCluster(1, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster:
 
-        def advance(count):
+        def progress(count):
             if count:
                 cluster.scale(0)
                 end = time.monotonic() + 60
@@ -181,7 +181,7 @@ def test_workers_that_do_not_come_back_are_said(tmp_path, small_tasks, monkeypat
         with pytest.raises(ConnectionError, match=r"has had no workers for 0\.6 seconds"):
             qtm.sweep(
                 optimum_at_o, {"o": np.linspace(0, 1, 40)}, UNIT, 2, out=tmp_path / "o.zarr",
-                scheduler=cluster.scheduler_address, advance=advance,
+                scheduler=cluster.scheduler_address, progress=progress,
             )  # fmt: skip
 
 

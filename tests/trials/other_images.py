@@ -40,9 +40,9 @@ def main() -> None:
         rows.append(json.dumps({"file_name": f"{i:05}.png", "text": caption}) + "\n")
     files.write_text(asked.out / "photos" / "metadata.jsonl", "".join(rows))
     training.pretrain(asked.out / "model", asked.out / "kept", asked.seed, lambda count: None)
-    verdict = card.judge(asked.out / "model", asked.seed)
-    files.write_json(asked.out / "verdict.json", asdict(verdict))
-    print(json.dumps(asdict(verdict)))
+    evaluation = card.evaluate(asked.out / "model", asked.seed)
+    files.write_json(asked.out / "verdict.json", asdict(evaluation))
+    print(json.dumps(asdict(evaluation)))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Captions: their normal form, and where they are found when there is no table of them."""
+"""Captions: their normal form, and their sources other than tables."""
 
 import re
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from empirical.data.photos.listing import Listing, normal
 from empirical.errors import UserError
 
 _ENDINGS = (".txt", ".caption")
-# kohya's trainers: how often an image is shown in an epoch, and what is on it.
+# The folders of kohya's trainers: how often an image is shown in an epoch, and its caption.
 _KOHYA = re.compile(r"(\d+)_(.*\S.*)")
 
 
 class CaptionError(UserError):
-    """A reason why images have no captions; `absent` where nothing was meant as one."""
+    """The reason that images have no captions; `absent` where nothing was meant as one."""
 
     def __init__(self, sentence: str, absent: bool = False) -> None:
         super().__init__(sentence)
@@ -23,11 +23,11 @@ class CaptionError(UserError):
 
 
 def clean(text: str, where: str) -> str:
-    """Return a caption in its normal form; equal ones are one family.
+    """Return a caption in its normal form; images with equal captions are one family.
 
-    Unicode is composed (NFC), ends of lines are single newlines, and white space and byte order
-    marks around the caption are removed. Raises `CaptionError` for half of a surrogate pair, which
-    no text file can hold; `where` names the place.
+    Unicode is composed (NFC), line ends are single newlines, and white space and byte order marks
+    around the caption are removed. Raises `CaptionError` for half of a surrogate pair, which no
+    text file can hold; `where` names the place in the error.
     """
     try:
         text.encode()
@@ -45,29 +45,29 @@ def clean(text: str, where: str) -> str:
 
 @dataclass(frozen=True)
 class Beside:
-    """The caption files of a listing: of ``x.png`` the first there is of ``x.txt``,
+    """The caption files of a listing: for ``x.png`` the first that exists of ``x.txt``,
     ``x.caption``, ``x.png.txt`` and ``x.png.caption``."""
 
     listing: Listing
 
     @cached_property
     def _files(self) -> dict[tuple[Path, str, str], Path]:
-        found = {}
+        paths = {}
         for path in self.listing.others:
             ending = path.suffix.lower()
             if ending in _ENDINGS:
-                found.setdefault((path.parent, normal(path.stem), ending), path)
-        return found
+                paths.setdefault((path.parent, normal(path.stem), ending), path)
+        return paths
 
-    def of(self, image: Path) -> list[Path]:
-        """Return the caption files of an image, the one that counts first."""
+    def files_of(self, image: Path) -> list[Path]:
+        """Return the caption files of an image, the one in effect first."""
         names = (normal(image.stem), normal(image.name))
         keys = [(image.parent, name, ending) for name in names for ending in _ENDINGS]
         return [self._files[key] for key in keys if key in self._files]
 
 
 def read(path: Path) -> str:
-    """Read a caption file; raise `CaptionError` where it is no text."""
+    """Read a caption file; raise `CaptionError` where it is not text."""
     try:
         return clean(files.read_text(path), f"'{path}'")
     except OSError as error:
@@ -79,8 +79,8 @@ def read(path: Path) -> str:
 
 
 def of_kohya_folder(image: Path, folder: Path) -> tuple[int, str] | None:
-    """Return repeats and caption of an image in a folder named as ``10_a dog``, the nearest one
-    below the data folder."""
+    """Return repeats and caption of an image from its nearest parent, below the data folder,
+    that is named like ``10_a dog``."""
     for part in reversed(image.relative_to(folder).parts[:-1]):
         match = _KOHYA.fullmatch(part)
         if match:

@@ -1,4 +1,4 @@
-"""Data sets of the library datasets: one of the hub, or a folder that `save_to_disk` wrote."""
+"""Data sets of the library datasets: from the hub, or from a folder that `save_to_disk` wrote."""
 
 import hashlib
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ class Row:
         if stored is None:
             raise UserError(f"the image '{what}' is empty: leave the row out")
         if not isinstance(stored, Mapping):
-            raise UserError(f"the image '{what}' is broken or no image: it is {type(stored)}")
+            raise UserError(f"the image '{what}' is broken or not an image: it is {type(stored)}")
         content, path = stored.get("bytes"), stored.get("path")
         if content is None and path is None:
             raise UserError(f"the image '{what}' is empty")
@@ -55,8 +55,8 @@ class Row:
         return hashlib.sha256(head + image.tobytes()).hexdigest()
 
 
-def is_one(place: Path) -> bool:
-    """Whether a place is a data set of the hub, or a folder of a saved one."""
+def is_data_set(place: Path) -> bool:
+    """Return whether a place is a data set of the hub, or a folder of a saved one."""
     return str(place).startswith(PREFIX) or _is_saved(place) or _is_saved_dict(place)
 
 
@@ -92,13 +92,13 @@ def every(place: Path) -> list[Row]:
 
 @dataclass(frozen=True)
 class _Data:
-    """One split of a data set, and which of its columns is what."""
+    """One split of a data set, and the roles of its columns."""
 
     place: Path
 
     @cached_property
     def _split(self) -> Any:
-        # A format that it was saved with may hide columns, and turn images into tensors.
+        # The saved format may hide columns, and turn images into tensors.
         return _loaded(self.place).with_format(None)
 
     @cached_property
@@ -115,7 +115,7 @@ class _Data:
 
         images = [n for n, kind in self._features.items() if isinstance(kind, datasets.Image)]
         if not images:
-            # Written by other tools: bytes and a path, and nothing that calls them an image.
+            # Other tools write bytes and a path, without the type of an image.
             images = [n for n, kind in self._features.items() if _holds_files(kind)]
         named = [name for name in _IMAGES if name in images]
         if not images:
@@ -126,7 +126,7 @@ class _Data:
         if len(images) > 1 and not named:
             raise UserError(
                 f"the data set '{self.place}' has several columns of images, "
-                f"{', '.join(map(repr, images))}: call the one that counts 'image'"
+                f"{', '.join(map(repr, images))}: rename the right one to 'image'"
             )
         return (named or images)[0]
 
@@ -137,17 +137,17 @@ class _Data:
         ]
 
     def caption_column(self, column: str | None, notes: Notes) -> str:
-        """Return the column of captions: the one that is wanted; or by name; or the only column of
-        text; or the only one of classes, whose names are captions."""
+        """Return the column of captions: the given one; or by name; or the only column of text;
+        or the only one of classes, whose names are captions."""
         texts = [n for n, kind in self._features.items() if getattr(kind, "dtype", 0) in _TEXTS]
         classes = [n for n, kind in self._features.items() if hasattr(kind, "int2str")]
         if column is not None:
             return caption_column([*self._features], column, f"the data set '{self.place}'")
         named = [name for name in texts if name.strip().casefold() in COLUMNS]
-        for found in (named, texts, classes):
-            if len(found) == 1 or (found and found is named):
-                key = caption_column(found, None, "") if found is named else found[0]
-                if found is not named or len(named) > 1:
+        for candidates in (named, texts, classes):
+            if len(candidates) == 1 or (candidates and candidates is named):
+                key = caption_column(candidates, None, "") if candidates is named else candidates[0]
+                if candidates is not named or len(named) > 1:
                     notes.add("captions are those of the column", key)
                 return key
         raise CaptionError(
@@ -157,11 +157,11 @@ class _Data:
         )
 
     def values(self, key: str) -> list[Any]:
-        """Return a column, numbers of classes as their names."""
+        """Return a column, with class indices as class names."""
         kind, values = self._features[key], list(self.rows[key])
         if not hasattr(kind, "int2str"):
             return values
-        # -1 is what datasets write for a row without a class.
+        # The library writes -1 for a row without a class.
         return [None if v is None or v < 0 else kind.int2str(v) for v in values]
 
 
@@ -176,38 +176,38 @@ def _loaded(place: Path) -> Any:
     name = str(place)
     try:
         if name.startswith(PREFIX):
-            found = datasets.load_dataset(name.removeprefix(PREFIX))
+            data = datasets.load_dataset(name.removeprefix(PREFIX))
         else:
-            found = datasets.load_from_disk(name)
+            data = datasets.load_from_disk(name)
     except MemoryError:
         raise
     except Exception as error:
-        # Of the hub, of the network, of arrow, of scripts: there is no common kind of these.
+        # Errors of the hub, the network, arrow and scripts have no common class.
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         where = (
-            "cannot be loaded from the hub, nor from what has been downloaded before"
+            "cannot be loaded from the hub, nor from earlier downloads"
             if name.startswith(PREFIX)
             else "is damaged, or was written by another version of datasets"
         )
         raise UserError(f"the data set '{name}' {where}: {reason}") from error
-    return _one_split(name, found)
+    return _one_split(name, data)
 
 
-def _one_split(name: str, found: Any) -> Any:
-    if not isinstance(found, Mapping):
-        return found
-    if _SPLIT in found:
-        return found[_SPLIT]
-    if len(found) == 1:
-        return next(iter(found.values()))
+def _one_split(name: str, data: Any) -> Any:
+    if not isinstance(data, Mapping):
+        return data
+    if _SPLIT in data:
+        return data[_SPLIT]
+    if len(data) == 1:
+        return next(iter(data.values()))
     raise UserError(
-        f"the data set '{name}' has the splits {', '.join(map(repr, found))} and none called "
-        f"'{_SPLIT}': save the one that is meant by its save_to_disk, and name that folder"
+        f"the data set '{name}' has the splits {', '.join(map(repr, data))} and none called "
+        f"'{_SPLIT}': save the intended one by its save_to_disk, and name that folder"
     )
 
 
 def _decoded_later(rows: Any, column: str) -> Any:
-    """Return rows whose images come as they are stored, to be opened like any file."""
+    """Return rows whose images stay encoded, to be opened like any file."""
     import datasets
 
     return rows.cast_column(column, datasets.Image(decode=False))

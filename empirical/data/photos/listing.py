@@ -1,4 +1,4 @@
-"""Which files of a folder are images, and which are no data at all."""
+"""List a folder: its images, other files, and files that are not data."""
 
 import os
 import unicodedata
@@ -17,7 +17,7 @@ from empirical.images.opening import EXTENSIONS
 class Listing:
     """The files of a folder and below it, sorted: images, and others that may be captions.
 
-    Hidden files and those of systems are in neither. `lost` are dangling links, links to folders,
+    Hidden and system files are in neither. `lost` are dangling links, links to folders,
     which are not entered, and folders that cannot be read.
     """
 
@@ -33,12 +33,12 @@ class Listing:
 
     @cached_property
     def paths(self) -> frozenset[Path]:
-        """Every image and other file."""
+        """All images and other files."""
         return frozenset((*self.images, *self.others))
 
     @cached_property
     def by_name(self) -> dict[str, Path]:
-        """Every image and other file by its normalised relative path."""
+        """All images and other files by normalised relative path."""
         return {normal(self.name(path)): path for path in (*self.images, *self.others)}
 
 
@@ -62,7 +62,7 @@ def listing(folder: Path) -> Listing:
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, bool]]:
-    """Yield every file, and with False what should be looked into and cannot be."""
+    """Yield (path, True) for every file, and (path, False) for all that cannot be read."""
     unreadable: list[Path] = []
 
     def note(error: OSError) -> None:
@@ -81,12 +81,12 @@ def _walk(folder: Path) -> Iterator[tuple[Path, bool]]:
 
 
 def relative(path: Path, folder: Path) -> str:
-    """Return a path relative to a folder where it is below it, with slashes."""
+    """Return a path with slashes, relative to a folder if it is below it."""
     return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
 
 
 def normal(text: str) -> str:
-    """Return text in the composed form of Unicode (NFC): a Mac's file names come decomposed."""
+    """Return text in composed Unicode (NFC): a Mac's file names are decomposed."""
     return unicodedata.normalize("NFC", text)
 
 
@@ -98,9 +98,9 @@ def note_left_out(files_of: Listing, used: set[Path], notes: Notes) -> None:
     """Note the files of a folder that are neither images nor used as captions."""
     names = files_of.name
     idle = [path for path in files_of.others if path not in used]
-    notes.add("files that are no images and belong to none, left out", *map(names, idle))
+    notes.add("files that are not images and belong to none, left out", *map(names, idle))
     notes.add("hidden copies of images, left out", *map(names, files_of.hidden))
     notes.add(
-        "links that lead to nothing or to folders, and unreadable folders, left out",
+        "dangling links, links to folders, and unreadable folders, left out",
         *map(names, files_of.lost),
     )

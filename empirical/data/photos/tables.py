@@ -26,17 +26,17 @@ _Rows = list[tuple[str, Mapping[str, Any]]]
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of a table: where each stands, the file that it names, and its caption if it has one."""
+    """The rows of a table: each one's place, the file that it names, and its caption if any."""
 
     path: Path
     rows: tuple[tuple[str, str, str | None], ...]
 
 
 def find(listing: Listing) -> list[list[Path]]:
-    """Return the tables of a folder, those of one place together, in order of precedence.
+    """Return the tables of a folder, grouped by place, each group in order of precedence.
 
-    A table in the folder itself is the only one; else each subfolder may have its own, as the
-    splits of the library datasets do, and one below a folder that has one is not taken.
+    A table in the folder itself is the only one; else each subfolder may have a table, like the
+    splits of the library datasets, and tables below a folder with a table are not used.
     """
     places: dict[Path, list[Path]] = {}
     for path in listing.others:
@@ -52,8 +52,8 @@ def find(listing: Listing) -> list[list[Path]]:
 def read(path: Path, column: str | None, notes: Notes) -> Table:
     """Read a table with its captions from `column`, or from text, caption or prompt.
 
-    Raises `CaptionError` for a table that is damaged, has no such column, or holds something else
-    than text there.
+    Raises `CaptionError` for a table that is damaged, lacks the column, or holds anything but text
+    there.
     """
     readers = {".jsonl": _json_lines, ".csv": _csv, ".parquet": _parquet}
     try:
@@ -72,40 +72,40 @@ def read(path: Path, column: str | None, notes: Notes) -> Table:
     key = caption_column(names, column, f"'{path}'")
     if column is None:
         _note_other_columns(path, rows, names, key, notes)
-    found = []
+    entries = []
     for where, row in rows:
         name, text = row.get(file_key), row.get(key)
-        # nan is how pandas writes that there is none.
+        # pandas writes a missing value as nan.
         text = None if isinstance(text, float) and math.isnan(text) else text
         if not isinstance(name, str) or not (text is None or isinstance(text, str)):
             raise CaptionError(f"{where} of '{path}': '{file_key}' and '{key}' must be strings")
-        at = f"{where} of '{path}'"
-        found.append((where, name, None if text is None else clean(text, at)))
-    return Table(path, tuple(found))
+        place = f"{where} of '{path}'"
+        entries.append((where, name, None if text is None else clean(text, place)))
+    return Table(path, tuple(entries))
 
 
 def caption_column(names: Sequence[str], column: str | None, what: str) -> str:
-    """Return the column that holds the captions: the one that is wanted, or the first there is of
-    text, caption and prompt. Raises `CaptionError` where there is none."""
+    """Return the column of captions: the given one, or the first that exists of text, caption and
+    prompt. Raises `CaptionError` where there is none."""
     if column is not None:
         if column not in names:
             raise CaptionError(
                 f"'data.caption_column' is '{column}', but {what} has no such column: {_has(names)}"
             )
         return column
-    found = [name for name in (_named(names, wanted) for wanted in COLUMNS) if name is not None]
-    if not found:
+    matches = [name for name in (_named(names, known) for known in COLUMNS) if name is not None]
+    if not matches:
         raise CaptionError(
             f"{what} has no captions in a column 'text', 'caption' or 'prompt': {_has(names)} "
             f"('data.caption_column' names another)"
         )
-    return found[0]
+    return matches[0]
 
 
 def _note_other_columns(
     path: Path, rows: _Rows, names: Sequence[str], key: str, notes: Notes
 ) -> None:
-    for other in (_named(names, wanted) for wanted in COLUMNS):
+    for other in (_named(names, known) for known in COLUMNS):
         if other not in (None, key) and any(row.get(other) != row.get(key) for _, row in rows):
             notes.add(
                 f"captions are those of the column '{key}' of '{path.name}', unless "
@@ -114,10 +114,10 @@ def _note_other_columns(
             )
 
 
-def _named(names: Sequence[str], wanted: str) -> str | None:
-    """Return the column of a name: exactly, or else but for capitals and spaces around it."""
-    near = [name for name in names if name.strip().casefold() == wanted]
-    return wanted if wanted in names else near[0] if near else None
+def _named(names: Sequence[str], column: str) -> str | None:
+    """Return the column of a name: an exact match, else one up to case and surrounding spaces."""
+    near = [name for name in names if name.strip().casefold() == column]
+    return column if column in names else near[0] if near else None
 
 
 def _has(names: Sequence[str]) -> str:
@@ -144,9 +144,9 @@ def _json_lines(path: Path) -> tuple[list[str], _Rows]:
 
 
 def _csv(path: Path) -> tuple[list[str], _Rows]:
-    # Excel may say in a line before the header how columns are separated.
+    # Excel may name the delimiter in a line before the header.
     text = re.sub(r'\A"?sep=."?\r?\n', "", files.read_text(path))
-    # Spreadsheets write semicolons where a comma is the decimal sign.
+    # Spreadsheets write semicolons where the comma is the decimal sign.
     delimiter = next((d for d in _DELIMITERS if _FILE in _header(text, d)), ",")
     rows: _Rows = []
     try:
@@ -160,7 +160,7 @@ def _csv(path: Path) -> tuple[list[str], _Rows]:
                     f"line {reader.line_num} of '{path}' has {len(fields)} fields under a header "
                     f"of {len(names)}: put captions with '{delimiter}' in double quotes"
                 )
-            # An empty field is what other formats write as null.
+            # An empty field is the null of other formats.
             row = {n: f if f.strip() else None for n, f in zip(names, fields, strict=True)}
             rows.append((f"line {reader.line_num}", row))
     except csv.Error as error:
@@ -169,7 +169,7 @@ def _csv(path: Path) -> tuple[list[str], _Rows]:
 
 
 def _filled(reader: Iterator[list[str]]) -> Iterator[list[str]]:
-    # Spreadsheets write the empty rows below a table, too.
+    # Spreadsheets also write the empty rows below a table.
     return (fields for fields in reader if any(field.strip() for field in fields))
 
 
@@ -190,6 +190,6 @@ def _parquet(path: Path) -> tuple[list[str], _Rows]:
         table = parquet.ParquetFile(path).read()
     except (ArrowException, OSError, ValueError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise CaptionError(f"'{path}' is no parquet file, or damaged: {reason}") from error
+        raise CaptionError(f"'{path}' is damaged or not a parquet file: {reason}") from error
     names = [str(name) for name in table.column_names]
     return names, [(f"row {i}", row) for i, row in enumerate(table.to_pylist(), start=1)]

@@ -1,9 +1,9 @@
 """Extractors: deep features of images, for measures and as traits.
 
 An extractor is one file here with a default, ``WEIGHTS``, and one function, ``load(weights,
-offline)``, which returns something with `images` and `texts` (see `Extractor`). Its name is the
-file's. What it needs is imported when it is loaded, and what is missing is said in one sentence.
-Files whose name starts with an underscore are shared by several.
+offline)``, which returns an object with `images` and `texts` (see `Extractor`). Its name is the
+file's. Its requirements are imported when it is loaded; one sentence names those missing.
+Files whose names start with an underscore are shared by several.
 """
 
 import importlib
@@ -20,7 +20,7 @@ from empirical.errors import UserError
 
 
 class Extractor(Protocol):
-    """A network, or less, that turns images into features."""
+    """A map from images to features, mostly a network."""
 
     def images(self, images: np.ndarray) -> np.ndarray:
         """Return features [n, d] of images [n, height, width, channels] (uint8), each alone."""
@@ -34,12 +34,12 @@ class Extractor(Protocol):
 def every_extractor() -> Mapping[str, ModuleType]:
     """Return each extractor's file by name, found by listing this package."""
     names = sorted(module.name for module in pkgutil.iter_modules(__path__))
-    found = (name for name in names if not name.startswith("_"))
-    return {name: importlib.import_module(f"{__name__}.{name}") for name in found}
+    public = (name for name in names if not name.startswith("_"))
+    return {name: importlib.import_module(f"{__name__}.{name}") for name in public}
 
 
 def split(name: str) -> tuple[str, str | None]:
-    """Split ``clip:WEIGHTS`` into extractor and weights; without a colon they are the default's."""
+    """Split ``clip:WEIGHTS`` into extractor and weights; None without a colon."""
     kind, colon, weights = name.partition(":")
     if colon and not weights:
         raise UserError(f"'{name}' names no weights after the colon: a folder or a hub id")
@@ -49,8 +49,8 @@ def split(name: str) -> tuple[str, str | None]:
 def stored_as(name: str) -> str:
     """Return the name that an extractor's features have as a trait.
 
-    With the default weights the extractor's own, else with the weights' last name: the features of
-    ``clip:some/where/vit-b`` are ``clip-vit-b``.
+    With the default weights it is the extractor's name; else the last part of the weights' path
+    is appended: the features of ``clip:some/where/vit-b`` are ``clip-vit-b``.
     """
     kind, weights = split(name)
     if weights is None:
@@ -59,10 +59,10 @@ def stored_as(name: str) -> str:
 
 
 def load(name: str, offline: bool = False) -> Extractor:
-    """Load an extractor by name, ``clip``, or with weights of one's own, ``clip:FOLDER_OR_HUB_ID``.
+    """Load an extractor by name, ``clip``, or with other weights, ``clip:FOLDER_OR_HUB_ID``.
 
-    `offline` takes only what is on this machine. Raises `UserError` that says what to install or
-    download where something is missing.
+    With `offline` nothing is downloaded. Raises `UserError` that names the package or weights to
+    install or download where something is missing.
     """
     kind, weights = split(name)
     known = every_extractor()

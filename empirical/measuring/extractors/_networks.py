@@ -1,4 +1,4 @@
-"""What the networks of the library transformers share: loading, and making images fit."""
+"""Shared by the networks of the library transformers: loading, and preparing images."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,17 +17,17 @@ BATCH = 32
 def network(kind: Any, what: str, weights: str, offline: bool) -> Any:
     """Load a network, frozen, in float32, on the device of choice; safetensors only.
 
-    Raises `UserError` as `pretrained` does, also for weights of another network, which the library
-    would fill up with random numbers.
+    Raises `UserError` as `pretrained` does, and for weights of another network, which the library
+    would fill with random numbers.
     """
     from transformers.utils import logging
 
-    # A command has a progress bar of its own.
+    # Commands show their own progress bar.
     logging.disable_progress_bar()
-    model, found = pretrained(
+    model, info = pretrained(
         kind, what, weights, offline, use_safetensors=True, output_loading_info=True
     )
-    lacking = sorted([*found["missing_keys"], *map(str, found["mismatched_keys"])])
+    lacking = sorted([*info["missing_keys"], *map(str, info["mismatched_keys"])])
     if lacking:
         reason = f"{len(lacking)} of its tensors are missing, such as {lacking[0]}"
         raise missing(what, weights, offline, ValueError(reason))
@@ -35,10 +35,10 @@ def network(kind: Any, what: str, weights: str, offline: bool) -> Any:
 
 
 def pretrained(kind: Any, what: str, weights: str, offline: bool, **options: Any) -> Any:
-    """Load something pretrained, by `kind.from_pretrained`, from a folder or the hub.
+    """Load a pretrained object by `kind.from_pretrained`, from a folder or the hub.
 
-    No code of the repository is run, and nothing downloaded where `offline`. Raises `UserError`
-    that says `what` could not be loaded, and why.
+    No code of the repository is run, and nothing is downloaded with `offline`. Raises `UserError`
+    that names `what` could not be loaded, and the reason.
     """
     from safetensors import SafetensorError
 
@@ -54,27 +54,27 @@ def pretrained(kind: Any, what: str, weights: str, offline: bool, **options: Any
 
 
 def missing(what: str, weights: str, offline: bool, error: Exception) -> UserError:
-    """Return the sentence for weights that did not load."""
+    """Return the error for weights that did not load."""
     reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     reason = reason or type(error).__name__
     if Path(weights).exists():
         return UserError(f"'{weights}' does not load as {what} in safetensors: {reason}")
-    wanted = f"download '{weights}' and name its folder, as in NAME:FOLDER"
+    advice = f"download '{weights}' and name its folder, as in NAME:FOLDER"
     if offline:
-        return UserError(f"{what} '{weights}' is not on this machine: {wanted}")
-    return UserError(f"{what} '{weights}' cannot be had, {wanted}: {reason}")
+        return UserError(f"{what} '{weights}' is not on this machine: {advice}")
+    return UserError(f"{what} '{weights}' cannot be loaded, {advice}: {reason}")
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """How a network wants its images: resized, cut to the centre, normalised."""
+    """A network's preprocessing: resize, crop to the centre, normalise."""
 
     shortest: int | None
     exact: tuple[int, int] | None
     crop: tuple[int, int] | None
     resample: Image.Resampling
     mean: tuple[float, ...]
-    deviation: tuple[float, ...]
+    std: tuple[float, ...]
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """Return one image [height, width, channels] (uint8) as [3, rows, columns] (float32)."""
@@ -92,14 +92,14 @@ class Preparation:
             left, top = (picture.width - columns) // 2, (picture.height - rows) // 2
             picture = picture.crop((left, top, left + columns, top + rows))
         values = np.asarray(picture, np.float32) / 255
-        values = (values - np.float32(self.mean)) / np.float32(self.deviation)
+        values = (values - np.float32(self.mean)) / np.float32(self.std)
         return np.moveaxis(values, -1, 0)
 
 
 def preparation(what: str, weights: str, offline: bool) -> Preparation:
-    """Read how a network wants its images from its ``preprocessor_config.json``.
+    """Read a network's preprocessing from its ``preprocessor_config.json``.
 
-    Done here rather than by the library's own processors, because these want torchvision.
+    Done here rather than by the library's own processors, because these need torchvision.
     """
     from transformers.image_processing_base import ImageProcessingMixin
 
@@ -132,7 +132,7 @@ def batches(images: np.ndarray, prepare: Preparation, device: Any) -> Iterator[A
 
 
 def device_of_choice() -> Any:
-    """Return the accelerator of this machine, or its processor."""
+    """Return this machine's GPU, or its CPU."""
     import torch
 
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

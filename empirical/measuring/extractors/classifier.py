@@ -1,4 +1,4 @@
-"""The classifier that comes with an embedded model: features, and verdicts."""
+"""The classifier that comes with an embedded model: features and predicted captions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,27 +8,27 @@ from pathlib import Path
 import numpy as np
 
 from empirical.errors import UserError
-from empirical.measuring.traits import Judge
+from empirical.measuring import traits
 
 WEIGHTS = "digits"
 _EMBEDDED = Path(__file__).parents[2] / "models"
 
 
 @dataclass(frozen=True)
-class Classifier:
-    """The classifier of digits that lies in a folder; loaded when it first looks."""
+class ClassifierExtractor:
+    """The classifier of digits in a folder; loaded at its first prediction."""
 
     folder: Path
 
     @cached_property
-    def judge(self) -> Judge:
-        """Return the captions it knows, and how it looks at images."""
+    def classifier(self) -> traits.Classifier:
+        """Return the captions that it knows, and its `predict`."""
         from empirical.digits import dataset
 
-        return Judge(dataset.CAPTIONS, self.look)
+        return traits.Classifier(dataset.CAPTIONS, self.predict)
 
-    def look(self, images: np.ndarray) -> tuple[np.ndarray, list[str]]:
-        """Return features [n, 64] of images [n, 32, 32, 1] (uint8), and the captions they get."""
+    def predict(self, images: np.ndarray) -> tuple[np.ndarray, list[str]]:
+        """Return features [n, 64] and predicted captions of images [n, 32, 32, 1] (uint8)."""
         from empirical.digits import classifier, dataset
 
         if images.shape[1:] != (dataset.SIDE, dataset.SIDE, 1):
@@ -37,12 +37,12 @@ class Classifier:
                 f"the classifier of digits sees grey images of {dataset.SIDE} x {dataset.SIDE} "
                 f"pixels, not {rows} x {columns} with {channels} channels: name another extractor"
             )
-        features, labels = classifier.judge(self._network, images[..., 0] / 255)
+        features, labels = classifier.predict(self._network, images[..., 0] / 255)
         return features, [dataset.CAPTIONS[label] for label in labels]
 
     def images(self, images: np.ndarray) -> np.ndarray:
         """Return features [n, 64] of images [n, 32, 32, 1] (uint8)."""
-        return self.look(images)[0]
+        return self.predict(images)[0]
 
     def texts(self, captions: Sequence[str]) -> None:
         """Return None: it embeds no captions."""
@@ -62,9 +62,9 @@ def folder_of(model: str) -> Path | None:
     return folder if (folder / "model.safetensors").is_file() else None
 
 
-def load(weights: str, offline: bool = False) -> Classifier:
+def load(weights: str, offline: bool = False) -> ClassifierExtractor:
     """Return the classifier of a model, an embedded one or a pipeline folder."""
     folder = folder_of(weights)
     if folder is None:
-        raise UserError(f"the model '{weights}' has no classifier, such as 'digits' has")
-    return Classifier(folder)
+        raise UserError(f"the model '{weights}' has no classifier, as 'digits' has")
+    return ClassifierExtractor(folder)

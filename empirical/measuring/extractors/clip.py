@@ -13,7 +13,7 @@ WEIGHTS = "openai/clip-vit-large-patch14"
 
 @dataclass(frozen=True)
 class Clip:
-    """A CLIP of the library transformers, with how it wants its images and captions."""
+    """A CLIP of the library transformers, with its tokenizer and its preprocessing of images."""
 
     model: Any
     tokenizer: Any
@@ -33,8 +33,8 @@ class Clip:
     def texts(self, captions: Sequence[str]) -> np.ndarray:
         """Return projected embeddings [n, d] (float32) of captions, of unit length.
 
-        Equal captions are embedded once; long ones are cut to what the model reads, 77 tokens as a
-        rule.
+        Equal captions are embedded once; long ones are truncated to the model's limit, usually 77
+        tokens.
         """
         import torch
 

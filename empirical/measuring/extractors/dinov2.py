@@ -1,4 +1,4 @@
-"""DINOv2: self-supervised features, nearer to human judgement than Inception."""
+"""DINOv2: self-supervised features, closer to human judgement than Inception."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ WEIGHTS = "facebook/dinov2-large"
 
 @dataclass(frozen=True)
 class Dinov2:
-    """A DINOv2 of the library transformers, with how it wants its images."""
+    """A DINOv2 of the library transformers, with its preprocessing of images."""
 
     model: Any
     prepare: _networks.Preparation

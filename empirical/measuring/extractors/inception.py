@@ -1,4 +1,4 @@
-"""Inception v3 of 2015, to compare with papers: it sees textures and ImageNet."""
+"""Inception v3 of 2015, for comparison with papers: features of textures and ImageNet's classes."""
 
 import pickle
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from empirical.errors import UserError
 from empirical.measuring.extractors import _networks
 from empirical.out_of_memory import is_out_of_memory
 
-# No weights are to be had in safetensors, so there is nothing to take by default.
+# No weights are published as safetensors, so there is no default.
 WEIGHTS = ""
 SOURCE = (
     "https://github.com/toshas/torch-fidelity/releases/download/v0.2.0/"
@@ -46,9 +46,9 @@ class Inception:
 
 
 def load(weights: str, offline: bool = False) -> Inception:
-    """Load it by torch-fidelity, from a file of its weights; there are none by default.
+    """Load Inception by torch-fidelity, from a file of weights; there is no default.
 
-    The file is the only one in this project that is not safetensors: torch (2.6 and newer) reads
+    This file alone need not be safetensors: torch (2.6 and newer) reads
     it as plain tensors (``weights_only``), so it can run no code.
     Source: Szegedy et al. 2016 (arXiv 1512.00567); Heusel et al. 2017 (arXiv 1706.08500).
     """

@@ -1,4 +1,4 @@
-"""Pixels as features: for memorisation, where a copy is a copy. Needs nothing."""
+"""Pixels as features, for memorisation: copies are at distance 0. Needs no weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class Pixels:
     def images(self, images: np.ndarray) -> np.ndarray:
         """Return pixels [n, rows * columns * channels] (float32), row by row.
 
-        Blocks are of whole pixels; what does not fill one, at the right and at the bottom, is left
-        out.
+        Blocks have an integer side; pixels that do not fill one, at the right and the bottom, are
+        left out.
         """
         block = -(-max(images.shape[1:3]) // self.side)
         rows, columns = (size // block for size in images.shape[1:3])
@@ -46,7 +46,7 @@ class Pixels:
 
 
 def load(weights: str, offline: bool = False) -> Pixels:
-    """Return the extractor; its "weights" are the largest side, 32 pixels by default."""
+    """Return the extractor; its "weights" are the largest side in pixels, 32 by default."""
     if not weights.isdecimal() or int(weights) < 1:
         raise UserError(f"'pixels:{weights}' must name a number of pixels, such as pixels:32")
     return Pixels(int(weights))

@@ -1,8 +1,8 @@
-"""What is said of a generation as a whole, alone and against others.
+"""Metrics of a generation as a set of images, alone and against a reference.
 
-`of_generation` measures everything that applies, with intervals. The measures themselves are one
-file each in `empirical.measuring.metrics.measures`. Nothing here needs torch: it sees features, not
-images.
+`of_generation` computes every measure that applies, with intervals. The measures are one
+file each in `empirical.measuring.metrics.measures`. Nothing here needs torch: inputs are features,
+not images.
 """
 
 import warnings
@@ -65,6 +65,6 @@ def diversity(features: np.ndarray, families: Sequence[str]) -> float:
 
 
 def accuracy(predicted: Sequence[str], captions: Sequence[str]) -> float:
-    """Return the share of images whose predicted caption is the one they were made from."""
+    """Return the fraction of images whose predicted caption is the one they were made from."""
     nothing = np.zeros((len(captions), 0))
     return _accuracy.alone(Sample(nothing, tuple(captions), predicted=tuple(predicted)))

@@ -23,17 +23,17 @@ Measure = Callable[[Any], float]
 
 
 def of_training_sets() -> list[str]:
-    """Return the names of the measures that compare with what a generation learnt from."""
+    """Return the names of the measures that compare with a generation's training set."""
     return [name for name, module in every_measure().items() if hasattr(module, "TRAINING")]
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """One measure of one generation, in some features; `reference` is None where it needs none.
+    """One measure of one generation, in one feature space; `reference` is None where it needs none.
 
     `low` and `high` bound a 95 % interval of the sampling error (see `intervals.interval`), nan
-    where there are too few images; `n` images were measured; `caution` says what is wrong with the
-    number, if anything. Where a measure `failed`, its value is nan, and the caution says why.
+    where there are too few images; `n` images were measured; `caution` is a warning about the
+    number, if any. Where a measure `failed`, its value is nan, and the caution gives the reason.
     """
 
     measure: str
@@ -46,7 +46,7 @@ class Measurement:
     failed: bool = False
 
     def row(self) -> dict[str, Any]:
-        """Return a row for JSON, with None for what is not defined."""
+        """Return a row for JSON, with None for undefined numbers."""
         numbers = {"value": self.value, "low": self.low, "high": self.high}
         return {
             "measure": self.measure,
@@ -67,30 +67,30 @@ def measurements(
 ) -> list[Measurement]:
     """Measure a sample alone and against each reference, by the names of measures.
 
-    `training` is what it learnt from, where that is not simply the generation before: the measures
+    `training` is its training set, where that is not simply the previous generation: the measures
     of training sets compare with it too.
 
-    Without names: every measure that is defined for the features at hand. What is not defined for
-    a sample (no captions, too few images) is left out, and what fails costs no other measure. All
-    measures of one reference see the same halves, drawn by the seed, and a reference that is there
+    Without names: every measure that is defined for the features at hand. Measures that are not
+    defined for a sample (no captions, too few images) are left out, and a failure affects no other
+    measure. All measures of one reference use the same halves, drawn by the seed, and a reference
     under two names is measured once.
     """
     modules = every_measure()
     chosen = {name: modules[name] for name in (modules if names is None else names)}
     alone = {name: module for name, module in chosen.items() if hasattr(module, "alone")}
     against = {name: module for name, module in chosen.items() if hasattr(module, "against")}
-    found = _alone(sample, alone, seed, resamples) if alone else []
+    results = _alone(sample, alone, seed, resamples) if alone else []
     seen: dict[int, list[Measurement]] = {}
     for label, reference in references.items():
         if against and id(reference) not in seen:
             seen[id(reference)] = _against(Pair(sample, reference), against, seed, resamples)
-        for it in seen.get(id(reference), []):
-            found.append(replace(it, reference=label))
-    learnt = {name: chosen[name] for name in of_training_sets() if name in chosen}
-    if training is not None and learnt:
-        measured = _against(Pair(sample, training), learnt, seed, resamples)
-        found += [replace(it, reference=TRAINING_SET) for it in measured]
-    return [it for it in found if math.isfinite(it.value) or it.failed]
+        for result in seen.get(id(reference), []):
+            results.append(replace(result, reference=label))
+    of_training = {name: chosen[name] for name in of_training_sets() if name in chosen}
+    if training is not None and of_training:
+        measured = _against(Pair(sample, training), of_training, seed, resamples)
+        results += [replace(result, reference=TRAINING_SET) for result in measured]
+    return [result for result in results if math.isfinite(result.value) or result.failed]
 
 
 def of_generation(
@@ -101,29 +101,33 @@ def of_generation(
     resamples: int = RESAMPLES,
     training: Sample | None = None,
 ) -> dict[str, Any]:
-    """Return what ``metrics.json`` says of a generation.
+    """Return the content of ``metrics.json`` for a generation.
 
     `sample` holds the generation's features, captions, and predicted captions where a classifier
-    knows them; `references` by their labels, the most telling last: the Fréchet distance at the
-    top is to that one. `training` is what it learnt from, where that is not simply the generation
-    before. `features` names the space. At the top stand accuracy, frechet, diversity,
-    features and reference, None where not defined; in `measures` every measure with its interval.
+    knows them; `references` by their labels, the most informative last: the top-level Fréchet
+    distance is to that one. `training` is its training set, where that is not simply the previous
+    generation. `features` names the space. The top level has accuracy, frechet, diversity,
+    features and reference, None where undefined; `measures` has every measure with its interval.
     """
-    found = measurements(sample, references, seed, resamples=resamples, training=training)
-    return summary(found, features, list(references)[-1] if references else None)
+    results = measurements(sample, references, seed, resamples=resamples, training=training)
+    return summary(results, features, list(references)[-1] if references else None)
 
 
-def summary(found: Sequence[Measurement], features: str, main: str | None = None) -> dict[str, Any]:
-    """Return measurements in the form of ``metrics.json``; the Fréchet distance at the top is that
+def summary(
+    results: Sequence[Measurement], features: str, main: str | None = None
+) -> dict[str, Any]:
+    """Return measurements in the form of ``metrics.json``; the top-level Fréchet distance is that
     to the reference `main`."""
-    by_name = {(it.measure, it.reference): it.value for it in found if not it.failed}
+    by_name = {
+        (result.measure, result.reference): result.value for result in results if not result.failed
+    }
     return {
         "accuracy": by_name.get(("accuracy", None)),
         "frechet": by_name.get(("frechet", main)),
         "diversity": by_name.get(("diversity", None)),
         "features": features,
         "reference": main,
-        "measures": [it.row() for it in found],
+        "measures": [result.row() for result in results],
     }
 
 
@@ -151,7 +155,7 @@ def _against(
 
 def _spreads(measures: Sequence[Measure], parts: Iterable[Sample | Pair]) -> np.ndarray:
     """Return measures [measures, halves] of every half, one half at a time."""
-    rows = [[_or_nan(measure, part) for measure in measures] for part in parts]
+    rows = [[_nan_on_failure(measure, part) for measure in measures] for part in parts]
     return np.array(rows).reshape(-1, len(measures)).T
 
 
@@ -159,14 +163,14 @@ def _measurement(
     name: str,
     module: ModuleType,
     measure: Measure,
-    whole: Sample | Pair,
+    data: Sample | Pair,
     of_halves: np.ndarray,
     sample: Sample,
 ) -> Measurement:
     try:
-        value, caution = measure(whole), None
-        if isinstance(whole, Pair) and hasattr(module, "caution"):
-            caution = module.caution(whole)
+        value, caution = measure(data), None
+        if isinstance(data, Pair) and hasattr(module, "caution"):
+            caution = module.caution(data)
     except Exception as error:
         if is_out_of_memory(error):
             raise
@@ -178,8 +182,8 @@ def _measurement(
     return Measurement(name, None, value, low, high, len(sample), caution)
 
 
-def _or_nan(measure: Measure, part: Sample | Pair) -> float:
-    """Return a measure of a half, nan where it fails: an interval needs no more than some."""
+def _nan_on_failure(measure: Measure, part: Sample | Pair) -> float:
+    """Return a measure of a half, nan where it fails: an interval needs only some halves."""
     try:
         return measure(part)
     except Exception as error:

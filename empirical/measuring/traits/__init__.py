@@ -1,9 +1,9 @@
-"""Traits: what is measured on every image of every generation.
+"""Traits: features of every image of every generation.
 
 A trait is one file here with one function, ``measure(view)``, that returns features
-[n, components], or None where the trait is not to be had (no classifier, no colours). Its name is
-the file's. Nothing else needs to know it. Files whose name starts with an underscore are no traits
-but what several of them share.
+[n, components], or None where the trait is not defined (no classifier, no colours). Its name is
+the file's. Nothing else needs to know it. Files whose names start with an underscore are not
+traits but code that several of them share.
 """
 
 import importlib
@@ -19,12 +19,12 @@ Measure = Callable[["View"], "np.ndarray | None"]
 
 
 @dataclass(frozen=True)
-class Judge:
-    """A classifier: the captions it can tell apart, and `look`, which maps images [n, height,
-    width, channels] (uint8) to features [n, d] and to the captions it takes them for."""
+class Classifier:
+    """A classifier: the captions it distinguishes, and `predict`, which maps images [n, height,
+    width, channels] (uint8) to features [n, d] and predicted captions."""
 
     classes: tuple[str, ...]
-    look: Callable[[np.ndarray], tuple[np.ndarray, list[str]]]
+    predict: Callable[[np.ndarray], tuple[np.ndarray, list[str]]]
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class View:
     """One generation as the traits see it.
 
     `images` [n, height, width, channels] (uint8); `encode` maps them to VAE latents [n, d];
-    `judge` is the classifier, where there is one; `initial` gives a trait of generation 0 by its
-    name, or is None in generation 0.
+    `classifier` is None where there is none; `initial` maps the name of a trait to its values in
+    generation 0, and is None in generation 0.
     """
 
     images: UInt8[np.ndarray, "n h w c"]
     encode: Callable[[np.ndarray], np.ndarray]
-    judge: Judge | None = None
+    classifier: Classifier | None = None
     initial: Callable[[str], np.ndarray] | None = None
     measured: dict[str, "np.ndarray | None"] = field(default_factory=dict)
 
@@ -54,9 +54,9 @@ class View:
         return self.images.shape[-1] == 3
 
     @cached_property
-    def judged(self) -> tuple[Float[np.ndarray, "n d"], list[str]] | None:
-        """Features and predicted captions by the classifier, where there is one."""
-        return self.judge.look(self.images) if self.judge else None
+    def classified(self) -> tuple[Float[np.ndarray, "n d"], list[str]] | None:
+        """Features and predicted captions of the classifier, where there is one."""
+        return self.classifier.predict(self.images) if self.classifier else None
 
     def trait(self, name: str) -> Float[np.ndarray, "n d"] | None:
         """Measure a trait by its name, once."""
@@ -71,6 +71,6 @@ class View:
 
 def every_trait() -> Mapping[str, Measure]:
     """Return each trait's `measure` by name, found by listing this package."""
-    found = (module.name for module in pkgutil.iter_modules(__path__))
-    names = sorted(name for name in found if not name.startswith("_"))
+    modules = (module.name for module in pkgutil.iter_modules(__path__))
+    names = sorted(name for name in modules if not name.startswith("_"))
     return {name: importlib.import_module(f"{__name__}.{name}").measure for name in names}

@@ -1,4 +1,4 @@
-"""Power spectra of images, for the traits that speak of frequencies."""
+"""Power spectra of images, for traits of spatial frequency."""
 
 import numpy as np
 from jaxtyping import Float
@@ -11,7 +11,7 @@ def power(grey: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, "n h f"]:
     """Return the power [n, height, width // 2 + 1] at each frequency of images [n, height, width].
 
     |F|^2 over the number of pixels, so that white noise of variance v has power v at every
-    frequency. The mean of an image is taken out first: the power at zero is nothing.
+    frequency. The mean of an image is subtracted first: the power at zero is 0.
     """
     pixels = grey.shape[1] * grey.shape[2]
     return np.abs(np.fft.rfft2(grey - grey.mean(axis=(1, 2), keepdims=True))) ** 2 / pixels
@@ -23,10 +23,10 @@ def radius(rows: int, columns: int) -> Float[np.ndarray, "h f"]:
 
 
 def weight(rows: int, columns: int) -> Float[np.ndarray, "h f"]:
-    """Return for how many frequencies of the full plane each entry of `power` stands.
+    """Return the number of frequencies of the full plane that each entry of `power` represents.
 
     The transform of a real image keeps half of the plane: all its columns but the first, and the
-    Nyquist one where there is one, stand for two.
+    Nyquist one where there is one, represent two.
     """
     twice = np.full(columns // 2 + 1, 2.0)
     twice[0] = 1
@@ -36,10 +36,10 @@ def weight(rows: int, columns: int) -> Float[np.ndarray, "h f"]:
 
 
 def edges(rows: int, columns: int) -> Float[np.ndarray, " edges"]:
-    """Return the edges of the radial bins, in cycles per shorter side, at most 13 whole numbers.
+    """Return the edges of the radial bins, in cycles per shorter side, at most 13 integers.
 
     They grow geometrically from one cycle an image to just above the Nyquist frequency, so that
-    every octave weighs alike; whole numbers, so that no bin is empty.
+    every octave weighs alike; integers, so that no bin is empty.
     """
     nyquist = min(rows, columns) // 2
     return np.unique(np.round(np.geomspace(1, nyquist + 1, BINS + 1)))
@@ -60,13 +60,13 @@ def radial(
     bins = len(bounds) - 1
     place = (np.digitize(cycles, bounds) - 1).ravel()
     inside = (place >= 0) & (place < bins)
-    share = np.zeros((place.size, bins))
-    share[inside, place[inside]] = weight(rows, columns).ravel()[inside]
-    share /= share.sum(axis=0)
+    fraction = np.zeros((place.size, bins))
+    fraction[inside, place[inside]] = weight(rows, columns).ravel()[inside]
+    fraction /= fraction.sum(axis=0)
     logs = np.log(np.where(cycles > 0, cycles, 1)).ravel() - np.log(min(rows, columns))
-    # In batches: the transforms of many large images would fill the memory.
+    # In batches: the transforms of many large images may not fit into memory.
     parts = [
-        power(grey[start : start + BATCH]).reshape(-1, place.size) @ share
+        power(grey[start : start + BATCH]).reshape(-1, place.size) @ fraction
         for start in range(0, len(grey), BATCH)
     ]
-    return np.concatenate(parts), np.exp(logs @ share)
+    return np.concatenate(parts), np.exp(logs @ fraction)

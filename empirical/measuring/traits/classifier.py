@@ -8,4 +8,4 @@ from empirical.measuring.traits import View
 
 def measure(view: View) -> Float[np.ndarray, "n d"] | None:
     """Return the classifier's features [n, d], or None without a classifier."""
-    return None if view.judged is None else view.judged[0]
+    return None if view.classified is None else view.classified[0]

@@ -1,4 +1,4 @@
-"""Colourfulness, as people judge it."""
+"""Perceived colourfulness."""
 
 import numpy as np
 from jaxtyping import Float

@@ -1,4 +1,4 @@
-"""Compressed size: how much there is to say about an image."""
+"""Compressed size: a bound on the description length of an image."""
 
 import io
 
@@ -12,9 +12,9 @@ from empirical.measuring.traits import View
 def measure(view: View) -> Float[np.ndarray, "n d"]:
     """Return the bytes [n, 1] of each image as a PNG of highest compression (level 9).
 
-    PNG rather than JPEG: it is lossless, has no quality to choose, and the same pixels give the
+    PNG rather than JPEG: it is lossless, has no quality setting, and the same pixels give the
     same bytes with the same libraries (zlib and libpng, which come with pillow; another build may
-    differ by a percent). An upper bound of the description length, with some 60 bytes of header.
+    differ by a percent). An upper bound on the description length, with some 60 bytes of header.
     It grows with noise as well as with structure, and with the size: compare equal sizes only.
     Source: Donderi 2006, Psychological Bulletin 132, 73 (compressed size as visual complexity).
     """

@@ -1,4 +1,4 @@
-"""Edges: the share of an image that is one."""
+"""Edge density: the fraction of pixels on an edge."""
 
 import numpy as np
 from jaxtyping import Float
@@ -9,8 +9,8 @@ THRESHOLD = 0.1
 
 
 def measure(view: View) -> Float[np.ndarray, "n d"]:
-    """Return the share [n, 1] of pixels, inside the border, where luminance rises by more than 0.1
-    a pixel.
+    """Return the fraction [n, 1] of pixels, inside the border, where luminance rises by more than
+    0.1 a pixel.
 
     The gradient is Sobel's, divided by 8 so that a ramp of g a pixel has length g; a clean step
     from black to white has 0.5 on both sides. The threshold is fixed rather than fitted to each

@@ -9,7 +9,7 @@ from empirical.measuring.traits import View
 def measure(view: View) -> Float[np.ndarray, "n d"]:
     """Return the Shannon entropy [n, 1] of each image's histogram of 256 grey levels, in bits.
 
-    H = -sum p log2 p, 0 for a flat image, 8 at most. It knows nothing of where the pixels are, and
+    H = -sum p log2 p, 0 for a flat image, 8 at most. It ignores where the pixels are, and
     is biased low by about (levels in use - 1) / (2 pixels ln 2) bits, which matters below a few
     thousand pixels: compare equal sizes only.
     Source: Shannon 1948; the bias is Miller 1955.
@@ -20,6 +20,6 @@ def measure(view: View) -> Float[np.ndarray, "n d"]:
 
 def _entropy(levels: np.ndarray) -> float:
     counts = np.bincount(levels.ravel(), minlength=256)
-    share = counts[counts > 0] / levels.size
+    p = counts[counts > 0] / levels.size
     # No minus zero for a flat image.
-    return float(abs(-(share * np.log2(share)).sum()))
+    return float(abs(-(p * np.log2(p)).sum()))

@@ -1,4 +1,4 @@
-"""High frequencies: their share of the radial power spectrum."""
+"""High frequencies: their fraction of the radial power spectrum."""
 
 import numpy as np
 from jaxtyping import Float
@@ -9,20 +9,20 @@ CUT = 0.25
 
 
 def measure(view: View) -> Float[np.ndarray, "n d"]:
-    """Return the share [n, 1] of spectral power at radial frequencies of 1/4 cycle a pixel and
-    more, half of what the pixels can carry, in all power but the mean's; 0 for a flat image."""
-    shares = [
-        _share(view.grey[start : start + _spectrum.BATCH])
+    """Return the fraction [n, 1] of spectral power, the mean's left out, at radial frequencies of
+    1/4 cycle a pixel and more, half of the Nyquist frequency; 0 for a flat image."""
+    fractions = [
+        _fraction(view.grey[start : start + _spectrum.BATCH])
         for start in range(0, len(view.grey), _spectrum.BATCH)
     ]
-    return np.concatenate(shares)[:, None]
+    return np.concatenate(fractions)[:, None]
 
 
-def _share(grey: np.ndarray) -> np.ndarray:
+def _fraction(grey: np.ndarray) -> np.ndarray:
     rows, columns = grey.shape[1:]
     power = _spectrum.power(grey) * _spectrum.weight(rows, columns)
     total = power.sum(axis=(1, 2))
     high = power[:, _spectrum.radius(rows, columns) >= CUT].sum(axis=1)
-    # What rounding leaves of a flat image is no spectrum.
+    # The power of a flat image is rounding error.
     flat = total <= 1e-12
     return np.where(flat, 0, high / np.where(flat, 1, total))

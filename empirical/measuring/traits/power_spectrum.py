@@ -5,7 +5,7 @@ from jaxtyping import Float
 
 from empirical.measuring.traits import View, _spectrum
 
-# A thousandth of what rounding to 256 levels adds, (1/255)^2 / 12: keeps flat images finite.
+# A thousandth of the power of rounding to 256 levels, (1/255)^2 / 12: keeps flat images finite.
 FLOOR = 1e-9
 
 

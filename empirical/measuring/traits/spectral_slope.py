@@ -10,7 +10,7 @@ def measure(view: View) -> Float[np.ndarray, "n d"] | None:
     """Return the slope [n, 1] of log power over log frequency, about -2 for photographs.
 
     Least squares over the rings of the trait `power_spectrum`: for power proportional to f^-a it
-    is -a, white noise has 0. A flat image has 0; images of less than four pixels a side, which
+    is -a, white noise has 0. A flat image has 0; images of fewer than four pixels a side, which
     have one ring, have none.
     Source: Field 1987, J. Opt. Soc. Am. A 4, 2379.
     """

@@ -1,4 +1,4 @@
-"""Sets of images as the measures see them: points in a feature space, and what lies between."""
+"""Sets of images as points in a feature space, and the distances between them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ class Sample:
     """A set of images in one feature space.
 
     `features` [n, d]; `captions`, where they are known: equal ones are one family; `predicted`, the
-    captions a classifier takes the images for; `texts` [n, d], embeddings of the captions in the
+    captions that a classifier predicts; `texts` [n, d], embeddings of the captions in the
     space of the features. Raises ValueError where the lengths differ or a feature is not finite.
     """
 
@@ -49,13 +49,13 @@ class Sample:
     def neighbours(self) -> Float[np.ndarray, "n 5"]:
         """Distances [n, 5] of each image to its first to fifth nearest other one; nan where there
         are fewer others. A copy is another image, at distance 0."""
-        found = np.full((len(self), NEIGHBOURS), np.nan)
+        padded = np.full((len(self), NEIGHBOURS), np.nan)
         count = min(NEIGHBOURS, len(self) - 1)
         if count > 0:
             # The nearest of all is the image itself.
             nearest = np.partition(self.distances, count, axis=1)[:, : count + 1]
-            found[:, :count] = np.sort(nearest, axis=1)[:, 1:]
-        return found
+            padded[:, :count] = np.sort(nearest, axis=1)[:, 1:]
+        return padded
 
     @cached_property
     def membership(self) -> Float[np.ndarray, "n families"] | None:
@@ -66,7 +66,7 @@ class Sample:
         return np.eye(len(place))[[place[caption] for caption in self.captions]]
 
     def take(self, rows: np.ndarray) -> "Sample":
-        """Return the chosen images as a sample of their own."""
+        """Return the chosen images as a sample."""
         part = replace(
             self,
             features=self.features[rows],
@@ -74,14 +74,14 @@ class Sample:
             predicted=_take(self.predicted, rows),
             texts=None if self.texts is None else self.texts[rows],
         )
-        # Cut out of the whole matrix, distances cost a hundredth of being computed again.
+        # A part of the matrix costs a hundredth of computing the distances again.
         part.__dict__["distances"] = self.distances[rows][:, rows]
         return part
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A sample and the reference it is measured against, in the same features.
+    """A sample and its reference, in the same features.
 
     Raises ValueError where the numbers of features differ.
     """
@@ -100,7 +100,7 @@ class Pair:
         return cdist(self.sample.features, self.reference.features)
 
     def take(self, rows: np.ndarray, columns: np.ndarray) -> "Pair":
-        """Return the chosen images of the sample and of the reference as a pair of their own."""
+        """Return the chosen images of the sample and of the reference as a pair."""
         part = Pair(self.sample.take(rows), self.reference.take(columns))
         part.__dict__["distances"] = self.distances[rows][:, columns]
         return part

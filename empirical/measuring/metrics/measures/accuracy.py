@@ -1,4 +1,4 @@
-"""Accuracy: the share of images a classifier takes for what they were made from."""
+"""Accuracy: the fraction of images that a classifier assigns to their own caption."""
 
 import numpy as np
 
@@ -8,9 +8,9 @@ RANGE = (0.0, 1.0)
 
 
 def alone(sample: Sample) -> float:
-    """Return the share of images whose predicted caption is their own; nan without predictions.
+    """Return the fraction of images whose predicted caption is their own; nan without predictions.
 
-    Unbiased for the classifier at hand; that one errs on real images too, so read it beside the
+    Unbiased for the classifier at hand, which errs on real images too: read it beside the
     accuracy of generation 0.
     """
     if sample.predicted is None or sample.captions is None or not len(sample):

@@ -11,7 +11,7 @@ FEATURES = "clip"
 def alone(sample: Sample) -> float:
     """Return the mean of 100 max(cos(image, caption), 0) in CLIP's space; nan without captions.
 
-    Unbiased for the CLIP at hand, whose scores of real images are no more than 20 to 35: read it
+    Unbiased for the CLIP at hand, whose scores of real images are only 20 to 35: read it
     beside generation 0's, and name the weights.
     Source: Hessel et al. 2021 (arXiv 2104.08718), scaled by 100 instead of their 2.5.
     """

@@ -1,4 +1,4 @@
-"""Coverage: the share of the reference's neighbourhoods that hold an image."""
+"""Coverage: the fraction of the reference's neighbourhoods that hold an image."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ K = 5
 
 
 def against(pair: Pair) -> float:
-    """Return the share of the reference's balls in which at least one image lies.
+    """Return the fraction of the reference's balls in which at least one image lies.
 
     A ball reaches to a reference image's fifth nearest other one. For two sets of n images of one
     distribution 1 - (n-1)...(n-k)/((2n-1)...(2n-k)) is expected, about 1 - 2^-k = 0.97; it grows

@@ -12,8 +12,8 @@ def against(pair: Pair) -> float:
     """Return the mean number of the reference's balls that an image lies in, over k = 5.
 
     A ball reaches to a reference image's fifth nearest other one. Near 1 for sets of one
-    distribution, for any size, 0 for sets apart, above 1 where the sample crowds where the
-    reference is dense: typical images, too much alike. Below 6 reference images: nan.
+    distribution, for any size, 0 for disjoint sets, above 1 where the sample is concentrated where
+    the reference is dense: typical images, too similar. Below 6 reference images: nan.
     Source: Naeem et al. 2020 (arXiv 2002.09797), k = 5.
     """
     radii = pair.reference.neighbours[:, K - 1]

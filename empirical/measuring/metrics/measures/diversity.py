@@ -11,7 +11,7 @@ def alone(sample: Sample) -> float:
     """Return the mean Euclidean distance of two different images of one prompt, in feature units.
 
     Averaged over all pairs of a prompt, then over prompts with two images or more; nan where no
-    prompt has two, or without captions. Zero when each prompt yields one picture. Unbiased.
+    prompt has two, or without captions. Zero where each prompt yields one image. Unbiased.
     """
     if sample.membership is None:
         return float("nan")

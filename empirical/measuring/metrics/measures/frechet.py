@@ -34,7 +34,7 @@ def against(pair: Pair) -> float:
 
 
 def caution(pair: Pair) -> str | None:
-    """Say so where a covariance is singular: no more images than dimensions."""
+    """Return a warning where a covariance is singular: no more images than dimensions."""
     dimension = pair.sample.features.shape[1]
     if min(len(pair.sample), len(pair.reference)) > dimension:
         return None

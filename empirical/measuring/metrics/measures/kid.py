@@ -9,10 +9,10 @@ from empirical.measuring.metrics.measures._mmd import unbiased
 def against(pair: Pair) -> float:
     """Return the squared MMD of two sets with the kernel k(x, y) = (x.y/d + 1)^3, in its units.
 
-    Unbiased for independent images, also for few in many dimensions, so it is negative at times
-    where the sets are alike. Where each prompt has a fixed number of images it is biased low, by
-    (mean k within prompts - mean k) (1/(n-1) + 1/(m-1)): an image is no partner of its own. Over
-    the whole sets at once rather than the mean over random subsets; papers often print a thousand
+    Unbiased for independent images, also for few in many dimensions, so it is sometimes negative
+    for similar sets. Where each prompt has a fixed number of images it is biased low, by
+    (mean k within prompts - mean k) (1/(n-1) + 1/(m-1)): no image is paired with itself. Over
+    all images at once rather than the mean over random subsets; papers often print a thousand
     times this. Below 2 images: nan.
     Source: Binkowski et al. 2018 (arXiv 1801.01401).
     """

@@ -14,9 +14,9 @@ def against(pair: Pair) -> float:
 
     In units of a thousandth of the kernel, which is 1 at equal features. CMMD proper takes CLIP
     embeddings of unit length, where so wide a kernel is nearly linear in squared distances; in
-    other features sigma is in their units. Unbiased for independent images, so it is negative at
-    times where the sets are alike, and biased low where prompts have fixed numbers of images, as
-    `kid` says; the authors' code keeps the images' similarity to themselves, which adds about
+    other features sigma is in their units. Unbiased for independent images, so it is sometimes
+    negative for similar sets, and biased low where prompts have fixed numbers of images, as
+    in `kid`; the authors' code keeps the images' similarity to themselves, which adds about
     1000 (1 - mean k) (1/n + 1/m). Below 2 images: nan.
     Source: Jayasumana et al. 2024 (arXiv 2401.09603); Gretton et al. 2012, JMLR 13, 723.
     """

@@ -10,6 +10,6 @@ RANGE = (0.0, np.inf)
 def against(pair: Pair) -> float:
     """Return the mean over the reference's images of the distance to the nearest other of them.
 
-    In feature units. It says nothing of the sample. Below 2 reference images: nan.
+    In feature units. It does not depend on the sample. Below 2 reference images: nan.
     """
     return float(np.mean(pair.reference.neighbours[:, 0]))

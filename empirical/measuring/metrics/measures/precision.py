@@ -1,4 +1,4 @@
-"""Precision: the share of images that look real."""
+"""Precision: the fraction of images that look real."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ K = 3
 
 
 def against(pair: Pair) -> float:
-    """Return the share of images inside the reference's manifold.
+    """Return the fraction of images inside the reference's manifold.
 
     That is the union of the balls around the reference's images that reach to their third nearest
     other one. Biased upwards by outliers of the reference, whose balls are large (see `density`);

@@ -1,4 +1,4 @@
-"""Recall: the share of real images that could have been made."""
+"""Recall: the fraction of real images that the sample covers."""
 
 import numpy as np
 
@@ -9,10 +9,10 @@ K = 3
 
 
 def against(pair: Pair) -> float:
-    """Return the share of the reference's images inside the sample's manifold.
+    """Return the fraction of the reference's images inside the sample's manifold.
 
     That is the union of the balls around the sample's images that reach to their third nearest
-    other one: precision with the sets exchanged. Biased upwards by outliers of the sample (see
+    other one: precision with the sets swapped. Biased upwards by outliers of the sample (see
     `coverage`); it depends on the sample's size: compare at equal sizes. Below 4 images: nan.
     Source: Kynkäänniemi et al. 2019 (arXiv 1904.06991), k = 3.
     """

@@ -1,4 +1,4 @@
-"""Vendi score: how many different images there are, effectively."""
+"""Vendi score: the effective number of different images."""
 
 import numpy as np
 
@@ -11,8 +11,8 @@ def alone(sample: Sample) -> float:
     """Return exp(-sum l log l), l the eigenvalues of K/n, K the cosine similarities of features.
 
     The effective number of different images, between 1 (copies) and n (orthogonal features), at
-    most d. It grows with the number of images, so compare at equal sizes; features that share a
-    large mean look alike to it. Features of zero length count as one more, different image.
+    most d. It grows with the number of images, so compare at equal sizes. Features that share a
+    large mean lower it. Features of zero length count as one more, different image.
     Source: Friedman and Dieng 2023, TMLR (arXiv 2210.02410), order 1, cosine kernel.
     """
     n = len(sample)

@@ -1,4 +1,4 @@
-"""A crew in the test's own process, and tasks for worker processes."""
+"""A pool in the test's own process, and tasks for worker processes."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from empirical.sweeps import work
 class Here:
     """Does all tasks itself, one after the other."""
 
-    places = 1
+    capacity = 1
 
     def __enter__(self):
         return self
@@ -22,34 +22,34 @@ class Here:
     def fit(self, memory):
         pass
 
-    def work(self, tasks, advance):
+    def work(self, tasks, progress):
         for name, task in tasks.items():
-            yield name, work.attempt(task, advance)
+            yield name, work.attempt(task, progress)
 
 
-def count(advance):
+def count(progress):
     for _ in range(5):
-        advance(2)
+        progress(2)
     return os.getpid()
 
 
-def environment(advance):
+def environment(progress):
     return os.environ["CUDA_VISIBLE_DEVICES"], os.environ["OMP_NUM_THREADS"], os.getpid()
 
 
-def refuse(advance):
+def refuse(progress):
     raise UserError("no such thing")
 
 
-def break_off(advance):
+def break_off(progress):
     raise ZeroDivisionError("by nothing")
 
 
-def die(advance):
+def die(progress):
     os.write(2, b"last words\n")
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def dawdle(advance):
-    advance(1)
+def dawdle(progress):
+    progress(1)
     time.sleep(60)

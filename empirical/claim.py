@@ -1,4 +1,4 @@
-"""One process at a time in a folder: the lock beside what it writes."""
+"""The lock of a folder: one process at a time writes into it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +11,10 @@ from empirical.errors import UserError
 
 @contextmanager
 def claimed(folder: Path, what: str) -> Iterator[None]:
-    """Hold a folder, made where it is not there, while something is written into it.
+    """Lock a folder, made if missing, while something is written into it.
 
-    Raises `UserError` that names `what` lies there ("run", "sweep") where another process holds it.
+    `what` ("run", "sweep") names its content in the `UserError` raised where another process holds
+    the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / ".lock")

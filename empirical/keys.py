@@ -1,4 +1,4 @@
-"""Keys of nested tables: written as one flat table, and the known key nearest to an unknown one."""
+"""Keys of nested tables: flattened into one, and the known key nearest to an unknown one."""
 
 import difflib
 from collections.abc import Iterable, Mapping
@@ -22,6 +22,6 @@ def nearest(key: str, known: Iterable[str], count: int = 1) -> list[str]:
 
 
 def did_you_mean(key: str, known: Iterable[str]) -> str | None:
-    """Return the question whether the nearest known key is meant, None where none is near."""
+    """Return a question that suggests the nearest known key, or None where none is near."""
     near = nearest(key, known)
     return f"did you mean '{near[0]}'?" if near else None

@@ -1,4 +1,4 @@
-"""How a caller follows long work: it is called with the amount of work that has just been done."""
+"""Progress of long work: a callback that receives the amount of work just done."""
 
 from collections.abc import Callable
 
@@ -6,4 +6,4 @@ Progress = Callable[[int], None]
 
 
 def silent(count: int) -> None:
-    """Follow nothing."""
+    """Ignore the progress."""

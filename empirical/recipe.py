@@ -1,8 +1,8 @@
 """Recipes: the TOML files that say what a chain does, validated before anything runs.
 
-`Recipe` is a recipe as it is written, `Settings` a recipe as it takes effect, with the changes of
-its remedy. Files, names and comparisons of runs take a `Recipe`; whatever learns, draws or fits
-takes `Settings`.
+`Recipe` is a recipe as written, `Settings` the effective one, with the changes of its remedy.
+Files, names and comparisons of runs take a `Recipe`; finetuning, sampling and fits take
+`Settings`.
 """
 
 import tomllib
@@ -23,7 +23,7 @@ from empirical.remedies import Remedy
 
 Positive = Annotated[int, Field(gt=0)]
 Name = Annotated[str, Field(min_length=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, le=1)]
 _Kind = TypeVar("_Kind", bound="_Chain")
 
 
@@ -45,7 +45,7 @@ class _Table(BaseModel):
 
 
 class ModelTable(_Table):
-    """Which model: an embedded one, a folder of a diffusers pipeline, or a hub id; and how the
+    """The model: an embedded one, a folder of a diffusers pipeline, or a hub id; and how the
     denoiser computes."""
 
     name: Name = "digits"
@@ -54,12 +54,12 @@ class ModelTable(_Table):
 
 
 class DataTable(_Table):
-    """Which real images are generation 0: an embedded set, folders, or data sets of the hub
-    (``hub:owner/name``), and how many of them.
+    """The real images of generation 0: an embedded set, folders, or data sets of the hub
+    (``hub:owner/name``), and their number.
 
-    caption_column: the column of their tables that holds the captions, where it is not the first
-    there is of text, caption and prompt. prompts: whether every generation draws the captions of
-    generation 0, or a fresh sample of them with replacement.
+    caption_column: the column of their tables that holds the captions; by default the first of
+    text, caption and prompt. prompts: whether every generation draws the captions of generation 0,
+    or a fresh sample of them with replacement.
     """
 
     name: Name | Annotated[list[Name], Field(min_length=1)] = "digits"
@@ -74,11 +74,11 @@ class DataTable(_Table):
 
 
 class FinetuneTable(_Table):
-    """How a generation learns, and from what.
+    """How a generation is finetuned, and on which images.
 
-    training_set: the images of the generation before (replace), of all so far (accumulate), as many
-    of those as generation 0 has (accumulate-subsample), the one before with a share of real images
-    (mix), or real images drawn anew (real, the control).
+    training_set: the images of the previous generation (replace), of all so far (accumulate), as
+    many of those as generation 0 has (accumulate-subsample), the previous ones with a fraction of
+    real images (mix), or freshly drawn real images (real, the control).
     """
 
     method: Literal["lora", "full"] = "lora"
@@ -94,17 +94,17 @@ class FinetuneTable(_Table):
     training_set: Literal["replace", "accumulate", "accumulate-subsample", "mix", "real"] = (
         "replace"
     )
-    real_fraction: Share = 0.0
-    condition_drop: Share = 0.0
+    real_fraction: Fraction = 0.0
+    condition_drop: Fraction = 0.0
 
     @model_validator(mode="after")
     def _settings_fit_together(self) -> "FinetuneTable":
         if self.training_set != "mix" and self.real_fraction > 0:
             raise PydanticCustomError(
                 "said",
-                "'finetune.real_fraction' is {share}, which only 'finetune.training_set' = 'mix' "
-                "can have, it is '{kind}'",
-                {"share": self.real_fraction, "kind": self.training_set},
+                "'finetune.real_fraction' is {fraction}, which needs "
+                "'finetune.training_set' = 'mix', but that is '{kind}'",
+                {"fraction": self.real_fraction, "kind": self.training_set},
             )
         if self.training_set == "mix" and self.real_fraction == 0:
             raise PydanticCustomError(
@@ -116,8 +116,8 @@ class FinetuneTable(_Table):
             raise PydanticCustomError(
                 "said",
                 "'finetune.micro_batches' is {parts}, it must be at most 'finetune.batch_size', "
-                "which is {whole}",
-                {"parts": self.micro_batches, "whole": self.batch_size},
+                "which is {batch}",
+                {"parts": self.micro_batches, "batch": self.batch_size},
             )
         return self
 
@@ -150,18 +150,18 @@ class _Chain(_Table):
 
 
 class Settings(_Chain):
-    """A recipe as it takes effect: its remedy has changed the settings that it changes.
+    """The effective settings of a recipe, with those that its remedy changes.
 
-    `remedy` is still there for what it does besides, to latents and training sets.
+    `remedy` stays for its effects on latents and training sets.
     """
 
 
 class Recipe(_Chain):
-    """A chain as it is written. Missing tables and keys take the defaults of their fields."""
+    """A chain as written. Missing tables and keys take the defaults of their fields."""
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings that take effect; `UserError` where the remedy makes them invalid."""
+        """The effective settings; `UserError` where the remedy makes them invalid."""
         if self.remedy is None:
             return Settings(**{name: getattr(self, name) for name in type(self).model_fields})
         table = self.model_dump()
@@ -171,7 +171,7 @@ class Recipe(_Chain):
         return _validated(Settings, table, f"the recipe with the remedy '{self.remedy.name}'")
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
-        """Return a copy with other values, which has settings of its own."""
+        """Return a copy with other values; its effective settings are derived again."""
         copy = super().model_copy(update=update, deep=deep)
         copy.__dict__.pop("settings", None)
         return copy
@@ -181,7 +181,7 @@ class Recipe(_Chain):
         return {key: reduce(getattr, key.split("."), self) for key in remedy.reads}
 
     @model_validator(mode="after")
-    def _a_remedy_has_its_settings_to_itself(self) -> "Recipe":
+    def _no_setting_of_the_remedy_is_written(self) -> "Recipe":
         if self.remedy is None:
             return self
         for key, value in self.remedy.settings(self._read_by(self.remedy)).items():
@@ -231,35 +231,35 @@ def _validated(kind: type[_Kind], table: dict[str, Any], what: str) -> _Kind:
 
 
 def dump(recipe: Recipe) -> str:
-    """Write a recipe as TOML with every key said, so that defaults may change and runs do not."""
+    """Write a recipe as TOML with every key, so that a changed default changes no run."""
     return tomli_w.dumps(recipe.model_dump(exclude_none=True))
 
 
 def differences(theirs: Recipe, ours: Recipe) -> list[str]:
-    """Say in which settings two recipes are different experiments.
+    """List the settings in which two recipes are different experiments.
 
-    A run may be longer: generations are drawn by seed and generation alone. Its images may lie in
-    another folder; whether they are the same is for `empirical.data.recorded` to say.
+    A run may be longer: generations depend on seed and number alone. Its images may lie in another
+    folder; `empirical.data.recorded` compares them.
     """
-    there, here = theirs.flat(), ours.flat()
-    there["generations"] = here["generations"]
+    their_values, our_values = theirs.flat(), ours.flat()
+    their_values["generations"] = our_values["generations"]
     if _are_folders(theirs, ours):
-        there["data.name"] = here["data.name"]
+        their_values["data.name"] = our_values["data.name"]
     return [
-        f"'{key}' is {there.get(key)!r} there and {here.get(key)!r} here"
-        for key in {**there, **here}
-        if there.get(key) != here.get(key)
+        f"'{key}' is {their_values.get(key)!r} there and {our_values.get(key)!r} here"
+        for key in {**their_values, **our_values}
+        if their_values.get(key) != our_values.get(key)
     ]
 
 
 def _are_folders(theirs: Recipe, ours: Recipe) -> bool:
-    """Return whether the same number of data sets come from folders, in the same places."""
-    there, here = theirs.data.names, ours.data.names
-    return [name == "digits" for name in there] == [name == "digits" for name in here]
+    """Return whether the data sets are as many, and the same ones of them are folders."""
+    their_names, our_names = theirs.data.names, ours.data.names
+    return [name == "digits" for name in their_names] == [name == "digits" for name in our_names]
 
 
 def _sentence(error: dict[str, Any]) -> str:
-    """Turn a complaint of pydantic into a sentence with key, value and what is allowed."""
+    """Turn an error of pydantic into a sentence with key, value and the allowed values."""
     path = [str(part) for part in error["loc"]]
     # A member of a union puts its tag into the path, where no such key is in the file.
     member, tag = None, None
@@ -300,11 +300,11 @@ def _sentence(error: dict[str, Any]) -> str:
         case "model_type" | "model_attributes_type" | "dict_type":
             return f"'{key}' is {value!r}, it must be a table"
         case kind if kind.endswith("_type"):
-            wanted = {
+            types = {
                 "int": "a whole number", "float": "a number", "string": "a string",
                 "bool": "true or false",
             }  # fmt: skip
-            return f"'{key}' is {value!r}, it must be {wanted.get(kind[:-5], kind[:-5])}"
+            return f"'{key}' is {value!r}, it must be {types.get(kind[:-5], kind[:-5])}"
         case _:
             return f"'{key}' is {value!r}: {error['msg']}"
 

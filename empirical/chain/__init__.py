@@ -1,1 +1,1 @@
-"""The chain itself: the loop over generations, the estimate of its cost, trackers."""
+"""The chain: the loop over generations, the estimate of its cost, trackers."""

@@ -1,7 +1,7 @@
-"""What a chain will take: time, memory and disk, from a short probe of its model on this machine.
+"""Cost of a chain: time, memory and disk, from a short probe of its model on this machine.
 
 The probe trains, draws and measures with the chain's own code, model and batch sizes. Where a batch
-would take long it tries smaller ones, and goes on from there along a straight line.
+would take long it times smaller ones and extrapolates linearly.
 """
 
 import json
@@ -43,10 +43,10 @@ class Probe:
 
 @dataclass(frozen=True)
 class Estimate:
-    """What the generations that are not done yet will take.
+    """Cost of the generations that are not done yet.
 
     `finetuning`, `sampling` and `measuring` in seconds; `memory` in bytes, the peak of the device,
-    which for processors is that of the whole process; `disk` in bytes, that of the whole run.
+    on a CPU that of the whole process; `disk` in bytes, for the whole run.
     """
 
     generations: int
@@ -58,17 +58,17 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        """All of the time."""
+        """The total time."""
         return self.finetuning + self.sampling + self.measuring
 
 
 def estimate(recipe: Recipe, base: Model, out: Path, cost: Probe | None = None) -> Estimate:
-    """Estimate what a chain will take that is run, or goes on, in the folder `out`.
+    """Estimate the cost of running, or resuming, a chain in the folder `out`.
 
-    `cost` is what a probe found; without it one is made. Nothing is written to `out`. Raises
-    `UserError` for what `chain.run` would refuse.
+    `cost` is the result of a probe; by default one is made. Nothing is written to `out`. Raises
+    `UserError` where `chain.run` would.
     """
-    folder.require_free(out, recipe)
+    folder.require_unclaimed(out, recipe)
     cost = cost or probe(recipe, base, out)
     settings, run = recipe.settings, Run(out)
     table, size = settings.finetune, settings.data.size
@@ -88,24 +88,24 @@ def estimate(recipe: Recipe, base: Model, out: Path, cost: Probe | None = None) 
 
 
 def kind(settings: Settings) -> str:
-    """Return a text that is the same for settings which one probe does for."""
+    """Return a text that is equal for settings that can share one probe."""
     free = {"steps", "learning_rate", "start_from", "training_set", "real_fraction"}
-    said = [
+    relevant = [
         settings.model.model_dump(),
         settings.data.model_dump(),
         settings.finetune.model_dump(exclude={*free, "condition_drop"}),
         settings.generate.model_dump(exclude={"steps", "guidance"}),
-        # Of a scale it matters only whether both predictions are needed.
+        # A scale matters only by whether both predictions are needed.
         {
             key: (value == 0, value == 1) if isinstance(value, float) else value
             for key, value in settings.generate.guidance.model_dump().items()
         },
     ]
-    return json.dumps(said)
+    return json.dumps(relevant)
 
 
 def probe(recipe: Recipe, base: Model, out: Path | None = None) -> Probe:
-    """Time the parts of a chain, and see how much memory they take.
+    """Time the parts of a chain, and measure their peak memory.
 
     The images are those of the run in `out`, where there is one.
     """
@@ -113,33 +113,34 @@ def probe(recipe: Recipe, base: Model, out: Path | None = None) -> Probe:
     with TemporaryDirectory(prefix="qtm-") as scratch:
         prepared = loop.prepare(recipe, out or Path(scratch) / "none", base)
         real, settings = prepared.real.first(), prepared.settings
-        whole = -(-settings.finetune.batch_size // settings.finetune.micro_batches)
-        step, encode, learning = _at(
-            whole, lambda n: _learn(settings, base, real, n, Path(scratch) / f"learn-{n}", peak)
+        micro_batch = -(-settings.finetune.batch_size // settings.finetune.micro_batches)
+        step, encode, learning = _batch_costs(
+            micro_batch,
+            lambda n: _learn(settings, base, real, n, Path(scratch) / f"learn-{n}", peak),
         )
-        whole = min(settings.generate.batch_size, len(real))
-        draw, decode, drawing = _at(whole, lambda n: _draw(settings, base, real, n, peak))
+        batch = min(settings.generate.batch_size, len(real))
+        draw, decode, drawing = _batch_costs(batch, lambda n: _draw(settings, base, real, n, peak))
         measure = _measure(recipe, base, real, prepared.real.held_out, Path(scratch) / "run")
     return Probe(
         step=float(step) * settings.finetune.micro_batches,
         encode=float(encode) / min(_FEW, len(real)),
-        draw=float(draw) / whole,
-        decode=float(decode) / whole,
+        draw=float(draw) / batch,
+        decode=float(decode) / batch,
         measure=measure,
         memory=int(max(learning, drawing)),
     )
 
 
-def _at(size: int, costs: Callable[[int], np.ndarray]) -> np.ndarray:
-    """Return the costs [seconds of a step, ..., bytes] of a batch of a size: measured, or
-    extrapolated along a straight line where that would take long."""
-    one = costs(1)
-    # More images at a time never take longer each.
-    few = min(size, max(2, int(_LONG / (_STEPS * one[0]))))
+def _batch_costs(size: int, costs: Callable[[int], np.ndarray]) -> np.ndarray:
+    """Return the costs [seconds of a step, ..., bytes] of a batch: measured, or linearly
+    extrapolated where measuring would take long."""
+    single = costs(1)
+    # An image takes no longer in a larger batch.
+    few = min(size, max(2, int(_LONG / (_STEPS * single[0]))))
     if few == 1:
-        return one
-    more = costs(few)
-    return more + (size - few) * np.maximum(more - one, 0) / (few - 1)
+        return single
+    several = costs(few)
+    return several + (size - few) * np.maximum(several - single, 0) / (few - 1)
 
 
 def _learn(
@@ -156,7 +157,7 @@ def _learn(
         generator.fit(few, 1, out, clock)
     finally:
         generator.forget()
-    # The first word is that nothing is done yet; then come encoding and the first step.
+    # The first call reports that nothing is done yet; then come encoding and the first step.
     begun, *steps = clock.times[-_STEPS - 1 :]
     step = (steps[-1] - steps[0]) / (_STEPS - 1)
     encode = max(0.0, steps[0] - begun - step)
@@ -181,21 +182,21 @@ def _draw(settings: Settings, base: Model, real: Population, batch: int, peak: P
 def _measure(
     recipe: Recipe, base: Model, real: Population, reference: np.ndarray | None, out: Path
 ) -> float:
-    """Return seconds of measuring a generation."""
+    """Return the seconds that measuring a generation takes."""
     generator = DiffusionGenerator(base, recipe.settings)
 
     def seconds(size: int) -> float:
-        run, few = Run(out.with_name(f"{out.name}-{size}")), _first(real, size)
+        run, images = Run(out.with_name(f"{out.name}-{size}")), _first(real, size)
         folder.write_recipe(run, recipe)
         for number in range(2):
             generation = run.generation(number)
-            loop.write_images(generation, few)
+            loop.write_images(generation, images)
             started = time.perf_counter()
             measuring.measure(generator, run, generation, reference, recipe.seed)
         return time.perf_counter() - started
 
-    some = min(_FEW, len(real))
-    first, ratio = seconds(some), len(real) / some
+    few = min(_FEW, len(real))
+    first, ratio = seconds(few), len(real) / few
     # Distances between images grow with the square of their number.
     return seconds(len(real)) if first * ratio**2 < _LONG else first * ratio
 
@@ -205,7 +206,7 @@ def _first(real: Population, count: int) -> Population:
 
 
 class _Clock:
-    """Notes when it is told of work."""
+    """Record the time and the amount of each report of progress."""
 
     def __init__(self) -> None:
         self.times: list[float] = []

@@ -1,4 +1,4 @@
-"""The folder of a run: whose it is, whether it is free, and whether it is as it was left."""
+"""The folder of a run: its recipe, its lock, and checks that it is free and unchanged."""
 
 import hashlib
 import json
@@ -15,10 +15,10 @@ from empirical.runs import provenance
 from empirical.runs.record import Generation, Run
 
 
-def require_free(folder: Path, recipe: Recipe) -> None:
-    """Raise `UserError` where the folder belongs to anything but a run of this very recipe."""
+def require_unclaimed(folder: Path, recipe: Recipe) -> None:
+    """Raise `UserError` unless the folder is empty or holds a run of this recipe."""
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"'{folder}' is a file, where the run wants a folder")
+        raise UserError(f"'{folder}' is a file, where the run needs a folder")
     if not folder.exists() or not files.visible(folder, "*"):
         return
     if not (folder / "recipe.toml").is_file():
@@ -45,7 +45,7 @@ def is_complete(folder: Path, recipe: Recipe) -> bool:
 
 
 def require_room(folder: Path, needed: int) -> None:
-    """Raise `UserError` where the disk cannot hold `needed` bytes, less what is there already."""
+    """Raise `UserError` where the disk cannot hold `needed` bytes, less those of the folder."""
     held = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     free = files.available(folder)
     if needed - held > free:
@@ -56,8 +56,8 @@ def require_room(folder: Path, needed: int) -> None:
 
 
 def finish(generation: Generation, weights: Sequence[Path]) -> None:
-    """Write ``done.json``, last of all: the digest of the recipe, of every image, of the captions,
-    and of the weights, and which traits were measured."""
+    """Write ``done.json``, the last file of a generation: the digests of the recipe, of every
+    image, of the captions and of the weights, and the names of the measured traits."""
     images = [generation.folder / "images" / row["file_name"] for row in generation.metadata()]
     captions = generation.folder / "images" / "metadata.jsonl"
     files.write_json(
@@ -74,8 +74,8 @@ def finish(generation: Generation, weights: Sequence[Path]) -> None:
     )
 
 
-def require_complete(chain: Run) -> None:
-    """Raise `UserError` where a finished generation, or a held-out image, is not as it was left."""
+def verify(chain: Run) -> None:
+    """Raise `UserError` where a finished generation, or a held-out image, has changed."""
     recipe = chain.folder / "recipe.toml"
     made_from = _known_digests(recipe)
     for number in range(chain.recipe.generations + 1):
@@ -96,58 +96,58 @@ def require_complete(chain: Run) -> None:
                 f"'{recipe}' has been edited since generation {number} was made: put it back as it "
                 f"was, or start a new run"
             )
-        # Of features only that they are there: measuring again may write them again.
+        # Features need only exist: measuring again may rewrite them.
         for name, digest in {**digests, **dict.fromkeys(features)}.items():
-            lost = generation.folder / name
-            state = "missing" if not lost.is_file() else "changed"
-            if state == "missing" or (digest is not None and _digest(lost) != digest):
+            stored = generation.folder / name
+            state = "missing" if not stored.is_file() else "changed"
+            if state == "missing" or (digest is not None and _digest(stored) != digest):
                 raise UserError(
-                    f"'{lost}' is {state} since generation {number} was finished: put it back, or "
-                    f"delete it and '{path}' to have it made again"
+                    f"'{stored}' is {state} since generation {number} was finished: put it back, "
+                    f"or delete it and '{path}' to have it made again"
                 )
     for name, digest in recorded.digests(chain).items():
-        lost = chain.folder / name
-        state = "missing" if not lost.is_file() else "changed"
-        if state == "missing" or _digest(lost) != digest:
+        stored = chain.folder / name
+        state = "missing" if not stored.is_file() else "changed"
+        if state == "missing" or _digest(stored) != digest:
             raise UserError(
-                f"the held-out image '{lost}' is {state} since the run began: put it back, or "
+                f"the held-out image '{stored}' is {state} since the run began: put it back, or "
                 f"delete '{chain.folder / recorded.DATA}' to have all of them chosen again"
             )
 
 
 @contextmanager
 def claimed(folder: Path, recipe: Recipe, device: str) -> Iterator[None]:
-    """Hold the folder for this chain, and keep account of its sessions in provenance.json."""
+    """Lock the folder for this chain, and record its sessions in provenance.json."""
     if not processes.is_main():
         processes.wait()
         yield
         return
     with claim.claimed(folder, "run"):
-        # First of all: it is what makes the folder a run that can be resumed.
+        # The recipe comes first: it makes the folder a run that can be resumed.
         write_recipe(Run(folder), recipe)
         path = folder / "provenance.json"
         sessions = files.read_json(path)["sessions"] if path.is_file() else []
-        this = {
+        session = {
             **provenance.of_this_process(device),
             "processes": processes.count(),
             "started": provenance.now(),
             "ended": None,
         }
-        files.write_json(path, {"sessions": [*sessions, this]})
+        files.write_json(path, {"sessions": [*sessions, session]})
         processes.wait()
         yield
-        this["ended"] = provenance.now()
-        files.write_json(path, {"sessions": [*sessions, this]})
+        session["ended"] = provenance.now()
+        files.write_json(path, {"sessions": [*sessions, session]})
 
 
 def write_recipe(chain: Run, recipe: Recipe) -> None:
-    """Write the recipe into a run's folder, where it is not yet; or the number of generations,
-    where the run is to be longer than it was."""
+    """Write the recipe into a run's folder if missing; or the new number of generations if the
+    run is to be lengthened."""
     path = chain.folder / "recipe.toml"
     if not path.is_file():
         files.write_text(path, dump(recipe))
     elif chain.recipe.generations < recipe.generations:
-        # Every other character stays, so that what the generations were made from is recognised.
+        # Every other character stays, so that the digest of the recipe stays.
         text = path.read_text(encoding="utf-8")
         files.write_text(path, _with_generations(text, recipe.generations))
 
@@ -163,7 +163,7 @@ def _with_generations(text: str, count: int | None) -> str:
 
 
 def _digest_of_recipe(path: Path) -> str:
-    """Return the digest of everything in a recipe that makes a generation what it is."""
+    """Return the digest of the part of a recipe that determines a generation."""
     text = path.read_text(encoding="utf-8")
     return hashlib.sha256(_with_generations(text, None).encode()).hexdigest()
 
@@ -171,14 +171,14 @@ def _digest_of_recipe(path: Path) -> str:
 def _known_digests(path: Path) -> set[str]:
     """Return every digest that a generation of this recipe may name.
 
-    Runs of earlier versions name that of the whole file, with the number of generations that was
-    planned at the time.
+    Earlier versions took the digest of the whole file, including the number of generations
+    planned at that time.
     """
     text = path.read_text(encoding="utf-8")
     shorter = range(1, Run(path.parent).recipe.generations + 1)
     texts = [_with_generations(text, count) for count in shorter]
-    whole = {hashlib.sha256(each.encode()).hexdigest() for each in [text, *texts]}
-    return {_digest_of_recipe(path), *whole}
+    of_files = {hashlib.sha256(each.encode()).hexdigest() for each in [text, *texts]}
+    return {_digest_of_recipe(path), *of_files}
 
 
 def _digest(path: Path) -> str:

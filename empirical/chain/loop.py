@@ -1,7 +1,7 @@
 """The Chain of Diffusion: learn the images of a generation, draw the next, measure, and again.
 
-Life cycle of one generation: inherit (finetune on the images of the one before) -> select (guided
-sampling) -> mutate (whatever noise the two add) -> sample N images. Generation 0 is the real data.
+Life cycle of one generation: inherit (finetune on the previous images) -> select (guided sampling)
+-> mutate (the noise that both add) -> sample N images. Generation 0 is the real data.
 """
 
 from collections.abc import Callable
@@ -60,15 +60,14 @@ def run(
 ) -> Run:
     """Run a chain of diffusion models, or resume one, into a folder.
 
-    Everything that can be wrong with the recipe is found before the folder is made. Give the same
-    recipe and folder again after an interruption, and the run ends with the same files; give it
-    with more generations, and the run becomes the one that had so many from the start. `progress`
-    is called with the work as it is done, `work(recipe)` in all, and `on_generation` with every
-    generation once it is complete, those of an earlier session too. `base` is the recipe's model
-    where it is loaded already. Where several processes are at work, as ``accelerate launch`` starts
-    them, each calls this and does its share.
+    The recipe is checked completely before the folder is made. Called again after an interruption
+    with the same recipe and folder, it ends with the same files; with more generations, the run
+    becomes the one planned with that number from the start. `progress` receives the work as it is
+    done, `work(recipe)` in total, and `on_generation` every generation once it is complete, those
+    of earlier sessions too. `base` is the recipe's model if already loaded. With several processes,
+    as ``accelerate launch`` starts them, each calls this and does its part.
     """
-    folder.require_free(out, recipe)
+    folder.require_unclaimed(out, recipe)
     if folder.is_complete(out, recipe):
         return _completed(recipe, out, progress, on_generation)
     prepared = prepare(recipe, out, base)
@@ -94,9 +93,9 @@ def run(
 
 
 def _completed(recipe: Recipe, out: Path, progress: Progress, on_generation: OnGeneration) -> Run:
-    """Return a run that has every generation already; neither its model nor its data are needed."""
+    """Return a complete run; neither its model nor its data are needed."""
     chain = Run(out)
-    folder.require_complete(chain)
+    folder.verify(chain)
     settings = recipe.settings
     recorded.require_agreement(chain, settings)
     for number in range(recipe.generations + 1):
@@ -116,7 +115,7 @@ def load(recipe: Recipe) -> model.Model:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What a run needs before it begins or is resumed: its settings, model and real images."""
+    """Settings, model and real images of a run, before it begins or is resumed."""
 
     settings: Settings
     base: model.Model
@@ -129,15 +128,15 @@ class Prepared:
 
 
 def prepare(recipe: Recipe, out: Path, base: model.Model | None = None) -> Prepared:
-    """Check everything that can be wrong with a run in the folder `out`, and load what it needs.
+    """Check a run in the folder `out` completely, and load its model and real images.
 
-    Nothing is written. `base` is the recipe's model where it is loaded already. Warns of captions
-    that the model does not read to their end. Raises `UserError` where the folder is not free or
-    was changed, the settings do not fit each other or the model, or images are missing.
+    Nothing is written. `base` is the recipe's model if already loaded. Warns of captions that the
+    model truncates. Raises `UserError` where the folder is taken or was changed, the settings
+    contradict each other or the model, or images are missing.
     """
-    folder.require_free(out, recipe)
+    folder.require_unclaimed(out, recipe)
     if (out / "recipe.toml").is_file():
-        folder.require_complete(Run(out))
+        folder.verify(Run(out))
     settings, base = recipe.settings, base or load(recipe)
     check(settings, base)
     real = recorded.of_run(settings, base.side, base.mode, out)
@@ -146,7 +145,7 @@ def prepare(recipe: Recipe, out: Path, base: model.Model | None = None) -> Prepa
 
 
 def check(settings: Settings, base: model.Model) -> None:
-    """Raise `UserError` for settings that do not go with each other or with the model."""
+    """Raise `UserError` for settings that contradict each other or the model."""
     sampling.prepare(base, settings.generate.sampler, settings.generate.steps)
     settings.generate.guidance.check(settings.generate.sampler)
     if settings.generate.guidance.weak is not None and settings.finetune.text_encoder:
@@ -154,10 +153,10 @@ def check(settings: Settings, base: model.Model) -> None:
             f"the guidance rule '{settings.generate.guidance.rule}' with a weaker model needs one "
             f"text encoder for both, but 'finetune.text_encoder' is true"
         )
-    wanted = None if settings.remedy is None else settings.remedy.wanted()
-    if wanted is not None and wanted not in every_trait():
+    trait = None if settings.remedy is None else settings.remedy.wanted()
+    if trait is not None and trait not in every_trait():
         raise UserError(
-            f"the remedy '{settings.remedy.name}' asks for the trait '{wanted}', measured are "
+            f"the remedy '{settings.remedy.name}' needs the trait '{trait}', but measured are "
             f"{', '.join(every_trait())}"
         )
 
@@ -172,11 +171,11 @@ def loop(
     draw_real: Callable[..., Population] | None = None,
     on_generation: OnGeneration = lambda generation: None,
 ) -> Run:
-    """Run the generations that are not done yet with anything that can fit and sample.
+    """Run the generations that are not done yet with any `Generator`.
 
-    `reference` are real images outside the chain, for the Fréchet distance; without them
-    generation 0 takes their place. `draw_real(generation=t)` draws fresh real images, for the
-    control chain; without it generation 0 is drawn again.
+    `reference` are real images outside the chain, for the Fréchet distance; by default generation 0
+    takes their place. `draw_real(generation=t)` draws fresh real images, for the
+    control chain; by default generation 0 is repeated.
     """
     chain, settings = Run(out), recipe.settings
     if processes.is_main():
@@ -210,8 +209,8 @@ def loop(
 def work(recipe: Recipe) -> int:
     """Return the work of a whole run, in image passes of the denoiser."""
     settings = recipe.settings
-    each = costs(settings)
-    return sum(_work_of_generation(settings, each, n) for n in range(recipe.generations + 1))
+    cost = costs(settings)
+    return sum(_work_of_generation(settings, cost, n) for n in range(recipe.generations + 1))
 
 
 def size(settings: Settings, base: model.Model) -> int:
@@ -222,8 +221,8 @@ def size(settings: Settings, base: model.Model) -> int:
     return (settings.generations + 1) * (images + trainable.size(base, settings.finetune))
 
 
-def _work_of_generation(settings: Settings, each: tuple[int, int], number: int) -> int:
-    fit, image = each
+def _work_of_generation(settings: Settings, cost: tuple[int, int], number: int) -> int:
+    fit, image = cost
     return probes(settings) * image + (fit + settings.data.size * image if number else 0)
 
 
@@ -275,8 +274,8 @@ def _draw_probes(
 ) -> None:
     """Draw a few images from prompts and seeds that are the same in every generation.
 
-    The population itself takes fresh seeds each time: with the same noise again and again its
-    sampling errors would add up instead of averaging out.
+    The population takes fresh seeds in each generation: with repeated noise its sampling errors
+    would add up instead of averaging out.
     """
     families = list(dict.fromkeys(captions))
     prompts = [families[i % len(families)] for i in range(probes(settings))]
@@ -293,7 +292,7 @@ def _draw(
     settings: Settings,
     progress: Progress,
 ) -> None:
-    """Draw images in batches, this process its share of them."""
+    """Draw the batches of images that fall to this process."""
     every = list(model.batches(len(captions), settings.generate.batch_size))
     mine = processes.mine(every)
     for batch in every:
@@ -327,13 +326,13 @@ def _write_metadata(
 
 
 def _weights(generation: Generation) -> list[Path]:
-    """Return the files of what a generation has learnt."""
+    """Return the files of the weights of a generation."""
     weights = files.visible(generation.folder, "*/*.safetensors")
     return [path for path in weights if path.is_file()]
 
 
 def probes(settings: Settings) -> int:
-    """Return how many probe images each generation has."""
+    """Return the number of probe images of each generation."""
     return min(PROBES, settings.data.size)
 
 

@@ -1,7 +1,6 @@
-"""Trackers: a chain's losses and metrics in TensorBoard, Weights & Biases and the like.
+"""Trackers: losses and metrics of a chain in TensorBoard, Weights & Biases and the like.
 
-Those that accelerate knows, and classes of one's own that are registered with
-``accelerate.tracking.register_tracker_class``.
+Those of accelerate, and classes registered with ``accelerate.tracking.register_tracker_class``.
 """
 
 from collections.abc import Iterator, Mapping
@@ -17,7 +16,7 @@ from empirical.runs.record import Generation
 
 @contextmanager
 def tracked(name: str, recipe: Recipe, run: str) -> Iterator[OnGeneration]:
-    """Give the callback of a chain that reports every generation to a tracker.
+    """Yield the callback of a chain that reports every generation to a tracker.
 
     The axis is the number of finetuning steps so far: ``loss`` and ``gradient_norm`` after each,
     and at the end of each generation its number and ``metrics/...``, every number of its

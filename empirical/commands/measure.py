@@ -10,7 +10,7 @@ from empirical.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from empirical.measuring.finished import Asked
+    from empirical.measuring.finished import Requested
     from empirical.measuring.sources import Source
     from empirical.runs.record import Run
 
@@ -72,7 +72,7 @@ def measure(
 
     places, names = _sorted(words or [], images)
     if images:
-        wanted = finished.asked(names or _of_pixels())
+        requested = finished.sort_names(names or _of_pixels())
         source = sources.of_folders(places, reference, model, side, offline)
         run = None
     else:
@@ -84,12 +84,12 @@ def measure(
             raise UserError("name a trait or a measure; qtm measure --list shows all")
         from empirical.runs.record import open_run
 
-        wanted, run = finished.asked(names), open_run(places[0])
+        requested, run = finished.sort_names(names), open_run(places[0])
         source = sources.of_run(run, offline, reference)
         seed = run.recipe.seed if seed is None else seed
-    if csv is not None and wanted.traits and wanted.measures:
+    if csv is not None and requested.traits and requested.measures:
         raise UserError("--csv takes one table: ask for traits or for measures, not for both")
-    tables = _measured(source, wanted, features, seed or 0, resamples, run, not names)
+    tables = _measured(source, requested, features, seed or 0, resamples, run, not names)
     for table in tables:
         if csv is not None:
             from empirical import files
@@ -120,7 +120,7 @@ def _of_pixels() -> list[str]:
 
 def _measured(
     source: "Source",
-    wanted: "Asked",
+    requested: "Requested",
     features: str | None,
     seed: int,
     resamples: int,
@@ -135,21 +135,21 @@ def _measured(
     from empirical.claim import claimed
     from empirical.measuring import finished
 
-    work = len(source.labels) * (len(wanted.traits) + len(wanted.measures))
+    work = len(source.labels) * (len(requested.traits) + len(requested.measures))
     tables = []
     with (
         out_of_memory.explained(_MEMORY),
         nullcontext() if run is None else claimed(run.folder, "run"),
         tqdm(total=work, desc="measure") as bar,
     ):
-        if wanted.traits:
-            found = finished.measure_traits(source, wanted.traits, bar.update, skip_undefined)
+        if requested.traits:
+            traits = finished.measure_traits(source, requested.traits, bar.update, skip_undefined)
             if run is not None:
-                finished.keep_traits(run, found)
-            tables.append(finished.table_of_traits(found))
-        if wanted.measures:
+                finished.keep_traits(run, traits)
+            tables.append(finished.table_of_traits(traits))
+        if requested.measures:
             table = finished.measure_sets(
-                source, wanted.measures, features, seed, resamples, bar.update
+                source, requested.measures, features, seed, resamples, bar.update
             )
             if run is not None:
                 finished.keep_measures(run, table)
@@ -165,7 +165,7 @@ def _shortened(table: "pd.DataFrame") -> str:
     if "component" in columns and len(set(table["component"])) > 8:
         means = table.drop(columns="component").groupby(["generation", "feature"], as_index=False)
         table = pd.DataFrame(means.mean())
-    if "caution" in columns and not any(isinstance(said, str) for said in table["caution"]):
+    if "caution" in columns and not any(isinstance(caution, str) for caution in table["caution"]):
         table = table.drop(columns="caution")
     return table.to_string(index=False, na_rep="-", float_format=lambda value: f"{value:.4g}")
 

@@ -1,4 +1,4 @@
-"""What ``--dry-run`` prints: what would be done, and what it would take."""
+"""The plan that ``--dry-run`` prints: the work to do, and its cost."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,10 +16,12 @@ def of_chain(recipe: "Recipe", out: Path) -> None:
     from empirical.chain import estimate, loop
 
     base = loop.load(recipe)
-    found = estimate.estimate(recipe, base, out)
+    cost = estimate.estimate(recipe, base, out)
     learn, draw = recipe.settings.finetune, recipe.settings.generate
-    of, left = recipe.generations + 1, found.generations
-    print(f"{out}: {left} of {of} generations to do, model '{recipe.model.name}' on {base.device}")
+    total, left = recipe.generations + 1, cost.generations
+    print(
+        f"{out}: {left} of {total} generations to do, model '{recipe.model.name}' on {base.device}"
+    )
     print(f"generation 0: {recipe.data.size} real images of {', '.join(recipe.data.names)}")
     print(
         f"generations 1 to {recipe.generations}, each: {learn.steps} steps of {learn.batch_size} "
@@ -29,13 +31,13 @@ def of_chain(recipe: "Recipe", out: Path) -> None:
     )
     if recipe.remedy is not None:
         print(f"remedy: {recipe.remedy.name}")
-    parts = {"finetuning": found.finetuning, "sampling": found.sampling}
-    parts["measuring"] = found.measuring
-    said = ", ".join(f"{name} {duration(seconds)}" for name, seconds in parts.items())
+    parts = {"finetuning": cost.finetuning, "sampling": cost.sampling}
+    parts["measuring"] = cost.measuring
+    breakdown = ", ".join(f"{name} {duration(seconds)}" for name, seconds in parts.items())
     kind = "of the GPU" if base.device.type == "cuda" else "main memory"
-    print(f"time: about {duration(found.seconds)} ({said})")
-    print(f"memory: about {amount(found.memory)} {kind}")
-    print(f"disk: at most about {amount(found.disk)}, {amount(files.available(out))} are free")
+    print(f"time: about {duration(cost.seconds)} ({breakdown})")
+    print(f"memory: about {amount(cost.memory)} {kind}")
+    print(f"disk: at most about {amount(cost.disk)}, {amount(files.available(out))} are free")
     print("estimated by a short probe on this machine; nothing was written")
 
 
@@ -43,18 +45,18 @@ def of_sweep(sweep: "Sweep", pool: "Pool") -> None:
     """Print the plan of a sweep, a line for each chain that is not finished."""
     from empirical.sweeps import run
 
-    found = sweep.estimate(pool) if sweep.surveys else {}
+    estimates = sweep.estimate(pool) if sweep.surveys else {}
     rows = [("chain", "generations to do", "time", "memory", "disk")]
     for name in sweep.grid.chains:
-        if name in found:
-            each = found[name]
+        if name in estimates:
+            each = estimates[name]
             amounts = duration(each.seconds), amount(each.memory), amount(each.disk)
             rows.append((name, str(each.generations), *amounts))
     show(rows)
-    total, done = len(sweep.grid.chains), len(sweep.grid.chains) - len(found)
-    print(f"{total} chains, {done} finished; {pool.capacity} go on at a time at full speed")
+    total, done = len(sweep.grid.chains), len(sweep.grid.chains) - len(estimates)
+    print(f"{total} chains, {done} finished; {pool.capacity} run at a time at full speed")
     print(
-        f"time: about {duration(run.duration(found, pool.capacity))} for all; "
-        f"disk: at most about {amount(sum(each.disk for each in found.values()))}"
+        f"time: about {duration(run.duration(estimates, pool.capacity))} for all; "
+        f"disk: at most about {amount(sum(each.disk for each in estimates.values()))}"
     )
     print("estimated by short probes on one worker; nothing was written")

@@ -1,4 +1,4 @@
-"""One data set of a run: which of its images are taken, and whether they are what they were."""
+"""One data set of a run: the images taken from it, and whether they have changed."""
 
 import hashlib
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from empirical.errors import UserError
 
 @dataclass(frozen=True)
 class DataSet:
-    """One data set of a run: what is written down of it, and where its images are now.
+    """One data set of a run: its record, and where its images are now.
 
     `images` are rows of file, text and sha256, of all that may be needed; `chosen` and `held_out`
     are places among them. `count` and `listing` are of the whole data set, `where` it is now, with
@@ -40,7 +40,7 @@ class DataSet:
         return self.name == "digits"
 
     def row(self) -> dict[str, Any]:
-        """Return what ``data.json`` says of it."""
+        """Return its row of ``data.json``."""
         known = {"name": self.name, "size": self.size, "embedded": self.embedded}
         if self.embedded:
             return known
@@ -63,7 +63,7 @@ class DataSet:
         return dict(zip(names_of(items), items, strict=True))
 
     def item(self, place: int) -> Item | None:
-        """Return an image, if it is there."""
+        """Return an image, or None if it is missing."""
         name = self.images[place]["file"]
         path = Path(self.where) / name
         if not self.embedded and path.is_file():
@@ -101,7 +101,7 @@ class DataSet:
         return real_images.order(captions, seed, generation)[: self.size]
 
     def change(self) -> str | None:
-        """Say what changed in the data set since the run began, in a few words."""
+        """Describe the change of the data set since the run began, or return None."""
         if self.embedded:
             return None
         try:

@@ -1,4 +1,4 @@
-"""Real images with captions: the embedded digits, or a folder or data set of anyone's."""
+"""Real images with captions: the embedded digits, or a folder or data set of the user."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -88,7 +88,7 @@ def listed(table: DataTable) -> list[tuple[int, _Pairs]]:
         source = source_of(name, table.caption_column)
         if size > len(source):
             raise UserError(
-                f"'data.size' wants {size} images of '{name}', which has {len(source)} images"
+                f"'data.size' needs {size} images of '{name}', which has {len(source)} images"
             )
         sources.append((size, source))
     return sources

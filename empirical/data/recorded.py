@@ -1,4 +1,4 @@
-"""The real images of a run: chosen once, written down, and the same ones ever after.
+"""The real images of a run: chosen and recorded once, the same in every later session.
 
 At its start a run writes ``data.json``: of every image that it takes, or that a later draw may
 take, the name, the caption and a digest. Held-out images go into ``held_out/``. So a run depends on
@@ -91,7 +91,7 @@ def require_agreement(run: Run, settings: Settings) -> None:
         return
     if (run.folder / DATA).is_file():
         for each in _recorded(run, settings):
-            _require_same(run, each)
+            _require_same_images(run, each)
         return
     _, side, _, channels = run.generation(0).images([0]).shape
     reason = _disagreement(run, settings, side, "L" if channels == 1 else "RGB")
@@ -123,7 +123,7 @@ def held_out(run: Run) -> np.ndarray | None:
 
 
 def digests(run: Run) -> dict[str, str]:
-    """Return the digests of a run's own held-out images by their names below its folder."""
+    """Return the digests of the held-out images in a run by their names below its folder."""
     path = run.folder / DATA
     if not path.is_file():
         return {}
@@ -158,7 +158,7 @@ def _chosen(settings: Settings) -> list[DataSet]:
             }
             for i in needed
         )
-        found = DataSet(
+        data_set = DataSet(
             name,
             size,
             len(pairs),
@@ -169,8 +169,8 @@ def _chosen(settings: Settings) -> list[DataSet]:
             name,
             settings.data.caption_column,
         )
-        found.__dict__["_source"] = pairs
-        sets.append(found)
+        data_set.__dict__["_source"] = pairs
+        sets.append(data_set)
     return sets
 
 
@@ -208,7 +208,7 @@ def _resumed(run: Run, settings: Settings, side: int, mode: str) -> RealData:
     sets, first = _recorded(run, settings), run.generation(0)
     if _names(run) != settings.data.names:
         for each in sets:
-            _require_same(run, each)
+            _require_same_images(run, each)
     for each, places in zip(sets, _needed(run, settings, sets), strict=True):
         if not each.embedded:
             each.take(places)
@@ -216,7 +216,7 @@ def _resumed(run: Run, settings: Settings, side: int, mode: str) -> RealData:
         change = each.change()
         if change is not None:
             warnings.warn(
-                f"the data '{each.where}' {change}: the run '{run.folder}' goes on with the images "
+                f"the data '{each.where}' {change}: the run '{run.folder}' keeps the images "
                 f"that it began with",
                 stacklevel=2,
             )
@@ -254,7 +254,7 @@ def _draws_left(run: Run, settings: Settings) -> list[int]:
 
 
 def _adopted(run: Run, settings: Settings, side: int, mode: str) -> RealData:
-    """Return the real images of a run that was begun before runs wrote them down."""
+    """Return the real images of a run of a version that did not record them."""
     first = run.generation(0)
     reason = _disagreement(run, settings, side, mode)
     if reason is None:
@@ -269,7 +269,7 @@ def _adopted(run: Run, settings: Settings, side: int, mode: str) -> RealData:
         needed = "the held-out images that its generations are compared with"
     else:
         warnings.warn(
-            f"the run '{run.folder}' goes on with the images that it began with: {reason}",
+            f"the run '{run.folder}' keeps the images that it began with: {reason}",
             stacklevel=2,
         )
         population = Population(first.images(), tuple(first.captions))
@@ -281,12 +281,12 @@ def _adopted(run: Run, settings: Settings, side: int, mode: str) -> RealData:
 
 
 def _compared_with_held_out(run: Run) -> bool:
-    """Return whether held-out images were there when generation 0 was measured."""
+    """Return whether generation 0 was compared with held-out images."""
     return run.generation(0).metrics().get("reference") == metrics.HELD_OUT
 
 
 def _disagreement(run: Run, settings: Settings, side: int, mode: str) -> str | None:
-    """Say why the data of a recipe are not those that generation 0 of a run holds, or None."""
+    """Return why the data of a recipe differ from generation 0 of a run, or None."""
     try:
         real = real_images.real(settings.data, side, mode, settings.seed)
     except UserError as error:
@@ -343,7 +343,7 @@ def _of_the_package(size: int, seed: int) -> DataSet:
     return DataSet("digits", size, len(pairs), "", rows, chosen, spare, "digits")
 
 
-def _require_same(run: Run, each: DataSet) -> None:
+def _require_same_images(run: Run, each: DataSet) -> None:
     for place in range(0 if each.embedded else len(each.images)):
         state = each.state(place)
         if state is not None:

@@ -39,9 +39,9 @@ def read(chain: Run, number: int) -> Population:
     return Population(np.stack(images), tuple(row["text"] for row in rows))
 
 
-def beyond(chain: Run, number: int) -> np.ndarray | None:
-    """Return the images that a generation learnt from, where they are not simply those of the
-    generation before, and its pedigree is there."""
+def training_images_if_different(chain: Run, number: int) -> np.ndarray | None:
+    """Return the training images of a generation where its pedigree exists and they differ from
+    the previous generation, else None."""
     path = chain.generation(number).folder / "training.jsonl"
     if not number or not path.is_file():
         return None
@@ -62,11 +62,11 @@ def _choose(chain: Run, number: int, settings: Settings) -> Pedigree:
             return _subset([*earlier, *before], settings.data.size, draw)
         case "mix" if number > 1:
             real = _rows(chain.generation(0))
-            wanted = round(settings.finetune.real_fraction * len(before))
-            mixed = _subset(real, wanted, draw) + _subset(before, len(before) - wanted, draw)
-            return mixed
+            real_count = round(settings.finetune.real_fraction * len(before))
+            mixed = _subset(real, real_count, draw)
+            return mixed + _subset(before, len(before) - real_count, draw)
         case _:
-            # Also the first mix: all that there is yet is real.
+            # Also the first mix: generation 0 is all real.
             return before
 
 

@@ -1,4 +1,4 @@
-"""Traits and measures of what is there already: finished runs, or any folders of images."""
+"""Traits and metrics of finished runs or image folders."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -32,14 +32,14 @@ COLUMNS = (*KEYS, "value", "low", "high", "n", "caution")
 
 
 @dataclass(frozen=True)
-class Asked:
+class Requested:
     """The names of what is to be measured, sorted into traits (or extractors) and measures."""
 
     traits: tuple[str, ...]
     measures: tuple[str, ...]
 
 
-def asked(names: Sequence[str]) -> Asked:
+def sort_names(names: Sequence[str]) -> Requested:
     """Sort names into traits and measures; raise `UserError` with the nearest of unknown ones."""
     traits = {*every_trait(), *extractors.every_extractor()}
     measures = every_measure()
@@ -51,10 +51,10 @@ def asked(names: Sequence[str]) -> Asked:
             raise UserError(
                 f"there is no trait or measure '{name}'{hint} (qtm measure --list shows all)"
             )
-    wanted = tuple(dict.fromkeys(names))
-    return Asked(
-        tuple(name for name in wanted if name not in measures),
-        tuple(name for name in wanted if name in measures),
+    distinct = tuple(dict.fromkeys(names))
+    return Requested(
+        tuple(name for name in distinct if name not in measures),
+        tuple(name for name in distinct if name in measures),
     )
 
 
@@ -67,53 +67,53 @@ def measure_traits(
     """Return each generation's traits by the names they are stored under, and its captions.
 
     Names of extractors give their features. Traits that the images do not have are left out with a
-    warning, or without one where `skip_undefined` is wanted; raises `UserError` where no trait
+    warning, or without one where `skip_undefined` is true; raises `UserError` where no trait
     is left.
     """
-    found: list[tuple[dict[str, np.ndarray], tuple[str, ...] | None]] = []
+    measured: list[tuple[dict[str, np.ndarray], tuple[str, ...] | None]] = []
     undefined: dict[str, str] = {}
     for number, label in enumerate(source.labels):
         view, captions = source.view(number)
         values = {}
         for name in names:
-            measured = source.features(view, name)
-            if measured is not None:
-                values[extractors.stored_as(name)] = measured
+            array = source.features(view, name)
+            if array is not None:
+                values[extractors.stored_as(name)] = array
             elif not skip_undefined:
                 undefined.setdefault(name, label)
             progress(1)
-        _require_some_defined(undefined, names, "trait")
-        found.append((values, captions))
+        _require_any_defined(undefined, names, "trait")
+        measured.append((values, captions))
     for name, label in undefined.items():
         warnings.warn(
             f"the trait '{name}' is not defined for the images of {label}: it is left out",
             stacklevel=2,
         )
-    return found
+    return measured
 
 
-def _require_some_defined(undefined: Mapping[str, str], names: Sequence[str], kind: str) -> None:
-    """Raise `UserError` where nothing that was asked for is defined: one alone costs no other."""
+def _require_any_defined(undefined: Mapping[str, str], names: Sequence[str], kind: str) -> None:
+    """Raise `UserError` where none of the requested names is defined."""
     if undefined and set(undefined) == set(names):
         name, label = next(iter(undefined.items()))
         raise UserError(f"the {kind} '{name}' is not defined for the images of {label}")
 
 
-def keep_traits(run: Run, found: Sequence[tuple[dict[str, np.ndarray], object]]) -> None:
+def keep_traits(run: Run, measured: Sequence[tuple[dict[str, np.ndarray], object]]) -> None:
     """Write traits into a run's features, and derive its moments again."""
-    for generation, (values, _) in zip(run.generations(), found, strict=True):
+    for generation, (values, _) in zip(run.generations(), measured, strict=True):
         for name, array in values.items():
             files.write_array(generation.folder / "features" / f"{name}.npy", array)
     run.rebuild_moments()
 
 
 def table_of_traits(
-    found: Sequence[tuple[dict[str, np.ndarray], tuple[str, ...] | None]],
+    measured: Sequence[tuple[dict[str, np.ndarray], tuple[str, ...] | None]],
 ) -> pd.DataFrame:
     """Return the moments of traits, as in ``moments.csv``; without captions there are no families,
     and within and between are nan."""
     frames = []
-    for number, (values, captions) in enumerate(found):
+    for number, (values, captions) in enumerate(measured):
         size = len(next(iter(values.values())))
         frame = moments.table(number, values, captions or [""] * size)
         if captions is None:
@@ -141,8 +141,8 @@ def measure_sets(
     default = features or source.space
     spaces: dict[str, list[str]] = {}
     for name in names:
-        own = getattr(modules[name], "FEATURES", None)
-        space = default if own in (None, extractors.split(default)[0]) else own
+        required = getattr(modules[name], "FEATURES", None)
+        space = default if required in (None, extractors.split(default)[0]) else required
         spaces.setdefault(space, []).append(name)
     rows: list[list[object]] = []
     refused: list[UserError] = []
@@ -195,9 +195,9 @@ def _in_one_space(
 ) -> list[list[object]]:
     samples, rows = Samples(source, space, names), []
     for number in range(len(source.labels)):
-        found = samples.measure(number, seed, resamples)
-        for it in sorted(found, key=lambda it: _ORDER.index(it.reference)):
-            row = [it.reference, it.value, it.low, it.high, it.n, it.caution]
-            rows.append([number, it.measure, extractors.stored_as(space), *row])
+        measurements = samples.measure(number, seed, resamples)
+        for each in sorted(measurements, key=lambda each: _ORDER.index(each.reference)):
+            row = [each.reference, each.value, each.low, each.high, each.n, each.caution]
+            rows.append([number, each.measure, extractors.stored_as(space), *row])
         progress(len(names))
     return rows

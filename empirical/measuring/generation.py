@@ -56,9 +56,9 @@ def measure(
             if values is not None:
                 files.write_array(generation.folder / "features" / f"{name}.npy", values)
         samples = Samples(source, source.space, every_measure())
-        found = samples.measure(number, seed, view=view, captions=captions)
+        measurements = samples.measure(number, seed, view=view, captions=captions)
         main = list(samples.references(number))[-1:]
-    content = metrics.summary(found, source.space, *main)
+    content = metrics.summary(measurements, source.space, *main)
     files.write_json(generation.folder / "metrics.json", content)
 
 
@@ -104,7 +104,9 @@ class Samples:
         stored = self.source.kept(number, extractors.stored_as(self.space))
         sample = self._sample(view, captions, stored)
         self._kept[number] = sample
-        training = self.source.view_of(self.source.learnt(number)) if self._trains else None
+        training = None
+        if self._trains:
+            training = self.source.view_of(self.source.training_images(number))
         return metrics.measurements(
             sample,
             references,
@@ -115,7 +117,7 @@ class Samples:
         )
 
     def references(self, number: int) -> dict[str, Sample]:
-        """Return what a generation is compared with, the most informative last."""
+        """Return the samples that a generation is compared with, the most informative last."""
         references = {}
         if number:
             references = {PREVIOUS: self._earlier(number - 1), GENERATION_0: self._earlier(0)}

@@ -29,8 +29,8 @@ class Source:
     `labels` name them; `read` returns images and captions of one, `kept` a trait of one that is
     stored, else None; `reference` returns real images outside of all, if there are any; `encode`
     maps images to latents, `classifier` is None where there is none; `space` names the features
-    that measures compare if nothing else is said; `offline` forbids downloads; `learnt` returns
-    what one has learnt from, where that is known and not simply the one before.
+    that measures compare if nothing else is said; `offline` forbids downloads; `training_images`
+    returns those of one, where known and different from the previous generation.
     """
 
     labels: tuple[str, ...]
@@ -41,7 +41,7 @@ class Source:
     classifier: Classifier | None
     space: str
     offline: bool = False
-    learnt: Callable[[int], np.ndarray | None] = lambda number: None
+    training_images: Callable[[int], np.ndarray | None] = lambda number: None
     _loaded: dict[str, Extractor] = field(default_factory=dict)
     _first: dict[str, np.ndarray | None] = field(default_factory=dict)
 
@@ -130,7 +130,7 @@ def _of_generations(
         classifier,
         "latent_pc" if classifier is None else "classifier",
         offline,
-        lambda number: training_set.beyond(run, generations[number].number),
+        lambda number: training_set.training_images_if_different(run, generations[number].number),
     )
 
 
@@ -149,23 +149,23 @@ def of_folders(
     """
 
     @cache
-    def as_it_is(folder: Path) -> tuple[np.ndarray, Captions]:
+    def original(folder: Path) -> tuple[np.ndarray, Captions]:
         return image_folder.read(folder, side)
 
     @cache
     def channels() -> int:
         """Return 3 where any folder has colours: grey images lose nothing by being RGB."""
         every = [*folders, *([] if reference is None else [reference])]
-        return max(as_it_is(folder)[0].shape[-1] for folder in every)
+        return max(original(folder)[0].shape[-1] for folder in every)
 
     @cache
-    def one(folder: Path) -> tuple[np.ndarray, Captions]:
-        images, captions = as_it_is(folder)
-        wanted = as_it_is(folders[0])[0].shape[1:3]
-        if images.shape[1:3] != wanted:
+    def matched(folder: Path) -> tuple[np.ndarray, Captions]:
+        images, captions = original(folder)
+        size = original(folders[0])[0].shape[1:3]
+        if images.shape[1:3] != size:
             raise UserError(
                 f"the images of '{folder}' have {_shape(images.shape[1:3])}, those of "
-                f"'{folders[0]}' {_shape(wanted)}: give --side to make the sizes equal"
+                f"'{folders[0]}' {_shape(size)}: give --side to make the sizes equal"
             )
         if images.shape[-1] < channels():
             images = np.repeat(images, 3, axis=-1)
@@ -174,9 +174,9 @@ def of_folders(
     classifier = None if model is None else _classifier(model)
     return Source(
         tuple(str(folder) for folder in folders),
-        lambda number: one(folders[number]),
+        lambda number: matched(folders[number]),
         lambda number, trait: None,
-        lambda: None if reference is None else one(reference)[0],
+        lambda: None if reference is None else matched(reference)[0],
         _Encoder(model),
         classifier,
         "classifier" if classifier else "latent_pc" if model else "pixels",
@@ -186,7 +186,7 @@ def of_folders(
 
 @dataclass(frozen=True)
 class _Encoder:
-    """The encoder of a model, which is loaded when it is first asked."""
+    """The encoder of a model, loaded at its first call."""
 
     name: str | None
 
@@ -209,7 +209,7 @@ class _Encoder:
 
 
 def _classifier(model: str) -> Classifier | None:
-    """Return the classifier in a model's folder, which loads when it first looks."""
+    """Return the classifier in a model's folder, loaded at its first call."""
     folder = classifier.folder_of(model)
     return None if folder is None else classifier.ClassifierExtractor(folder).classifier
 

@@ -1,4 +1,4 @@
-"""Low-rank adapters (LoRA) that are part of the weights while they are there.
+"""Low-rank adapters (LoRA) that are part of the weights while attached.
 
 A weight W becomes W + B A, with B [out, r] and A [r, in] (Hu et al. 2021, arXiv 2106.09685; alpha
 equals the rank). Written as a parametrisation of torch, one mechanism gives all that a chain needs:
@@ -70,7 +70,7 @@ class _Rounded(nn.Module):
 
 @contextmanager
 def merged(module: nn.Module, precision: torch.dtype = torch.float32) -> Iterator[None]:
-    """While nothing learns: every weight of a module is put together once, not at every step.
+    """Merge every weight of a module once instead of at every step, while nothing is trained.
 
     Weights and biases of linear layers and convolutions are rounded to the precision in which they
     are computed with, as autocast rounds them at every call: the numbers are the same.
@@ -97,7 +97,7 @@ def merged(module: nn.Module, precision: torch.dtype = torch.float32) -> Iterato
 
 @contextmanager
 def rounded(module: nn.Module, precision: torch.dtype) -> Iterator[None]:
-    """While inside, what does not learn in linear layers and convolutions is rounded, once."""
+    """Round the frozen parameters of linear layers and convolutions once, while inside."""
     frozen = [
         tensor
         for layer in _products(module)
@@ -124,14 +124,14 @@ def layers(parts: Sequence[Part]) -> Iterator[tuple[str, nn.Module]]:
     Raises `UserError` where a target names none.
     """
     for part in parts:
-        found: set[str] = set()
+        matched: set[str] = set()
         for name, layer in part.module.named_modules():
             ends = [t for t in part.targets if name == t or name.endswith(f".{t}")]
             # A parametrised layer is a subclass of what it was.
             if ends and isinstance(layer, nn.Linear | nn.Conv2d):
-                found.update(ends)
+                matched.update(ends)
                 yield f"{part.name}.{name}", layer
-        missing = [target for target in part.targets if target not in found]
+        missing = [target for target in part.targets if target not in matched]
         if missing:
             raise UserError(
                 f"'finetune.targets' names {missing[0]!r}, but no linear layer or convolution of "
@@ -155,13 +155,13 @@ def attach_files(parts: Sequence[Part], paths: Sequence[Path]) -> None:
     """Add the sum of the adapters in files, frozen. Files are added in their order, always from
     the base weights, so that no rounding builds up over a chain."""
     contents = [read(path) for path in paths]
-    wanted = list(layers(parts))
-    known = {f"{name}.lora_{x}.weight" for name, _ in wanted for x in "AB"}
+    targets = list(layers(parts))
+    known = {f"{name}.lora_{x}.weight" for name, _ in targets for x in "AB"}
     for path, weights in zip(paths, contents, strict=True):
         if weights.keys() != known:
             odd = min(weights.keys() ^ known)
             raise UserError(f"the adapter '{path}' does not fit the model: it differs in '{odd}'")
-    for name, layer in wanted:
+    for name, layer in targets:
         # [B_1 B_2 ...] [A_1; A_2; ...] is the sum of all B A, and takes no more than the files do.
         down = torch.cat([weights[f"{name}.lora_A.weight"] for weights in contents])
         up = torch.cat([weights[f"{name}.lora_B.weight"] for weights in contents], dim=1)
@@ -189,7 +189,7 @@ def attach_full(parts: Sequence[Part], path_of: PathOf | None) -> dict[str, Repl
 
 
 def detach(parts: Sequence[Part]) -> None:
-    """Take everything out that was attached: the base weights are back, bit for bit."""
+    """Remove everything attached, which restores the base weights bit for bit."""
     for part in parts:
         for layer in list(part.module.modules()):
             if parametrize.is_parametrized(layer):

@@ -2,7 +2,7 @@
 
 A remedy may change settings of the recipe, noise the latents that a generation learns from, or say
 which images it learns from. Its fields are its keys in a recipe's table ``[remedy]``, with its
-``name``. A new file in this folder is found by itself.
+``name``. A new file in this folder is imported automatically.
 """
 
 from importlib import import_module

@@ -1,9 +1,9 @@
-"""Kept runs: what figures and fits need of a chain, small enough for a repository.
+"""Kept runs: the part of a chain that figures and fits need, small enough for a repository.
 
-A kept run is a run folder in a ``tar.xz`` file, thinned: images, or all but the first few, are
-left out, held-out ones and the list of the real ones too, as are the features of single images but
-for the leading principal scores of the latents, and moments of many components are averaged. It
-opens as a `Run`, so that whatever reads a run reads a kept one.
+A kept run is a run folder in a ``tar.xz`` file, thinned: it omits images (all, or all but the first
+few), the held-out ones and the list of the real ones, and the features of single images except the
+leading principal scores of the latents; moments of many components are averaged. It opens as a
+`Run`, so code that reads runs reads kept ones.
 """
 
 import io
@@ -26,23 +26,23 @@ FOLDER = Path(__file__).parents[1] / "results"
 _AVERAGED = ("latent", "classifier")
 _SCORES = "latent_pc"
 _PROBES = 10
-# All in one piece, because captions repeat themselves and many files are small.
+# One archive, because captions repeat themselves and many files are small.
 _SUFFIX = ".tar.xz"
 
 
 def names() -> list[str]:
-    """Return the names of the experiments that come with this package."""
+    """Return the names of the experiments in this package."""
     return [path.name for path in files.visible(FOLDER, "*") if path.is_dir()]
 
 
 @cache
 def _unpacked(folder: Path) -> tuple[Path, tempfile.TemporaryDirectory]:
-    """Unpack every kept run of a folder, for as long as this process lives."""
-    place = tempfile.TemporaryDirectory(prefix="qtm-kept-")
+    """Unpack every kept run of a folder, until this process ends."""
+    scratch = tempfile.TemporaryDirectory(prefix="qtm-kept-")
     for path in _files(folder):
         with tarfile.open(path) as content:
-            content.extractall(Path(place.name) / _name(path), filter="data")
-    return Path(place.name), place
+            content.extractall(Path(scratch.name) / _name(path), filter="data")
+    return Path(scratch.name), scratch
 
 
 def runs(experiment: str = "embedded") -> list[Run]:
@@ -55,8 +55,8 @@ def runs(experiment: str = "embedded") -> list[Run]:
         raise UserError(
             f"there are no kept runs '{experiment}', there are {', '.join(names()) or 'none'}"
         )
-    place, _ = _unpacked(folder)
-    return [Run(place / _name(path)) for path in _files(folder)]
+    unpacked, _ = _unpacked(folder)
+    return [Run(unpacked / _name(path)) for path in _files(folder)]
 
 
 def _files(folder: Path) -> list[Path]:
@@ -76,35 +76,35 @@ def keep(run: Run, out: Path, images: int = 0) -> Path:
     if len(generations) <= run.recipe.generations:
         raise UserError(
             f"the run '{run.folder}' has {len(generations) - 1} of {run.recipe.generations} "
-            f"generations: only a finished run is kept"
+            f"generations: only finished runs can be kept"
         )
     content: dict[str, bytes] = {}
     for name in ("recipe.toml", "provenance.json"):
         content[name] = (run.folder / name).read_bytes()
     content["moments.csv"] = _moments(run).encode()
     for generation in generations:
-        place, there = generation.folder.name, generation.folder
-        content[f"{place}/metrics.json"] = _compact(generation.metrics())
+        prefix, source = generation.folder.name, generation.folder
+        content[f"{prefix}/metrics.json"] = _compact(generation.metrics())
         rows = ({"file_name": r["file_name"], "text": r["text"]} for r in generation.metadata())
         captions = "".join(json.dumps(row) + "\n" for row in rows)
-        content[f"{place}/images/metadata.jsonl"] = captions.encode()
+        content[f"{prefix}/images/metadata.jsonl"] = captions.encode()
         for row in generation.metadata()[:images]:
-            image = there / "images" / row["file_name"]
-            content[f"{place}/images/{image.name}"] = image.read_bytes()
+            image = source / "images" / row["file_name"]
+            content[f"{prefix}/images/{image.name}"] = image.read_bytes()
         if _SCORES in generation.traits():
-            content[f"{place}/features/{_SCORES}.npy"] = _half(generation.trait(_SCORES))
-        for probe in files.visible(there / "probes", "*.png")[:_PROBES]:
-            content[f"{place}/probes/{probe.name}"] = probe.read_bytes()
-        if (there / "loss.csv").is_file():
-            content[f"{place}/loss.csv"] = _thinned_loss(generation.loss())
-        content[f"{place}/done.json"] = _compact({"generation": generation.number, "kept": True})
+            content[f"{prefix}/features/{_SCORES}.npy"] = _half(generation.trait(_SCORES))
+        for probe in files.visible(source / "probes", "*.png")[:_PROBES]:
+            content[f"{prefix}/probes/{probe.name}"] = probe.read_bytes()
+        if (source / "loss.csv").is_file():
+            content[f"{prefix}/loss.csv"] = _thinned_loss(generation.loss())
+        content[f"{prefix}/done.json"] = _compact({"generation": generation.number, "kept": True})
     path = out / f"{run.name}{_SUFFIX}"
     files.write_bytes(path, _packed(content))
     return path
 
 
 def _packed(content: dict[str, bytes]) -> bytes:
-    """Return files as an archive that depends on nothing but them."""
+    """Return files as an archive whose bytes depend on them alone."""
     buffer = io.BytesIO()
     with tarfile.open(
         fileobj=buffer, mode="w:xz", format=tarfile.USTAR_FORMAT, preset=9 | lzma.PRESET_EXTREME
@@ -122,8 +122,8 @@ def _moments(run: Run) -> str:
     mean = table[averaged].groupby(["generation", "feature"], as_index=False).mean()
     mean["component"] = 0
     mean["n"] = mean["n"].astype(int)
-    whole = pd.concat([table[~averaged], mean], ignore_index=True)[table.columns]
-    return whole.sort_values(["generation", "feature", "component"]).to_csv(
+    reduced = pd.concat([table[~averaged], mean], ignore_index=True)[table.columns]
+    return reduced.sort_values(["generation", "feature", "component"]).to_csv(
         index=False, float_format="%.6g"
     )
 

@@ -21,8 +21,8 @@ def moments(
 
     variance: over all images, ddof = 1. within (V_W): pooled over families, the squared deviations
     from each family's mean over n - (number of families). between (V_B): variance of the family
-    means, ddof = 1; it holds a share of about V_W / (images per family) that is sampling error.
-    What cannot be had (one image, one family, one image a family) is nan.
+    means, ddof = 1; about V_W / (images per family) of it is sampling error. Undefined moments
+    (one image, one family, one image per family) are nan.
     """
     z = np.asarray(features, np.float64)
     _, family = np.unique(np.asarray(families), return_inverse=True)
@@ -30,14 +30,14 @@ def moments(
     centres = np.zeros((len(sizes), z.shape[1]))
     np.add.at(centres, family, z)
     centres /= sizes[:, None]
-    nothing = np.full(z.shape[1], np.nan)
-    spare = len(z) - len(sizes)
+    undefined = np.full(z.shape[1], np.nan)
+    freedom = len(z) - len(sizes)
     return {
         "n": np.full(z.shape[1], len(z)),
         "mean": z.mean(axis=0),
-        "variance": z.var(axis=0, ddof=1) if len(z) > 1 else nothing,
-        "within": np.square(z - centres[family]).sum(axis=0) / spare if spare else nothing,
-        "between": centres.var(axis=0, ddof=1) if len(sizes) > 1 else nothing,
+        "variance": z.var(axis=0, ddof=1) if len(z) > 1 else undefined,
+        "within": np.square(z - centres[family]).sum(axis=0) / freedom if freedom else undefined,
+        "between": centres.var(axis=0, ddof=1) if len(sizes) > 1 else undefined,
     }
 
 

@@ -1,4 +1,4 @@
-"""Where a run came from: code, versions, machine, times."""
+"""Provenance of a run: code, versions, machine, times."""
 
 import platform
 import subprocess
@@ -14,7 +14,7 @@ _PACKAGES = (
 
 
 def now() -> str:
-    """Return the time, in UTC, to the second."""
+    """Return the current time, in UTC, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
@@ -37,10 +37,10 @@ def _version(package: str) -> str | None:
 
 
 def _commit() -> str | None:
-    """Return the commit of the checkout this code runs from, with '+' where it has been changed."""
+    """Return the commit of the checkout of this code, with '+' where it has been changed."""
 
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(Path(__file__).parent), *words]
+    def git(*arguments: str) -> str:
+        command = ["git", "-C", str(Path(__file__).parent), *arguments]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:

@@ -1,4 +1,4 @@
-"""Reading a run. The folder is the interface: nothing here needs torch or the model."""
+"""Read a run. The folder is the interface: nothing here needs torch or the model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,14 +46,14 @@ class Generation:
     def probes(self) -> UInt8[np.ndarray, "n h w c"]:
         """Return the probe images: the same prompts and seeds in every generation.
 
-        Those of generation 0 are drawn from the base model, before any finetuning.
+        Those of generation 0 come from the base model, before any finetuning.
         """
         paths = files.visible(self.folder / "probes", "*.png")
         return np.stack([files.read_image(path) for path in paths])
 
     def pedigree(self) -> list[dict[str, Any]]:
-        """Return what the generation learnt from, a row for each image: generation (0 is real),
-        file_name below the run's folder, text. Generation 0 has none."""
+        """Return the training set of the generation, a row for each image: generation (0 is
+        real), file_name below the run's folder, text. Generation 0 has none."""
         return files.read_json_lines(self.folder / "training.jsonl")
 
     def traits(self) -> list[str]:
@@ -70,7 +70,7 @@ class Generation:
         return files.read_array(path)
 
     def metrics(self) -> dict[str, Any]:
-        """Return accuracy, Fréchet distance and diversity, and how they were measured."""
+        """Return accuracy, Fréchet distance and diversity, and how each was measured."""
         return files.read_json(self.folder / "metrics.json")
 
     def loss(self) -> pd.DataFrame:
@@ -80,7 +80,7 @@ class Generation:
 
 @lru_cache(maxsize=1024)
 def _recipe(path: Path, *state: int) -> Recipe:
-    # A relative path names another file in another folder, so the state tells files apart too.
+    # A relative path names different files in different folders, so the state is part of the key.
     return read(path)
 
 
@@ -96,7 +96,7 @@ class Run:
 
     @property
     def recipe(self) -> Recipe:
-        """The recipe as it is written; read again only where its file has been written again."""
+        """The recipe as written; read again only after its file has been rewritten."""
         path = self.folder / "recipe.toml"
         try:
             state = path.stat()
@@ -109,14 +109,14 @@ class Run:
         return Generation(self.folder / f"gen_{number:03d}", number)
 
     def generations(self) -> list[Generation]:
-        """Return the complete generations, in order, up to the first that is not."""
-        found = []
+        """Return the complete generations, in order, up to the first incomplete one."""
+        complete = []
         for number in range(self.recipe.generations + 1):
             generation = self.generation(number)
             if not generation.done:
                 break
-            found.append(generation)
-        return found
+            complete.append(generation)
+        return complete
 
     def moments(self) -> pd.DataFrame:
         """Return ``moments.csv``: generation, feature, component, n, mean, variance, within,
@@ -124,13 +124,13 @@ class Run:
         return files.read_table(self.folder / "moments.csv")
 
     def rebuild_moments(self) -> pd.DataFrame:
-        """Derive the moments from the stored traits again, and write ``moments.csv``."""
+        """Recompute the moments from the stored traits, and write ``moments.csv``."""
         frames = [
             moments.table(g.number, {name: g.trait(name) for name in g.traits()}, g.captions)
             for g in self.generations()
         ]
         table = pd.DataFrame(pd.concat(frames, ignore_index=True))
-        # Seventeen digits give every float64 back.
+        # Seventeen digits restore every float64.
         files.write_text(
             self.folder / "moments.csv", table.to_csv(index=False, float_format="%.17g")
         )

@@ -187,7 +187,7 @@ def test_two_processes_do_not_share_a_run(tmp_path):
         ({"model": {"name": "NOT_A_PIPELINE"}}, "not a diffusers pipeline"),
         ({"data": {"name": "NOT_A_PIPELINE"}}, "holds no images"),
         ({"data": {"size": 501}}, "has 500 images"),
-        ({"remedy": {"name": "filter", "trait": "charm"}}, "asks for the trait 'charm', measured"),
+        ({"remedy": {"name": "filter", "trait": "charm"}}, "needs the trait 'charm', but measured"),
     ],
 )
 def test_nothing_is_written_for_a_recipe_that_cannot_run(tmp_path, changes, words):

@@ -81,5 +81,5 @@ def test_what_is_not_there_or_not_finished_is_said(tiny_run, tmp_path):
     unfinished = Run(tmp_path / "run")
     unfinished.folder.mkdir()
     (unfinished.folder / "recipe.toml").write_bytes((tiny_run.folder / "recipe.toml").read_bytes())
-    with pytest.raises(UserError, match="only a finished run is kept"):
+    with pytest.raises(UserError, match="only finished runs can be kept"):
         kept.keep(unfinished, tmp_path)

@@ -489,10 +489,10 @@ def test_a_recipe_without_a_caption_column_is_written_as_before():
 def test_a_folder_with_nothing_but_system_files_is_free_for_a_run(tmp_path):
     clutter(tmp_path)
     (tmp_path / "sorted.png").rmdir()
-    folder.require_free(tmp_path, recipe.Recipe())
+    folder.require_unclaimed(tmp_path, recipe.Recipe())
     (tmp_path / "a.txt").write_text("mine")
     with pytest.raises(UserError, match="is not empty and holds no run"):
-        folder.require_free(tmp_path, recipe.Recipe())
+        folder.require_unclaimed(tmp_path, recipe.Recipe())
 
 
 def test_hidden_copies_are_no_kept_runs(tiny_run, tmp_path, monkeypatch):

@@ -126,7 +126,7 @@ def test_photos_that_are_gone_are_missed_only_where_they_are_needed(whole, tmp_p
                 loop.run(recipe, folder)
             assert contents(folder) == before
             return
-        with pytest.warns(UserWarning, match="goes on with the images that it began with"):
+        with pytest.warns(UserWarning, match="keeps the images that it began with"):
             loop.run(recipe, folder)
         same(folder, run)
     finally:

@@ -27,6 +27,7 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.slow
 def test_the_tables_of_a_series(qtm, path, tmp_path):
     code, said, complaints = qtm("fit", path, "--out", tmp_path / "fit")
     assert (code, complaints) == (0, "")

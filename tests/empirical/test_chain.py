@@ -233,7 +233,8 @@ class Gaussian:
         return images[:, 0, 0].astype(float)
 
 
-@pytest.mark.parametrize("size", [8, pytest.param(25, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [8, 25])
 def test_the_loop_reproduces_refitting_a_gaussian(tmp_path, monkeypatch, size):
     """Replace and refit by maximum likelihood: each generation E ln V moves by
     psi((N-1)/2) + ln(2/N), the expectation of ln(chi2_{N-1}/N). 60 chains of 4 generations."""

@@ -100,7 +100,7 @@ def test_a_damaged_checkpoint(folder, tiny_run):
     checkpoint = folder / "gen_002" / ".checkpoint.pt"
     checkpoint.parent.mkdir()
     checkpoint.write_bytes(b"x")
-    with pytest.raises(UserError, match="is damaged: delete it to learn this generation"):
+    with pytest.raises(UserError, match="is damaged: delete it to train this generation"):
         loop.run(tiny(), folder)
     checkpoint.unlink()
     loop.run(tiny(), folder)

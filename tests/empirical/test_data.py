@@ -79,7 +79,7 @@ def test_what_is_wrong_with_a_folder_is_said(tmp_path):
     with pytest.raises(UserError, match=r"a\.png' has no caption"):
         real(tmp_path / "bare", 2)
     few = folder_of(tmp_path / "few", ["a", "b"])
-    with pytest.raises(UserError, match=r"'data\.size' wants 5 images of .* has 2 images"):
+    with pytest.raises(UserError, match=r"'data\.size' needs 5 images of .* has 2 images"):
         real(few, 5)
     (few / "1.png").write_bytes((few / "1.png").read_bytes()[:60])
     with pytest.raises(UserError, match=r"1\.png' is broken"):

@@ -98,9 +98,9 @@ def test_a_long_batch_is_foretold_from_smaller_ones(monkeypatch):
     for seconds, sizes in ((1.0, [1, 2]), (200.0, [1, 16]), (1e9, [1, 100])):
         monkeypatch.setattr(estimate, "_LONG", seconds)
         asked.clear()
-        assert list(estimate._at(100, costs)) == pytest.approx([301, 1005])
+        assert list(estimate._batch_costs(100, costs)) == pytest.approx([301, 1005])
         assert asked == sizes
-    assert list(estimate._at(1, costs)) == [4, 15]
+    assert list(estimate._batch_costs(1, costs)) == [4, 15]
 
 
 def test_recipes_that_cost_the_same_share_a_probe():

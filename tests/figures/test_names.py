@@ -105,6 +105,7 @@ def test_names_are_one_line_of_letters():
     assert text.shortened("0123456789abcdef", 9) == "0123…cdef"
 
 
+@pytest.mark.slow
 def test_a_report_of_odd_names_escapes_them(tmp_path):
     run = renamed(study_folder(tmp_path / "runs")[0], "<b>$x_$ & 日本")
     with warnings.catch_warnings():

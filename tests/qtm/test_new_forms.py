@@ -147,6 +147,7 @@ def test_the_command_line_takes_forms_of_other_packages(qtm, tmp_path, monkeypat
         assert message in error
 
 
+@pytest.mark.slow
 def test_the_tests_find_new_forms(copy):
     chosen = "(Tilted or Drive or Forgetful) and (elementwise or finite_differences or exported)"
     words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", chosen]

@@ -1,4 +1,4 @@
-"""The classifier that comes with an embedded model: features and predicted captions."""
+"""The classifier of an embedded model: features and predicted captions."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

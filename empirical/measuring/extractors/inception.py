@@ -1,4 +1,4 @@
-"""Inception v3 of 2015, for comparison with papers: features of textures and ImageNet's classes."""
+"""Inception v3 of 2015, as in papers: features of textures and ImageNet's classes."""
 
 import pickle
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Pixels as features, for memorisation: copies are at distance 0. Needs no weights."""
+"""Pixels as features, for memorisation: copies are at distance 0; no weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

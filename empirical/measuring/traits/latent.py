@@ -1,4 +1,4 @@
-"""VAE-latent coordinates: the encoder's posterior mean, scaled as the denoiser's input."""
+"""VAE latents: the encoder's posterior mean, scaled as the denoiser's input."""
 
 import numpy as np
 from jaxtyping import Float

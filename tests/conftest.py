@@ -49,8 +49,8 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 # A worker that holds more than this gives back what it can, and again for each further step;
 # after a module, whose programs few others need, it does so earlier.
-_MOST, _MORE = 1.3e9, 0.4e9
-_MOST_AFTER_A_MODULE = 1.0e9
+_MOST, _MORE = 1.6e9, 0.3e9
+_MOST_AFTER_A_MODULE = 1.4e9
 _limit = _MOST
 
 

@@ -151,6 +151,7 @@ def test_too_small_a_disk_is_found_before_anything_is_written(tmp_path, monkeypa
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_going_on_from_the_previous_model_is_another_experiment(tiny_run, tmp_path):
     previous = loop.run(tiny(finetune={"start_from": "previous"}), tmp_path / "run")
     ours, theirs = contents(tiny_run.folder), contents(previous.folder)

@@ -240,7 +240,8 @@ def test_several_data_sets_one_of_them_of_the_package(tmp_path):
         loop.run(mixed, run.folder)
 
 
-@pytest.mark.parametrize("by_hand", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("by_hand", [False, True])
 def test_a_longer_chain_begins_with_the_files_of_the_shorter_one(tiny_run, tmp_path, by_hand):
     longer = tiny(generations=3)
     at_once = loop.run(longer, tmp_path / "at once")

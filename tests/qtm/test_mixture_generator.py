@@ -41,6 +41,7 @@ def within(generation):
     return np.mean([z[captions == c].var(axis=0, ddof=1) for c in CAPTIONS])
 
 
+@pytest.mark.slow
 def test_the_chains_loop_on_gaussians_is_the_theory_of_refitting(tmp_path):
     """E[V_t] = V_0 (1 - 1/n)^t, n images a family, refitted by maximum likelihood.
 

@@ -16,8 +16,9 @@ from tests.helpers.tiny_chain import tiny
 CODE = """
 import sys
 from pathlib import Path
-from empirical import chain, recipe
-chain.run(recipe.read(Path(sys.argv[1])), Path(sys.argv[2]))
+from empirical import recipe
+from empirical.chain import loop
+loop.run(recipe.read(Path(sys.argv[1])), Path(sys.argv[2]))
 """
 
 

@@ -104,12 +104,21 @@ def _sentence(error: Exception, app: typer.Typer) -> str | None:
             f"'{error.name}' is not installed: chains need the extra, "
             f"pip install 'diffusion-qtm[chain]'"
         )
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+    if _is_out_of_memory(error):
         hint = getattr(_callback(app, sys.argv[1:]), "out_of_memory", _MEMORY)
         return f"the GPU or this machine has too little memory: {hint}"
     if isinstance(error, OSError):
         return _system_sentence(error)
     return None
+
+
+def _is_out_of_memory(error: BaseException | None) -> bool:
+    """Return whether an error, or one that it came of, is Python's, NumPy's or JAX's for memory."""
+    if error is None:
+        return False
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in str(error):
+        return True
+    return _is_out_of_memory(error.__cause__ or error.__context__)
 
 
 def _system_sentence(error: OSError) -> str:

@@ -90,3 +90,14 @@ def test_other_commands_name_what_helps_them(qtm, tiny_run, monkeypatch, words, 
     assert "too little memory" in complaint
     assert helps in complaint
     assert "finetune" not in complaint
+
+
+def test_a_fit_that_failed_because_of_memory_names_what_helps_it(qtm, tiny_run, monkeypatch):
+    def full(*_, **__):
+        raise RuntimeError("the fit failed") from MemoryError()
+
+    monkeypatch.setattr("analysis.comparison.fit.fit", full)
+    code, _, complaint = qtm("fit", tiny_run.folder)
+    assert code == 2
+    assert "too little memory" in complaint
+    assert "fewer runs" in complaint

@@ -2,10 +2,10 @@
 
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import numpy as np
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 Results = tuple[np.ndarray, ...]
+_Result = TypeVar("_Result")
 
 # How long a scheduler may take to answer, and workers to connect before a warning.
 _PATIENCE = "10s"
@@ -49,21 +50,36 @@ def on_cluster(
         top_up()
         while running:
             for future in _done(client, list(running)):
-                results = future.result()
+                # A task's own error is raised at once, even if it is a TimeoutError.
+                failed = future.status == "error"
+                results = future.result() if failed else _while_workers_live(client, future.result)
                 number = running.pop(future)
                 top_up()
                 yield number, results
 
 
 def _done(client: "Client", futures: "list[Future]") -> "list[Future]":
-    """Wait for the first of the futures; raise ConnectionError where no worker is left."""
+    """Wait for the first of the futures."""
     from distributed import wait
 
+    def first(timeout: float) -> "list[Future]":
+        with client.as_current():  # `wait` accepts a client in no other way
+            return list(wait(futures, timeout=timeout, return_when="FIRST_COMPLETED").done)
+
+    return _while_workers_live(client, first)
+
+
+def _while_workers_live(client: "Client", attempt: Callable[[float], _Result]) -> _Result:
+    """Repeat ``attempt(timeout)``, which raises TimeoutError, until it returns; raise
+    ConnectionError where no worker is left.
+
+    Even results of finished tasks may take as long as the tasks: they are computed again if the
+    worker that held them has left.
+    """
     alone = 0.0
     while True:
         try:
-            with client.as_current():  # `wait` accepts a client in no other way
-                return list(wait(futures, timeout=_LOOK, return_when="FIRST_COMPLETED").done)
+            return attempt(_LOOK)
         except TimeoutError:
             alone = 0.0 if client.nthreads() else alone + _LOOK
         if alone >= _ALONE:

@@ -15,6 +15,7 @@ import xarray as xr
 import zarr
 
 import qtm
+from qtm.sweeps import cluster
 from qtm.sweeps.claim import claim
 from tests.helpers.life_cycles import UNIT, optimum_at_o
 
@@ -169,20 +170,39 @@ def test_workers_that_do_not_come_back_are_said(tmp_path, small_tasks, monkeypat
 
     monkeypatch.setattr("qtm.sweeps.cluster._LOOK", 0.2)
     monkeypatch.setattr("qtm.sweeps.cluster._ALONE", 0.6)
-    with LocalCluster(1, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster:
+    with LocalCluster(1, threads_per_worker=1, processes=False, dashboard_address=":0") as local:
 
         def progress(count):
             if count:
-                cluster.scale(0)
+                local.scale(0)
                 end = time.monotonic() + 60
-                while cluster.scheduler.workers and time.monotonic() < end:
+                while local.scheduler.workers and time.monotonic() < end:
                     time.sleep(0.05)
 
         with pytest.raises(ConnectionError, match=r"has had no workers for 0\.6 seconds"):
             qtm.sweep(
                 optimum_at_o, {"o": np.linspace(0, 1, 40)}, UNIT, 2, out=tmp_path / "o.zarr",
-                scheduler=cluster.scheduler_address, progress=progress,
+                scheduler=local.scheduler_address, progress=progress,
             )  # fmt: skip
+
+
+def test_results_that_were_lost_with_their_worker_are_not_awaited_for_ever(monkeypatch):
+    """A worker may leave between the end of a task and the transfer of its result."""
+    monkeypatch.setattr("qtm.sweeps.cluster._ALONE", 3 * cluster._LOOK)
+    workers, calls = [{"a": 1}, {}, {}, {"b": 1}, {}, {}, {}], []
+
+    class Client:
+        def nthreads(self):
+            return workers.pop(0)
+
+    def attempt(timeout):
+        calls.append(timeout)
+        raise TimeoutError
+
+    with pytest.raises(ConnectionError, match="has had no workers for"):
+        cluster._while_workers_live(Client(), attempt)
+    assert calls == [cluster._LOOK] * 7
+    assert cluster._while_workers_live(Client(), lambda timeout: "result") == "result"
 
 
 def test_where_no_scheduler_is(monkeypatch):

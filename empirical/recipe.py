@@ -6,7 +6,8 @@ Files, names and comparisons of runs take a `Recipe`; finetuning, sampling and f
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import cached_property, reduce
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args
@@ -133,6 +134,42 @@ class GenerateTable(_Table):
     batch_size: Positive = 250
 
 
+class MeasureTable(_Table):
+    """What each generation draws in addition, only to be measured; it changes no other number.
+
+    unguided: its prompts and seeds again, at scale 1. replicates: further images of each prompt, at
+    the chain's scale and, with `unguided`, at scale 1; "auto" is 1 where captions are mostly
+    distinct, else 0, and is resolved at the start of a run. unguided_images: whether these images
+    are kept, not only their traits.
+    """
+
+    unguided: bool = True
+    replicates: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
+    unguided_images: bool = False
+
+    @classmethod
+    def off(cls) -> Self:
+        """Return the table that draws nothing."""
+        return cls(unguided=False, replicates=0)
+
+    @property
+    def replicate_count(self) -> int:
+        """The number of further images of each prompt; 0 for "auto", before it is resolved."""
+        return 0 if self.replicates == "auto" else self.replicates
+
+    def resolved(self, captions: Sequence[str]) -> Self:
+        """Return the table with the number that "auto" is for these captions."""
+        if self.replicates != "auto":
+            return self
+        return self.model_copy(update={"replicates": int(mostly_distinct(captions))})
+
+
+def mostly_distinct(captions: Sequence[str]) -> bool:
+    """Return whether most captions are of one image, so that families do not show V_W."""
+    families = Counter(captions)
+    return 2 * sum(count == 1 for count in families.values()) > len(captions)
+
+
 class _Chain(_Table):
     """The tables that `Recipe` and `Settings` have in common."""
 
@@ -143,6 +180,7 @@ class _Chain(_Table):
     finetune: FinetuneTable = FinetuneTable()
     generate: GenerateTable = Field(default_factory=GenerateTable)
     remedy: AnyRemedy | None = None  # type: ignore[valid-type]
+    measure: MeasureTable = MeasureTable()
 
     def flat(self) -> dict[str, Any]:
         """Return every value by its dotted key, such as ``{"finetune.steps": 200}``."""
@@ -239,10 +277,11 @@ def differences(theirs: Recipe, ours: Recipe) -> list[str]:
     """List the settings in which two recipes are different experiments.
 
     A run may be longer: generations depend on seed and number alone. Its images may lie in another
-    folder; `empirical.data.recorded` compares them.
+    folder; `empirical.data.recorded` compares them. What is measured changes no experiment.
     """
     their_values, our_values = theirs.flat(), ours.flat()
-    their_values["generations"] = our_values["generations"]
+    for key in ["generations", *(f"measure.{name}" for name in MeasureTable.model_fields)]:
+        their_values[key] = our_values[key]
     if _are_folders(theirs, ours):
         their_values["data.name"] = our_values["data.name"]
     return [

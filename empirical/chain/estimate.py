@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from empirical.chain import folder, loop
+from empirical.chain import drawing, extra_draws, folder, loop
 from empirical.data.real_images import Population
 from empirical.generator.diffusion import DiffusionGenerator
 from empirical.measuring import generation as measuring
@@ -70,18 +70,22 @@ def estimate(recipe: Recipe, base: Model, out: Path, cost: Probe | None = None) 
     """
     folder.require_unclaimed(out, recipe)
     cost = cost or probe(recipe, base, out)
-    settings, run = recipe.settings, Run(out)
+    settings, run = loop.resolved(recipe, out).settings, Run(out)
     table, size = settings.finetune, settings.data.size
     left = [n for n in range(recipe.generations + 1) if not run.generation(n).done]
     learnt = [n if table.training_set == "accumulate" else 1 for n in left if n]
-    drawn = len(left) * loop.probes(settings) + len(learnt) * size
+    guided, unguided = np.sum([extra_draws.counts(settings, n) for n in left] or [(0, 0)], axis=0)
+    drawn = len(left) * drawing.probes(settings) + len(learnt) * size + guided
+    # At scale 1 one of the two predictions of a step is left out.
+    steps = drawn + (unguided if extra_draws.unguided_anyway(settings) else unguided / 2)
+    measured = len(left) + (guided + unguided) / size
     disk = loop.size(settings, base)
     folder.require_room(out, disk)
     return Estimate(
         len(left),
         len(learnt) * table.steps * cost.step + sum(learnt) * size * cost.encode,
-        drawn * (cost.decode + cost.draw * settings.generate.steps),
-        len(left) * cost.measure,
+        (drawn + unguided) * cost.decode + steps * cost.draw * settings.generate.steps,
+        measured * cost.measure,
         cost.memory,
         disk,
     )
@@ -190,7 +194,7 @@ def _measure(
         folder.write_recipe(run, recipe)
         for number in range(2):
             generation = run.generation(number)
-            loop.write_images(generation, images)
+            drawing.write_images(generation, images)
             started = time.perf_counter()
             measuring.measure(generator, run, generation, reference, recipe.seed)
         return time.perf_counter() - started

@@ -70,6 +70,7 @@ def finish(generation: Generation, weights: Sequence[Path]) -> None:
                 for path in [*images, captions, *weights]
             },
             "features": generation.traits(),
+            "draws": {name: generation.draw(name).traits() for name in generation.draws()},
         },
     )
 
@@ -87,6 +88,8 @@ def verify(chain: Run) -> None:
             done = json.loads(path.read_text(encoding="utf-8"))
             digests, made_by = done["files"], done["recipe"]
             features = [f"features/{name}.npy" for name in done.get("features", [])]
+            for draw, names in done.get("draws", {}).items():
+                features += [f"draws/{draw}/features/{name}.npy" for name in names]
         except (OSError, ValueError, KeyError, TypeError):
             raise UserError(
                 f"'{path}' is damaged: delete it to have the generation re-checked and completed"
@@ -153,6 +156,7 @@ def write_recipe(chain: Run, recipe: Recipe) -> None:
 
 
 _GENERATIONS = re.compile(r"^[ \t]*generations[ \t]*=.*\n?", re.MULTILINE)
+_MEASURE = re.compile(r"\n?^\[measure\][ \t]*\n(?:(?!\[).*\n?)*", re.MULTILINE)
 
 
 def _with_generations(text: str, count: int | None) -> str:
@@ -164,7 +168,7 @@ def _with_generations(text: str, count: int | None) -> str:
 
 def _digest_of_recipe(path: Path) -> str:
     """Return the digest of the part of a recipe that determines a generation."""
-    text = path.read_text(encoding="utf-8")
+    text = _MEASURE.sub("", path.read_text(encoding="utf-8"))
     return hashlib.sha256(_with_generations(text, None).encode()).hexdigest()
 
 

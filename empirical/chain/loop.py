@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from empirical import files, processes
-from empirical.chain import folder
-from empirical.data import recorded, training_set
+from empirical.chain import drawing, extra_draws, folder
+from empirical.data import real_images, recorded, training_set
 from empirical.data.real_images import Population
 from empirical.data.recorded import RealData
 from empirical.errors import UserError
@@ -28,7 +28,6 @@ from empirical.recipe import Recipe, Settings
 from empirical.runs.record import Generation, Run
 from empirical.seeds import seed_of
 
-PROBES = 20
 OnGeneration = Callable[[Generation], None]
 
 
@@ -47,7 +46,7 @@ class Chain:
     @property
     def work(self) -> int:
         """The work of the whole run, in image passes of the denoiser."""
-        return work(self.recipe)
+        return work(self.recipe, Path(self.folder))
 
 
 def run(
@@ -63,13 +62,14 @@ def run(
     The recipe is checked completely before the folder is made. Called again after an interruption
     with the same recipe and folder, it ends with the same files; with more generations, the run
     becomes the one planned with that number from the start. `progress` receives the work as it is
-    done, `work(recipe)` in total, and `on_generation` every generation once it is complete, those
-    of earlier sessions too. `base` is the recipe's model if already loaded. With several processes,
-    as ``accelerate launch`` starts them, each calls this and does its part.
+    done, `work(recipe, out)` in total, and `on_generation` every generation once it is complete,
+    those of earlier sessions too. `base` is the recipe's model if already loaded. With several
+    processes, as ``accelerate launch`` starts them, each calls this and does its part.
     """
     folder.require_unclaimed(out, recipe)
     if folder.is_complete(out, recipe):
         return _completed(recipe, out, progress, on_generation)
+    recipe = resolved(recipe, out)
     prepared = prepare(recipe, out, base)
     folder.require_room(out, prepared.disk)
     real = prepared.real
@@ -96,7 +96,7 @@ def _completed(recipe: Recipe, out: Path, progress: Progress, on_generation: OnG
     """Return a complete run; neither its model nor its data are needed."""
     chain = Run(out)
     folder.verify(chain)
-    settings = recipe.settings
+    settings = resolved(recipe, out).settings
     recorded.require_agreement(chain, settings)
     for number in range(recipe.generations + 1):
         progress(_work_of_generation(settings, costs(settings), number))
@@ -137,7 +137,7 @@ def prepare(recipe: Recipe, out: Path, base: model.Model | None = None) -> Prepa
     folder.require_unclaimed(out, recipe)
     if (out / "recipe.toml").is_file():
         folder.verify(Run(out))
-    settings, base = recipe.settings, base or load(recipe)
+    settings, base = resolved(recipe, out).settings, base or load(recipe)
     check(settings, base)
     real = recorded.of_run(settings, base.side, base.mode, out)
     truncation.warn(base, real.first().captions)
@@ -188,14 +188,17 @@ def loop(
             continue
         if number == 0:
             generator.forget()
-            write_images(generation, real)
+            drawing.write_images(generation, real)
         else:
             _learn(generator, chain, number, settings, progress, draw_real or (lambda **_: real))
             captions = _captions(chain.generation(0), number, settings)
-            _draw_images(generator, generation, captions, settings, progress)
-        _draw_probes(generator, generation, chain.generation(0).captions, settings, progress)
+            drawing.draw_images(generator, generation, captions, settings, progress)
+        drawing.draw_probes(generator, generation, chain.generation(0).captions, settings, progress)
         if processes.is_main():
             measure(generator, chain, generation, reference, settings.seed)
+        processes.wait()
+        extra_draws.measure(generator, chain, generation, settings, progress)
+        if processes.is_main():
             files.sweep(generation.folder)
             folder.finish(generation, _weights(generation))
         processes.wait()
@@ -206,9 +209,19 @@ def loop(
     return chain
 
 
-def work(recipe: Recipe) -> int:
+def resolved(recipe: Recipe, out: Path) -> Recipe:
+    """Return the recipe with the number of replicates that it stands for, or, where there is a run
+    in the folder, with what that run measures since it began."""
+    path = out / "recipe.toml"
+    table = Run(out).recipe.measure if path.is_file() else recipe.measure
+    if table.replicates == "auto":
+        table = table.resolved(real_images.captions(recipe.data, recipe.seed))
+    return recipe.model_copy(update={"measure": table})
+
+
+def work(recipe: Recipe, out: Path) -> int:
     """Return the work of a whole run, in image passes of the denoiser."""
-    settings = recipe.settings
+    settings = resolved(recipe, out).settings
     cost = costs(settings)
     return sum(_work_of_generation(settings, cost, n) for n in range(recipe.generations + 1))
 
@@ -217,13 +230,16 @@ def size(settings: Settings, base: model.Model) -> int:
     """Return the bytes that a run may take on disk: images as PNG, their features, and weights."""
     pixels = base.side**2 * base.channels
     latents = 4 * int(np.prod(base.latent_shape))
-    images = (settings.data.size + probes(settings)) * (pixels + latents)
-    return (settings.generations + 1) * (images + trainable.size(base, settings.finetune))
+    images = (settings.data.size + drawing.probes(settings)) * (pixels + latents)
+    # Without `unguided_images` those of a draw are removed before the next.
+    extra = sum(extra_draws.counts(settings, 1)) * (pixels + latents)
+    return (settings.generations + 1) * (images + extra + trainable.size(base, settings.finetune))
 
 
 def _work_of_generation(settings: Settings, cost: tuple[int, int], number: int) -> int:
     fit, image = cost
-    return probes(settings) * image + (fit + settings.data.size * image if number else 0)
+    drawn = drawing.probes(settings) + sum(extra_draws.counts(settings, number))
+    return drawn * image + (fit + settings.data.size * image if number else 0)
 
 
 def _learn(
@@ -250,91 +266,7 @@ def _captions(first: Generation, number: int, settings: Settings) -> list[str]:
     return [captions[i] for i in draw.integers(len(captions), size=len(captions))]
 
 
-def _draw_images(
-    generator: Generator,
-    generation: Generation,
-    captions: list[str],
-    settings: Settings,
-    progress: Progress,
-) -> None:
-    """Draw the images of a generation, batch by batch; batches on disk are not drawn again."""
-    seeds = [seed_of("image", settings.seed, generation.number, i) for i in range(len(captions))]
-    _draw(generator, generation.folder / "images", captions, seeds, settings, progress)
-    if processes.is_main():
-        _write_metadata(generation, captions, seeds)
-    processes.wait()
-
-
-def _draw_probes(
-    generator: Generator,
-    generation: Generation,
-    captions: list[str],
-    settings: Settings,
-    progress: Progress,
-) -> None:
-    """Draw a few images from prompts and seeds that are the same in every generation.
-
-    The population takes fresh seeds in each generation: with repeated noise its sampling errors
-    would add up instead of averaging out.
-    """
-    families = list(dict.fromkeys(captions))
-    prompts = [families[i % len(families)] for i in range(probes(settings))]
-    seeds = [seed_of("probe", settings.seed, i) for i in range(probes(settings))]
-    _draw(generator, generation.folder / "probes", prompts, seeds, settings, progress)
-    processes.wait()
-
-
-def _draw(
-    generator: Generator,
-    where: Path,
-    captions: list[str],
-    seeds: list[int],
-    settings: Settings,
-    progress: Progress,
-) -> None:
-    """Draw the batches of images that fall to this process."""
-    every = list(model.batches(len(captions), settings.generate.batch_size))
-    mine = processes.mine(every)
-    for batch in every:
-        if batch not in mine or all((where / _name(i)).is_file() for i in batch):
-            progress(len(batch) * generator.costs[1])
-            continue
-        images = generator.sample([captions[i] for i in batch], [seeds[i] for i in batch], progress)
-        for i, pixels in zip(batch, images, strict=True):
-            files.write_image(where / _name(i), pixels)
-
-
-def write_images(generation: Generation, real: Population) -> None:
-    """Write real images, with their captions, as those of a generation."""
-    if processes.is_main():
-        for i, pixels in enumerate(real.images):
-            files.write_image(generation.folder / "images" / _name(i), pixels)
-        _write_metadata(generation, list(real.captions), [None] * len(real))
-    processes.wait()
-
-
-def _write_metadata(
-    generation: Generation, captions: list[str], seeds: list[int] | list[None]
-) -> None:
-    files.write_json_lines(
-        generation.folder / "images" / "metadata.jsonl",
-        (
-            {"file_name": _name(i), "text": caption, "generation": generation.number, "seed": seed}
-            for i, (caption, seed) in enumerate(zip(captions, seeds, strict=True))
-        ),
-    )
-
-
 def _weights(generation: Generation) -> list[Path]:
     """Return the files of the weights of a generation."""
     weights = files.visible(generation.folder, "*/*.safetensors")
     return [path for path in weights if path.is_file()]
-
-
-def probes(settings: Settings) -> int:
-    """Return the number of probe images of each generation."""
-    return min(PROBES, settings.data.size)
-
-
-def _name(index: int) -> str:
-    return f"{index:05d}.png"

@@ -51,7 +51,7 @@ def chain_run(
             from empirical.chain.trackers import tracked
 
             options["on_generation"] = stack.enter_context(tracked(tracker, parsed, out.name))
-        bar = tqdm(total=loop.work(parsed), desc=f"chain {out}", unit=" passes")
+        bar = tqdm(total=loop.work(parsed, out), desc=f"chain {out}", unit=" passes")
         loop.run(parsed, out, stack.enter_context(bar).update, **options)
     if complete:
         print(f"qtm: the run '{out}' was complete already", file=sys.stderr)

@@ -45,6 +45,11 @@ def real(table: DataTable, side: int, mode: str, seed: int, generation: int = 0)
     return Population(images, tuple(caption for taken, _ in chosen for _, caption in taken))
 
 
+def captions(table: DataTable, seed: int) -> list[str]:
+    """Return the captions of the images that `real` returns; none of them is opened."""
+    return [caption for taken, _ in _chosen(table, seed, 0) for _, caption in taken]
+
+
 def reference(
     table: DataTable, side: int, mode: str, seed: int, *, fresh: bool = False
 ) -> np.ndarray | None:

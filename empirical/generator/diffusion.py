@@ -13,6 +13,7 @@ from empirical.data.real_images import Population
 from empirical.generator import trainable
 from empirical.generator.finetuning import finetune
 from empirical.generator.sampling import sample
+from empirical.guidance import Constant, GuidanceRule
 from empirical.measuring.extractors.classifier import ClassifierExtractor
 from empirical.measuring.traits import Classifier
 from empirical.pipeline import adapters
@@ -38,6 +39,12 @@ class Generator(Protocol):
         self, captions: Sequence[str], seeds: Sequence[int], progress: Progress
     ) -> np.ndarray:
         """Draw images [n, height, width, channels] (uint8); image i depends on seed i alone."""
+        ...
+
+    def sample_unguided(
+        self, captions: Sequence[str], seeds: Sequence[int], progress: Progress
+    ) -> np.ndarray:
+        """Draw as `sample` does, with the same randomness for a seed, but without guidance."""
         ...
 
     def encode(self, images: np.ndarray) -> np.ndarray:
@@ -106,18 +113,33 @@ class DiffusionGenerator:
         self, captions: Sequence[str], seeds: Sequence[int], progress: Progress
     ) -> np.ndarray:
         """Draw one batch of images by guided sampling."""
+        return self._sample(captions, seeds, self.settings.generate.guidance, progress)
+
+    def sample_unguided(
+        self, captions: Sequence[str], seeds: Sequence[int], progress: Progress
+    ) -> np.ndarray:
+        """Draw one batch of images at scale 1: the prompt is followed, and nothing amplified."""
+        return self._sample(captions, seeds, Constant(rule="constant", scale=1.0), progress)
+
+    def _sample(
+        self,
+        captions: Sequence[str],
+        seeds: Sequence[int],
+        guidance: GuidanceRule,
+        progress: Progress,
+    ) -> np.ndarray:
         table = self.settings.generate
         with adapters.merged(self.model.unet, self.model.precision):
             return sample(
                 self.model,
                 captions,
                 seeds,
-                table.guidance,
+                guidance,
                 table.sampler,
                 table.steps,
                 progress,
                 generation=self.generation,
-                weak=None if table.guidance.weak is None else self._weak.denoise,
+                weak=None if guidance.weak is None else self._weak.denoise,
             )
 
     @cached_property

@@ -103,7 +103,7 @@ def keep_traits(run: Run, measured: Sequence[tuple[dict[str, np.ndarray], object
     """Write traits into a run's features, and derive its moments again."""
     for generation, (values, _) in zip(run.generations(), measured, strict=True):
         for name, array in values.items():
-            files.write_array(generation.folder / "features" / f"{name}.npy", array)
+            generation.write(name, array)
     run.rebuild_moments()
 
 

@@ -25,6 +25,7 @@ from empirical.measuring.metrics import (
 from empirical.measuring.metrics.intervals import RESAMPLES
 from empirical.measuring.sources import Captions, Source
 from empirical.measuring.traits import View, every_trait
+from empirical.runs.draws import Draw
 from empirical.runs.record import Generation, Run
 from empirical.seeds import seed_of
 
@@ -54,12 +55,25 @@ def measure(
         for name in every_trait():
             values = view.trait(name)
             if values is not None:
-                files.write_array(generation.folder / "features" / f"{name}.npy", values)
+                generation.write(name, values)
         samples = Samples(source, source.space, every_measure())
         measurements = samples.measure(number, seed, view=view, captions=captions)
         main = list(samples.references(number))[-1:]
     content = metrics.summary(measurements, source.space, *main)
     files.write_json(generation.folder / "metrics.json", content)
+
+
+def measure_draw(
+    generator: "Generator", chain: Run, draw: Draw, number: int, images: np.ndarray
+) -> None:
+    """Measure the traits of images of generation `number`'s model that are no generation."""
+    source = sources.of_chain(chain, number, generator.encode, generator.classifier, None)
+    view = View(images, source.encode, source.classifier, source.first)
+    with threadpool_limits(1, user_api="blas"):
+        for name in every_trait():
+            values = view.trait(name)
+            if values is not None:
+                draw.write(name, values)
 
 
 @dataclass

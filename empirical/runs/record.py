@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 from empirical import files
 from empirical.errors import UserError
-from empirical.recipe import Recipe, read
+from empirical.recipe import MeasureTable, Recipe, read
 from empirical.runs import moments
+from empirical.runs.draws import NAMES, Draw, Measured, Name
 
 
 @dataclass(frozen=True)
-class Generation:
+class Generation(Measured):
     """One generation's folder, ``gen_000`` and so on; number 0 is the real data set."""
 
-    folder: Path
     number: int
 
     @property
@@ -56,18 +56,14 @@ class Generation:
         real), file_name below the run's folder, text. Generation 0 has none."""
         return files.read_json_lines(self.folder / "training.jsonl")
 
-    def traits(self) -> list[str]:
-        """Return the names of the stored traits."""
-        return sorted(path.stem for path in files.visible(self.folder / "features", "*.npy"))
+    def draw(self, name: Name) -> Draw:
+        """Return images of this generation's model that were drawn only to be measured, whether
+        they exist yet or not."""
+        return Draw(self.folder / "draws" / name, name)
 
-    def trait(self, name: str) -> Float[np.ndarray, "n d"]:
-        """Return one stored trait [n, components]."""
-        path = self.folder / "features" / f"{name}.npy"
-        if not path.is_file():
-            raise UserError(
-                f"'{self.folder}' holds no trait '{name}', it has {', '.join(self.traits())}"
-            )
-        return files.read_array(path)
+    def draws(self) -> list[Name]:
+        """Return the names of the draws that are complete."""
+        return [name for name in NAMES if self.draw(name).complete]
 
     def metrics(self) -> dict[str, Any]:
         """Return accuracy, Fréchet distance and diversity, and how each was measured."""
@@ -81,7 +77,15 @@ class Generation:
 @lru_cache(maxsize=1024)
 def _recipe(path: Path, *state: int) -> Recipe:
     # A relative path names different files in different folders, so the state is part of the key.
-    return read(path)
+    return _as_begun(read(path))
+
+
+def _as_begun(recipe: Recipe) -> Recipe:
+    """Return the recipe of a run: what was begun before there was a table ``[measure]`` draws
+    nothing of it."""
+    if "measure" in recipe.model_fields_set:
+        return recipe
+    return recipe.model_copy(update={"measure": MeasureTable.off()})
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class Run:
         try:
             state = path.stat()
         except OSError:
-            return read(path)
+            return _as_begun(read(path))
         return _recipe(path, state.st_ino, state.st_mtime_ns, state.st_ctime_ns, state.st_size)
 
     def generation(self, number: int) -> Generation:

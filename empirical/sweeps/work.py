@@ -104,8 +104,9 @@ def survey(recipes: Mapping[str, Recipe], out: Path, progress: Progress) -> dict
                 loop.check(recipe.settings, base)
             else:
                 loop.prepare(recipe, out / name, base)
-            disk, memory = loop.size(recipe.settings, base), _memory(recipe.settings, base)
-            surveys[name] = Survey(loop.work(recipe), disk, memory)
+            settings = loop.resolved(recipe, out / name).settings
+            disk, memory = loop.size(settings, base), _memory(settings, base)
+            surveys[name] = Survey(loop.work(recipe, out / name), disk, memory)
         except UserError as error:
             raise UserError(f"the chain '{name}' cannot run: {error}") from error
     folder.require_room(out, sum(each.disk for each in surveys.values()))

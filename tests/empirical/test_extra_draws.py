@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from empirical import recipe
-from empirical.chain import extra_draws, folder, loop
+from empirical.chain import completion, extra_draws, folder, loop
 from empirical.errors import UserError
 from empirical.generator.diffusion import DiffusionGenerator
 from empirical.generator.sampling import sample
@@ -168,3 +168,28 @@ def test_progress_counts_every_draw(tmp_path, digits):
     again: list[int] = []
     loop.run(chain, tmp_path / "run", again.append)
     assert sum(again) == sum(done)
+
+
+def test_a_finished_run_is_completed(both, tmp_path):
+    """From its weights, with the files of a run that drew everything from the start."""
+    run = loop.run(tiny(measure={"unguided": False}), tmp_path / "run")
+    kept = {"unguided": True, "replicates": 1}
+    done: list[int] = []
+    total = completion.work(run, **kept)
+    completion.complete(run, **kept, progress=done.append)
+    assert sum(done) == total
+    assert run.recipe.measure == MeasureTable(**kept)
+    direct = loop.run(tiny(measure=kept), tmp_path / "direct")
+    assert contents(run.folder) == contents(direct.folder)
+    folder.verify(run)
+    with pytest.raises(UserError, match="has 1 replicates of each prompt: their number"):
+        completion.complete(run, replicates=2)
+
+
+def test_without_weights_a_run_cannot_be_completed(tmp_path):
+    run = loop.run(tiny(generations=1, measure={"unguided": False}), tmp_path / "run")
+    (weights,) = (run.folder / "gen_001").glob("lora/*")
+    weights.unlink()
+    with pytest.raises(UserError, match=r"lora.*' is missing since generation 1 was finished"):
+        completion.complete(run, unguided=True)
+    assert run.recipe.measure.unguided is False

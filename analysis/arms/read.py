@@ -50,6 +50,13 @@ class Arm:
     families: int
     images: int
     stochastic: bool
+    separated: bool = False
+
+    @property
+    def family_size(self) -> float:
+        """Images whose mean a prompt's measured V_B is of: n, or infinity where it is of prompts
+        themselves."""
+        return np.inf if self.separated else self.images / self.families
 
     @property
     def generations(self) -> int:
@@ -72,15 +79,17 @@ def arm(run: Run, trait: str = "latent", components: Sequence[int] | None = None
     """
     captions = run.generation(0).captions
     families = len(set(captions))
-    _require_families(run, captions)
     table, pooled = _table(run, trait, components)
+    separated = "how" in table and bool((table["how"] == "replicates").any())
+    _require_families(run, captions, separated)
     _refuse(run, table, trait)
     moments = {q: _pivot(table, q) for q in (*QUANTITIES, "n")}
     V_W, V_B, m = moments["within"], moments["between"], moments["mean"]
     G, images = len(m) - 1, int(moments["n"].min())
     parts = _parts(run, trait, V_W, V_B) if pooled else (V_W, V_B)
-    spread = _spread(run, trait, captions, np.unique(table["component"]), pooled, G)
-    sampling = _sampling(*parts, images, families, pooled, spread)
+    spread = _spread(run, trait, captions, np.unique(table["component"]), pooled, G, separated)
+    draws = 1 + run.recipe.measure.replicate_count if separated else 1
+    sampling = _sampling(*parts, images, families, pooled, spread, draws)
     axes = parts[0][0] + parts[1][0]
     if pooled:
         V_W, V_B, m = (x.mean(axis=1, keepdims=True) for x in (V_W, V_B, m))
@@ -111,6 +120,7 @@ def arm(run: Run, trait: str = "latent", components: Sequence[int] | None = None
         families,
         images,
         settings.generate.sampler in ("ddpm", "euler_ancestral"),
+        separated,
     )
 
 
@@ -150,7 +160,7 @@ def _way(run: Run) -> str:
     return repr((settings.model.name, settings.data.model_dump(), finetune, generate))
 
 
-def _require_families(run: Run, captions: Sequence[str]) -> None:
+def _require_families(run: Run, captions: Sequence[str], separated: bool) -> None:
     """Raise `UserError` where variance within and between prompts cannot be separated."""
     prompts = list(dict.fromkeys(captions))
     if len(prompts) < 2:
@@ -159,10 +169,11 @@ def _require_families(run: Run, captions: Sequence[str]) -> None:
             f"('{prompts[0]}'), so that nothing varies between prompts: a fit needs two prompts or "
             f"more"
         )
-    if len(prompts) >= len(captions):
+    if len(prompts) >= len(captions) and not separated:
         raise UserError(
             f"the run '{run.name}' has {len(prompts)} different prompts for its {len(captions)} "
-            f"images, so that nothing varies within a prompt: a fit needs more images than prompts"
+            f"images, so that nothing varies within a prompt: a fit needs further images of each, "
+            f"which `qtm measure RUN replicates` draws where its weights are there"
         )
 
 
@@ -246,7 +257,13 @@ def _parts(
 
 
 def _spread(
-    run: Run, trait: str, captions: list[str], components: np.ndarray, pooled: bool, G: int
+    run: Run,
+    trait: str,
+    captions: list[str],
+    components: np.ndarray,
+    pooled: bool,
+    G: int,
+    separated: bool,
 ) -> Float[np.ndarray, "T d"] | None:
     """Return Var(q)/E(q)^2 within prompts, [G + 1, 1 or D], of the squared deviations q of images.
 
@@ -254,17 +271,25 @@ def _spread(
     included. A normal trait has 2. None where the trait of each image was not kept.
     """
     name = "latent_pc" if trait == "latent" else trait
-    families = np.unique(captions, return_inverse=True)[1]
     ratios = []
     for t in range(G + 1):
         generation = run.generation(t)
         if name not in generation.traits() or list(generation.captions) != captions:
             return None
-        z = generation.trait(name).astype(float).reshape(len(captions), -1)
+        prompts, z = captions, generation.trait(name)
+        if separated:
+            more = generation.replicates()
+            if more is None:
+                return None
+            prompts, z = [*more.captions], more.trait(name)
+            if t:
+                prompts, z = [*captions, *prompts], np.concatenate([generation.trait(name), z])
+        z = z.astype(float).reshape(len(prompts), -1)
         z = z if name != trait else z[:, components]
+        families = np.unique(prompts, return_inverse=True)[1]
         q = np.square(_within(z, families))
         q = q.sum(axis=1, keepdims=True) if pooled else q
-        count = len(captions) - families.max() - 1
+        count = len(prompts) - families.max() - 1
         variance = np.square(_within(q, families)).sum(axis=0) / count
         ratios.append(variance / np.maximum(np.square(q.mean(axis=0)), 1e-300))
     return np.stack(ratios)
@@ -286,6 +311,7 @@ def _sampling(
     families: int,
     pooled: bool,
     spread: Float[np.ndarray, "T D"] | None,
+    draws: int = 1,
 ) -> Float[np.ndarray, "T 3 D"]:
     """Return the variances [G + 1, 3, D] of the sampling errors of the mean, ln V_W and ln V_B.
 
@@ -293,20 +319,28 @@ def _sampling(
     from its prompt's mean, which is 2/(N - C) for a normal trait;  and, because prompts are the
     same in every generation and only their means are drawn anew,
     Var(ln V_B) = 4 V_W/[n (C - 1) V_B] with n = N/C. For an average over components the numerators
-    and denominators are sums.
+    and denominators are sums. Where `draws` of all images together separate V_W from V_B,
+    n = draws N/C and Var(ln V_B) = [4 V_W V_B/n + 2 V_W^2/(n (n - 1))]/[(C - 1) V_B^2].
     """
-    n = images / families
+    n = draws * images / families
     unit = V_W[0] + V_B[0]
     if pooled:
         sums = lambda x: x.sum(axis=1, keepdims=True)
         count = V_W.shape[1]
         mean = sums(V_W) / (images * sums(unit[None]) * count)
         normal = 2 * sums(np.square(V_W)) / np.square(sums(V_W))
-        between = 4 * sums(V_W * V_B) / (n * (families - 1) * np.square(sums(V_B)))
+        B = np.maximum(sums(V_B), 1e-12)
+        between = 4 * sums(V_W * V_B) / (n * (families - 1) * np.square(B))
+        rest = 2 * sums(np.square(V_W)) / (n * (n - 1) * (families - 1) * np.square(B))
     else:
         mean = V_W / (images * unit)
         normal = np.full_like(V_W, 2.0)
-        between = 4 * V_W / (n * (families - 1) * np.maximum(V_B, 1e-12))
-    within = (normal if spread is None else np.maximum(spread, 1e-6)) / (images - families)
+        B = np.maximum(V_B, 1e-12)
+        between = 4 * V_W / (n * (families - 1) * B)
+        rest = 2 * np.square(V_W / B) / (n * (n - 1) * (families - 1))
+    freedom = draws * images - families
+    within = (normal if spread is None else np.maximum(spread, 1e-6)) / freedom
     # Where a variance is mostly sampling error, the expansion fails.
+    if draws > 1:
+        return np.stack([mean, within, np.minimum(between + rest, 1.0)], axis=1)
     return np.stack([mean, within, np.minimum(between, 2 / (families - 1))], axis=1)

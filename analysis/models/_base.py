@@ -95,9 +95,9 @@ class Setting:
 
     `base` are generation 0's families [D]; `scales` [L] is w at the noise levels of variance
     `noise` [L, D]; `scale` the scale that replaces all of them in a model with one number;
-    `dropped`, `real` and `mutation` [D] as in `Arm`; `direction` [D] is +1 or -1, the direction
-    in which the mean of a component moved in the fitted data, and `trend` [3, D] the mean step of
-    mean, ln V_W and ln V_B there, interpolated between CFG scales for a held-out arm.
+    `dropped`, `real`, `mutation` [D] and `family_size` as in `Arm`; `direction` [D] is +1 or -1,
+    the direction in which the mean of a component moved in the fitted data, and `trend` [3, D] the
+    mean step of mean, ln V_W and ln V_B there, interpolated between CFG scales for a held-out arm.
     """
 
     base: Families
@@ -107,7 +107,7 @@ class Setting:
     dropped: Array
     real: Array
     mutation: Array
-    images: Array
+    family_size: Array
     families: Array
     stochastic: Array
     direction: Array

@@ -86,7 +86,7 @@ def families(
         real_share=setting.real,
         training_noise=setting.mutation,
         condition_drop=setting.dropped,
-        size=setting.images / setting.families,
+        size=setting.family_size,
         **parts,
     )
 

@@ -7,10 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import tomli_w
+
 from empirical import claim, files, processes
 from empirical.data import recorded
 from empirical.errors import UserError
-from empirical.recipe import Recipe, differences, dump
+from empirical.recipe import MeasureTable, Recipe, differences, dump
 from empirical.runs import provenance
 from empirical.runs.record import Generation, Run
 
@@ -70,9 +72,24 @@ def finish(generation: Generation, weights: Sequence[Path]) -> None:
                 for path in [*images, captions, *weights]
             },
             "features": generation.traits(),
-            "draws": {name: generation.draw(name).traits() for name in generation.draws()},
+            "draws": _draws(generation),
         },
     )
+
+
+def measures_more(chain: Run, table: MeasureTable) -> None:
+    """Record in a run's recipe, and in ``done.json`` of its generations, what it measures now."""
+    path = chain.folder / "recipe.toml"
+    rest = _MEASURE.sub("", path.read_text(encoding="utf-8")).rstrip("\n")
+    text = tomli_w.dumps({"measure": table.model_dump()})
+    files.write_text(path, f"{rest}\n\n{text}")
+    for generation in chain.generations():
+        done = generation.folder / "done.json"
+        files.write_json(done, {**files.read_json(done), "draws": _draws(generation)})
+
+
+def _draws(generation: Generation) -> dict[str, list[str]]:
+    return {name: generation.draw(name).traits() for name in generation.draws()}
 
 
 def verify(chain: Run) -> None:

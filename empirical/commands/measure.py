@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from empirical.measuring.sources import Source
     from empirical.runs.record import Run
 
+# Further images of a finished run, drawn only to be measured.
+DRAWS = {
+    "unguided": "The prompts and seeds of every generation again, without guidance.",
+    "replicates": "A further image of each prompt, with other seeds.",
+}
 _MEMORY = "measure fewer images or fewer names at a time, or take a smaller --side"
 
 app = typer.Typer()
@@ -64,6 +69,8 @@ def measure(
     """Measure a finished run, or any folders of images, without training anything.
 
     Traits of a run are written into its features and moments.csv, measures into its measures.csv.
+    The names unguided and replicates draw further images from the weights of every generation,
+    for qtm select, fits and forecasts.
     """
     if show:
         _show()
@@ -84,7 +91,14 @@ def measure(
             raise UserError("name a trait or a measure; qtm measure --list shows all")
         from empirical.runs.record import open_run
 
-        requested, run = finished.sort_names(names), open_run(places[0])
+        run = open_run(places[0])
+        drawn = [name for name in names if name in DRAWS]
+        names = [name for name in names if name not in drawn]
+        requested = finished.sort_names(names)
+        if drawn:
+            _draw(run, drawn)
+        if not names:
+            return
         source = sources.of_run(run, offline, reference)
         seed = run.recipe.seed if seed is None else seed
     if csv is not None and requested.traits and requested.measures:
@@ -96,6 +110,21 @@ def measure(
 
             files.write_text(csv, table.to_csv(index=False, float_format="%.17g"))
         print(_shortened(table))
+
+
+def _draw(run: "Run", names: list[str]) -> None:
+    """Draw the images of a run that are only measured."""
+    from tqdm import tqdm
+
+    from empirical import out_of_memory
+    from empirical.chain import completion
+
+    wanted = {"unguided": "unguided" in names, "replicates": int("replicates" in names)}
+    work = completion.work(run, **wanted)
+    hint = f"{out_of_memory.settings()}; the same command resumes"
+    with out_of_memory.explained(hint), tqdm(total=work, desc="draw", unit=" passes") as bar:
+        completion.complete(run, **wanted, progress=bar.update)
+    print(run.folder / "moments.csv")
 
 
 def _sorted(words: list[str], images: bool) -> tuple[list[Path], list[str]]:
@@ -163,7 +192,8 @@ def _shortened(table: "pd.DataFrame") -> str:
 
     columns = list(table.columns)
     if "component" in columns and len(set(table["component"])) > 8:
-        means = table.drop(columns="component").groupby(["generation", "feature"], as_index=False)
+        by = ["generation", "feature", "how"]
+        means = table.drop(columns="component").groupby(by, as_index=False, sort=False)
         table = pd.DataFrame(means.mean())
     if "caution" in columns and not any(isinstance(caution, str) for caution in table["caution"]):
         table = table.drop(columns="caution")
@@ -185,9 +215,11 @@ def _show() -> None:
             name: module.__name__ for name, module in every_measure().items()
         },
     }
+    groups["Draws, of the weights of a run"] = DRAWS
     import sys
 
     for title, names in groups.items():
         print(f"{title}:")
         for name, module in names.items():
-            print(f"  {name:18}{(sys.modules[module].__doc__ or '').splitlines()[0]}")
+            text = module if title.startswith("Draws") else sys.modules[module].__doc__ or ""
+            print(f"  {name:18}{text.splitlines()[0]}")

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from empirical.data.real_images import Population
+from empirical.errors import UserError
 from empirical.generator import trainable
 from empirical.generator.finetuning import finetune
 from empirical.generator.sampling import sample
@@ -82,16 +83,7 @@ class DiffusionGenerator:
     ) -> None:
         """Finetune on a population, from the base model or from the previous generation's."""
         table, remedy = self.settings.finetune, self.settings.remedy
-        self.generation = generation
-        if self.settings.generate.guidance.weak is not None:
-            # Before finetuning: made in `sample`, it would unload the finetuned weights.
-            _ = self._weak
-        previous = []
-        if table.start_from == "previous":
-            previous = [_folder(folder, number) for number in range(1, generation)]
-        if self.settings.generate.guidance.weak == "previous":
-            earlier = [_folder(folder, generation - 1)] if generation > 1 else []
-            trainable.load(self._weak, table, previous or earlier)
+        previous = self._begin(generation, folder)
         finetune(
             self.model,
             population,
@@ -103,6 +95,37 @@ class DiffusionGenerator:
             0.0 if remedy is None else remedy.latent_noise(),
             progress,
         )
+
+    def load(self, generation: int, folder: Path) -> None:
+        """Load what a generation has learnt from its folder; 0 is the base model.
+
+        Raises `UserError` where its weights are not there.
+        """
+        if generation == 0:
+            self.forget()
+            return
+        table = self.settings.finetune
+        if not trainable.is_saved(self.model, table, folder):
+            raise UserError(
+                f"'{folder}' holds no weights of generation {generation}, without which the "
+                f"generation cannot be drawn again"
+            )
+        trainable.load(self.model, table, [*self._begin(generation, folder), folder])
+
+    def _begin(self, generation: int, folder: Path) -> list[Path]:
+        """Prepare the weaker model, if any; return the folders whose weights come first."""
+        table, weak = self.settings.finetune, self.settings.generate.guidance.weak
+        self.generation = generation
+        if weak is not None:
+            # Before finetuning: made in `sample`, it would unload the finetuned weights.
+            _ = self._weak
+        previous = []
+        if table.start_from == "previous":
+            previous = [_folder(folder, number) for number in range(1, generation)]
+        if weak == "previous":
+            earlier = [_folder(folder, generation - 1)] if generation > 1 else []
+            trainable.load(self._weak, table, previous or earlier)
+        return previous
 
     def forget(self) -> None:
         """Return to the base model."""

@@ -118,6 +118,7 @@ def table_of_traits(
         frame = moments.table(number, values, captions or [""] * size)
         if captions is None:
             frame[["within", "between"]] = np.nan
+            frame["how"] = "total"
         frames.append(frame)
     return pd.DataFrame(pd.concat(frames, ignore_index=True))
 

@@ -119,7 +119,8 @@ def _packed(content: dict[str, bytes]) -> bytes:
 def _moments(run: Run) -> str:
     table = run.moments()
     averaged = table["feature"].isin(_AVERAGED)
-    mean = table[averaged].groupby(["generation", "feature"], as_index=False).mean()
+    by = ["generation", "feature", *(["how"] if "how" in table else [])]
+    mean = table[averaged].groupby(by, as_index=False).mean()
     mean["component"] = 0
     mean["n"] = mean["n"].astype(int)
     reduced = pd.concat([table[~averaged], mean], ignore_index=True)[table.columns]

@@ -65,6 +65,19 @@ class Generation(Measured):
         """Return the names of the draws that are complete."""
         return [name for name in NAMES if self.draw(name).complete]
 
+    def replicates(self) -> moments.Replicates | None:
+        """Return further images of the prompts, where any were drawn; of generation 0, whose
+        images are real, two draws of the base model without guidance."""
+        names = ("unguided", "unguided_replicate") if self.number == 0 else ("replicate",)
+        draws = [self.draw(name) for name in names]
+        if not all(draw.complete for draw in draws):
+            return None
+        return moments.Replicates(
+            [caption for draw in draws for caption in draw.captions],
+            lambda trait: np.concatenate([draw.trait(trait) for draw in draws]),
+            of_base=self.number == 0,
+        )
+
     def metrics(self) -> dict[str, Any]:
         """Return accuracy, Fréchet distance and diversity, and how each was measured."""
         return files.read_json(self.folder / "metrics.json")
@@ -124,13 +137,15 @@ class Run:
 
     def moments(self) -> pd.DataFrame:
         """Return ``moments.csv``: generation, feature, component, n, mean, variance, within,
-        between."""
+        between, how (see `empirical.runs.moments`)."""
         return files.read_table(self.folder / "moments.csv")
 
     def rebuild_moments(self) -> pd.DataFrame:
         """Recompute the moments from the stored traits, and write ``moments.csv``."""
         frames = [
-            moments.table(g.number, {name: g.trait(name) for name in g.traits()}, g.captions)
+            moments.table(
+                g.number, {name: g.trait(name) for name in g.traits()}, g.captions, g.replicates()
+            )
             for g in self.generations()
         ]
         table = pd.DataFrame(pd.concat(frames, ignore_index=True))

@@ -76,7 +76,7 @@ def one_setting():
         dropped=jnp.asarray(0.2),
         real=jnp.asarray(0.3),
         mutation=jnp.array([0.01, 0.02]),
-        images=jnp.asarray(500.0),
+        family_size=jnp.asarray(50.0),
         families=jnp.asarray(10.0),
         stochastic=jnp.asarray(0.0),
         direction=jnp.array([1.0, -1.0]),

@@ -72,3 +72,37 @@ def test_diversity():
     assert metrics.diversity(z, ["a", "a", "b", "b", "c"]) == pytest.approx(2.5)
     assert np.isnan(metrics.diversity(z[:2], ["a", "b"]))
     assert metrics.accuracy(["a", "b"], ["a", "c"]) == 0.5
+
+
+def test_replicates_separate_what_one_image_a_caption_cannot():
+    """V_W is half the mean squared difference, V_B the covariance of first and second images."""
+    rng = np.random.default_rng(2)
+    first, second = rng.normal(size=(2, 50, 3)) + rng.normal(size=(50, 3))
+    captions = [f"caption {i}" for i in range(50)]
+    within, between = moments.separated(first, captions, second, captions)
+    np.testing.assert_allclose(within, np.square(first - second).mean(0) / 2)
+    covariance = [np.cov(first[:, k], second[:, k])[0, 1] for k in range(3)]
+    np.testing.assert_allclose(between, covariance)
+
+
+def test_the_way_to_the_parts_of_variance_is_recorded():
+    rng = np.random.default_rng(3)
+    z, more = rng.normal(size=(2, 30, 2)) * [1.0, 2.0]
+    captions = [f"caption {i}" for i in range(30)]
+    more_of = moments.Replicates(captions, lambda name: more)
+    base = moments.Replicates(captions * 2, lambda name: np.tile(more, (2, 1)), of_base=True)
+    total = moments.table(1, {"t": z}, captions)
+    assert set(total["how"]) == {"total"}
+    assert total[["within", "between"]].isna().all(axis=None)
+    assert total["variance"].notna().all()
+    both = moments.table(1, {"t": z}, captions, more_of)
+    assert set(both["how"]) == {"replicates"}
+    within, between = moments.separated(z, captions, more, captions)
+    np.testing.assert_allclose(both[["within", "between"]], np.stack([within, between], axis=1))
+    first = moments.table(0, {"t": z}, captions, base)
+    assert set(first["how"]) == {"base model"}
+    # Equal images of the base have no variance within: all of the variance is between.
+    np.testing.assert_allclose(first["within"], 0, atol=1e-12)
+    np.testing.assert_allclose(first["between"], first["variance"])
+    families = moments.table(1, {"t": z}, ["a", "b"] * 15, more_of)
+    assert set(families["how"]) == {"families"}

@@ -20,14 +20,23 @@ def found(digits):
 
 
 def test_the_sum_is_as_written_here(digits, tmp_path):
-    """Two generations of 20 images, 3 steps each, and 20 probes in three generations."""
+    """Two generations of 20 images, 3 steps each, and 20 probes in three generations.
+
+    All are drawn once more without guidance, by half of the predictions; of generation 0 the base
+    model's.
+    """
     each = estimate.estimate(tiny(), digits, tmp_path / "run", COST)
     assert each.generations == 3
     assert each.finetuning == pytest.approx(2 * (3 * 1.0 + 20 * 0.5))
-    assert each.sampling == pytest.approx((2 * 20 + 3 * 20) * (0.02 + 2 * 0.01))
-    assert each.measuring == pytest.approx(3 * 3.0)
-    assert each.seconds == pytest.approx(26 + 4 + 9)
+    guided, unguided = 2 * 20 + 3 * 20, 3 * 20
+    assert each.sampling == pytest.approx(guided * (0.02 + 2 * 0.01) + unguided * (0.02 + 0.01))
+    assert each.measuring == pytest.approx(2 * 3 * 3.0)
+    assert each.seconds == pytest.approx(each.finetuning + each.sampling + each.measuring)
     assert (each.memory, each.disk) == (7, loop.size(tiny().settings, digits))
+    off = tiny(measure={"unguided": False})
+    without = estimate.estimate(off, digits, tmp_path / "run", COST)
+    assert without.sampling == pytest.approx(4.0)
+    assert without.disk < each.disk
     assert not (tmp_path / "run").exists()
 
 

@@ -78,9 +78,9 @@ def _write(result: "Tables", out: Path, runs: list[Path], started: str) -> None:
 def _show(result: "Tables", run: str, traits: list[str]) -> None:
     trait = next((name for name in _SHOWN if name in traits), traits[0])
     selection, price = result.selection, result.price
-    selection = selection[(selection["run"] == run) & (selection["trait"] == trait)]
-    price = price[(price["run"] == run) & (price["trait"] == trait)]
-    averaged = selection["component"].isna().any()
+    selection = selection.query("run == @run and trait == @trait")
+    price = price.query("run == @run and trait == @trait")
+    averaged = bool(selection["component"].isna().to_numpy().any())
     rows = []
     for number in sorted(set(selection["generation"]) - {0}):
         chosen = _of(selection, number, averaged)
@@ -107,8 +107,8 @@ def _show(result: "Tables", run: str, traits: list[str]) -> None:
 
 
 def _of(table: "pd.DataFrame", number: int, averaged: bool) -> "pd.DataFrame":
-    here = table[table["generation"] == number]
-    return here[here["component"].isna() if averaged else here["component"] == 0]
+    component = "component.isna()" if averaged else "component == 0"
+    return table.query(f"generation == @number and {component}")
 
 
 def _interval(table: "pd.DataFrame", quantity: str) -> str:

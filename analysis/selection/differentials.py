@@ -84,14 +84,8 @@ def _root_mean_square(draws: Draws, paired: Sample) -> list[Estimate]:
     estimates = [Estimate("S_rms", value, *ends, THESE)]
     V = draws.unguided.within
     if V > 0:
-        # The error of V_W adds to that of the ratio; it is small beside the other.
-        of_V, _ = intervals.over_images(
-            np.square(draws.unguided.deviations).mean(axis=1) / draws.unguided.freedom,
-            draws.unguided,
-        )
-        if draws.unguided.sizes.min() < SQUARES:
-            of_V = 2 * V**2 / (draws.unguided.freedom * draws.unguided.dimension)
-        relative = variance / V**2 + square**2 * of_V / V**4
+        # The errors of V_W and of S_rms^2 are independent in normal traits.
+        relative = variance / V**2 + square**2 * draws.unguided.within_variance() / V**4
         value, ends = intervals.root(square / V, intervals.student(square / V, relative, np.inf))
         estimates.append(Estimate("S_rms_standardised", value, *ends, THESE))
     return estimates

@@ -63,6 +63,11 @@ class Sample:
         """V_W, averaged over components: tr P / k."""
         return float(np.trace(self.covariance)) / len(self.covariance)
 
+    def within_variance(self) -> float:
+        """Return the variance of V_W over images, of normal traits whose V_W differs by prompt."""
+        shares = self.sizes * (self.sizes - 1) / max(self.freedom, 1)
+        return float((np.square(shares) * self.error_of_errors()).sum())
+
     @cached_property
     def dimension(self) -> float:
         """Effective dimension of P, (tr P)^2 / tr P^2, at least 1; both are without bias for
@@ -147,9 +152,13 @@ class Draws:
 
     def component(self, index: int) -> "Draws":
         """Return one component of every sample."""
-        samples = (self.previous, self.training, self.unguided, self.guided)
-        base = None if self.base is None else self.base.component(index)
-        return Draws(*(sample.component(index) for sample in samples), base)
+        return Draws(
+            self.previous.component(index),
+            self.training.component(index),
+            self.unguided.component(index),
+            self.guided.component(index),
+            None if self.base is None else self.base.component(index),
+        )
 
     @cached_property
     def replaced(self) -> bool:
@@ -166,5 +175,5 @@ class Draws:
 def _same_images(first: Sample, second: Sample) -> bool:
     if first.values.shape != second.values.shape:
         return False
-    rows = [np.column_stack([s.prompts, s.values]) for s in (first, second)]
-    return np.array_equal(*(r[np.lexsort(r.T)] for r in rows))
+    a, b = (np.column_stack([s.prompts, s.values]) for s in (first, second))
+    return np.array_equal(a[np.lexsort(a.T)], b[np.lexsort(b.T)])

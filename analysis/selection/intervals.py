@@ -94,7 +94,8 @@ def chi_square(value: float, variance: float) -> Ends:
     if variance == 0:
         return value, value
     nu = 2 * value**2 / variance
-    return tuple(float(nu * value / stats.chi2.ppf(p, nu)) for p in (1 - _TAIL, _TAIL))
+    low, high = (float(nu * value / stats.chi2.ppf(p, nu)) for p in (1 - _TAIL, _TAIL))
+    return low, high
 
 
 def log_student(value: float, variance: float, freedom: float) -> Ends:

@@ -63,7 +63,7 @@ def decompose(draws: Draws, average: bool = False) -> list[Change]:
 
 def _table(samples: list[Sample]) -> dict[str, Float[np.ndarray, "4 k"]]:
     """Return the moments of the four sets, [4, k]."""
-    by_set = [moments.moments(sample.values, sample.prompts) for sample in samples]
+    by_set = [moments.moments(sample.values, list(map(str, sample.prompts))) for sample in samples]
     return {
         name: np.stack([m[name] for m in by_set])
         for name in ("mean", "variance", "within", "between")
@@ -90,5 +90,14 @@ def _mean(sample: Sample, code: int) -> Float[np.ndarray, " k"]:
 def _change(
     quantity: str, component: int | None, prompt: int | None, values: Float[np.ndarray, " 4"]
 ) -> Change:
-    before, *_, after = (float(value) for value in values)
-    return Change(quantity, component, prompt, before, *map(float, np.diff(values)), after)
+    inflow, transmission, selection = map(float, np.diff(values))
+    return Change(
+        quantity,
+        component,
+        prompt,
+        before=float(values[0]),
+        inflow=inflow,
+        transmission=transmission,
+        selection=selection,
+        after=float(values[-1]),
+    )

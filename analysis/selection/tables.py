@@ -10,7 +10,7 @@ selection.csv, a row for each estimate and target:
   generation 0: of the base model); `V` is the total variance of the images of the chain
 - estimate, low, high: in feature units, or squared, as the quantity says; 90 % interval
 - target: "these prompts", "population of prompts", empty without an interval
-- how: V_W was known by "families", "replicates", or not at all: "total variance" or "upper bound"
+- how: V_W was known by "families", "replicates", or not at all: "total" or "upper bound"
 
 price.csv, a row for each change: run, generation, trait, component, quantity, prompt, before,
 inflow, transmission, selection, after, how (see `analysis.selection.price`).
@@ -94,8 +94,8 @@ def notes(measured: Measured) -> list[str]:
     if not several:
         sentences.append(
             f"every prompt of the run '{name}' has one image and no replicate, so that V_W and "
-            f"gradients are unknown and V_B is an upper bound: a chain with 'measure.replicates' = "
-            f"1 draws replicates"
+            f"gradients are unknown and V_B is an upper bound: `qtm measure {measured.run.folder} "
+            f"unguided replicates` draws some"
         )
     elif several < C / 2:
         sentences.append(
@@ -141,9 +141,8 @@ def _estimates(measured: Measured, number: int, trait: str) -> Iterator[tuple[Es
     if not guided.freedom and 0 < number < len(measured.complete) - 1:
         before, after = (measured.guided(number + step, trait) for step in (-1, 1))
         for index in _components(trait, guided):
-            three = (before, guided, after)
-            parts = three if index is None else [s.component(index) for s in three]
-            yield from _placed(variances.upper_bound(*parts), index, variances.BOUND)
+            x, y, z = (s if index is None else s.component(index) for s in (before, guided, after))
+            yield from _placed(variances.upper_bound(x, y, z), index, variances.BOUND)
     if number:
         draws = measured.draws(number, trait)
         how = variances.how(draws.unguided)

@@ -11,18 +11,19 @@ from jaxtyping import Float
 from analysis.selection import intervals
 from analysis.selection.draws import Sample
 from analysis.selection.intervals import MANY, POPULATION, SQUARES, THESE, Estimate
+from empirical.recipe import mostly_distinct
 
 FAMILIES, REPLICATES = "families", "replicates"
-TOTAL, BOUND = "total variance", "upper bound"
+TOTAL, BOUND = "total", "upper bound"
 
 
 def how(sample: Sample) -> str:
     """Return how V_W and V_B of a sample are known: by "families" of several images of the chain,
-    by "replicates" where most prompts have one, or not at all, "total variance" only."""
+    by "replicates" where most prompts have one, or not at all: "total"."""
     if not sample.freedom:
         return TOTAL
-    single = sample.realised().sizes < 2
-    return REPLICATES if sample.replicates and single.mean() > 0.5 else FAMILIES
+    prompts = list(map(str, sample.realised().prompts))
+    return REPLICATES if sample.replicates and mostly_distinct(prompts) else FAMILIES
 
 
 def within(sample: Sample, quantity: str = "V_W") -> list[Estimate]:

@@ -41,7 +41,7 @@ def test_tables_and_their_columns(qtm, run, tmp_path):
     assert tuple(changes.columns) == tables.PRICE
     assert set(selection["trait"]) == {"latent_pc", "sharpness"}
     assert set(selection["generation"]) == {0, 1, 2, 3}
-    assert set(selection["how"]) == {"families", "total variance"}
+    assert set(selection["how"]) == {"families", "total"}
     bounded = selection.dropna(subset=["low"])
     # Estimates of variances are without bias, and may be negative; their intervals are not.
     signed = bounded["quantity"].isin(["V_B", "V_B_unguided", "mutation"])
@@ -135,7 +135,7 @@ def test_one_image_a_prompt_without_replicates(qtm, tmp_path):
     assert bounds[["low", "high", "target"]].isna().all(axis=None)
     for quantity in ("S", "transmission"):
         assert set(chosen(selection, quantity=quantity)["target"]) == {"population of prompts"}
-    assert set(chosen(selection, quantity="V")["how"]) == {"total variance"}
+    assert set(chosen(selection, quantity="V")["how"]) == {"total"}
 
 
 def test_captions_that_are_nearly_distinct(qtm, tmp_path):

@@ -54,7 +54,7 @@ def test_two_images_of_a_prompt_give_half_their_mean_squared_difference():
     m, d = z.mean(axis=1), np.square(z[:, 0] - z[:, 1]).mean() / 2
     assert only(variances.between(pairs), "V_B").value == pytest.approx(m.var(ddof=1) - d / 2)
     assert variances.how(pairs) == "replicates"
-    assert variances.how(pairs.realised()) == "total variance"
+    assert variances.how(pairs.realised()) == "total"
     assert variances.within(pairs.realised()) == variances.between(pairs.realised()) == []
 
 

@@ -1,13 +1,16 @@
 """The noise levels at which guidance is compared, and the scale of a recipe at each."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
 from empirical.errors import UserError
-from empirical.runs.record import Run
 from qtm.mixture.levels import NoiseLevels
+
+if TYPE_CHECKING:
+    from analysis.arms.read import Record
 
 COUNT = 24
 _ALL = np.asarray(NoiseLevels.preserving(steps=1000).levels)[:-1]
@@ -32,7 +35,7 @@ class Visited:
         return np.arange(len(self.sigma)) / len(self.sigma)
 
 
-def scales(run: Run, generations: int) -> Float[np.ndarray, "G L"]:
+def scales(run: "Record", generations: int) -> Float[np.ndarray, "G L"]:
     """Return the guidance scale at each of `SIGMA` in generations 1 to G: [G, COUNT].
 
     Raises `UserError` for a guidance rule that is not a schedule of the scale.

@@ -1,7 +1,9 @@
 """Arms: the moments of a trait along one chain, with the settings that models need."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -9,6 +11,8 @@ from jaxtyping import Float, Int
 
 from analysis.arms.levels import SIGMA, scales
 from empirical.errors import UserError
+from empirical.recipe import MeasureTable, Settings
+from empirical.runs.moments import Replicates
 from empirical.runs.record import Run
 
 # More components than this are averaged.
@@ -16,6 +20,48 @@ _SEPARATE = 16
 # Traits in the space of the sampler, so that noise levels have their units.
 _LATENT = ("latent", "latent_pc")
 QUANTITIES = ("mean", "within", "between")
+
+
+class Images(Protocol):
+    """The measured images of a generation."""
+
+    @property
+    def captions(self) -> list[str]: ...
+
+    def traits(self) -> list[str]: ...
+
+    def trait(self, name: str) -> np.ndarray: ...
+
+    def replicates(self) -> Replicates | None: ...
+
+
+class Effective(Protocol):
+    """The effective settings of a chain, and what is measured of it."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def measure(self) -> MeasureTable: ...
+
+
+class Record(Protocol):
+    """What an arm is read from: a run, or a scan at one scale."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def folder(self) -> Path: ...
+
+    @property
+    def recipe(self) -> Effective: ...
+
+    def generation(self, number: int) -> Images: ...
+
+    def generations(self) -> Sequence[Images]: ...
+
+    def moments(self) -> pd.DataFrame: ...
 
 
 @dataclass(frozen=True)
@@ -32,6 +78,7 @@ class Arm:
     recipe, by which arms are held out together. `dropped` is the probability of condition drop,
     `real` the fraction of real images in training sets, `mutation` [D] the variance of the noise
     added to training images. `families` is the number of prompts, `images` that of images.
+    `components` [D] are those of the trait, (0,) for an average.
     """
 
     name: str
@@ -51,6 +98,7 @@ class Arm:
     images: int
     stochastic: bool
     separated: bool = False
+    components: tuple[int, ...] = (0,)
 
     @property
     def family_size(self) -> float:
@@ -69,8 +117,17 @@ class Arm:
         plain = self.dropped == 0 and self.real == 0 and not self.mutation.any()
         return plain and bool(np.all(self.scales == self.scales.flat[0]))
 
+    def until(self, generations: int) -> "Arm":
+        """Return the arm up to a generation."""
+        return replace(
+            self,
+            measured=self.measured[: generations + 1],
+            sampling=self.sampling[: generations + 1],
+            scales=self.scales[:generations],
+        )
 
-def arm(run: Run, trait: str = "latent", components: Sequence[int] | None = None) -> Arm:
+
+def arm(run: Record, trait: str = "latent", components: Sequence[int] | None = None) -> Arm:
     """Read an arm from ``moments.csv`` and the recipe.
 
     Traits of many components, such as `latent`, are averaged over them. Raises `UserError` for a
@@ -121,6 +178,7 @@ def arm(run: Run, trait: str = "latent", components: Sequence[int] | None = None
         images,
         settings.generate.sampler in ("ddpm", "euler_ancestral"),
         separated,
+        (0,) if pooled else tuple(int(c) for c in np.unique(table["component"])),
     )
 
 
@@ -160,7 +218,7 @@ def _way(run: Run) -> str:
     return repr((settings.model.name, settings.data.model_dump(), finetune, generate))
 
 
-def _require_families(run: Run, captions: Sequence[str], separated: bool) -> None:
+def _require_families(run: Record, captions: Sequence[str], separated: bool) -> None:
     """Raise `UserError` where variance within and between prompts cannot be separated."""
     prompts = list(dict.fromkeys(captions))
     if len(prompts) < 2:
@@ -177,7 +235,7 @@ def _require_families(run: Run, captions: Sequence[str], separated: bool) -> Non
         )
 
 
-def _refuse(run: Run, table: pd.DataFrame, trait: str) -> None:
+def _refuse(run: Record, table: pd.DataFrame, trait: str) -> None:
     if len(run.generations()) < 2 or table["generation"].to_numpy().max() < 1:
         raise UserError(f"the run '{run.name}' has no generation after generation 0 to fit yet")
     wrong = table[~np.isfinite(table[["mean", "within", "between"]]).all(axis=1)]
@@ -210,7 +268,7 @@ def _refuse(run: Run, table: pd.DataFrame, trait: str) -> None:
         raise UserError(f"the run '{run.name}' filters its training sets, which no model describes")
 
 
-def _table(run: Run, trait: str, components: Sequence[int] | None) -> tuple[pd.DataFrame, bool]:
+def _table(run: Record, trait: str, components: Sequence[int] | None) -> tuple[pd.DataFrame, bool]:
     """Return the rows of a trait's varying components, and whether to average them."""
     moments = run.moments()
     complete = len(run.generations())
@@ -245,7 +303,7 @@ def _pivot(table: pd.DataFrame, quantity: str) -> Float[np.ndarray, "T d"]:
 
 
 def _parts(
-    run: Run, trait: str, V_W: Float[np.ndarray, "T d"], V_B: Float[np.ndarray, "T d"]
+    run: Record, trait: str, V_W: Float[np.ndarray, "T d"], V_B: Float[np.ndarray, "T d"]
 ) -> tuple[Float[np.ndarray, "T p"], Float[np.ndarray, "T p"]]:
     """Return V_W and V_B of uncorrelated components, which determine the error of their average."""
     moments = run.moments()
@@ -257,7 +315,7 @@ def _parts(
 
 
 def _spread(
-    run: Run,
+    run: Record,
     trait: str,
     captions: list[str],
     components: np.ndarray,

@@ -26,6 +26,8 @@ from analysis.selection.draws import Sample
 from analysis.selection.intervals import LEVEL, THESE
 from analysis.selection.variances import mean_square_variance
 
+# The trait whose V_B defines the neutral scale.
+TRAIT = "latent"
 # Scales at which the criterion is tested, between neighbours of the scan.
 _STEPS = 8
 

@@ -17,7 +17,6 @@ from analysis.scans.responses import table
 from empirical import files
 from empirical.runs.scans import open_scan
 
-TRAIT = "latent"
 _COLUMNS = (
     "generation", "criterion", "scale", "standard_error", "low", "high", "target",
 )  # fmt: skip
@@ -32,7 +31,7 @@ def summarise(folder: Path) -> str:
     scan = open_scan(folder)
     rows, lines = [], []
     for generation in scan.generations:
-        curve = Reader(scan, generation).curve(TRAIT)
+        curve = Reader(scan, generation).curve(neutral.TRAIT)
         by_variance = neutral.by_variance(curve)
         lines.append(neutral.sentence(by_variance, curve.positive))
         rows += [

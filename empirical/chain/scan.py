@@ -14,7 +14,7 @@ import numpy as np
 
 from empirical import files, processes
 from empirical.chain import drawing, extra_draws, folder, loop
-from empirical.data import recorded
+from empirical.data import recorded, training_set
 from empirical.errors import UserError
 from empirical.generator.diffusion import DiffusionGenerator, costs
 from empirical.guidance import Constant
@@ -190,6 +190,7 @@ def _scan(
     own = [seed_of("image", seed, number, i) for i in range(len(captions))]
     more = captions * planned.replicates
     others = [seed_of("replicate", seed, number, i) for i in range(len(more))]
+    quality = _Quality(generator, chain, number, held_out)
     for scale in planned.scales:
         rule = Constant(rule="constant", scale=scale)
         draws = [(result.draw(number, scale), captions, own)]
@@ -205,7 +206,8 @@ def _scan(
             if processes.is_main():
                 images = drawing.read(where, len(prompts))
                 measuring.measure_draw(generator, chain, draw, number, images)
-                _measure_quality(generator, chain, draw, images, prompts, held_out, seed)
+                if draw == draws[0][0]:
+                    quality.write(draw, images, prompts)
                 draw.finish(prompts, seeds)
         if processes.is_main():
             for path in files.visible(result.draw(number, scale).folder / "images", "*.png")[KEPT:]:
@@ -214,28 +216,35 @@ def _scan(
         processes.wait()
 
 
-def _measure_quality(
-    generator: DiffusionGenerator,
-    chain: Run,
-    draw: Draw,
-    images: np.ndarray,
-    captions: Sequence[str],
-    held_out: np.ndarray | None,
-    seed: int,
-) -> None:
-    """Write accuracy, Fréchet distance and diversity of a draw, as a generation has them."""
-    of_chain = sources.of_chain(chain, 0, generator.encode, generator.classifier, held_out)
-    source = replace(
-        of_chain,
-        labels=("generation 0", "the scan"),
-        read=lambda place: (images, tuple(captions)) if place else of_chain.read(0),
-        kept=lambda place, trait: None if place else of_chain.kept(0, trait),
-    )
-    samples = measuring.Samples(source, source.space, every_measure())
-    measurements = samples.measure(1, seed)
-    main = list(samples.references(1))[-1:]
-    content = metrics.summary(measurements, source.space, *main)
-    files.write_json(draw.folder / "metrics.json", content)
+class _Quality:
+    """Measures draws as generations are, each against generation 0 and held-out real images."""
+
+    def __init__(
+        self,
+        generator: DiffusionGenerator,
+        chain: Run,
+        number: int,
+        held_out: np.ndarray | None,
+    ) -> None:
+        self._current: tuple[np.ndarray, tuple[str, ...]]
+        self._seed = chain.recipe.seed
+        first = sources.of_chain(chain, 0, generator.encode, generator.classifier, held_out)
+        source = replace(
+            first,
+            labels=("generation 0", "the draw"),
+            read=lambda place: self._current if place else first.read(0),
+            kept=lambda place, trait: None if place else first.kept(0, trait),
+            training_images=lambda _: training_set.training_images_if_different(chain, number),
+        )
+        self._samples = measuring.Samples(source, source.space, every_measure())
+
+    def write(self, draw: Draw, images: np.ndarray, captions: Sequence[str]) -> None:
+        """Write ``metrics.json`` of a draw."""
+        self._current = images, tuple(captions)
+        measurements = self._samples.measure(1, self._seed)
+        main = list(self._samples.references(1))[-1:]
+        content = metrics.summary(measurements, self._samples.space, *main)
+        files.write_json(draw.folder / "metrics.json", content)
 
 
 def _content(planned: Plan) -> dict[str, object]:

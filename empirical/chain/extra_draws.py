@@ -86,9 +86,10 @@ def measure(
         if draw.complete or plan.copies is not None:
             progress(0 if plan.copies else len(plan.captions) * generator.costs[1])
         else:
-            where, unguided = draw.folder / "images", plan.name != "replicate"
+            where, guided = draw.folder / "images", plan.name == "replicate"
+            sample = generator.sample if guided else generator.sample_unguided
             drawing.draw(
-                generator, where, plan.captions, plan.seeds, settings, progress, unguided=unguided
+                generator, where, plan.captions, plan.seeds, settings, progress, sample=sample
             )
             processes.wait()
         if processes.is_main() and not draw.complete:

@@ -51,7 +51,7 @@ class Measured:
 class Draw(Measured):
     """Images of one generation's model that were drawn only to be measured."""
 
-    name: Name
+    name: str
 
     @property
     def complete(self) -> bool:

@@ -1,13 +1,14 @@
-"""``qtm fit``, ``qtm forecast``, ``qtm derive``.
+"""``qtm fit``, ``qtm forecast``, ``qtm select``, ``qtm derive``.
 
 Each command imports its heavy dependencies itself.
 """
 
 import typer
 
-from analysis.commands import derive, fits, forecast
+from analysis.commands import derive, fits, forecast, select
 
 app = typer.Typer()
 app.add_typer(fits.app)
 app.add_typer(forecast.app)
+app.add_typer(select.app)
 app.add_typer(derive.app)

@@ -1,0 +1,125 @@
+"""``qtm select``: selection and transmission, measured from unguided and guided draws."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from empirical.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.selection.tables import Tables
+
+app = typer.Typer()
+
+# The first of these that runs have is printed.
+_SHOWN = ("latent", "latent_pc")
+
+
+@app.command()
+def select(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders.")],
+    trait: Annotated[
+        list[str] | None,
+        typer.Option(help="Trait to measure; may be repeated. All that were measured by default."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the tables.")] = None,
+) -> None:
+    """Measure what guidance selected and what finetuning passed on, in every generation.
+
+    Generations are drawn without guidance too (`unguided` in the recipe's table [measure]; `qtm
+    measure RUN unguided` completes a run). With --out: selection.csv, price.csv, matrices.nc.
+    """
+    from tqdm import tqdm
+
+    from analysis.selection.read import Measured
+    from analysis.selection.tables import notes, tables
+    from empirical.runs import provenance
+    from empirical.runs.record import open_run
+
+    if out is not None and out.exists() and not out.is_dir():
+        raise UserError(f"the tables cannot be written to '{out}': it is a file, not a folder")
+    started = provenance.now()
+    measured = [Measured(open_run(folder)) for folder in runs]
+    work = sum(len(trait or m.traits) for m in measured)
+    with tqdm(total=work, desc="select") as bar:
+        result = tables(measured, trait, bar.update)
+    for m in measured:
+        _show(result, m.run.name, trait or m.traits)
+        for sentence in notes(m):
+            print(f"qtm: {sentence}")
+    if out is not None:
+        _write(result, out, runs, started)
+
+
+select.out_of_memory = "name fewer runs or traits at a time"
+
+
+def _write(result: "Tables", out: Path, runs: list[Path], started: str) -> None:
+    import tempfile
+
+    from empirical import files
+    from empirical.runs import provenance
+
+    for name, table in (("selection", result.selection), ("price", result.price)):
+        # Seventeen digits restore every float64.
+        files.write_text(out / f"{name}.csv", table.to_csv(index=False, float_format="%.17g"))
+    if result.matrices is not None:
+        with tempfile.TemporaryDirectory(dir=out) as place:
+            result.matrices.to_netcdf(Path(place) / "matrices.nc", engine="netcdf4")
+            (Path(place) / "matrices.nc").replace(out / "matrices.nc")
+    session = {"started": started, "ended": provenance.now(), **provenance.of_this_process("cpu")}
+    files.write_json(out / "provenance.json", {"runs": [str(run) for run in runs], **session})
+    print(out)
+
+
+def _show(result: "Tables", run: str, traits: list[str]) -> None:
+    trait = next((name for name in _SHOWN if name in traits), traits[0])
+    selection, price = result.selection, result.price
+    selection = selection.query("run == @run and trait == @trait")
+    price = price.query("run == @run and trait == @trait")
+    averaged = bool(selection["component"].isna().to_numpy().any())
+    rows = []
+    for number in sorted(set(selection["generation"]) - {0}):
+        chosen = _of(selection, number, averaged)
+        parts = _of(price, number, averaged)
+        rows.append(
+            {
+                "generation": number,
+                "selection (sd)": _interval(chosen, "S_rms_standardised"),
+                "transmission": _interval(chosen, "transmission"),
+                "parent-offspring": _interval(chosen, "parent_offspring"),
+                "V_W": _parts(parts, "within"),
+                "V_B": _parts(parts, "between"),
+            }
+        )
+    import pandas as pd
+
+    print(
+        f"{run}, '{trait}'{', averaged over its components' if averaged else ''} "
+        f"(90 % intervals, for these prompts where there are):"
+    )
+    print(pd.DataFrame(rows).to_string(index=False))
+    print("V_W, V_B: before, + inflow + transmission + selection, after")
+    print()
+
+
+def _of(table: "pd.DataFrame", number: int, averaged: bool) -> "pd.DataFrame":
+    component = "component.isna()" if averaged else "component == 0"
+    return table.query(f"generation == @number and {component}")
+
+
+def _interval(table: "pd.DataFrame", quantity: str) -> str:
+    rows = table[table["quantity"] == quantity]
+    if rows.empty:
+        return "-"
+    row = rows.iloc[0]
+    return f"{row['estimate']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
+
+
+def _parts(table: "pd.DataFrame", quantity: str) -> str:
+    row = table[table["quantity"] == quantity].iloc[0]
+    steps = " ".join(f"{row[name]:+.3g}" for name in ("inflow", "transmission", "selection"))
+    return f"{row['before']:.3g} {steps} = {row['after']:.3g}"

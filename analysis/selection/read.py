@@ -1,0 +1,222 @@
+"""Read the draws of a run's generations as plain arrays.
+
+Reads ``gen_NNN/features``, ``gen_NNN/draws``, and the pedigree ``gen_NNN/training.jsonl``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import PurePosixPath
+
+import numpy as np
+from jaxtyping import Float
+
+from analysis.selection.draws import Draws, Sample
+from empirical.errors import UserError
+from empirical.runs.draws import Draw, Name
+from empirical.runs.record import Generation, Run
+
+# Directions of these are many or arbitrary: their components are averaged.
+_AVERAGED = ("latent", "classifier")
+_SEPARATE = 16
+
+
+def is_averaged(trait: str, components: int) -> bool:
+    """Return whether a trait is described by averages over its components alone."""
+    return trait in _AVERAGED or components > _SEPARATE
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A run whose generations were drawn without guidance too.
+
+    Raises `UserError` where no generation after generation 0 was.
+    """
+
+    run: Run
+
+    def __post_init__(self) -> None:
+        if not self.numbers:
+            raise UserError(
+                f"the run '{self.run.folder}' has no unguided images of a generation, from which "
+                f"selection is measured: `qtm measure {self.run.folder} unguided` draws them"
+            )
+
+    @cached_property
+    def complete(self) -> list[Generation]:
+        return self.run.generations()
+
+    @cached_property
+    def numbers(self) -> list[int]:
+        """The generations after generation 0 with unguided images."""
+        return [g.number for g in self.complete if g.number and g.draw("unguided").complete]
+
+    @cached_property
+    def _draws(self) -> Mapping[int, Sequence[Name]]:
+        return {g.number: g.draws() for g in self.complete}
+
+    @cached_property
+    def _captions(self) -> Mapping[int, list[str]]:
+        return {g.number: g.captions for g in self.complete}
+
+    @cached_property
+    def prompts(self) -> list[str]:
+        """All prompts of the run; their codes are their places here."""
+        return list(
+            dict.fromkeys(text for captions in self._captions.values() for text in captions)
+        )
+
+    @cached_property
+    def _codes(self) -> Mapping[str, int]:
+        return {text: code for code, text in enumerate(self.prompts)}
+
+    @cached_property
+    def traits(self) -> list[str]:
+        """The traits that all images have, of generations and of draws."""
+        sets = [set(g.traits()) for g in self.complete]
+        sets += [
+            set(self.complete[number].draw(name).traits())
+            for number, names in self._draws.items()
+            for name in names
+        ]
+        return sorted(set.intersection(*sets))
+
+    def require(self, trait: str) -> None:
+        """Raise `UserError` for a trait that some images lack."""
+        if trait in self.traits:
+            return
+        known = sorted(set.union(*(set(g.traits()) for g in self.complete)))
+        if trait in known:
+            raise UserError(
+                f"the trait '{trait}' of '{self.run.folder}' is not measured on its unguided "
+                f"images, those that are: {', '.join(self.traits)}"
+            )
+        raise UserError(f"'{self.run.folder}' has no trait '{trait}', it has {', '.join(known)}")
+
+    def guided(self, number: int, trait: str) -> Sample:
+        """Return the images of a generation, with their replicates."""
+        generation = self.complete[number]
+        main = self._sample(generation.trait(trait), self._captions[number], generation, trait)
+        return self._with_replicates(main, number, "replicate", trait)
+
+    def unguided(self, number: int, trait: str) -> Sample | None:
+        """Return the draws of a generation's model at scale 1 with their replicates; of generation
+        0 those of the base model. None where it has none."""
+        if "unguided" not in self._draws[number]:
+            return None
+        draw = self.complete[number].draw("unguided")
+        main = self._sample(draw.trait(trait), draw.captions, draw, trait)
+        return self._with_replicates(main, number, "unguided_replicate", trait)
+
+    def draws(self, number: int, trait: str) -> Draws:
+        """Return what a generation learnt from and drew.
+
+        Raises `UserError` where guided and unguided images do not share prompts and seeds, where
+        the training set is unknown, or where values are not finite.
+        """
+        self._require_pairs(number)
+        unguided = self.unguided(number, trait)
+        assert unguided is not None
+        return Draws(
+            self.guided(number - 1, trait),
+            self.training(number, trait),
+            unguided,
+            self.guided(number, trait),
+            self.unguided(0, trait),
+        )
+
+    def training(self, number: int, trait: str) -> Sample:
+        """Return the realised training set of a generation, by its pedigree."""
+        generation = self.complete[number]
+        if not (generation.folder / "training.jsonl").is_file():
+            return self._assumed_training(number, trait)
+        rows, values = generation.pedigree(), []
+        values_of: dict[int, Float[np.ndarray, "n k"]] = {}
+        fresh = 0
+        for row in rows:
+            path = PurePosixPath(row["file_name"])
+            if path.parent.name == "fresh":
+                if "fresh" not in self._draws[number]:
+                    raise UserError(
+                        f"the fresh real images of '{generation.folder}' are not measured: "
+                        f"`qtm measure {self.run.folder} unguided` measures them"
+                    )
+                if -1 not in values_of:
+                    values_of[-1] = generation.draw("fresh").trait(trait)
+                values.append(values_of[-1][fresh])
+                fresh += 1
+                continue
+            source = int(path.parts[0].removeprefix("gen_"))
+            if source not in values_of:
+                values_of[source] = self.complete[source].trait(trait)
+            values.append(values_of[source][self._places[source][path.name]])
+        return self._sample(np.stack(values), [row["text"] for row in rows], generation, trait)
+
+    def _assumed_training(self, number: int, trait: str) -> Sample:
+        settings = self.run.recipe.settings
+        filters = settings.remedy is not None and settings.remedy.name == "filter"
+        if settings.finetune.training_set != "replace" or filters:
+            raise UserError(
+                f"'{self.complete[number].folder}' has no training.jsonl: which images it learnt "
+                f"from is unknown"
+            )
+        return self.guided(number - 1, trait).realised()
+
+    @cached_property
+    def _places(self) -> Mapping[int, Mapping[str, int]]:
+        return {
+            g.number: {row["file_name"]: place for place, row in enumerate(g.metadata())}
+            for g in self.complete
+        }
+
+    def _sample(
+        self,
+        values: Float[np.ndarray, "n k"],
+        captions: Sequence[str],
+        source: Generation | Draw,
+        trait: str,
+    ) -> Sample:
+        if len(values) != len(captions):
+            raise UserError(
+                f"'{source.folder}' has {len(values)} values of '{trait}' for its {len(captions)} "
+                f"images: measure the trait again"
+            )
+        if not np.isfinite(values).all():
+            raise UserError(f"'{trait}' has values in '{source.folder}' that are not finite")
+        codes = [self._codes[text] for text in captions]
+        return Sample(np.asarray(values, np.float64), np.asarray(codes, int))
+
+    def _with_replicates(self, main: Sample, number: int, name: Name, trait: str) -> Sample:
+        """Append replicates, which the guided and the unguided images have or neither has."""
+        both = {"replicate", "unguided_replicate"} <= set(self._draws[number])
+        base = number == 0 and name == "unguided_replicate" and name in self._draws[number]
+        if not both and not base:
+            return main
+        draw = self.complete[number].draw(name)
+        more = self._sample(draw.trait(trait), draw.captions, draw, trait)
+        return Sample(
+            np.concatenate([main.values, more.values]),
+            np.concatenate([main.prompts, more.prompts]),
+            len(more.values),
+        )
+
+    def _require_pairs(self, number: int) -> None:
+        generation = self.complete[number]
+        rows = [(row["text"], row.get("seed")) for row in generation.metadata()]
+        pairs = [(rows, generation.draw("unguided"))]
+        if {"replicate", "unguided_replicate"} <= set(self._draws[number]):
+            replicate = generation.draw("replicate")
+            rows = list(zip(replicate.captions, replicate.seeds, strict=True))
+            pairs.append((rows, generation.draw("unguided_replicate")))
+        for rows, draw in pairs:
+            drawn = list(zip(draw.captions, draw.seeds, strict=True))
+            same = len(rows) == len(drawn) and all(
+                text == other and (seed is None or seed == twin)
+                for (text, seed), (other, twin) in zip(rows, drawn, strict=True)
+            )
+            if not same:
+                raise UserError(
+                    f"'{draw.folder}' was not drawn with the prompts and seeds of the guided "
+                    f"images: remove it, and `qtm measure {self.run.folder} unguided` draws it "
+                    f"again"
+                )

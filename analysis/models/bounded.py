@@ -58,7 +58,7 @@ class BoundedMixture(Theory):
     theory_parameters: ClassVar[tuple[Parameter, ...]] = (
         *_BOUNDED,
         Parameter(
-            "separation", "independent axes by which prompts are told apart",
+            "separation", "independent axes that distinguish prompts",
             "positive", 1e-3, 1e3, 2.0, 1.0, "arms with CFG scales between 1 and 5",
         ),
     )  # fmt: skip

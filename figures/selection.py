@@ -23,9 +23,9 @@ PARTS_CAPTION = (
 TRAITS_CAPTION = (
     "(a) Selection differentials: by how many standard deviations within prompts guidance moves "
     "each trait, averaged over prompts, from the same noise. A dot marks those whose 90 % "
-    "interval, for these prompts, includes zero. (b) Transmission: slope of the prompt means of "
-    "unguided images on those of the training set, with 90 % intervals for these prompts; 1 is "
-    "complete inheritance, below it prompts move together."
+    "interval includes zero. (b) Transmission: slope of the prompt means of unguided images on "
+    "those of the training set, with 90 % intervals; 1 is complete inheritance, below it prompts "
+    "move together. Intervals are for these prompts, where these have images enough."
 )
 # Okabe & Ito.
 _COLOURS = {"transmission": "#0072B2", "selection": "#D55E00", "inflow": "#999999"}
@@ -135,10 +135,8 @@ def draw_traits(selection: pd.DataFrame) -> Figure:
 
 
 def _differentials(selection: pd.DataFrame) -> pd.DataFrame:
-    """Return the standardised differentials of traits with one component, for these prompts."""
-    chosen = selection[
-        (selection["quantity"] == "S_standardised") & (selection["target"] == _THESE)
-    ]
+    """Return the standardised differentials of traits with one component."""
+    chosen = _estimates(selection, "S_standardised")
     chosen = chosen[chosen["component"].notna()]
     axes = chosen["trait"] == "latent_pc"
     single = chosen.groupby("trait")["component"].transform("max") == 0
@@ -148,12 +146,19 @@ def _differentials(selection: pd.DataFrame) -> pd.DataFrame:
     return chosen.set_index("trait")[["generation", "estimate", "low", "high"]]
 
 
+def _estimates(selection: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    """Return the estimates of a quantity, with intervals for these prompts where they have such."""
+    chosen = selection[selection["quantity"] == quantity]
+    order = (chosen["target"] != _THESE).to_numpy().argsort(kind="stable")
+    return chosen.iloc[order].drop_duplicates(["trait", "component", "generation"]).sort_index()
+
+
 def _pivot(table: pd.DataFrame) -> pd.DataFrame:
     return table.reset_index().pivot(index="trait", columns="generation", values="estimate")
 
 
 def _transmission(axis: Axes, selection: pd.DataFrame) -> None:
-    chosen = selection[(selection["quantity"] == "transmission") & (selection["target"] == _THESE)]
+    chosen = _estimates(selection, "transmission")
     known = [name for name in _LATENTS if (chosen["trait"] == name).any()]
     chosen = chosen[chosen["trait"] == known[0]] if known else chosen
     averaged = chosen["component"].isna()

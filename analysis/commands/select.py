@@ -30,7 +30,8 @@ def select(
     """Measure what guidance selected and what finetuning passed on, in every generation.
 
     Generations are drawn without guidance too (`unguided` in the recipe's table [measure]; `qtm
-    measure RUN unguided` completes a run). With --out: selection.csv, price.csv, matrices.nc and two figures.
+    measure RUN unguided` completes a run). With --out: selection.csv, price.csv, matrices.nc and
+    two figures.
     """
     from tqdm import tqdm
 

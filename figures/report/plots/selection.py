@@ -10,13 +10,13 @@ from figures.selection import draw_parts
 
 ORDER = 25
 CAPTION = (
-    "Every generation changes the images twice. First the model learns them and, asked for the same "
-    "prompts without guidance, gives back nearly the same: what it passes on (blue). Then guidance "
-    "keeps or exaggerates some of it: what is selected (orange). (a) Differences among images of "
-    "one prompt, (b) differences between prompts; up is more variety, down is less, 1 is all the "
-    "variety of the real images. The black line is what remains of both: where it is below zero, "
-    "variety is lost in that generation. Large bars that cancel each other are no rest: the model "
-    "holds its images only by a steady pull from both sides."
+    "Every generation changes the images twice. First the model learns them; asked for the same "
+    "prompts without guidance, it draws what it passes on (blue). Then guidance exaggerates some "
+    "of it and suppresses the rest: what is selected (orange). (a) Differences among images of one "
+    "prompt, (b) differences between prompts; above zero is more variety, below zero less, and 1 "
+    "is all the variety of the real images. The black line is the sum: below zero, variety is lost "
+    "in that generation. Large bars that cancel each other are no rest: the images hold only "
+    "because finetuning undoes what guidance does."
 )
 _TRAIT = "latent"
 

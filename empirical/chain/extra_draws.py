@@ -37,8 +37,8 @@ def counts(settings: Settings, number: int) -> tuple[int, int]:
     guidance, and without."""
     table, size = settings.measure, settings.data.size
     guided = table.replicate_count * size if number else 0
-    own = bool(number) and unguided_anyway(settings)
-    return guided, (1 + table.replicate_count) * size * (table.unguided and not own)
+    same = bool(number) and unguided_anyway(settings)
+    return guided, (1 + table.replicate_count) * size * (table.unguided and not same)
 
 
 def unguided_anyway(settings: Settings) -> bool:

@@ -187,13 +187,13 @@ def _scan(
     captions = (
         chain.generation(0).captions if planned.run is None else chain.generation(number).captions
     )
-    own = [seed_of("image", seed, number, i) for i in range(len(captions))]
+    image_seeds = [seed_of("image", seed, number, i) for i in range(len(captions))]
     more = captions * planned.replicates
     others = [seed_of("replicate", seed, number, i) for i in range(len(more))]
     quality = _Quality(generator, chain, number, held_out)
     for scale in planned.scales:
         rule = Constant(rule="constant", scale=scale)
-        draws = [(result.draw(number, scale), captions, own)]
+        draws = [(result.draw(number, scale), captions, image_seeds)]
         if more:
             draws.append((result.replicate(number, scale), more, others))
         for draw, prompts, seeds in draws:

@@ -87,8 +87,8 @@ def _show(planned: "Plan") -> None:
     seconds += cost.measure * len(planned.scales) * len(planned.generations)
     if planned.run is None:
         seconds += settings.finetune.steps * cost.step + images * cost.decode
-    of = "generation 1" if planned.run is None else f"{len(planned.generations)} generations"
-    print(f"{planned.out}: {of} at {', '.join(f'{w:g}' for w in planned.scales)}")
+    models = "generation 1" if planned.run is None else f"{len(planned.generations)} generations"
+    print(f"{planned.out}: {models} at {', '.join(f'{w:g}' for w in planned.scales)}")
     print(f"{drawn} images in {settings.generate.steps} steps of {settings.generate.sampler}")
     print(f"time: about {duration(seconds)}")
     print("estimated by a short probe on this machine; nothing was written")

@@ -129,7 +129,7 @@ def _measured(
         if name == _SCORES or (draws and values.shape[1] <= _FEW):
             content[f"{place}/features/{name}.npy"] = _half(values)
     if draws:
-        content[f"{place}/{prompts.FILE}"] = prompts.of(images, captions).packed()
+        content[f"{place}/{prompts.FILE}"] = prompts.prompts_of(images, captions).packed()
     return content
 
 

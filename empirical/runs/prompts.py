@@ -59,7 +59,7 @@ class Prompts:
         return buffer.getvalue()
 
 
-def of(images: Measured, captions: Sequence[str], rank: int = RANK) -> Prompts:
+def prompts_of(images: Measured, captions: Sequence[str], rank: int = RANK) -> Prompts:
     """Return the moments of prompts of a generation or of a draw with these captions."""
     path = images.folder / FILE
     if path.is_file():

@@ -25,7 +25,7 @@ def images(tmp_path):
 
 
 def test_they_are_means_and_covariance_of_prompts(images):
-    found = prompts.of(images, images.captions, rank=4)
+    found = prompts.prompts_of(images, images.captions, rank=4)
     labels = np.array(images.captions)
     latent = images.trait("latent").astype(float)
     assert found.captions == ("a", "b", "c")
@@ -38,14 +38,14 @@ def test_they_are_means_and_covariance_of_prompts(images):
     np.testing.assert_allclose(np.diag(found.covariance), np.diag(exact))
     left = np.linalg.eigvalsh(exact)[::-1][4]
     assert np.abs(found.covariance - exact).max() < 2 * left
-    everything = prompts.of(images, images.captions, rank=12)
+    everything = prompts.prompts_of(images, images.captions, rank=12)
     np.testing.assert_allclose(everything.covariance, exact, atol=1e-12 * exact.max())
 
 
 def test_they_are_read_again_from_a_file(images, tmp_path):
-    found = prompts.of(images, images.captions)
+    found = prompts.prompts_of(images, images.captions)
     (images.folder / prompts.FILE).write_bytes(found.packed())
-    again = prompts.of(images, ["another caption"])
+    again = prompts.prompts_of(images, ["another caption"])
     assert again.captions == found.captions
     for name in found.means:
         np.testing.assert_allclose(again.means[name], found.means[name], rtol=2**-10, atol=1e-4)
@@ -54,14 +54,14 @@ def test_they_are_read_again_from_a_file(images, tmp_path):
 
 def test_very_many_means_are_left_out_of_the_file(images, monkeypatch):
     monkeypatch.setattr(prompts, "_MOST", 30)
-    packed = prompts.of(images, images.captions).packed()
+    packed = prompts.prompts_of(images, images.captions).packed()
     with np.load(io.BytesIO(packed)) as stored:
         assert "mean.pixel_mean" in stored.files
         assert "mean.latent" not in stored.files
 
 
 def test_one_image_a_prompt_has_no_covariance(images):
-    found = prompts.of(images, [f"caption {i}" for i in range(30)])
+    found = prompts.prompts_of(images, [f"caption {i}" for i in range(30)])
     assert found.factor is None
     with pytest.raises(UserError, match="has no covariance"):
         _ = found.covariance
@@ -81,8 +81,8 @@ def test_kept_runs_have_what_selection_needs(tiny_run, tmp_path):
             assert not {"latent", "classifier"} & set(mine.traits())
             values = full.trait("sharpness")
             np.testing.assert_allclose(mine.trait("sharpness"), values, rtol=2**-10)
-            means = prompts.of(mine, ours.captions).means["latent"]
-            exact = prompts.of(full, theirs.captions).means["latent"]
+            means = prompts.prompts_of(mine, ours.captions).means["latent"]
+            exact = prompts.prompts_of(full, theirs.captions).means["latent"]
             np.testing.assert_allclose(means, exact, rtol=2**-10, atol=1e-3)
         assert ours.draw("unguided").seeds == theirs.draw("unguided").seeds
         if ours.number:

@@ -7,10 +7,10 @@ PIP := $(RUN)/pip install --quiet --disable-pip-version-check --constraint const
 # PyPI's torch for Linux brings CUDA, 2.8 GB. Without an NVIDIA GPU torch's own index has a build of
 # 200 MB; `make TORCH_INDEX=` takes PyPI's nevertheless.
 TORCH_INDEX ?= $(if $(filter Linux,$(shell uname -s)),$(if $(shell command -v nvidia-smi 2>/dev/null),,https://download.pytorch.org/whl/cpu))
-# Short-lived arrays of many threads would else leave each an arena of its own.
+# Short-lived arrays of many threads would otherwise leave an arena for each thread.
 export MALLOC_ARENA_MAX ?= 2
 
-# A test that hangs ends with a traceback of every thread, and the others go on.
+# A test that hangs ends with a traceback of every thread, and the others continue.
 HANGS := -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true
 
 # What a contributor runs before a commit: style, every formula against its oracle, every command,
@@ -44,7 +44,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PIP) --editable '.[chain,dev]'
 	touch $(STAMP)
 
-# Whether the pins install on every supported machine, asked of the package index.
+# Check against the package index that the pins install on every supported machine.
 check-install:
 	$(PYTHON) -m tests.trials.install_check --pip
 

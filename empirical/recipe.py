@@ -36,7 +36,7 @@ def _any_of(base: type[BaseModel]) -> Any:
     return reduce(lambda a, b: Union[a, b], base.__subclasses__())  # noqa: UP007
 
 
-# Every rule and every remedy is a member, told apart by one key.
+# Every rule and every remedy is a member of a union that one key discriminates.
 Guidance = Annotated[_any_of(GuidanceRule), Field(discriminator="rule")]
 AnyRemedy = Annotated[_any_of(Remedy), Field(discriminator="name")]
 

@@ -54,6 +54,7 @@ def draw(result: SeriesResult) -> Figure:
         figure.legend(handles, labels, loc="outside lower center", ncols=2)
     axes[0].set_ylabel("mean")
     axes[1].set(ylabel="variance", xlabel="generation" if result.cycles else "time", ylim=(0, None))
+    figure.align_ylabels(axes)
     letters(axes)
     return figure
 

@@ -12,7 +12,7 @@ from tests.helpers.tiny_chain import TINY
 
 @pytest.fixture
 def here(monkeypatch):
-    """Sweeps go on in this process."""
+    """Sweeps run in this process."""
     from empirical.sweeps import local
 
     monkeypatch.setattr(local, "LocalPool", lambda slots: Here())

@@ -60,7 +60,7 @@ def test_a_full_disk_is_said(qtm, tmp_path, monkeypatch):
     assert "same command again" in said
 
 
-def test_an_interruption_says_how_to_go_on(qtm, tmp_path, monkeypatch):
+def test_an_interruption_says_how_to_resume(qtm, tmp_path, monkeypatch):
     from empirical.chain import loop
 
     def interrupt(*words):

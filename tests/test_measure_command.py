@@ -9,6 +9,7 @@ from threadpoolctl import threadpool_limits
 
 from empirical import files
 from empirical.claim import claimed
+from empirical.commands.measure import DRAWS
 from empirical.digits import dataset
 from empirical.measuring import finished as remeasuring
 from empirical.measuring import image_folder, sources
@@ -322,7 +323,15 @@ def test_the_list_names_everything(measure):
     code, out, _ = measure("--list")
     assert code == 0
     shown = {line.split()[0] for line in out.splitlines() if line.startswith("  ")}
-    assert shown == {*every_trait(), *every_measure(), "clip", "dinov2", "inception", "pixels"}
+    assert shown == {
+        *every_trait(),
+        *every_measure(),
+        "clip",
+        "dinov2",
+        "inception",
+        "pixels",
+        *DRAWS,
+    }
     assert all(len(line) <= 100 for line in out.splitlines())
 
 

@@ -75,6 +75,7 @@ def test_a_chain_names_the_settings_that_help_and_can_be_resumed(
     [
         (["measure", "RUN", "kid"], "empirical.measuring.finished.measure_sets", "fewer images"),
         (["fit", "RUN"], "analysis.comparison.fit.fit", "fewer runs"),
+        (["select", "RUN"], "analysis.selection.tables.tables", "fewer runs or traits"),
         (["forecast", "RUN"], "analysis.prediction.forecast.forecast", "fewer runs"),
         (["simulate"], "qtm.commands.model_file.parse", "fewer parameter sets"),
         (["pretrain", "digits"], "empirical.pretraining.training.pretrain", "other programs"),

@@ -13,7 +13,7 @@ from tests.helpers.interpreters import interpreter
 ROOT = Path(__file__).resolve().parent.parent
 SUITES = ("tests/qtm", "tests/analysis", "tests/figures", "tests/test_theory_commands.py")
 RUNNERS = ("pytest", "pytest-xdist")
-# A test that hangs ends with a traceback of every thread, and the others go on.
+# A test that hangs ends with a traceback of every thread, and the others continue.
 HANGS = ("-o", "faulthandler_timeout=600", "-o", "faulthandler_exit_on_timeout=true")
 # What ends a run in a test that did not: the environment, the suite, or this many seconds.
 LIMIT = 1800

@@ -9,7 +9,10 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("qtm", "empirical", "analysis", "figures")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-TEXTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = [
+    *(ROOT / name for name in ("README.md", "LOG.md", "Makefile")),
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 # Names that do not say which thing they hold.
 NAMELESS = {
@@ -21,7 +24,14 @@ KEYS = {"empirical/guidance/interval.py": {"of"}}
 INSTEAD = {
     r"[Ww]hoever": "name the subject",
     r"came to nothing|out of luck": "failed; by chance",
-    r"g(o|oes|one|oing|ave|ive|ives|iven) on with (?!what)": "resume",
+    r"\b(g(o|oes|one|oing)|went) on\b": "resume, continue",
+    r"[Gg]ives? the same command": "run the same command again",
+    r"\bsaid (of|by)\b|\bsays? of\b|\bspeaks? of\b": "predict, describe",
+    r"\btold apart\b": "distinguish",
+    r"\bstands? beside\b": "name the relation",
+    r"\banyone('s)?\b": "any source, a user's",
+    r"\bmend(s|ed|ing)?\b": "correct",
+    r"\bRead across\b|the hard way": "leave it out",
     r"checked and made up for": "re-checked and completed",
     r"as of before|than of before|of before\b": "name what came before",
     r"[Ee]very key of a recipe has a default; these are they": "The complete recipe",

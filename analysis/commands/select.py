@@ -30,7 +30,8 @@ def select(
     """Measure what guidance selected and what finetuning passed on, in every generation.
 
     Generations are drawn without guidance too (`unguided` in the recipe's table [measure]; `qtm
-    measure RUN unguided` completes a run). With --out: selection.csv, price.csv, matrices.nc.
+    measure RUN unguided` completes a run). With --out: selection.csv, price.csv, matrices.nc and
+    two figures.
     """
     from tqdm import tqdm
 
@@ -59,6 +60,7 @@ select.out_of_memory = "name fewer runs or traits at a time"
 
 def _write(result: "Tables", out: Path, runs: list[Path], started: str) -> None:
     import tempfile
+    from importlib.metadata import entry_points
 
     from empirical import files
     from empirical.runs import provenance
@@ -70,6 +72,9 @@ def _write(result: "Tables", out: Path, runs: list[Path], started: str) -> None:
         with tempfile.TemporaryDirectory(dir=out) as place:
             result.matrices.to_netcdf(Path(place) / "matrices.nc", engine="netcdf4")
             (Path(place) / "matrices.nc").replace(out / "matrices.nc")
+    # Packages register figures by entry point: there is none where this one is installed alone.
+    for drawing in entry_points(group="qtm.figures", name="selection"):
+        drawing.load()(result.selection, result.price, out)
     session = {"started": started, "ended": provenance.now(), **provenance.of_this_process("cpu")}
     files.write_json(out / "provenance.json", {"runs": [str(run) for run in runs], **session})
     print(out)

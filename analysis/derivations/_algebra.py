@@ -1,6 +1,6 @@
 """Steps that several derivations share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import sympy as sp
@@ -47,3 +47,11 @@ def kept_by_sampling(N: sp.Symbol) -> sp.Expr:
     density = x ** (n / 2 - 1) * sp.exp(-x / 2) / (2 ** (n / 2) * sp.gamma(n / 2))
     mean = sp.integrate(x * density, (x, 0, sp.oo), conds="none")
     return sp.gammasimp(mean).subs(n, N - 1) / N
+
+
+def covariance_of(f: sp.Expr, g: sp.Expr, variances: Mapping[sp.Symbol, sp.Expr]) -> sp.Expr:
+    """Return Cov(f, g) of functions linear in independent symbols with these variances."""
+    slopes = lambda h, symbol: sp.expand(h).coeff(symbol)
+    return sp.expand(
+        sum(slopes(f, symbol) * slopes(g, symbol) * V for symbol, V in variances.items())
+    )

@@ -28,7 +28,7 @@ from qtm._core.numerics import require_double
 
 PROCESS = tuple(
     Parameter(
-        f"process_{quantity}", f"process standard deviation of {what}, a generation", "positive",
+        f"process_{quantity}", f"process standard deviation of {what}, per generation", "positive",
         1e-3, 5.0, 0.04, 0.7,
     )
     for quantity, what in (

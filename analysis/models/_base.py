@@ -178,7 +178,7 @@ class Model(ABC):
 
 
 STRENGTH = Parameter(
-    "strength", "strength of selection a unit of CFG scale, beside that of exact scores",
+    "strength", "strength of selection per unit of CFG scale, relative to exact scores",
     "positive", 1e-4, 20.0, 0.45, 0.7, "arms with CFG scales other than 1",
 )  # fmt: skip
 SATURATION = Parameter(

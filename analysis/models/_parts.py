@@ -10,11 +10,11 @@ from analysis.models._base import Model, Parameter, Setting, Values
 from qtm import AtLevels, Families, FamilyCycle
 
 HERITABILITY = Parameter(
-    "heritability", "share of a prompt's deviation from the mean that finetuning takes up",
+    "heritability", "fraction of a prompt's deviation from the mean that finetuning learns",
     "share", 0.01, 0.9999, 0.9, 1.0, "an arm near the neutral scale, and more generations",
 )  # fmt: skip
 WITHIN_HERITABILITY = Parameter(
-    "within_heritability", "share of the change of V_W that finetuning takes up",
+    "within_heritability", "fraction of the change of V_W that finetuning learns",
     "share", 0.01, 0.9999, 0.85, 1.0, "an arm in which V_W moves far from generation 0",
 )  # fmt: skip
 MUTATION = Parameter(
@@ -31,17 +31,17 @@ DROP_UPTAKE = Parameter(
     "positive", 1e-3, 100.0, 3.0, 1.5, "an arm with condition drop",
 )  # fmt: skip
 DROP_MUTATION = Parameter(
-    "drop_mutation", "variance that condition drop adds to V_W each generation, a unit of "
+    "drop_mutation", "variance that condition drop adds to V_W each generation, per unit of "
     "probability, in V of generation 0",
     "positive", 1e-5, 5.0, 0.002, 1.5, "an arm with condition drop",
 )  # fmt: skip
 CONFUSION = Parameter(
-    "confusion", "share of images that come out as of another prompt",
+    "confusion", "fraction of images that resemble another prompt",
     "share", 1e-4, 0.9, 0.02, 1.0, "an arm without guidance (CFG scale 1)",
 )  # fmt: skip
 COHERENCE = Parameter(
-    "coherence", "variance of the axes along which images vary, beside that of the leading ones: "
-    "it says which noise levels matter to a trait",
+    "coherence", "variance of the axes along which images vary, relative to the leading ones: "
+    "it sets the noise levels that matter to a trait",
     "positive", 0.01, 1e3, 1.0, 0.5, "arms in which the guidance scale changes while sampling",
 )  # fmt: skip
 BOUND = Parameter(

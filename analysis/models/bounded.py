@@ -25,14 +25,14 @@ class BoundedFamily(Theory):
 
 @dataclass(frozen=True)
 class LateGuidance(Theory):
-    """The bounded family whose guidance takes hold late: w - 1 is scaled by 1/(1 + t/t_late) at the
+    """The bounded family whose guidance acts late: w - 1 is scaled by 1/(1 + t/t_late) at the
     noise variance t."""
 
     theory: ClassVar[str] = "late guidance"
     theory_parameters: ClassVar[tuple[Parameter, ...]] = (
         *_BOUNDED,
         Parameter(
-            "late", "noise variance below which guidance takes hold, in that of leading axes",
+            "late", "noise variance below which guidance acts, in units of the leading axes",
             "positive", 1e-3, 1e4, 3.0, 1.0,
             "arms in which the guidance scale changes while sampling",
         ),
@@ -58,7 +58,7 @@ class BoundedMixture(Theory):
     theory_parameters: ClassVar[tuple[Parameter, ...]] = (
         *_BOUNDED,
         Parameter(
-            "separation", "independent axes by which prompts are told apart",
+            "separation", "independent axes that distinguish prompts",
             "positive", 1e-3, 1e3, 2.0, 1.0, "arms with CFG scales between 1 and 5",
         ),
     )  # fmt: skip
@@ -81,7 +81,7 @@ class LogLinear(Theory):
     theory_parameters: ClassVar[tuple[Parameter, ...]] = (
         *(p for p in _BOUNDED if p is not COHERENCE),
         Parameter(
-            "spread", "how far guidance drives families apart beside how far it narrows them",
+            "spread", "effect of guidance between families relative to that within them",
             "positive", 1e-3, 50.0, 1.0, 1.0, "arms with CFG scales other than 1",
         ),
     )  # fmt: skip

@@ -24,10 +24,10 @@ class GeneralRandomWalk(Model):
 
     theory: ClassVar[str] = "general random walk"
     theory_parameters: ClassVar[tuple[Parameter, ...]] = (
-        _real("within_step", "step of ln V_W a generation without guidance", 4.0),
-        _real("within_push", "what guidance adds to it, a unit of strength", 4.0, _ARMS),
-        _real("between_step", "step of ln V_B a generation without guidance", 4.0),
-        _real("between_push", "what guidance adds to it, a unit of strength", 4.0, _ARMS),
+        _real("within_step", "step of ln V_W per generation without guidance", 4.0),
+        _real("within_push", "effect of guidance on it, per unit of strength", 4.0, _ARMS),
+        _real("between_step", "step of ln V_B per generation without guidance", 4.0),
+        _real("between_push", "effect of guidance on it, per unit of strength", 4.0, _ARMS),
     )
 
     @property
@@ -54,17 +54,17 @@ class OrnsteinUhlenbeck(Model):
     theory: ClassVar[str] = "Ornstein-Uhlenbeck"
     theory_parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter(
-            "within_return", "share of the way of ln V_W to its optimum a generation",
+            "within_return", "fraction of the way of ln V_W to its optimum per generation",
             "share", 1e-3, 0.999, 0.3, 1.5,
         ),
-        _real("within_optimum", "optimum of ln V_W without guidance, beside generation 0", 6.0),
-        _real("within_push", "what guidance adds to it, a unit of strength", 8.0, _ARMS),
+        _real("within_optimum", "optimum of ln V_W without guidance, less generation 0", 6.0),
+        _real("within_push", "effect of guidance on it, per unit of strength", 8.0, _ARMS),
         Parameter(
-            "between_return", "share of the way of ln V_B to its optimum a generation",
+            "between_return", "fraction of the way of ln V_B to its optimum per generation",
             "share", 1e-3, 0.999, 0.3, 1.5,
         ),
-        _real("between_optimum", "optimum of ln V_B without guidance, beside generation 0", 6.0),
-        _real("between_push", "what guidance adds to it, a unit of strength", 8.0, _ARMS),
+        _real("between_optimum", "optimum of ln V_B without guidance, less generation 0", 6.0),
+        _real("between_push", "effect of guidance on it, per unit of strength", 8.0, _ARMS),
     )  # fmt: skip
 
     @property

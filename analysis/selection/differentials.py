@@ -9,7 +9,7 @@ from jaxtyping import Float
 
 from analysis.selection import intervals
 from analysis.selection.draws import Draws, Sample
-from analysis.selection.intervals import POPULATION, SQUARES, THESE, Estimate
+from analysis.selection.intervals import MANY, POPULATION, SQUARES, THESE, Estimate
 from analysis.selection.variances import mean_square_variance
 
 AXES = 8
@@ -33,8 +33,8 @@ def differential(draws: Draws) -> list[Estimate]:
     S_c = mean_i (guided_i - unguided_i), i a seed of prompt c; mean_c S_c +- t over images paired
     by seed (these prompts), or over prompts (population). S_rms^2 = mean_c (|S_c|^2 - s_c^2/n_c),
     s_c^2 the variance of paired differences. Several components are averaged. Both also over the
-    standard deviation within prompts before selection (`_standardised`), with its error. Lande &
-    Arnold (1983).
+    standard deviation within prompts before selection (`_standardised`), with its error. `S_rms`
+    has an interval for a population from `MANY` prompts on. Lande & Arnold (1983).
     """
     paired, unguided = _paired(draws), draws.unguided
     C, n = len(paired.codes), paired.sizes
@@ -77,18 +77,37 @@ def _both(
 def _root_mean_square(draws: Draws, paired: Sample) -> list[Estimate]:
     if not paired.freedom:
         return []
-    S_c, C = paired.means, len(paired.codes)
-    square = float(np.square(S_c).mean(axis=1).mean() - paired.error_variance().mean())
+    S_c, C, unguided = paired.means, len(paired.codes), draws.unguided
+    squares = np.square(S_c).mean(axis=1) - paired.error_variance()
+    square, V = float(squares.mean()), unguided.within
     variance = mean_square_variance(S_c, paired) / C**2
-    value, ends = intervals.root(square, intervals.student(square, variance, np.inf))
-    estimates = [Estimate("S_rms", value, *ends, THESE)]
-    V = draws.unguided.within
+    few = paired.sizes.min() < SQUARES
+    estimates = _roots("S_rms", square, variance, squares / C)
     if V > 0:
-        # The errors of V_W and of S_rms^2 are independent in normal traits.
-        relative = variance / V**2 + square**2 * draws.unguided.within_variance() / V**4
-        value, ends = intervals.root(square / V, intervals.student(square / V, relative, np.inf))
-        estimates.append(Estimate("S_rms_standardised", value, *ends, THESE))
+        # The errors of V_W and of S_rms^2 are taken as independent, which they are not over two
+        # images of a prompt.
+        of_V = square**2 * unguided.within_variance() / V**4
+        relative = np.nan if few else variance / V**2 + of_V
+        excess = unguided.by_prompt(np.square(unguided.deviations).mean(axis=1, keepdims=True))
+        excess = (excess[:, 0] - V * (unguided.sizes - 1)) / unguided.freedom
+        U = squares / C / V - square / V**2 * excess
+        estimates += _roots("S_rms_standardised", square / V, relative, U)
     return estimates
+
+
+def _roots(
+    quantity: str, square: float, variance: float, U: Float[np.ndarray, " C"]
+) -> list[Estimate]:
+    """Return the root of a mean square: for these prompts unless `variance` is nan, and for a
+    population where `MANY` prompts show how squares scatter; or without an interval."""
+    spreads = [(THESE, variance, np.inf)] if np.isfinite(variance) else []
+    if len(U) >= MANY:
+        spreads.append((POPULATION, *intervals.over_prompts(U)))
+    estimates = []
+    for target, spread, freedom in spreads:
+        value, ends = intervals.root(square, intervals.student(square, spread, freedom))
+        estimates.append(Estimate(quantity, value, *ends, target))
+    return estimates or [Estimate(quantity, max(square, 0.0) ** 0.5)]
 
 
 def gradients(draws: Draws) -> list[Estimate]:

@@ -6,13 +6,13 @@ Reads ``gen_NNN/features``, ``gen_NNN/draws``, and the pedigree ``gen_NNN/traini
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import PurePosixPath
 
 import numpy as np
 from jaxtyping import Float
 
 from analysis.selection.draws import Draws, Sample
 from empirical.errors import UserError
+from empirical.runs import training
 from empirical.runs.draws import Draw, Name
 from empirical.runs.record import Generation, Run
 
@@ -130,27 +130,8 @@ class Measured:
         generation = self.complete[number]
         if not (generation.folder / "training.jsonl").is_file():
             return self._assumed_training(number, trait)
-        rows, values = generation.pedigree(), []
-        values_of: dict[int, Float[np.ndarray, "n k"]] = {}
-        fresh = 0
-        for row in rows:
-            path = PurePosixPath(row["file_name"])
-            if path.parent.name == "fresh":
-                if "fresh" not in self._draws[number]:
-                    raise UserError(
-                        f"the fresh real images of '{generation.folder}' are not measured: "
-                        f"`qtm measure {self.run.folder} unguided` measures them"
-                    )
-                if -1 not in values_of:
-                    values_of[-1] = generation.draw("fresh").trait(trait)
-                values.append(values_of[-1][fresh])
-                fresh += 1
-                continue
-            source = int(path.parts[0].removeprefix("gen_"))
-            if source not in values_of:
-                values_of[source] = self.complete[source].trait(trait)
-            values.append(values_of[source][self._places[source][path.name]])
-        return self._sample(np.stack(values), [row["text"] for row in rows], generation, trait)
+        values = training.trait(self.run, number, trait)
+        return self._sample(values, training.captions(self.run, number), generation, trait)
 
     def _assumed_training(self, number: int, trait: str) -> Sample:
         settings = self.run.recipe.settings
@@ -161,13 +142,6 @@ class Measured:
                 f"from is unknown"
             )
         return self.guided(number - 1, trait).realised()
-
-    @cached_property
-    def _places(self) -> Mapping[int, Mapping[str, int]]:
-        return {
-            g.number: {row["file_name"]: place for place, row in enumerate(g.metadata())}
-            for g in self.complete
-        }
 
     def _sample(
         self,

@@ -118,7 +118,7 @@ def mutation(draws: Draws) -> list[Estimate]:
     [sum r_c^2 - sum (1 - h_c) s_c^2/n_c]/(C - 2), averaged over components; by chance it may be
     negative. Population of prompts: normal residuals and modified large samples for few prompts,
     the scatter of squares over prompts from `MANY` on; ends below 0 are 0. Within prompts
-    heritability and mutation cannot be told apart: their sum is V_W of unguided images. None for
+    heritability and mutation cannot be separated: their sum is V_W of unguided images. None for
     fewer than four prompts, or where V_W is unknown.
     """
     fit = _regress(draws.unguided, draws.training)

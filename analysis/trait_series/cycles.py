@@ -125,8 +125,8 @@ class CycleModel(ABC):
             Parameter("start_variance", "variance at the first time, trait units squared",
                       "positive", 1e-4 * V, 1e4 * V, scale.first_variance, 2.0),
             *self.selection_parameters(scale),
-            Parameter("mutation_variance", "variance that mutation adds a generation, trait units "
-                      "squared", "real", 0.0, 10 * V, 0.0, V),
+            Parameter("mutation_variance", "variance that mutation adds per generation, trait "
+                      "units squared", "real", 0.0, 10 * V, 0.0, V),
             *([POPULATION_SIZE] if drifts else []),
         )  # fmt: skip
 
@@ -246,7 +246,7 @@ class MovingOptimum(CycleModel):
             "width of the fitness function",
             scale,
         )
-        meaning = "trait units by which the optimum moves a generation"
+        meaning = "trait units by which the optimum moves per generation"
         rate = _place("optimum_rate", meaning, scale, 0.0, scale.spread / scale.generations)
         return optimum, rate, width2
 

@@ -1,5 +1,6 @@
 """Draw the images and the probes of a generation, batch by batch: none is drawn twice."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -71,13 +72,13 @@ def draw(
     seeds: list[int],
     settings: Settings,
     progress: Progress,
-    unguided: bool = False,
+    sample: Callable[..., np.ndarray] | None = None,
 ) -> None:
     """Draw images into a folder, one for each caption and seed: the batches that fall to this
-    process, except those that are on disk."""
+    process, except those that are on disk. `sample` is a way to draw other than the chain's own."""
     every = list(model.batches(len(captions), settings.generate.batch_size))
     mine = processes.mine(every)
-    sample = generator.sample_unguided if unguided else generator.sample
+    sample = sample or generator.sample
     for batch in every:
         if batch not in mine or all((where / _name(i)).is_file() for i in batch):
             progress(len(batch) * generator.costs[1])

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 
 import numpy as np
 
@@ -69,10 +69,12 @@ def estimate(recipe: Recipe, base: Model, out: Path, cost: Probe | None = None) 
     `UserError` where `chain.run` would.
     """
     folder.require_unclaimed(out, recipe)
-    cost = cost or probe(recipe, base, out)
     settings, run = loop.resolved(recipe, out).settings, Run(out)
     table, size = settings.finetune, settings.data.size
     left = [n for n in range(recipe.generations + 1) if not run.generation(n).done]
+    if not left:
+        return Estimate(0, 0.0, 0.0, 0.0, 0, loop.size(settings, base))
+    cost = cost or probe(recipe, base, out)
     learnt = [n if table.training_set == "accumulate" else 1 for n in left if n]
     guided, unguided = np.sum([extra_draws.counts(settings, n) for n in left] or [(0, 0)], axis=0)
     drawn = len(left) * drawing.probes(settings) + len(learnt) * size + guided
@@ -120,10 +122,13 @@ def probe(recipe: Recipe, base: Model, out: Path | None = None) -> Probe:
         micro_batch = -(-settings.finetune.batch_size // settings.finetune.micro_batches)
         step, encode, learning = _batch_costs(
             micro_batch,
-            lambda n: _learn(settings, base, real, n, Path(scratch) / f"learn-{n}", peak),
+            lambda n: _learn(settings, base, real, n, Path(mkdtemp(dir=scratch)), peak),
+            base.compiled,
         )
         batch = min(settings.generate.batch_size, len(real))
-        draw, decode, drawing = _batch_costs(batch, lambda n: _draw(settings, base, real, n, peak))
+        draw, decode, drawing = _batch_costs(
+            batch, lambda n: _draw(settings, base, real, n, peak), base.compiled
+        )
         measure = _measure(recipe, base, real, prepared.real.held_out, Path(scratch) / "run")
     return Probe(
         step=float(step) * settings.finetune.micro_batches,
@@ -135,9 +140,15 @@ def probe(recipe: Recipe, base: Model, out: Path | None = None) -> Probe:
     )
 
 
-def _batch_costs(size: int, costs: Callable[[int], np.ndarray]) -> np.ndarray:
+def _batch_costs(
+    size: int, costs: Callable[[int], np.ndarray], compiled: bool = False
+) -> np.ndarray:
     """Return the costs [seconds of a step, ..., bytes] of a batch: measured, or linearly
-    extrapolated where measuring would take long."""
+    extrapolated where measuring would take long. A `compiled` model is compiled for a batch size
+    at its first use, in any of the steps; the second use is measured."""
+    if compiled:
+        once = costs
+        costs = lambda n: (once(n), once(n))[1]
     single = costs(1)
     # An image takes no longer in a larger batch.
     few = min(size, max(2, int(_LONG / (_STEPS * single[0]))))

@@ -37,8 +37,8 @@ def counts(settings: Settings, number: int) -> tuple[int, int]:
     guidance, and without."""
     table, size = settings.measure, settings.data.size
     guided = table.replicate_count * size if number else 0
-    own = bool(number) and unguided_anyway(settings)
-    return guided, (1 + table.replicate_count) * size * (table.unguided and not own)
+    same = bool(number) and unguided_anyway(settings)
+    return guided, (1 + table.replicate_count) * size * (table.unguided and not same)
 
 
 def unguided_anyway(settings: Settings) -> bool:
@@ -86,9 +86,10 @@ def measure(
         if draw.complete or plan.copies is not None:
             progress(0 if plan.copies else len(plan.captions) * generator.costs[1])
         else:
-            where, unguided = draw.folder / "images", plan.name != "replicate"
+            where, guided = draw.folder / "images", plan.name == "replicate"
+            sample = generator.sample if guided else generator.sample_unguided
             drawing.draw(
-                generator, where, plan.captions, plan.seeds, settings, progress, unguided=unguided
+                generator, where, plan.captions, plan.seeds, settings, progress, sample=sample
             )
             processes.wait()
         if processes.is_main() and not draw.complete:

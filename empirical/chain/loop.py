@@ -170,8 +170,9 @@ def loop(
     progress: Progress = silent,
     draw_real: Callable[..., Population] | None = None,
     on_generation: OnGeneration = lambda generation: None,
+    last: int | None = None,
 ) -> Run:
-    """Run the generations that are not done yet with any `Generator`.
+    """Run the generations that are not done yet with any `Generator`, all or up to the `last`.
 
     `reference` are real images outside the chain, for the Fréchet distance; by default generation 0
     takes their place. `draw_real(generation=t)` draws fresh real images, for the
@@ -180,7 +181,7 @@ def loop(
     chain, settings = Run(out), recipe.settings
     if processes.is_main():
         folder.write_recipe(chain, recipe)
-    for number in range(recipe.generations + 1):
+    for number in range((recipe.generations if last is None else last) + 1):
         generation = chain.generation(number)
         if generation.done:
             progress(_work_of_generation(settings, generator.costs, number))
@@ -190,7 +191,7 @@ def loop(
             generator.forget()
             drawing.write_images(generation, real)
         else:
-            _learn(generator, chain, number, settings, progress, draw_real or (lambda **_: real))
+            learn(generator, chain, number, settings, progress, draw_real or (lambda **_: real))
             captions = _captions(chain.generation(0), number, settings)
             drawing.draw_images(generator, generation, captions, settings, progress)
         drawing.draw_probes(generator, generation, chain.generation(0).captions, settings, progress)
@@ -242,7 +243,7 @@ def _work_of_generation(settings: Settings, cost: tuple[int, int], number: int) 
     return drawn * image + (fit + settings.data.size * image if number else 0)
 
 
-def _learn(
+def learn(
     generator: Generator,
     chain: Run,
     number: int,
@@ -250,6 +251,7 @@ def _learn(
     progress: Progress,
     draw_real: Callable[..., Population],
 ) -> None:
+    """Choose the training set of a generation, and finetune on it."""
     if processes.is_main():
         training_set.write(chain, number, settings, lambda t: draw_real(generation=t))
     processes.wait()

@@ -12,7 +12,7 @@ from empirical.commands import plans, tables
 app = typer.Typer(help="Run Chains of Diffusion.", no_args_is_help=True)
 
 
-_KEPT = "the run is resumed by the same command"
+_KEPT = "run the same command again to resume"
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan; write and run nothing.")]
 
 

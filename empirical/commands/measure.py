@@ -119,11 +119,11 @@ def _draw(run: "Run", names: list[str]) -> None:
     from empirical import out_of_memory
     from empirical.chain import completion
 
-    wanted = {"unguided": "unguided" in names, "replicates": int("replicates" in names)}
-    work = completion.work(run, **wanted)
+    extra = {"unguided": "unguided" in names, "replicates": int("replicates" in names)}
+    work = completion.work(run, **extra)
     hint = f"{out_of_memory.settings()}; the same command resumes"
     with out_of_memory.explained(hint), tqdm(total=work, desc="draw", unit=" passes") as bar:
-        completion.complete(run, **wanted, progress=bar.update)
+        completion.complete(run, **extra, progress=bar.update)
     print(run.folder / "moments.csv")
 
 

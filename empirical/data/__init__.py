@@ -1,1 +1,1 @@
-"""Real images: the embedded ones or anyone's, which of them a run takes, and training sets."""
+"""Real images: embedded or a user's, the choice of a run among them, and training sets."""

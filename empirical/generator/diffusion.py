@@ -136,21 +136,22 @@ class DiffusionGenerator:
         self, captions: Sequence[str], seeds: Sequence[int], progress: Progress
     ) -> np.ndarray:
         """Draw one batch of images by guided sampling."""
-        return self._sample(captions, seeds, self.settings.generate.guidance, progress)
+        return self.sample_by(self.settings.generate.guidance, captions, seeds, progress)
 
     def sample_unguided(
         self, captions: Sequence[str], seeds: Sequence[int], progress: Progress
     ) -> np.ndarray:
         """Draw one batch of images at scale 1: the prompt is followed, and nothing amplified."""
-        return self._sample(captions, seeds, Constant(rule="constant", scale=1.0), progress)
+        return self.sample_by(Constant(rule="constant", scale=1.0), captions, seeds, progress)
 
-    def _sample(
+    def sample_by(
         self,
+        guidance: GuidanceRule,
         captions: Sequence[str],
         seeds: Sequence[int],
-        guidance: GuidanceRule,
         progress: Progress,
     ) -> np.ndarray:
+        """Draw one batch of images by another guidance rule than the recipe's."""
         table = self.settings.generate
         with adapters.merged(self.model.unet, self.model.precision):
             return sample(

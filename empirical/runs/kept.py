@@ -2,8 +2,9 @@
 
 A kept run is a run folder in a ``tar.xz`` file, thinned: it omits images (all, or all but the first
 few), the held-out ones and the list of the real ones, and the features of single images except the
-leading principal scores of the latents; moments of many components are averaged. It opens as a
-`Run`, so code that reads runs reads kept ones.
+leading principal scores of the latents and, where selection was measured, traits of few components
+and the moments of prompts (`empirical.runs.prompts`); moments of many components are averaged. It
+opens as a `Run`, so code that reads runs reads kept ones.
 """
 
 import io
@@ -11,6 +12,7 @@ import json
 import lzma
 import tarfile
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -19,12 +21,15 @@ import pandas as pd
 
 from empirical import files
 from empirical.errors import UserError
+from empirical.runs import prompts
+from empirical.runs.draws import Measured
 from empirical.runs.record import Run
 
 FOLDER = Path(__file__).parents[1] / "results"
 # Moments of these are averaged over their components, as component 0.
 _AVERAGED = ("latent", "classifier")
 _SCORES = "latent_pc"
+_FEW = 2
 _PROBES = 10
 # One archive, because captions repeat themselves and many files are small.
 _SUFFIX = ".tar.xz"
@@ -91,8 +96,15 @@ def keep(run: Run, out: Path, images: int = 0) -> Path:
         for row in generation.metadata()[:images]:
             image = source / "images" / row["file_name"]
             content[f"{prefix}/images/{image.name}"] = image.read_bytes()
-        if _SCORES in generation.traits():
-            content[f"{prefix}/features/{_SCORES}.npy"] = _half(generation.trait(_SCORES))
+        content |= _measured(generation, prefix, generation.captions, generation.draws())
+        for name in generation.draws():
+            draw = generation.draw(name)
+            content |= _measured(draw, f"{prefix}/draws/{name}", draw.captions, [name])
+            seeds = ({"text": row["text"], "seed": row["seed"]} for row in draw.metadata())
+            lines = "".join(json.dumps(row) + "\n" for row in seeds)
+            content[f"{prefix}/draws/{name}/metadata.jsonl"] = lines.encode()
+        if generation.draws() and generation.number:
+            content[f"{prefix}/training.jsonl"] = (source / "training.jsonl").read_bytes()
         for probe in files.visible(source / "probes", "*.png")[:_PROBES]:
             content[f"{prefix}/probes/{probe.name}"] = probe.read_bytes()
         if (source / "loss.csv").is_file():
@@ -101,6 +113,24 @@ def keep(run: Run, out: Path, images: int = 0) -> Path:
     path = out / f"{run.name}{_SUFFIX}"
     files.write_bytes(path, _packed(content))
     return path
+
+
+def _measured(
+    images: Measured, place: str, captions: Sequence[str], draws: Sequence[str]
+) -> dict[str, bytes]:
+    """Return the traits of single images that are kept, and the moments of prompts.
+
+    Where a generation was drawn without guidance too, selection is measured on every trait of few
+    components; else only the principal scores are of use.
+    """
+    content = {}
+    for name in images.traits():
+        values = images.trait(name)
+        if name == _SCORES or (draws and values.shape[1] <= _FEW):
+            content[f"{place}/features/{name}.npy"] = _half(values)
+    if draws:
+        content[f"{place}/{prompts.FILE}"] = prompts.prompts_of(images, captions).packed()
+    return content
 
 
 def _packed(content: dict[str, bytes]) -> bytes:
@@ -137,7 +167,9 @@ def _thinned_loss(loss: pd.DataFrame) -> bytes:
 
 def _half(values: np.ndarray) -> bytes:
     buffer = io.BytesIO()
-    np.save(buffer, values.astype(np.float16))
+    # Half precision ends at 65504; sizes in bytes do not.
+    fits = np.abs(values).max(initial=0) < 6e4
+    np.save(buffer, values.astype(np.float16 if fits else np.float32))
     return buffer.getvalue()
 
 

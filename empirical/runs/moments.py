@@ -65,8 +65,8 @@ def separated(
     """Return V_W and V_B of prompts from their images and replicates together.
 
     With S^2 the variance of the means of n_c images each, V_B = S^2 - V_W mean(1/n_c): free of
-    the sampling error of means, and so at times below 0. For two images each V_W is half the mean
-    squared difference, and V_B the covariance of the first with the second. nan where undefined.
+    the sampling error of means, and so at times below 0. For two images each, V_W is half the mean
+    squared difference. nan where undefined.
     """
     z = np.concatenate([features, more]).astype(np.float64)
     centres, sizes, within = _families(z, [*families, *more_families])

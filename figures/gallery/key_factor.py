@@ -111,7 +111,7 @@ def _against_factors(axis: Axes, study: Study, scales: dict[float, list[Run]]) -
     axis.set(xscale="log", ylim=(len(rows) + 0.6, -0.7), title="one factor at a time")
     axis.set_xlabel("Fréchet distance after the last generation")
     plain_logarithm(axis.xaxis, [10, 20, 50, 100, 200, 500])
-    axis.set_xlim(right=axis.get_xlim()[1] * 1.4)
+    axis.set_xlim(right=axis.get_xlim()[1] * 2)  # room for the names
     axis.grid(False, axis="y")
 
 

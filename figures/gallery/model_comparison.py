@@ -81,9 +81,10 @@ def _errors(axis: Axes, scores: pd.DataFrame, models: list[str]) -> None:
         colour = "0.6" if model in NAIVE else "black"
         axis.plot([row["within"], row["between"]], [place, place], "-", color="0.8", zorder=1)
         axis.plot(row["within"], place, "o", color=colour)
-        axis.plot(row["between"], place, "o", color=colour, mfc="white")
+        # A ring, so that an equal error of ln V_W shows through.
+        axis.plot(row["between"], place, "o", color=colour, mfc="none")
     axis.plot([], [], "o", color="black", label="$\\ln V_W$")
-    axis.plot([], [], "o", color="black", mfc="white", label="$\\ln V_B$")
+    axis.plot([], [], "o", color="black", mfc="none", label="$\\ln V_B$")
     axis.set(title="held-out error", xlabel="mean absolute error")
     axis.set_xlim(left=0)
 
@@ -101,7 +102,7 @@ def _parameters(axis: Axes, fitted: Fitted) -> None:
         else:
             axis.plot(row.estimate, place, "x", color="#0072B2")  # at a bound, or not identified
     axis.set_yticks(range(len(rows)), [name.replace("_", " ") for name in rows["parameter"]])
-    axis.set(xscale="log", title="the best one", xlabel="estimate", ylim=(len(rows) - 0.5, -0.5))
+    axis.set(xscale="log", title="best theory", xlabel="estimate", ylim=(len(rows) - 0.5, -0.5))
 
 
 def _density(axis: Axes, place: int, values: np.ndarray) -> None:

@@ -174,7 +174,7 @@ def _draw(records: Any, path: Path) -> None:
 
     figure = Figure(figsize=(7, 2.8), layout="constrained")
     axes = figure.subplots(1, 2)
-    for ax, name, units in zip(axes, ("mean", "variance"), ("", " squared"), strict=True):
+    for ax, name, units in zip(axes, ("mean", "variance"), ("", "²"), strict=True):
         ax.plot(records["generation"], records[name], marker=".")
         ax.set(xlabel="generation", ylabel=f"{name} (feature units{units})")
     try:

@@ -14,6 +14,10 @@ from scipy.integrate import quad
 
 import qtm
 from analysis import derivations, trait_series
+from analysis.selection.draws import Draws, Sample
+from analysis.selection.price import decompose
+from analysis.selection.transmission import slope
+from analysis.selection.variances import upper_bound
 from empirical.errors import UserError
 from qtm.selection.transport import ddpm_response, ddpm_variance
 
@@ -306,6 +310,84 @@ def time_series(result):
     path = qtm.evolve(cycle, qtm.Moments(point["z_0"], V), 9)
     point["k"] = value(result["rate"], s=V / (V + V_s))
     yield path.mean, value(result["mean"], t=np.arange(10.0), **point)
+
+
+def orthogonal(*variances, count=12):
+    """Return columns that are centred and uncorrelated, with these variances (ddof 1)."""
+    z = np.random.default_rng(3).normal(size=(count, len(variances) + 1))
+    z[:, 0] = 1
+    columns = np.linalg.qr(z)[0][:, 1:]
+    return columns.T * np.sqrt(np.array(variances) * (count - 1))[:, None]
+
+
+def one_image_each(z):
+    return Sample(np.asarray(z, float)[:, None], np.arange(len(z)))
+
+
+def price_parts(result):
+    z, w = np.array([0.4, -1.3]), np.array([3, 1])
+    point = {f"z_{i + 1}": z[i] for i in range(2)} | {f"w_{i + 1}": w[i] for i in range(2)}
+    sets = [Sample(v[:, None], np.zeros(len(v), int)) for v in (z, np.repeat(z, w))]
+    before, training = sets
+    changes = {c.quantity: c for c in decompose(Draws(before, training, before, before))}
+    for name in ("inflow", "covariance"):
+        yield changes["mean"].inflow, value(result[name], **point)
+    for name in ("inflow_variance", "covariance_variance"):
+        yield np.repeat(z, w).var() - z.var(), value(result[name], **point)
+
+    point = {"V_x": 0.7, "V_r": 0.2, "V_e": 0.1, "h": 0.8, "a": 0.4}
+    x, r, e = orthogonal(0.7, 0.2, 0.1)
+    y = point["h"] * x + r
+    samples = [one_image_each(v) for v in (x, x, y, y + point["a"] * y + e)]
+    (between,) = (c for c in decompose(Draws(*samples)) if c.quantity == "between")
+    yield between.transmission, value(result["between_transmission"], **point)
+    yield between.selection, value(result["between_selection"], **point)
+
+
+def breeders_equation(result):
+    point = {"h": 0.7, "b": 0.6, "V": 1.3, "V_m": 0.2, "S": 0.6 * 1.3}
+    # The variance stays at V: base and selected populations have it.
+    inheritance = qtm.Regression(point["h"], 0.4, point["V"])
+    path = qtm.evolve(
+        qtm.LifeCycle(inheritance, qtm.Directional(point["b"])), qtm.Moments(0.4, point["V"]), 8
+    )
+    for t in (0, 1, 8):
+        yield path.mean[t] - 0.4, value(result["cumulative"], t=t, **point)
+    parents = qtm.Moments(-0.2, point["V"])
+    selected = qtm.Directional(point["b"]).moments(parents)
+    yield selected.mean - parents.mean, value(result["differential"], **point)
+    unguided = [inheritance.moments(state).mean for state in (parents, selected)]
+    yield unguided[1] - unguided[0], value(result["response"], **point)
+    x, e = orthogonal(point["V"], point["V_m"])
+    (estimate,) = slope(one_image_each(point["h"] * x + e), one_image_each(x), "slope")
+    yield estimate.value, value(result["slope"], **point)
+    yield estimate.value, value(result["realised_heritability"], **point)
+
+
+def selection_gradients(result):
+    for theta, V, w2 in ((0.9, 0.8, 1.7), (0.0, 1.3, 0.5), (-2.0, 0.4, 3.0)):
+        after = qtm.Stabilizing(theta, w2).moments(qtm.Moments(0.0, V))
+        point = {"theta": theta, "V": V, "w2": w2}
+        for name in ("beta", "slope"):
+            yield after.mean / V, value(result[name], **point)
+        for name in ("gamma", "curvature"):
+            yield (after.variance - V + after.mean**2) / V**2, value(result[name], **point)
+
+
+def quasi_simplex(result):
+    V_0, V_u, V_W, r = 0.9, 0.2, 0.6, 0.8
+    v, u_1, u_2, *e = orthogonal(V_0, V_u, V_u, V_W, V_W, V_W)
+    for a in (0.0, 0.5, 1.0):
+        values = [v]
+        for t, u in enumerate((u_1, u_2)):
+            values.append(r * (values[t] + a * e[t]) + u)
+        images = [one_image_each(x + y) for x, y in zip(values, e, strict=True)]
+        (estimate,) = upper_bound(*images)
+        V_B = values[1].var(ddof=1)
+        yield estimate.value, value(result["bound"], V_B=V_B, V_W=V_W, a=a)
+        yield estimate.value - V_B, value(result["excess"], V_W=V_W, a=a)
+        if a == 0:
+            yield estimate.value, value(result["simplex"], V_B=V_B)
 
 
 @pytest.mark.parametrize("name", derivations.__all__)

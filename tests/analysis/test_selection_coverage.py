@@ -28,8 +28,8 @@ def check(design, draws):
 
 
 @pytest.mark.parametrize("design", [TEN, DISTINCT], ids=["families", "replicates"])
-def test_intervals_hold_the_truth_in_forty_draws(design):
-    found = check(design, 40)
+def test_intervals_hold_the_truth_in_twenty_draws(design):
+    found = check(design, 20)
     assert {target for _, target in found} == {"these prompts", "population of prompts"}
 
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from empirical import recipe
 from empirical.errors import UserError
 from empirical.pipeline.model import EMBEDDED
 from empirical.runs import kept
@@ -21,7 +22,7 @@ def test_they_are_the_chains_of_the_grid_of_that_name(name):
     chains, runs = grid.read(path).chains, kept.runs(name)
     assert {run.name for run in runs} == set(chains)
     for run in runs:
-        assert run.recipe == chains[run.name]
+        assert recipe.differences(run.recipe, chains[run.name]) == []
         assert len(run.generations()) == run.recipe.generations + 1
 
 

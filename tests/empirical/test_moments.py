@@ -75,19 +75,23 @@ def test_diversity():
 
 
 def test_replicates_separate_what_one_image_a_caption_cannot():
-    """V_W is half the mean squared difference, V_B the covariance of first and second images."""
+    """V_W is half the mean squared difference; V_B is unbiased, near the covariance of pairs."""
     rng = np.random.default_rng(2)
-    first, second = rng.normal(size=(2, 50, 3)) + rng.normal(size=(50, 3))
-    captions = [f"caption {i}" for i in range(50)]
+    prompts = rng.normal(size=(4000, 3))
+    first, second = prompts + 2 * rng.normal(size=(2, 4000, 3))
+    captions = [f"caption {i}" for i in range(4000)]
     within, between = moments.separated(first, captions, second, captions)
     np.testing.assert_allclose(within, np.square(first - second).mean(0) / 2)
-    covariance = [np.cov(first[:, k], second[:, k])[0, 1] for k in range(3)]
-    np.testing.assert_allclose(between, covariance)
+    means = (first + second) / 2
+    np.testing.assert_allclose(between, means.var(axis=0, ddof=1) - within / 2)
+    # Standard errors at C = 4000: V_W sqrt(2/C) and sqrt([4 V_B V_W/2 + V_W^2]/C).
+    assert np.abs(within - 4).max() < 4 * 4 * np.sqrt(2 / 4000)
+    assert np.abs(between - prompts.var(axis=0, ddof=1)).max() < 4 * np.sqrt((8 + 16) / 4000)
 
 
 def test_the_way_to_the_parts_of_variance_is_recorded():
     rng = np.random.default_rng(3)
-    z, more = rng.normal(size=(2, 30, 2)) * [1.0, 2.0]
+    z, more = rng.normal(size=(2, 30, 2))
     captions = [f"caption {i}" for i in range(30)]
     more_of = moments.Replicates(captions, lambda name: more)
     base = moments.Replicates(captions * 2, lambda name: np.tile(more, (2, 1)), of_base=True)

@@ -1,12 +1,12 @@
 """One generation of simulated individuals with known parameters, as a chain draws it.
 
-Prompt values N(m, B); images of prompt c N(value, f_c P), with factors f_c of mean 1 that make
-variances of prompts unequal. Finetuning: unguided value = base + h (training mean - base) +
-N(0, M). Guidance: guided = unguided value + S_c + a deviation narrowed by `narrowing`, of the same
-chance as the unguided image to a share of `shared`.
+Prompt values N(0, B); images of prompt c N(value, f_c P), with factors f_c of mean 1 that make
+variances of prompts unequal. Finetuning: unguided value = h training mean + b base value + N(0, M),
+base values correlated with those of the training set. Guidance: guided = unguided value + S_c + a
+deviation narrowed by `narrowing`, of the same chance as the unguided image to a share of `shared`.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -21,22 +21,47 @@ class Design:
     unequal: bool = True
 
 
+# The leading axes on which gradients are measured.
+AXES = 8
 TEN = Design()
 DISTINCT = Design(500, 1, 1)
 
 
 @dataclass(frozen=True)
 class Truth:
-    """Parameters of k components; matrices are of one prompt's images on average."""
+    """Parameters of k components; matrices are of one prompt's images on average.
 
-    h: float = 0.9
-    P: np.ndarray = field(default_factory=lambda: np.array([[0.5, 0.15], [0.15, 0.3]]))
-    B: np.ndarray = field(default_factory=lambda: np.array([[0.4, -0.1], [-0.1, 0.5]]))
-    M: np.ndarray = field(default_factory=lambda: np.diag([0.02, 0.01]))
-    S: np.ndarray = field(default_factory=lambda: np.array([0.15, -0.05]))
-    S_variance: np.ndarray = field(default_factory=lambda: np.diag([0.03, 0.06]))
-    narrowing: np.ndarray = field(default_factory=lambda: np.array([0.6, 0.9]))
+    base: the weight of the base model's prompt means, likeness: their slope on parent values.
+    """
+
+    h: float
+    P: np.ndarray
+    B: np.ndarray
+    M: np.ndarray
+    S: np.ndarray
+    S_variance: np.ndarray
+    narrowing: np.ndarray
     shared: float = 0.8
+    base: float = 0.0
+    likeness: float = 0.6
+
+    @classmethod
+    def of_axes(cls, k: int = AXES, **changes) -> "Truth":
+        """Return k correlated axes whose variances fall as 1/sqrt(rank)."""
+        rank = 1.0 + np.arange(k)
+        size = rank**-0.25
+        correlation = 0.3 ** np.abs(rank[:, None] - rank)
+        unit = np.outer(size, size)
+        return cls(
+            h=changes.pop("h", 0.9),
+            P=0.5 * unit * correlation,
+            B=0.45 * unit * (-0.2) ** np.abs(rank[:, None] - rank),
+            M=0.02 * np.diag(size**2),
+            S=0.15 * np.cos(rank),
+            S_variance=0.05 * np.diag(1 / rank),
+            narrowing=np.linspace(0.6, 1.0, k),
+            **changes,
+        )
 
 
 @dataclass(frozen=True)
@@ -51,6 +76,7 @@ class Generation:
 
 
 def simulate(rng: np.random.Generator, design: Design, truth: Truth) -> Generation:
+    """Draw a generation, with prompts of its own."""
     C, n, more = design.prompts, design.images, design.replicates
     k, P_root = len(truth.S), np.linalg.cholesky(truth.P)
     normal = lambda M, count: rng.multivariate_normal(np.zeros(k), M, size=count)
@@ -59,13 +85,17 @@ def simulate(rng: np.random.Generator, design: Design, truth: Truth) -> Generati
     width = np.sqrt(factors)[prompts][:, None]
     noise = lambda: rng.normal(size=(len(prompts), k)) @ P_root.T * width
 
-    previous = Sample(normal(truth.B, C)[prompts] + noise(), prompts, C * more)
+    parents = normal(truth.B, C)
+    previous = Sample(parents[prompts] + noise(), prompts, C * more)
     training = previous.realised()
-    unguided = truth.h * training.means + normal(truth.M, C)
+    base = truth.likeness * parents + normal(truth.B, C)
+    unguided = truth.h * training.means + truth.base * base + normal(truth.M, C)
     S_c = truth.S + normal(truth.S_variance, C)
     first, second = noise(), noise()
     mixed = truth.shared * first + np.sqrt(1 - truth.shared**2) * second
     drawn = Sample(unguided[prompts] + first, prompts, C * more)
     guided = (unguided + S_c)[prompts] + mixed * truth.narrowing
-    draws = Draws(previous, training, drawn, Sample(guided, prompts, C * more))
+    guided = Sample(guided, prompts, C * more)
+    base_images = Sample(base[prompts] + noise(), prompts, C * more)
+    draws = Draws(previous, training, drawn, guided, base_images)
     return Generation(draws, unguided, S_c, factors, training.means)

@@ -1,13 +1,14 @@
 """Do 90 % intervals of selection and transmission hold the truth, for the target they name?
 
-python -m tests.trials.selection_coverage [--draws 1000]
+python -m tests.trials.selection_coverage [--draws 1000] [--seed 0]
 
-One generation of simulated individuals with known parameters, drawn anew each time with prompts of
-its own, at the two designs of real chains: ten prompts of 50 images, and 500 prompts of one image
-with a replicate. Variances of prompts are unequal (a coefficient of variation of 1/2). An interval
-for these prompts must hold the value of the very prompts of its draw; one for a population of
-prompts the parameter of the simulation. Ends with code 1 where the mean coverage is not 88 to 92 %
-or one quantity's is not 84 to 96 %.
+One generation of simulated individuals with known parameters on eight axes, drawn anew each time
+with prompts of its own, at the two designs of real chains: ten prompts of 50 images, and 500
+prompts of one image with a replicate. Variances of prompts are unequal (a coefficient of variation
+of 1/2). An interval for these prompts must hold the value of the very prompts of its draw; one for
+a population of prompts the parameter of the simulation. Quantities of one trait are of the leading
+axis, "averaged" those of all. Ends with code 1 where the mean coverage of S, beta, transmission,
+V_W and V_B is not 88 to 92 % or one's is not 84 to 96 %; the others are printed beside them.
 """
 
 import argparse
@@ -29,81 +30,99 @@ from tests.helpers.simulated_generations import (
 )
 
 DESIGNS = {"10 x 50": TEN, "500 x 1 + 1": DISTINCT}
-# Those of the criterion; the others are printed beside them.
 REQUIRED = {"S", "S_standardised", "beta", "beta_standardised", "transmission", "V_W", "V_B"}
 Counts = dict[tuple[str, str, str], list[bool]]
 
 
-def estimates(draws: Draws) -> list[tuple[int | None, Estimate]]:
-    """Return the estimates of the first component, of their vector, and of both averaged."""
+def estimates(draws: Draws) -> list[Estimate]:
+    """Return the estimates of the leading axis, and those of a vector."""
     first = draws.component(0)
     return [
-        *((0, e) for e in differentials.differential(first)),
-        *((0, e) for e in transmission.transmission(first)),
-        *((0, e) for e in variances.within(first.unguided)),
-        *((0, e) for e in variances.between(first.unguided)),
-        *((None, e) for e in differentials.gradients(draws)),
-        *((None, e) for e in differentials.quadratic(draws)),
+        *differentials.differential(first),
+        *transmission.transmission(first),
+        *variances.within(first.unguided),
+        *variances.between(first.unguided),
+        *differentials.gradients(draws),
+        *differentials.quadratic(draws),
     ]
 
 
-def truth_of(e: Estimate, truth: Truth, g: Generation, design: Design) -> float:
-    """Return the value that an interval must hold."""
-    these, P0 = e.target == THESE, truth.P
+def averaged(draws: Draws) -> list[Estimate]:
+    """Return the estimates that average over all axes."""
+    return [
+        *differentials.differential(draws),
+        *transmission.transmission(draws),
+        *variances.within(draws.unguided),
+        *variances.between(draws.unguided),
+    ]
+
+
+def truth_of(e: Estimate, truth: Truth, g: Generation, design: Design, axes: slice) -> float:
+    """Return the value that an interval must hold: of a vector's entry, or averaged over axes."""
+    these = e.target == THESE
     # Variances pool the factors of prompts, which are one on average.
-    factor = g.factors.mean() if these else 1.0
-    P, after = factor * P0, factor * P0 * np.outer(truth.narrowing, truth.narrowing)
-    S = g.differentials.mean(axis=0) if these else truth.S
-    square = g.differentials.T @ g.differentials / len(g.differentials)
-    if not these:
-        square = truth.S_variance + np.outer(truth.S, truth.S)
-    inverse, sd, j = np.linalg.inv(P), np.sqrt(np.diag(P)), e.component or 0
-    x, y = g.training[:, 0], g.unguided[:, 0]
-    x = x - x.mean()
-    slope = (x @ y) / (x @ x)
-    guided = (x @ (y + g.differentials[:, 0])) / (x @ x)
+    P = (g.factors.mean() if these else 1.0) * truth.P
+    S, square = truth.S, truth.S_variance + np.outer(truth.S, truth.S)
     B = truth.h**2 * (truth.B + truth.P / design.images) + truth.M
+    if these:
+        S = g.differentials.mean(axis=0)
+        square = g.differentials.T @ g.differentials / len(g.differentials)
+        B = np.cov(g.unguided, rowvar=False)
+    mean = lambda M: float(np.diag(M)[axes].mean())
+    inverse, sd = np.linalg.inv(P), np.sqrt(np.diag(P))
+    x = (g.training - g.training.mean(axis=0))[:, axes]
+    slope = lambda y: float((x * y[:, axes]).sum() / (x * x).sum())
+    i, j = e.component or 0, e.pair or 0
     match e.quantity:
         case "S":
-            return S[0]
+            return float(S[axes].mean())
         case "S_standardised":
-            return S[0] / sd[0]
+            return float(S[axes].mean()) / mean(P) ** 0.5
         case "S_rms":
-            return square[0, 0] ** 0.5
+            return mean(square) ** 0.5
         case "S_rms_standardised":
-            return square[0, 0] ** 0.5 / sd[0]
+            return (mean(square) / mean(P)) ** 0.5
         case "beta":
-            return (inverse @ S)[j]
+            return (inverse @ S)[i]
         case "beta_standardised":
-            return (inverse @ S)[j] * sd[j]
+            return (inverse @ S)[i] * sd[i]
         case "gamma":
+            after = P * np.outer(truth.narrowing, truth.narrowing)
             gamma = inverse @ (after - P + square) @ inverse
-            return (gamma * np.outer(sd, sd))[j, e.pair or 0]
+            return gamma[i, j] * sd[i] * sd[j]
         case "transmission":
-            return slope if these else truth.h
+            return slope(g.unguided) if these else truth.h
         case "parent_offspring":
-            return guided if these else truth.h
+            return slope(g.unguided + g.differentials) if these else truth.h
         case "V_W":
-            return P[0, 0]
+            return mean(P)
         case "V_B":
-            return g.unguided[:, 0].var(ddof=1) if these else B[0, 0]
+            return mean(B)
         case "drift":
-            return P[0, 0] / design.images
+            return mean(P) / design.images
         case "mutation":
-            return truth.M[0, 0]
+            return mean(truth.M)
     raise KeyError(e.quantity)
 
 
-def coverage(design: Design, draws: int, seed: int = 0, truth: Truth | None = None) -> Counts:
-    """Return for each quantity, component and target whether each interval held its truth."""
-    truth, held = truth or Truth(), defaultdict(list)
+def coverage(design: Design, draws: int, seed: int = 0) -> Counts:
+    """Return of each estimate, by its name, quantity and target, whether each interval held."""
+    truth, held = Truth.of_axes(), defaultdict(list)
+    two = Truth.of_axes(h=1.9, base=-1.0)
+    weights = {"parent_weight": 1.9, "base_weight": -1.0}
     for number in range(draws):
-        g = simulate(np.random.default_rng([seed, number]), design, truth)
-        for _, e in estimates(g.draws):
-            if e.target:
-                name = e.quantity + "".join(str(i) for i in (e.component, e.pair) if i is not None)
-                value = truth_of(e, truth, g, design)
-                held[name, e.quantity, e.target].append(bool(e.low <= value <= e.high))
+        rng = np.random.default_rng([seed, number])
+        g = simulate(rng, design, truth)
+        for e in estimates(g.draws):
+            index = "".join(f" {i + 1}" for i in (e.component, e.pair) if i is not None)
+            value = truth_of(e, truth, g, design, slice(0, 1))
+            held[e.quantity + index, e.quantity, e.target].append(e.low <= value <= e.high)
+        for e in averaged(g.draws):
+            value = truth_of(e, truth, g, design, slice(None))
+            held[f"{e.quantity} averaged", "", e.target].append(e.low <= value <= e.high)
+        for e in transmission.two_parents(simulate(rng, design, two).draws.component(0)):
+            value = weights[e.quantity.removeprefix("transmission_")]
+            held[e.quantity, e.quantity, e.target].append(e.low <= value <= e.high)
     return held
 
 
@@ -116,15 +135,17 @@ def main() -> None:
     for name, design in DESIGNS.items():
         shares = {}
         print(f"{name}, {args.draws} draws, intervals of {intervals.LEVEL:.0%}")
+        grouped = defaultdict(list)
         for (label, quantity, target), held in coverage(design, args.draws, args.seed).items():
-            required = quantity in REQUIRED
-            if required:
+            if quantity in REQUIRED:
                 shares[label, target] = np.mean(held)
-            print(
-                f"  {label:22s} {target:22s} {np.mean(held):.1%}{'' if required else '  (beside)'}"
-            )
+            grouped[quantity or label, target].append(np.mean(held))
+        for (quantity, target), values in grouped.items():
+            beside = "" if quantity in REQUIRED else "  (beside)"
+            several = f" ({min(values):.1%} to {max(values):.1%})" if len(values) > 1 else ""
+            print(f"  {quantity:28s} {target:22s} {np.mean(values):.1%}{several}{beside}")
         mean = np.mean(list(shares.values()))
-        print(f"  mean {mean:.1%}")
+        print(f"  mean of those that are required {mean:.1%}")
         failed |= not 0.88 <= mean <= 0.92
         failed |= not all(0.84 <= share <= 0.96 for share in shares.values())
     sys.exit(failed)

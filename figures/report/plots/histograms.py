@@ -56,7 +56,8 @@ def draw(evidence: Evidence) -> Figure | None:
             legend=False,
             ax=axis,
         )
-        axis.set(xlim=(low, high), ylabel="")
+        margin = 0.02 * (high - low)
+        axis.set(xlim=(low - margin, high + margin), ylabel="")
         axis.set_title(shortened(run.name, 28))
         axis.grid(False)
     for axis in axes[-1]:

@@ -26,6 +26,7 @@ _TITLES = {
     "vendi": "Vendi score",
     "diversity": "diversity",
 }
+_FRACTIONS = ("accuracy", "precision", "recall")
 
 
 def draw(evidence: Evidence) -> Figure | None:
@@ -48,7 +49,8 @@ def draw(evidence: Evidence) -> Figure | None:
             axis.errorbar(
                 curve.generations, curve.mean, reach, fmt="none", ecolor=look.colour, elinewidth=0.5
             )
-        axis.set_ylim(bottom=0)
+        # Fractions of 1 keep their marks inside the panel.
+        axis.set_ylim(0, 1.04 if name in _FRACTIONS else None)
         axis.set_title(_TITLES[name])
         generations_below(axis)
     legend_below(figure, list(evidence.looks.values()), 1 if len(study.runs) < 3 else 2)

@@ -1,0 +1,36 @@
+"""What was selected, what was passed on."""
+
+from matplotlib.figure import Figure
+
+from analysis.selection.read import Measured
+from analysis.selection.tables import tables
+from empirical.runs.record import Run
+from figures.evidence import Evidence
+from figures.selection import draw_parts
+
+ORDER = 25
+CAPTION = (
+    "Every generation changes the images twice. First the model learns them; asked for the same "
+    "prompts without guidance, it draws what it passes on (blue). Then guidance exaggerates some "
+    "of it and suppresses the rest: what is selected (orange). (a) Differences among images of one "
+    "prompt, (b) differences between prompts; above zero is more variety, below zero less, and 1 "
+    "is all the variety of the real images. The black line is the sum: below zero, variety is lost "
+    "in that generation. Large bars that cancel each other are no rest: the images hold only "
+    "because finetuning undoes what guidance does."
+)
+_TRAIT = "latent"
+
+
+def draw(evidence: Evidence) -> Figure | None:
+    """Draw the parts of the change of V_W and V_B of all runs that were drawn without guidance."""
+    measured = [Measured(run) for run in evidence.runs if _is_measured(run)]
+    if not measured:
+        return None
+    names = {run.name: evidence.looks[run.name].label for run in evidence.runs}
+    return draw_parts(tables(measured, [_TRAIT]).price, names)
+
+
+def _is_measured(run: Run) -> bool:
+    """Return whether a run has unguided images, and the trait of all of them."""
+    generations = [g for g in run.generations() if g.draw("unguided").complete]
+    return any(g.number for g in generations) and _TRAIT in Measured(run).traits

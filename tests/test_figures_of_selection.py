@@ -1,0 +1,60 @@
+"""The figures of `qtm select`, and the section of the report."""
+
+import numpy as np
+import pytest
+
+from analysis.selection.read import Measured
+from analysis.selection.tables import tables
+from figures import selection
+from figures.evidence import Evidence
+from figures.report.plots import selection as section
+
+
+@pytest.fixture(scope="module")
+def measured(tiny_run):
+    return tables([Measured(tiny_run)])
+
+
+def test_bars_add_up_to_the_change(measured):
+    figure = selection.draw_parts(measured.price)
+    rows = measured.price.query("trait == 'latent' and component.isna() and prompt.isna()")
+    unit = rows[(rows["generation"] == 1) & rows["quantity"].isin(["within", "between"])]
+    unit = unit["before"].sum()
+    axes = [axis for axis in figure.axes if axis.patches]
+    for axis, quantity in zip(axes, ("within", "between"), strict=True):
+        heights = {}
+        for bar in axis.patches:
+            x = round(bar.get_x() + bar.get_width() / 2)
+            heights[x] = heights.get(x, 0.0) + bar.get_height()
+        mine = rows[rows["quantity"] == quantity].set_index("generation")
+        change = (mine["after"] - mine["before"]) / unit
+        assert sorted(heights) == [1, 2]
+        np.testing.assert_allclose([heights[1], heights[2]], change, atol=1e-12)
+        (line,) = (
+            line for line in axis.lines if len(line.get_xdata()) == 2 and line.get_marker() == "o"
+        )
+        np.testing.assert_allclose(line.get_ydata(), change)
+
+
+def test_traits_are_those_with_one_component(measured):
+    figure = selection.draw_traits(measured.selection)
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert {"pixel mean", "sharpness", "leading latent axis"} <= set(names)
+    assert not {"power spectrum", "latent", "classifier"} & set(names)
+
+
+def test_files_and_captions_are_written(measured, tmp_path):
+    selection.write(measured.selection, measured.price, tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        f"{name}.{kind}" for name in ("parts", "traits") for kind in ("pdf", "png", "txt")
+    )
+
+
+def test_the_report_has_the_section_where_there_are_draws(tiny_run, tmp_path):
+    import shutil
+
+    assert section.draw(Evidence((tiny_run,))) is not None
+    shutil.copytree(tiny_run.folder, tmp_path / "run")
+    for folder in (tmp_path / "run").glob("gen_*/draws"):
+        shutil.rmtree(folder)
+    assert section.draw(Evidence((type(tiny_run)(tmp_path / "run"),))) is None

@@ -101,8 +101,9 @@ def _variances(axis: Axes, table: pd.DataFrame, neutral: pd.DataFrame, captions:
         axis.axvspan(max(row["low"], least), min(row["high"], most), color="0.85", linewidth=0)
         axis.axvline(row["scale"], color="0.4", linewidth=0.8)
     axis.set_title("variance / training set")
-    for text in axis.legend().get_texts():
-        formula(text)
+    if axis.get_legend_handles_labels()[0]:
+        for text in axis.legend().get_texts():
+            formula(text)
 
 
 def _slope(axis: Axes, table: pd.DataFrame) -> None:
@@ -126,7 +127,8 @@ def _means(axis: Axes, table: pd.DataFrame) -> None:
         _line(axis, shifted, colour, trait.replace("_", " "), np.sqrt(total))
     axis.axhline(0, color="0.6", linewidth=0.8)
     axis.set_title("shift of trait means (sd)")
-    axis.legend(ncols=2, fontsize=6)
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(ncols=2, fontsize=6)
 
 
 def _quality(axis: Axes, table: pd.DataFrame) -> None:

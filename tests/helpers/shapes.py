@@ -5,18 +5,29 @@ and what is allowed, and a checker of all types would come before them.
 """
 
 import inspect
+import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, Union, get_args, get_origin
 
+import jaxtyping
 from jaxtyping import AbstractArray
 
 
 def names_arrays(annotation: Any) -> bool:
     """Return whether an annotation has the shape of an array somewhere in it."""
+    if isinstance(annotation, str):
+        return "[Tensor, " in annotation
     if inspect.isclass(annotation) and issubclass(annotation, AbstractArray):
         return True
     return any(map(names_arrays, get_args(annotation)))
+
+
+@cache
+def evaluated(annotation: str) -> Any:
+    """Return the annotation that a string holds where a module must not import torch."""
+    return eval(annotation, {**vars(jaxtyping), "Tensor": sys.modules["torch"].Tensor})
 
 
 def fits(value: Any, annotation: Any) -> bool:
@@ -25,9 +36,11 @@ def fits(value: Any, annotation: Any) -> bool:
     Unions, tuples of fixed and of any length, sequences and mappings are looked into; anything
     but an array is taken as it is.
     """
-    origin, parts = get_origin(annotation), get_args(annotation)
+    if isinstance(annotation, str):
+        return not names_arrays(annotation) or fits(value, evaluated(annotation))
     if inspect.isclass(annotation) and issubclass(annotation, AbstractArray):
         return isinstance(value, annotation)
+    origin, parts = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):
         return any(fits(value, part) for part in parts if not is_ruled_out(value, part))
     if not names_arrays(annotation):

@@ -2,6 +2,9 @@
 
 The embedded model and Stable Diffusion 1 and 2 are the same class of diffusers,
 `StableDiffusionPipeline`, and Stable Diffusion XL is its sister; all take the same path here.
+
+Axes have the same names in the annotations of all modules: images [n, h, w, c] with n images and
+c colours, latents [n, z, y, x] with z channels, features [n, d].
 """
 
 import os

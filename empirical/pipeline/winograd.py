@@ -34,10 +34,7 @@ Axis = tuple[
     Float[np.ndarray, "p taps"],
     Float[np.ndarray, "outputs p"],
 ]
-# Of T tiles of p points.
-Matrices = tuple[
-    Float[Tensor, "tiles_x_p pixels"], Float[Tensor, "p 9"], Float[Tensor, "outputs p"]
-]
+Matrices = tuple[Float[Tensor, "tp hh"], Float[Tensor, "p 9"], Float[Tensor, "outputs p"]]
 
 
 def use(denoiser: nn.Module) -> None:

@@ -1,33 +1,23 @@
 """A type checker for jaxtyping's import hook that looks at arrays alone.
 
 What else an argument may be is the business of the package: its own errors name the key, the value
-and what is allowed, and a checker of all types would come before them.
+and what is allowed, and a checker of all types would come before them. Annotations of tensors that
+are strings, in modules that must not import torch, are not checked.
 """
 
 import inspect
-import sys
 import types
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache
 from typing import Any, Union, get_args, get_origin
 
-import jaxtyping
 from jaxtyping import AbstractArray
 
 
 def names_arrays(annotation: Any) -> bool:
     """Return whether an annotation has the shape of an array somewhere in it."""
-    if isinstance(annotation, str):
-        return "[Tensor, " in annotation
     if inspect.isclass(annotation) and issubclass(annotation, AbstractArray):
         return True
     return any(map(names_arrays, get_args(annotation)))
-
-
-@cache
-def evaluated(annotation: str) -> Any:
-    """Return the annotation that a string holds where a module must not import torch."""
-    return eval(annotation, {**vars(jaxtyping), "Tensor": sys.modules["torch"].Tensor})
 
 
 def fits(value: Any, annotation: Any) -> bool:
@@ -36,8 +26,6 @@ def fits(value: Any, annotation: Any) -> bool:
     Unions, tuples of fixed and of any length, sequences and mappings are looked into; anything
     but an array is taken as it is.
     """
-    if isinstance(annotation, str):
-        return not names_arrays(annotation) or fits(value, evaluated(annotation))
     if inspect.isclass(annotation) and issubclass(annotation, AbstractArray):
         return isinstance(value, annotation)
     origin, parts = get_origin(annotation), get_args(annotation)

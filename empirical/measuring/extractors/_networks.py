@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -11,6 +11,9 @@ from PIL import Image
 
 from empirical.errors import UserError
 from empirical.out_of_memory import is_out_of_memory
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BATCH = 32
 

@@ -52,26 +52,33 @@ def is_ruled_out(value: Any, annotation: Any) -> bool:
 
 
 def checked(function: Callable) -> Callable:
-    """Return a function that raises TypeError where an array does not fit its annotation."""
+    """Return a function that raises TypeError where an array does not fit its annotation.
+
+    jaxtyping has the arguments checked first, by a function whose result is Any or not annotated,
+    and then both. The second time the result is enough: axes that arguments bind stay bound.
+    """
     signature = inspect.signature(function)
+    returned = signature.return_annotation
     arrays = {
         name: parameter.annotation
         for name, parameter in signature.parameters.items()
         if names_arrays(parameter.annotation)
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     }
-    returned = signature.return_annotation
-    if not arrays and not names_arrays(returned):
-        return function
 
-    def check(*args: Any, **kwargs: Any) -> Any:
+    def check_arguments(*args: Any, **kwargs: Any) -> Any:
         given = signature.bind(*args, **kwargs).arguments
         for name, annotation in arrays.items():
             if name in given and not fits(given[name], annotation):
                 raise TypeError(f"{name} does not fit {annotation}")
+        return function(*args, **kwargs)
+
+    def check_result(*args: Any, **kwargs: Any) -> Any:
         result = function(*args, **kwargs)
         if not fits(result, returned):
             raise TypeError(f"the result does not fit {returned}")
         return result
 
-    return check
+    if returned in (Any, signature.empty):
+        return check_arguments if arrays else function
+    return check_result if names_arrays(returned) else function

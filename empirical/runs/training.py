@@ -3,6 +3,7 @@
 from pathlib import PurePosixPath
 
 import numpy as np
+from jaxtyping import Float
 
 from empirical.errors import UserError
 from empirical.runs.record import Run
@@ -13,7 +14,7 @@ def captions(run: Run, number: int) -> list[str]:
     return [row["text"] for row in run.generation(number).pedigree()]
 
 
-def trait(run: Run, number: int, name: str) -> np.ndarray:
+def trait(run: Run, number: int, name: str) -> Float[np.ndarray, "m k"]:
     """Return a trait [m, k] of the training set of a generation, in the order of its pedigree.
 
     Raises `UserError` where freshly drawn real images were not measured.

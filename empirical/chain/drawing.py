@@ -73,7 +73,7 @@ def draw(
     seeds: list[int],
     settings: Settings,
     progress: Progress,
-    sample: Callable[..., np.ndarray] | None = None,
+    sample: Callable[..., UInt8[np.ndarray, "n h w c"]] | None = None,
 ) -> None:
     """Draw images into a folder, one for each caption and seed: the batches that fall to this
     process, except those that are on disk. `sample` is a way to draw other than the chain's own."""

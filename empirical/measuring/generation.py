@@ -65,7 +65,11 @@ def measure(
 
 
 def measure_draw(
-    generator: "Generator", chain: Run, draw: Draw, number: int, images: np.ndarray
+    generator: "Generator",
+    chain: Run,
+    draw: Draw,
+    number: int,
+    images: UInt8[np.ndarray, "n h w c"],
 ) -> None:
     """Measure the traits of images of generation `number`'s model that are no generation."""
     source = sources.of_chain(chain, number, generator.encode, generator.classifier, None)

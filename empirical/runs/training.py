@@ -19,7 +19,7 @@ def trait(run: Run, number: int, name: str) -> Float[np.ndarray, "m k"]:
 
     Raises `UserError` where freshly drawn real images were not measured.
     """
-    stored: dict[str, np.ndarray] = {}
+    stored: dict[str, Float[np.ndarray, "n k"]] = {}
     rows = []
     for row in run.generation(number).pedigree():
         path = PurePosixPath(row["file_name"])
@@ -30,7 +30,7 @@ def trait(run: Run, number: int, name: str) -> Float[np.ndarray, "m k"]:
     return np.stack(rows)
 
 
-def _of_folder(run: Run, number: int, path: PurePosixPath, name: str) -> np.ndarray:
+def _of_folder(run: Run, number: int, path: PurePosixPath, name: str) -> Float[np.ndarray, "n k"]:
     if path.parent.name != "fresh":
         return run.generation(int(path.parts[0].removeprefix("gen_"))).trait(name)
     draw = run.generation(number).draw("fresh")

@@ -1,16 +1,13 @@
 """The noise levels at which guidance is compared, and the scale of a recipe at each."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float
 
+from analysis.arms.record import Record
 from empirical.errors import UserError
 from qtm.mixture.levels import NoiseLevels
-
-if TYPE_CHECKING:
-    from analysis.arms.read import Record
 
 COUNT = 24
 _ALL = np.asarray(NoiseLevels.preserving(steps=1000).levels)[:-1]
@@ -35,7 +32,7 @@ class Visited:
         return np.arange(len(self.sigma)) / len(self.sigma)
 
 
-def scales(run: "Record", generations: int) -> Float[np.ndarray, "G L"]:
+def scales(run: Record, generations: int) -> Float[np.ndarray, "G L"]:
     """Return the guidance scale at each of `SIGMA` in generations 1 to G: [G, COUNT].
 
     Raises `UserError` for a guidance rule that is not a schedule of the scale.

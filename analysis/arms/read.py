@@ -2,17 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
 from analysis.arms.levels import SIGMA, scales
+from analysis.arms.record import Record
 from empirical.errors import UserError
-from empirical.recipe import MeasureTable, Settings
-from empirical.runs.moments import Replicates
 from empirical.runs.record import Run
 
 # More components than this are averaged.
@@ -20,48 +17,6 @@ _SEPARATE = 16
 # Traits in the space of the sampler, so that noise levels have their units.
 _LATENT = ("latent", "latent_pc")
 QUANTITIES = ("mean", "within", "between")
-
-
-class Images(Protocol):
-    """The measured images of a generation."""
-
-    @property
-    def captions(self) -> list[str]: ...
-
-    def traits(self) -> list[str]: ...
-
-    def trait(self, name: str) -> np.ndarray: ...
-
-    def replicates(self) -> Replicates | None: ...
-
-
-class Effective(Protocol):
-    """The effective settings of a chain, and what is measured of it."""
-
-    @property
-    def settings(self) -> Settings: ...
-
-    @property
-    def measure(self) -> MeasureTable: ...
-
-
-class Record(Protocol):
-    """What an arm is read from: a run, or a scan at one scale."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def folder(self) -> Path: ...
-
-    @property
-    def recipe(self) -> Effective: ...
-
-    def generation(self, number: int) -> Images: ...
-
-    def generations(self) -> Sequence[Images]: ...
-
-    def moments(self) -> pd.DataFrame: ...
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """What guidance selected, and what finetuning passed on: the figures of `qtm select`."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from empirical.errors import UserError
 from figures.pieces import generations_below, letters
 from figures.style import PAGE
 from figures.text import formula, shortened
@@ -38,14 +40,15 @@ _MOST_RUNS = 6
 
 def write(selection: pd.DataFrame, price: pd.DataFrame, out: Path) -> list[Path]:
     """Write the figures of the tables of `qtm select`: ``out/parts`` and ``out/traits``, each as
-    pdf and png with its caption as txt."""
+    pdf and png with its caption as txt. One that lacks its data is left out."""
     figures = {
         "parts": (lambda: draw_parts(price), PARTS_CAPTION),
         "traits": (lambda: draw_traits(selection), TRAITS_CAPTION),
     }
     paths = []
     for name, (draw, caption) in figures.items():
-        paths += write_drawn(draw, out / name, f"{caption}\n")
+        with suppress(UserError):
+            paths += write_drawn(draw, out / name, f"{caption}\n")
     return paths
 
 
@@ -104,6 +107,8 @@ def draw_traits(selection: pd.DataFrame) -> Figure:
     runs = list(dict.fromkeys(selection["run"]))[:_MOST_RUNS]
     tables = [_differentials(selection[selection["run"] == run]) for run in runs]
     traits = list(dict.fromkeys(name for table in tables for name in table.index))
+    if not traits:
+        raise UserError("no trait has a standardised selection differential")
     most = max((np.nanmax(np.abs(_pivot(table).to_numpy())) for table in tables), default=1.0)
     height = 1.9 + 0.17 * len(traits) + 1.5
     figure = Figure(figsize=(PAGE, height), layout="constrained")

@@ -1,4 +1,4 @@
-"""What an arm is read from, as an interface: runs have it, and scans at one scale."""
+"""What an arm is read from: the generations, moments and recipe of a run, or of a scan."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -6,6 +6,7 @@ scale where there is none in the range. See `analysis.scans.neutral`.
 """
 
 from dataclasses import asdict
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pandas as pd
@@ -23,8 +24,8 @@ _COLUMNS = (
 
 
 def summarise(folder: Path) -> str:
-    """Write scan.csv and neutral.csv into the folder of a scan; return its neutral scale in one
-    line.
+    """Write scan.csv, neutral.csv and the figure into the folder of a scan; return its neutral
+    scale in one line.
 
     Raises `UserError` where the scan is not complete, or its draws do not belong together.
     """
@@ -42,6 +43,9 @@ def summarise(folder: Path) -> str:
     tables = {"scan": table(scan), "neutral": pd.DataFrame(rows, columns=list(_COLUMNS))}
     for name, frame in tables.items():
         files.write_text(folder / f"{name}.csv", frame.to_csv(index=False, float_format="%.8g"))
+    # Packages register figures by entry point: there is none where this one is installed alone.
+    for drawing in entry_points(group="qtm.figures", name="scan"):
+        drawing.load()(folder)
     return lines[0]
 
 

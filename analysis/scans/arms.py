@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +88,7 @@ class Step:
     def folder(self) -> Path:
         return self.scan.folder
 
-    @cached_property
+    @property
     def recipe(self) -> Effective:
         """The settings of the scan's recipe, guided at this scale."""
         settings = self.scan.run.recipe.settings

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from analysis.arms.design import design
+from analysis.arms.design import Design, design
 from analysis.arms.read import QUANTITIES, Arm
 from analysis.inference.importance import draw_posterior
 from analysis.inference.likelihood import PROCESS, all_parameters
@@ -72,25 +72,23 @@ def forecast(
     """Forecast generations 1 to `generations` of a chain at a constant scale.
 
     `arms` are the scales of a scan, each of one generation. V_W and V_B: the model is fitted to
-    them at its posterior mode, where priors determine what one generation does not. A scanned scale
-    starts from its measured generation 1. Another starts from what the theory expects there, with
-    the residuals at the scanned scales interpolated in ln w: they are a Gaussian process with the
-    process variance of the model and a Matérn correlation (1 + r) e^-r, r = sqrt(3) |ln w - ln w'|,
-    because all scales share the finetuned model. Means: see `analysis.scans.means`. The model may
-    be already `fitted` to these arms.
+    them at its posterior mode, where priors determine what one generation does not; all scales
+    together weigh as much as one arm (`together`). A scanned scale starts from its measured
+    generation 1. Another starts from what the theory expects there, with the residuals at the
+    scanned scales interpolated in ln w: they are a Gaussian process with the process variance of
+    the model and a Matérn correlation (1 + r) e^-r, r = sqrt(3) |ln w - ln w'|, because all scales
+    share the finetuned model. Means: see `analysis.scans.means`. The model may be already `fitted`
+    to these arms.
 
     Raises `UserError` for an unknown model, fewer than one generation, or a scale that is not
     finite.
     """
-    known = every_model()
-    if model not in known:
-        raise UserError(f"there is no model '{model}', there are {', '.join(known)}")
     if generations < 1:
         raise UserError(f"a forecast needs 1 generation or more, got {generations}")
     if not np.isfinite(guidance):
         raise UserError(f"the guidance scale must be a finite number, got {guidance}")
-    fitted = fitted or maximize(known[model], design(arms), prior=1.0)
-    x = draw_posterior(fitted, design(arms), draws, seed).x
+    fitted = fitted or fit(arms, model)
+    x = draw_posterior(fitted, together(arms), draws, seed).x
     chain = _chain(arms, guidance, generations)
     scanned = [arm.label for arm in arms]
     first = np.broadcast_to(chain.measured[None, None], (draws, 1, *chain.measured.shape)).copy()
@@ -100,6 +98,23 @@ def forecast(
     paths = simulate(fitted.model, x, _ahead(chain), np.array([1]), seed, first)[:, 0].copy()
     paths[:, :, 0] = means.forecast(arms, guidance, generations, draws, seed)
     return ScanForecast(chain, int(guidance in scanned), paths, fitted)
+
+
+def fit(arms: Sequence[Arm], model: str = MODEL) -> Maximum:
+    """Fit a model to the scales of a scan, at its posterior mode.
+
+    Raises `UserError` for an unknown model.
+    """
+    known = every_model()
+    if model not in known:
+        raise UserError(f"there is no model '{model}', there are {', '.join(known)}")
+    return maximize(known[model], together(arms), prior=1.0)
+
+
+def together(arms: Sequence[Arm]) -> Design:
+    """Return the design in which all scales of a scan count as much as one arm: they share a
+    finetuned model and seeds, and with them what a theory misses."""
+    return design(arms, np.full((len(arms), 1), 1 / len(arms)))
 
 
 def _chain(arms: Sequence[Arm], guidance: float, generations: int) -> Arm:
@@ -117,7 +132,7 @@ def _chain(arms: Sequence[Arm], guidance: float, generations: int) -> Arm:
     )
 
 
-def _ahead(chain: Arm):
+def _ahead(chain: Arm) -> Design:
     return design([chain], np.zeros((1, chain.generations)))
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.optimize import brentq
+from scipy.optimize import root_scalar
 from scipy.stats import norm
 
 from analysis.scans.curves import Curve
@@ -139,7 +139,7 @@ def _crossing(
         ends = _ends(fine, accepted, edge) if accepted[edge] else (np.nan, np.nan)
         return Neutral(criterion, np.nan, np.nan, *ends, sign)
     i = int(rises[0])
-    scale = float(brentq(lambda w: excess(w)[0], fine[i], fine[i + 1]))
+    scale = _root(lambda w: excess(w)[0], float(fine[i]), float(fine[i + 1]))
     steepness = (values[i + 1] - values[i]) / (fine[i + 1] - fine[i])
     error = float(excess(scale)[1] / steepness)
     nearest = i if accepted[i] else i + 1
@@ -190,7 +190,7 @@ def _refined(
 def _root(function: Callable[[float], float], a: float, b: float) -> float:
     if function(a) * function(b) > 0:
         return a if abs(function(a)) < abs(function(b)) else b
-    return float(brentq(function, a, b))
+    return float(root_scalar(function, bracket=(a, b), method="brentq").root)
 
 
 def _quantile() -> float:
@@ -209,7 +209,9 @@ def sentence(neutral: Neutral | None, scales: tuple[float, ...]) -> str:
         low = f"below {scales[0]:g}" if neutral.low == 0 else f"{neutral.low:.2f}"
         high = f"above {scales[-1]:g}" if np.isinf(neutral.high) else f"{neutral.high:.2f}"
         return f"{head} {neutral.scale:.2f} (90 %: {low} to {high})"
-    place = f"{scales[0]:g} and {scales[-1]:g}" if len(scales) > 1 else ""
-    reach = f"none between {place}" if place else f"not {scales[0]:g}, the only scale"
+    least, most = scales[0], scales[-1]
+    reach = (
+        f"none between {least:g} and {most:g}" if least < most else f"not {least:g}, the only one"
+    )
     less = "less" if neutral.sign < 0 else "more"
     return f"{head} {reach}: prompts differ {less} than in the training set throughout"

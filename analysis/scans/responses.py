@@ -148,8 +148,8 @@ def _measures(quality: Mapping[str, Any]) -> Iterator[Estimate]:
         if not rows or rows[0]["low"] is None:
             yield Estimate(name, value)
             continue
-        ends = (value + factor * (float(rows[0][end]) - value) for end in ("low", "high"))
-        yield Estimate(name, value, *ends, IMAGES)
+        low, high = (value + factor * (float(rows[0][end]) - value) for end in ("low", "high"))
+        yield Estimate(name, value, low, high, IMAGES)
 
 
 def _is(row: Mapping[str, Any], name: str, quality: Mapping[str, Any]) -> bool:

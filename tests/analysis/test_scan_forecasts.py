@@ -165,7 +165,7 @@ def test_means_follow_the_recursion(scanned, monkeypatch):
     scan, _ = scanned
     monkeypatch.setattr(means, "TRANSMITTED", (0.2, 0.0))
     monkeypatch.setattr(means, "SELECTED", (0.5, 0.0))
-    monkeypatch.setattr(means, "UNSEEN", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(means, "UNSEEN", (0.0, 0.0, 0.0, 0.0))
     monkeypatch.setattr(means, "CHANCE", (0.0, 0.0))
     T, total = scan[0].measured[1, 0, 0], scan[3].measured[1, 0, 0]
     t = np.arange(7)

@@ -244,6 +244,17 @@ def test_draws_that_do_not_belong_together_are_refused(tmp_path):
         summarise(scan.folder)
 
 
+def test_a_single_scale_has_no_neutral_one(tmp_path):
+    latent = {"latent": (MEANS + OFF)[:, None]}
+    scan = scan_folder(
+        tmp_path, CAPTIONS, latent, lambda w, _: {"latent": 2 * latent["latent"]}, (3,)
+    )
+    assert summarise(scan.folder) == (
+        "neutral guidance scale: not 3, the only one: prompts differ more than in the training set "
+        "throughout"
+    )
+
+
 def test_values_that_are_not_finite_are_refused(tmp_path):
     scan = by_hand(tmp_path)
     scan.draw(1, 1.5).write("latent", np.full((6, 2), np.nan))

@@ -40,7 +40,7 @@ def main() -> None:
     from analysis.prediction.forecast import forecast as from_generations
     from analysis.prediction.paths import simulate
     from analysis.scans import means
-    from analysis.scans.forecast import forecast
+    from analysis.scans.forecast import fit, forecast
     from empirical.runs import kept
 
     model, rows = every_model()[MODEL], []
@@ -70,7 +70,7 @@ def main() -> None:
         for seed in (0, 1):
             scan = [arm.until(1) for arm in grid if arm.seed == seed]
             if trait not in VECTORS:
-                fitted = maximize(model, design(scan), prior=1.0)
+                fitted = fit(scan)
             for arm in (a for a in (*grid, *near) if a.seed == seed and a.label != 1):
                 without = [other for other in scan if other.label != arm.label]
                 score(

@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from empirical.chain import folder, loop
 from empirical.data.real_images import Population
@@ -131,7 +132,9 @@ def probe(recipe: Recipe, base: Model, out: Path | None = None) -> Probe:
     )
 
 
-def _batch_costs(size: int, costs: Callable[[int], np.ndarray]) -> np.ndarray:
+def _batch_costs(
+    size: int, costs: Callable[[int], Float[np.ndarray, " k"]]
+) -> Float[np.ndarray, " k"]:
     """Return the costs [seconds of a step, ..., bytes] of a batch: measured, or linearly
     extrapolated where measuring would take long."""
     single = costs(1)
@@ -145,7 +148,7 @@ def _batch_costs(size: int, costs: Callable[[int], np.ndarray]) -> np.ndarray:
 
 def _learn(
     settings: Settings, base: Model, real: Population, batch: int, out: Path, peak: Peak
-) -> np.ndarray:
+) -> Float[np.ndarray, " 3"]:
     """Return seconds of a step and of encoding a few images, and the peak of memory."""
     table = settings.finetune.model_copy(
         update={"steps": _STEPS, "batch_size": batch, "micro_batches": 1}
@@ -164,7 +167,9 @@ def _learn(
     return np.array([step, encode * min(_FEW, len(real)) / len(few), peak.read()])
 
 
-def _draw(settings: Settings, base: Model, real: Population, batch: int, peak: Peak) -> np.ndarray:
+def _draw(
+    settings: Settings, base: Model, real: Population, batch: int, peak: Peak
+) -> Float[np.ndarray, " 3"]:
     """Return seconds of a step of sampling and of decoding a batch, and the peak of memory."""
     table = settings.generate.model_copy(update={"steps": _STEPS})
     generator = DiffusionGenerator(base, settings.model_copy(update={"generate": table}))
@@ -180,7 +185,11 @@ def _draw(settings: Settings, base: Model, real: Population, batch: int, peak: P
 
 
 def _measure(
-    recipe: Recipe, base: Model, real: Population, reference: np.ndarray | None, out: Path
+    recipe: Recipe,
+    base: Model,
+    real: Population,
+    reference: UInt8[np.ndarray, "n h w c"] | None,
+    out: Path,
 ) -> float:
     """Return the seconds that measuring a generation takes."""
     generator = DiffusionGenerator(base, recipe.settings)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from empirical.data.real_images import Population
 from empirical.generator import trainable
@@ -36,11 +37,11 @@ class Generator(Protocol):
 
     def sample(
         self, captions: Sequence[str], seeds: Sequence[int], progress: Progress
-    ) -> np.ndarray:
+    ) -> UInt8[np.ndarray, "n h w c"]:
         """Draw images [n, height, width, channels] (uint8); image i depends on seed i alone."""
         ...
 
-    def encode(self, images: np.ndarray) -> np.ndarray:
+    def encode(self, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
         """Map images to latent coordinates [n, d]."""
         ...
 
@@ -104,7 +105,7 @@ class DiffusionGenerator:
 
     def sample(
         self, captions: Sequence[str], seeds: Sequence[int], progress: Progress
-    ) -> np.ndarray:
+    ) -> UInt8[np.ndarray, "n h w c"]:
         """Draw one batch of images by guided sampling."""
         table = self.settings.generate
         with adapters.merged(self.model.unet, self.model.precision):
@@ -126,7 +127,7 @@ class DiffusionGenerator:
         trainable.unload(self.model)
         return replace(self.model, denoiser=deepcopy(self.model.unet))
 
-    def encode(self, images: np.ndarray) -> np.ndarray:
+    def encode(self, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
         """Return the means of the VAE's posteriors [n, d]."""
         return self.model.encode(images)[0].flatten(1).numpy()
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from empirical import files
 from empirical.errors import UserError
@@ -134,7 +135,7 @@ def _thinned_loss(loss: pd.DataFrame) -> bytes:
     return tens.to_csv(index=False, float_format="%.5g").encode()
 
 
-def _half(values: np.ndarray) -> bytes:
+def _half(values: Float[np.ndarray, "n d"]) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, values.astype(np.float16))
     return buffer.getvalue()

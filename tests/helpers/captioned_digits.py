@@ -1,6 +1,6 @@
 """Folders of embedded digits with captions, as users have them: by default one for each image.
 
-    python -m tests.helpers.captioned_digits FOLDER 300
+python -m tests.helpers.captioned_digits FOLDER 300
 """
 
 import sys

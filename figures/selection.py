@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
 from empirical.errors import UserError
@@ -33,6 +34,8 @@ TRAITS_CAPTION = (
 _COLOURS = {"transmission": "#0072B2", "selection": "#D55E00", "inflow": "#999999"}
 _NAMES = {"transmission": "passed on", "selection": "selected", "inflow": "training set"}
 _ROWS = (("within", "change of $V_W$"), ("between", "change of $V_B$"))
+# Of runs with one image a prompt and no replicate only the sum is known.
+_TOTAL = (("variance", "change of the variance"),)
 _LATENTS = ("latent", "latent_pc")
 _THESE = "these prompts"
 _MOST_RUNS = 6
@@ -56,29 +59,43 @@ def draw_parts(price: pd.DataFrame, names: Mapping[str, str] | None = None) -> F
     """Draw the Price decomposition of V_W and V_B of the latents, a column for each run."""
     table = _of_latents(price)
     runs = list(dict.fromkeys(table["run"]))[:_MOST_RUNS]
-    figure = Figure(figsize=(PAGE, 3.9), layout="constrained")
-    axes = figure.subplots(2, len(runs), sharex="col", sharey="row", squeeze=False)
+    within = table[(table["quantity"] == "within") & table["run"].isin(runs)]
+    rows = _ROWS if within["after"].notna().any() else _TOTAL
+    figure = Figure(figsize=(PAGE, 0.7 + 1.6 * len(rows)), layout="constrained")
+    axes = figure.subplots(len(rows), len(runs), sharex="col", sharey="row", squeeze=False)
     for column, run in enumerate(runs):
         mine = table[table["run"] == run]
-        first = mine[(mine["generation"] == 1) & mine["quantity"].isin(["within", "between"])]
-        unit = float(first["before"].sum()) or 1.0
-        for row, (quantity, _) in enumerate(_ROWS):
+        unit = _unit(mine[mine["generation"] == mine["generation"].min()])
+        for row, (quantity, _) in enumerate(rows):
             _bars(axes[row, column], mine[mine["quantity"] == quantity], unit)
         title = shortened((names or {}).get(run, run), 30)
         # The first one moves to the left with its letter.
         axes[0, column].set_title(title, fontsize=7, loc="left" if column else "center")
-        generations_below(axes[1, column])
-    for row, (_, label) in enumerate(_ROWS):
+        generations_below(axes[-1, column])
+    for row, (_, label) in enumerate(rows):
         formula(axes[row, 0].yaxis.set_label_text(label))
-    letters(axes[:, 0])
-    handles, labels = axes[0, 0].get_legend_handles_labels()
+    if len(rows) > 1:
+        letters(axes[:, 0])
+    # A panel without data has no legend.
+    every = [axis.get_legend_handles_labels() for axis in axes.flat]
+    handles, labels = max(every, key=lambda entries: len(entries[1]))
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return figure
+
+
+def _unit(first: pd.DataFrame) -> float:
+    """Return the variance before the first generation: V_W + V_B, or that of all images."""
+    before = first.set_index("quantity")["before"]
+    both = float(before["within"] + before["between"])
+    return both if both > 0 else float(before["variance"]) or 1.0
 
 
 def _bars(axis: Axes, rows: pd.DataFrame, unit: float) -> None:
     """Stack the parts of each generation from zero, positive ones upwards, others downwards."""
     x = rows["generation"].to_numpy(int)
+    if rows["after"].isna().all():
+        _say(axis, "unknown")
+        return
     above, below = np.zeros(len(x)), np.zeros(len(x))
     for part, colour in _COLOURS.items():
         values = np.nan_to_num(rows[part].to_numpy(float)) / unit
@@ -110,7 +127,8 @@ def draw_traits(selection: pd.DataFrame) -> Figure:
     traits = list(dict.fromkeys(name for table in tables for name in table.index))
     if not traits:
         raise UserError("no trait has a standardised selection differential")
-    most = max((np.nanmax(np.abs(_pivot(table).to_numpy())) for table in tables), default=1.0)
+    # Of runs with one image a prompt and no replicate no standard deviation is known.
+    most = max((table["estimate"].abs().max() for table in tables if len(table)), default=1.0)
     height = 1.9 + 0.17 * len(traits) + 1.5
     figure = Figure(figsize=(PAGE, height), layout="constrained")
     axes = figure.subplots(
@@ -118,12 +136,11 @@ def draw_traits(selection: pd.DataFrame) -> Figure:
     )
     shown = None
     for column, (run, table) in enumerate(zip(runs, tables, strict=True)):
-        axis, values = axes[0, column], _pivot(table).reindex(traits)
-        x = values.columns.to_numpy(float)
-        shown = axis.pcolormesh(
-            np.append(x, x[-1] + 1) - 0.5, np.arange(len(traits) + 1) - 0.5,
-            np.ma.masked_invalid(values.to_numpy(float)), cmap="RdBu_r", vmin=-most, vmax=most,
-        )  # fmt: skip
+        axis = axes[0, column]
+        if len(table):
+            shown = _map(axis, _pivot(table).reindex(traits), most)
+        else:
+            _say(axis, "unknown: one image a prompt")
         none = table[(table["low"] <= 0) & (table["high"] >= 0)]
         places = [traits.index(name) for name in none.index]
         axis.plot(none["generation"], places, "o", color="black", markersize=1.8)
@@ -138,6 +155,21 @@ def draw_traits(selection: pd.DataFrame) -> Figure:
         bar.set_label("selection differential (sd)")
     letters([axes[0, 0], axes[1, 0]])
     return figure
+
+
+def _map(axis: Axes, values: pd.DataFrame, most: float) -> QuadMesh:
+    """Colour differentials, a row for each trait and a column for each generation."""
+    x = values.columns.to_numpy(float)
+    return axis.pcolormesh(
+        np.append(x, x[-1] + 1) - 0.5, np.arange(len(values) + 1) - 0.5,
+        np.ma.masked_invalid(values.to_numpy(float)), cmap="RdBu_r", vmin=-most, vmax=most,
+    )  # fmt: skip
+
+
+def _say(axis: Axes, text: str) -> None:
+    """Write a sentence into a panel without data."""
+    middle = {"ha": "center", "va": "center", "transform": axis.transAxes}
+    axis.text(0.5, 0.5, text, color="0.4", fontsize=7, **middle)
 
 
 def _differentials(selection: pd.DataFrame) -> pd.DataFrame:

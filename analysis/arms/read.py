@@ -16,6 +16,9 @@ from empirical.runs.record import Run
 _SEPARATE = 16
 # Traits in the space of the sampler, so that noise levels have their units.
 _LATENT = ("latent", "latent_pc")
+# Images a prompt from which on the squares within prompts show their own scatter, and prompts from
+# which on the variances of prompts do.
+_IMAGES, _PROMPTS = 8, 8
 QUANTITIES = ("mean", "within", "between")
 
 
@@ -93,7 +96,7 @@ def arm(run: Record, trait: str = "latent", components: Sequence[int] | None = N
     families = len(set(captions))
     table, pooled = _table(run, trait, components)
     separated = "how" in table and bool((table["how"] == "replicates").any())
-    _require_families(run, captions, separated)
+    _require_families(run, captions, table, separated)
     _refuse(run, table, trait)
     moments = {q: _pivot(table, q) for q in (*QUANTITIES, "n")}
     V_W, V_B, m = moments["within"], moments["between"], moments["mean"]
@@ -173,7 +176,9 @@ def _way(run: Run) -> str:
     return repr((settings.model.name, settings.data.model_dump(), finetune, generate))
 
 
-def _require_families(run: Record, captions: Sequence[str], separated: bool) -> None:
+def _require_families(
+    run: Record, captions: Sequence[str], table: pd.DataFrame, separated: bool
+) -> None:
     """Raise `UserError` where variance within and between prompts cannot be separated."""
     prompts = list(dict.fromkeys(captions))
     if len(prompts) < 2:
@@ -186,8 +191,20 @@ def _require_families(run: Record, captions: Sequence[str], separated: bool) -> 
         raise UserError(
             f"the run '{run.name}' has {len(prompts)} different prompts for its {len(captions)} "
             f"images, so that nothing varies within a prompt: a fit needs further images of each, "
-            f"which `qtm measure RUN replicates` draws where its weights are there"
+            f"which `qtm measure RUN {_missing(run)}` draws where its weights are there"
         )
+    first = table[table["generation"] == 0]
+    if separated and first["within"].isna().any():
+        raise UserError(
+            f"the run '{run.name}' has further images of its prompts but none of the base model, "
+            f"which tell V_W of generation 0: `qtm measure RUN unguided` draws them where its "
+            f"weights are there"
+        )
+
+
+def _missing(run: Run) -> str:
+    """Return the names of the draws which distinguish V_W and V_B, and which a run lacks."""
+    return "replicates" if run.recipe.measure.unguided else "unguided replicates"
 
 
 def _refuse(run: Record, table: pd.DataFrame, trait: str) -> None:
@@ -281,7 +298,12 @@ def _spread(
     """Return Var(q)/E(q)^2 within prompts, [G + 1, 1 or D], of the squared deviations q of images.
 
     q = (z - z_c)^2, summed over components for an average, so that correlations and tails are
-    included. A normal trait has 2. None where the trait of each image was not kept.
+    included. A normal trait has 2. None where the trait of each image was not kept, or where there
+    are too few images and prompts to tell.
+
+    The deviations of few images of one prompt determine each other: those of two are equal but for
+    their sign. With fewer than `_IMAGES` a prompt the sums over prompts, s_c, scatter instead:
+    sum_c [s_c - V_W (n_c - 1)]^2/[(N - C) V_W^2]. This includes how prompts differ in V_W.
     """
     name = "latent_pc" if trait == "latent" else trait
     ratios = []
@@ -302,9 +324,19 @@ def _spread(
         families = np.unique(prompts, return_inverse=True)[1]
         q = np.square(_within(z, families))
         q = q.sum(axis=1, keepdims=True) if pooled else q
-        count = len(prompts) - families.max() - 1
-        variance = np.square(_within(q, families)).sum(axis=0) / count
-        ratios.append(variance / np.maximum(np.square(q.mean(axis=0)), 1e-300))
+        sizes = np.bincount(families)
+        freedom = len(prompts) - len(sizes)
+        if len(prompts) >= _IMAGES * len(sizes):
+            variance = np.square(_within(q, families)).sum(axis=0) / freedom
+            ratios.append(variance / np.maximum(np.square(q.mean(axis=0)), 1e-300))
+        elif (sizes > 1).sum() >= _PROMPTS:
+            sums = np.zeros((len(sizes), q.shape[1]))
+            np.add.at(sums, families, q)
+            V_W = q.sum(axis=0) / freedom
+            squares = np.square(sums - V_W * (sizes - 1)[:, None]).sum(axis=0)
+            ratios.append(squares / freedom / np.maximum(np.square(V_W), 1e-300))
+        else:
+            return None
     return np.stack(ratios)
 
 

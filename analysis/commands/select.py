@@ -86,6 +86,9 @@ def _show(result: "Tables", run: str, traits: list[str]) -> None:
     selection = selection.query("run == @run and trait == @trait")
     price = price.query("run == @run and trait == @trait")
     averaged = bool(selection["component"].isna().to_numpy().any())
+    # Where each prompt has one image and no replicate, only the sum of V_W and V_B is known.
+    known = price[price["quantity"] == "within"]["after"].notna().to_numpy().any()
+    shown = {"V_W": "within", "V_B": "between"} if known else {"variance": "variance"}
     rows = []
     for number in sorted(set(selection["generation"]) - {0}):
         chosen = _of(selection, number, averaged)
@@ -96,8 +99,7 @@ def _show(result: "Tables", run: str, traits: list[str]) -> None:
                 "selection (sd)": _interval(chosen, "S_rms_standardised"),
                 "transmission": _interval(chosen, "transmission"),
                 "parent-offspring": _interval(chosen, "parent_offspring"),
-                "V_W": _parts(parts, "within"),
-                "V_B": _parts(parts, "between"),
+                **{name: _parts(parts, quantity) for name, quantity in shown.items()},
             }
         )
     import pandas as pd
@@ -107,7 +109,7 @@ def _show(result: "Tables", run: str, traits: list[str]) -> None:
         f"(90 % intervals, for these prompts where there are):"
     )
     print(pd.DataFrame(rows).to_string(index=False))
-    print("V_W, V_B: before, + inflow + transmission + selection, after")
+    print(f"{', '.join(shown)}: before, + inflow + transmission + selection, after")
     print()
 
 
@@ -121,10 +123,15 @@ def _interval(table: "pd.DataFrame", quantity: str) -> str:
     if rows.empty:
         return "-"
     row = rows.iloc[0]
+    if row["low"] != row["low"]:
+        return f"{row['estimate']:.3f}"
     return f"{row['estimate']:.3f} ({row['low']:.3f} to {row['high']:.3f})"
 
 
 def _parts(table: "pd.DataFrame", quantity: str) -> str:
     row = table[table["quantity"] == quantity].iloc[0]
-    steps = " ".join(f"{row[name]:+.3g}" for name in ("inflow", "transmission", "selection"))
-    return f"{row['before']:.3g} {steps} = {row['after']:.3g}"
+    number = lambda value, how: f"{value:{how}}" if value == value else "?"
+    steps = " ".join(number(row[name], "+.3g") for name in ("inflow", "transmission", "selection"))
+    if row["after"] != row["after"]:
+        return "-"
+    return f"{number(row['before'], '.3g')} {steps} = {row['after']:.3g}"

@@ -140,7 +140,8 @@ class Draws:
     previous: guided images of the generation before (of generation 0: the real ones), with their
     replicates. training: the realised training set. unguided and guided: draws of the finetuned
     model at scale 1 and at the chain's scale, row by row of the same prompt and seed; replicates
-    last. base: draws of the base model at scale 1, where there are any.
+    last. base: draws of the base model at scale 1, where there are any. distinct: whether most
+    prompts of the run have one image, so that only replicates tell V_W and V_B apart.
 
     Raises ValueError where unguided and guided rows are not of the same prompts.
     """
@@ -150,6 +151,7 @@ class Draws:
     unguided: Sample
     guided: Sample
     base: Sample | None = None
+    distinct: bool = False
 
     def __post_init__(self) -> None:
         if not np.array_equal(self.unguided.prompts, self.guided.prompts):
@@ -163,6 +165,7 @@ class Draws:
             self.unguided.component(index),
             self.guided.component(index),
             None if self.base is None else self.base.component(index),
+            self.distinct,
         )
 
     @cached_property

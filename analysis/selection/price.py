@@ -15,6 +15,7 @@ from analysis.selection.draws import Draws, Sample
 from empirical.runs import moments
 
 PARTS = ("inflow", "transmission", "selection")
+_SEPARATED = ("within", "between")
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,10 @@ def decompose(draws: Draws, average: bool = False) -> list[Change]:
 
     Mean and prompt means are of the images of the chain. Variances are of all draws, replicates
     included (ddof 1, with the sampling part of `between`); where the training set is the previous
-    generation it has the variances of that, known by replicates or not. A prompt without a training
+    generation it has the variances of that, known by replicates or not. Where most prompts have one
+    image, `variance` is of the images of the chain, and `within` and `between` are those of prompts
+    by replicates, as in moments.csv: without the sampling part, and of real images by the base
+    model. A prompt without a training
     image has no inflow: its change until the unguided images is transmission. Prompt means are of
     prompts that the generation and the one before both have.
     """
@@ -51,6 +55,10 @@ def decompose(draws: Draws, average: bool = False) -> list[Change]:
     means, variances = _table(realised), _table(all_draws)
     steps = {"mean": means["mean"]}
     steps |= {name: variances[name] for name in ("variance", "within", "between")}
+    if draws.distinct:
+        parts = [_separated(sample, draws) for sample in all_draws]
+        steps["variance"] = means["variance"]
+        steps |= {name: np.stack([part[i] for part in parts]) for i, name in enumerate(_SEPARATED)}
     changes = []
     for name, values in steps.items():
         values = values.mean(axis=1, keepdims=True) if average else values
@@ -68,6 +76,25 @@ def _table(samples: list[Sample]) -> dict[str, Float[np.ndarray, "4 k"]]:
         name: np.stack([m[name] for m in by_set])
         for name in ("mean", "variance", "within", "between")
     }
+
+
+def _separated(
+    sample: Sample, draws: Draws
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+    """Return V_W and V_B of a set of which most prompts have one image; nan where unknown."""
+    base = draws.base
+    replicates = draws.unguided.replicates > 0
+    unknown = np.full(sample.values.shape[1], np.nan)
+    is_real = sample is draws.previous and not sample.replicates
+    if replicates and is_real and base is not None and base.freedom:
+        return moments.by_base_model(sample.values, np.diag(base.covariance))
+    if not sample.freedom:
+        return unknown, unknown
+    families = list(map(str, sample.prompts))
+    if replicates:
+        return moments.separated(sample.values, families, sample.values[:0], [])
+    part = moments.moments(sample.values, families)
+    return part["within"], part["between"]
 
 
 def _prompt_means(samples: list[Sample]) -> list[Change]:

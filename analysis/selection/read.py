@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from analysis.selection.draws import Draws, Sample
 from empirical.errors import UserError
+from empirical.recipe import mostly_distinct
 from empirical.runs import training
 from empirical.runs.draws import Draw, Name
 from empirical.runs.record import Generation, Run
@@ -58,6 +59,11 @@ class Measured:
     @cached_property
     def _captions(self) -> Mapping[int, list[str]]:
         return {g.number: g.captions for g in self.complete}
+
+    @cached_property
+    def distinct(self) -> bool:
+        """Whether most prompts of the run have one image."""
+        return mostly_distinct(self._captions[0])
 
     @cached_property
     def prompts(self) -> list[str]:
@@ -123,6 +129,7 @@ class Measured:
             unguided,
             self.guided(number, trait),
             self.unguided(0, trait),
+            self.distinct,
         )
 
     def training(self, number: int, trait: str) -> Sample:

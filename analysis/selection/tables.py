@@ -10,7 +10,8 @@ selection.csv, a row for each estimate and target:
   generation 0: of the base model); `V` is the total variance of the images of the chain
 - estimate, low, high: in feature units, or squared, as the quantity says; 90 % interval
 - target: "these prompts", "population of prompts", empty without an interval
-- how: V_W was known by "families", "replicates", or not at all: "total" or "upper bound"
+- how: V_W was known by "families", "replicates", the "base model" (of real images with one image
+  a prompt), or not at all: "total" or "upper bound"
 
 price.csv, a row for each change: run, generation, trait, component, quantity, prompt, before,
 inflow, transmission, selection, after, how (see `analysis.selection.price`).
@@ -137,7 +138,11 @@ def _estimates(measured: Measured, number: int, trait: str) -> Iterator[tuple[Es
             part = sample if index is None else sample.component(index)
             yield from _placed(variances.total(part, f"V{suffix}"), index, variances.TOTAL)
             both = variances.within(part, f"V_W{suffix}") + variances.between(part, f"V_B{suffix}")
-            yield from _placed(both, index, variances.how(sample))
+            yield from _placed(both, index, variances.how(sample, measured.distinct))
+    if number == 0 and measured.distinct and unguided is not None:
+        for index in _components(trait, guided):
+            real, base = (s if index is None else s.component(index) for s in (guided, unguided))
+            yield from _placed(variances.by_base_model(real, base), index, variances.BASE)
     if not guided.freedom and 0 < number < len(measured.complete) - 1:
         before, after = (measured.guided(number + step, trait) for step in (-1, 1))
         for index in _components(trait, guided):
@@ -145,7 +150,7 @@ def _estimates(measured: Measured, number: int, trait: str) -> Iterator[tuple[Es
             yield from _placed(variances.upper_bound(x, y, z), index, variances.BOUND)
     if number:
         draws = measured.draws(number, trait)
-        how = variances.how(draws.unguided)
+        how = variances.how(draws.unguided, measured.distinct)
         for index in _components(trait, guided):
             part = draws if index is None else draws.component(index)
             yield from _placed(_of_generation(part), index, how)
@@ -189,7 +194,7 @@ def _price(measured: Measured, trait: str) -> Iterator[dict]:
     for number in measured.numbers:
         draws = measured.draws(number, trait)
         head = {"run": measured.run.name, "generation": number, "trait": trait}
-        how = variances.how(draws.guided)
+        how = variances.how(draws.guided, measured.distinct)
         for index in _components(trait, draws.guided):
             # Components come together, their average apart.
             if index in (0, None):

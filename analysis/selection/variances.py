@@ -12,18 +12,30 @@ from analysis.selection import intervals
 from analysis.selection.draws import Sample
 from analysis.selection.intervals import MANY, POPULATION, SQUARES, THESE, Estimate
 from empirical.recipe import mostly_distinct
+from empirical.runs import moments
 
-FAMILIES, REPLICATES = "families", "replicates"
+FAMILIES, REPLICATES, BASE = "families", "replicates", "base model"
 TOTAL, BOUND = "total", "upper bound"
 
 
-def how(sample: Sample) -> str:
+def how(sample: Sample, distinct: bool | None = None) -> str:
     """Return how V_W and V_B of a sample are known: by "families" of several images of the chain,
-    by "replicates" where most prompts have one, or not at all: "total"."""
+    by "replicates" where most prompts have one, or not at all: "total". `distinct` tells whether
+    most prompts of the run have one image; by default those of the sample decide."""
     if not sample.freedom:
         return TOTAL
-    prompts = list(map(str, sample.realised().prompts))
-    return REPLICATES if sample.replicates and mostly_distinct(prompts) else FAMILIES
+    if distinct is None:
+        distinct = mostly_distinct(list(map(str, sample.realised().prompts)))
+    return REPLICATES if sample.replicates and distinct else FAMILIES
+
+
+def by_base_model(real: Sample, base: Sample) -> list[Estimate]:
+    """Return V_W and V_B of real images with one image a prompt, without intervals: V_W is taken to
+    be that of the base model, V_B the rest of the variance (`moments.by_base_model`)."""
+    if len(real.values) < 2 or not base.freedom:
+        return []
+    parts = moments.by_base_model(real.values, np.diag(base.covariance))
+    return [Estimate(q, float(v.mean())) for q, v in zip(("V_W", "V_B"), parts, strict=True)]
 
 
 def within(sample: Sample, quantity: str = "V_W") -> list[Estimate]:

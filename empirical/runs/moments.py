@@ -75,6 +75,19 @@ def separated(
     return within, centres.var(axis=0, ddof=1) - within * np.mean(1 / sizes)
 
 
+def by_base_model(
+    features: Shaped[np.ndarray, "n k"], base: Float[np.ndarray, " k"]
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, " k"]]:
+    """Return V_W and V_B of real images, of which no prompt has a second one.
+
+    V_W is taken to be that of the base model, `base`, at most the variance, and V_B the variance
+    less V_W.
+    """
+    variance = np.asarray(features, np.float64).var(axis=0, ddof=1)
+    within = np.minimum(base, variance)
+    return within, variance - within
+
+
 def _families(
     z: Float[np.ndarray, "n k"], families: Sequence[str]
 ) -> tuple[Float[np.ndarray, "c k"], Shaped[np.ndarray, " c"], Float[np.ndarray, " k"]]:
@@ -94,18 +107,20 @@ def table(
     features: Mapping[str, Shaped[np.ndarray, "n _"]],
     families: Sequence[str],
     replicates: Replicates | None = None,
+    distinct: bool | None = None,
 ) -> pd.DataFrame:
     """Return the moments of one generation, a row for each component of each trait.
 
     Where most prompts have one image, `replicates` separate V_W and V_B (see `separated`); of
-    generation 0, whose images are real, V_W is taken to be that of the base model, at most the
-    variance, and V_B the variance less V_W.
+    generation 0 the base model does (see `by_base_model`). `distinct` tells whether most prompts
+    of the run have one image; by default those of this generation decide.
     """
+    distinct = mostly_distinct(families) if distinct is None else distinct
     frames = []
     for name, values in sorted(features.items()):
         columns: dict[str, object] = dict(moments(values, families))
         columns["how"] = "families" if len(set(families)) < len(families) else "total"
-        if mostly_distinct(families):
+        if distinct:
             if replicates is not None:
                 columns |= _by_replicates(values, families, name, replicates)
             elif columns["how"] == "total":
@@ -123,6 +138,5 @@ def _by_replicates(
         within, between = separated(values, families, more, replicates.captions)
         return {"within": within, "between": between, "how": "replicates"}
     _, _, base = _families(np.asarray(more, np.float64), replicates.captions)
-    variance = np.asarray(values, np.float64).var(axis=0, ddof=1)
-    within = np.minimum(base, variance)
-    return {"within": within, "between": variance - within, "how": "base model"}
+    within, between = by_base_model(values, base)
+    return {"within": within, "between": between, "how": "base model"}

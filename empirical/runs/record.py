@@ -12,7 +12,7 @@ from jaxtyping import UInt8
 
 from empirical import files
 from empirical.errors import UserError
-from empirical.recipe import MeasureTable, Recipe, read
+from empirical.recipe import MeasureTable, Recipe, mostly_distinct, read
 from empirical.runs import moments
 from empirical.runs.draws import NAMES, Draw, Measured, Name
 
@@ -142,11 +142,18 @@ class Run:
 
     def rebuild_moments(self) -> pd.DataFrame:
         """Recompute the moments from the stored traits, and write ``moments.csv``."""
+        generations = self.generations()
+        # Resampled prompts have several images by chance: the run as a whole decides.
+        distinct = mostly_distinct(generations[0].captions)
         frames = [
             moments.table(
-                g.number, {name: g.trait(name) for name in g.traits()}, g.captions, g.replicates()
+                g.number,
+                {name: g.trait(name) for name in g.traits()},
+                g.captions,
+                g.replicates(),
+                distinct,
             )
-            for g in self.generations()
+            for g in generations
         ]
         table = pd.DataFrame(pd.concat(frames, ignore_index=True))
         # Seventeen digits restore every float64.

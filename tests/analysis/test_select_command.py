@@ -117,8 +117,12 @@ def test_one_image_a_prompt_with_replicates(qtm, tmp_path):
     V_W = np.square(pair[0] - pair[1]).mean() / 2
     assert chosen(rows, quantity="V_W")["estimate"].to_numpy() == pytest.approx(V_W)
     assert len(chosen(rows, quantity="transmission", target="these prompts")) == 1
-    # Real images have no second draw.
-    assert chosen(selection, generation=0, quantity="V_W").empty
+    # Real images have no second draw: their V_W is that of the base model.
+    first = chosen(selection, generation=0, trait="sharpness", component=0)
+    assert set(chosen(first, quantity="V_W")["how"]) == {"base model"}
+    parts = [chosen(first, quantity=q)["estimate"].item() for q in ("V_W", "V_B", "V")]
+    assert parts[0] + parts[1] == pytest.approx(parts[2])
+    assert chosen(first, quantity="V_W")["target"].isna().all()
     assert not chosen(selection, generation=0, quantity="V_W_unguided").empty
 
 

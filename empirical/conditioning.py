@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 
@@ -15,14 +16,14 @@ class Conditioning:
     prompt, where the denoiser takes one too (Stable Diffusion XL), or None.
     """
 
-    hidden: Tensor
-    pooled: Tensor | None = None
+    hidden: Float[Tensor, "n tokens width"]
+    pooled: Float[Tensor, "n p"] | None = None
 
     def __len__(self) -> int:
         """Return n."""
         return len(self.hidden)
 
-    def __getitem__(self, index: Tensor | slice | Sequence[int]) -> "Conditioning":
+    def __getitem__(self, index: Shaped[Tensor, " m"] | slice | Sequence[int]) -> "Conditioning":
         """Return the prompts of `index`, in its order."""
         pooled = None if self.pooled is None else self.pooled[index]
         return Conditioning(self.hidden[index], pooled)

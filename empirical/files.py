@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Shaped, UInt8
 from PIL import Image
 
 from empirical.errors import UserError
@@ -65,21 +66,21 @@ def write_json_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
-def write_array(path: Path, array: np.ndarray) -> None:
+def write_array(path: Path, array: Shaped[np.ndarray, "..."]) -> None:
     """Write a ``.npy`` file atomically."""
     buffer = io.BytesIO()
     np.save(buffer, array)
     write_bytes(path, buffer.getvalue())
 
 
-def write_image(path: Path, pixels: np.ndarray) -> None:
+def write_image(path: Path, pixels: UInt8[np.ndarray, "h w c"]) -> None:
     """Write pixels [height, width, channels] (uint8, 1 or 3 channels) as a PNG, atomically."""
     buffer = io.BytesIO()
     Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(buffer, "PNG")
     write_bytes(path, buffer.getvalue())
 
 
-def read_image(path: Path) -> np.ndarray:
+def read_image(path: Path) -> UInt8[np.ndarray, "h w c"]:
     """Read a PNG that this package wrote as pixels [height, width, channels] (uint8)."""
     with _named("image", path), Image.open(path) as image:
         # Programs that make PNGs smaller store few colours as a palette, or as single bits.
@@ -98,7 +99,7 @@ def _as_written(image: Image.Image, path: Path) -> Image.Image:
     return image.convert("L" if opening.is_grey(image) else "RGB")
 
 
-def read_array(path: Path) -> np.ndarray:
+def read_array(path: Path) -> Shaped[np.ndarray, "..."]:
     """Read a ``.npy`` file of numbers."""
     with _named("array", path):
         return np.load(path)

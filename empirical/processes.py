@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 T = TypeVar("T")
@@ -57,7 +58,7 @@ def mine(things: Sequence[T]) -> list[T]:
     return list(things[index() :: count()])
 
 
-def add_up(tensors: Iterable[Tensor | None]) -> None:
+def add_up(tensors: Iterable[Float[Tensor, "..."] | None]) -> None:
     """Replace tensors by their sums over all processes, in place."""
     if _state() is None:
         return

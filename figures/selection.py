@@ -1,6 +1,7 @@
 """What guidance selected, and what finetuning passed on: the figures of `qtm select`."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 
+from empirical.errors import UserError
 from figures.pieces import generations_below, letters
 from figures.style import PAGE
 from figures.text import formula, shortened
@@ -41,14 +43,15 @@ _MOST_RUNS = 6
 
 def write(selection: pd.DataFrame, price: pd.DataFrame, out: Path) -> list[Path]:
     """Write the figures of the tables of `qtm select`: ``out/parts`` and ``out/traits``, each as
-    pdf and png with its caption as txt."""
+    pdf and png with its caption as txt. One that lacks its data is left out."""
     figures = {
         "parts": (lambda: draw_parts(price), PARTS_CAPTION),
         "traits": (lambda: draw_traits(selection), TRAITS_CAPTION),
     }
     paths = []
     for name, (draw, caption) in figures.items():
-        paths += write_drawn(draw, out / name, f"{caption}\n")
+        with suppress(UserError):
+            paths += write_drawn(draw, out / name, f"{caption}\n")
     return paths
 
 

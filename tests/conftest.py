@@ -15,10 +15,14 @@ import pytest
 
 import tests.helpers.shapes
 
-CHECKED = ("runs", "guidance", "measuring")
+CHECKED = (
+    "chain", "conditioning", "data", "digits", "files", "generator", "guidance", "measuring",
+    "pipeline.adapters", "pipeline.model", "pretraining", "processes", "remedies", "runs",
+)  # fmt: skip
 # Every function of these packages refuses, in this process, an array of another shape or dtype
-# than its annotation says. It comes before the first import of them. Where networks are trained and
-# compiled functions stay as they are: torch.compile and copies of modules look into them.
+# than its annotation says. It comes before the first import of them. Left out are
+# `pipeline.compiled` and `pipeline.winograd`, which torch.compile traces: a check in every layer
+# breaks the denoiser's one graph into 40.
 jaxtyping.install_import_hook(
     ["qtm", "analysis", "figures", *(f"empirical.{part}" for part in CHECKED)],
     f"{tests.helpers.shapes.__name__}.checked",

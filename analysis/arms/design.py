@@ -23,7 +23,8 @@ class Design:
 
     `measured` and `sampling` [R, G + 1, 3, D] as in `Arm`; `present` [R, G + 1] is 1 where a
     generation exists (arms may differ in length), else 0; `settings` of every transition, with
-    leading axes [R, G]; `seen` [R, G] is 1 for transitions that a fit may see.
+    leading axes [R, G]; `seen` [R, G] is 1 for transitions that a fit may see,
+    a fraction for those that count less.
     """
 
     measured: Array
@@ -40,7 +41,7 @@ class Design:
     @property
     def observations(self) -> int:
         """Number of measured quantities that a fit may see: mean, ln V_W and ln V_B."""
-        return int(self.seen.sum()) * 3 * self.components
+        return round(float(self.seen.sum()) * 3 * self.components)
 
 
 def design(arms: Sequence[Arm], seen: Shaped[np.ndarray, "R G"] | None = None) -> Design:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from analysis.arms.record import Record
 from empirical.errors import UserError
-from empirical.runs.record import Run
 from qtm.mixture.levels import NoiseLevels
 
 COUNT = 24
@@ -32,7 +32,7 @@ class Visited:
         return np.arange(len(self.sigma)) / len(self.sigma)
 
 
-def scales(run: Run, generations: int) -> Float[np.ndarray, "G L"]:
+def scales(run: Record, generations: int) -> Float[np.ndarray, "G L"]:
     """Return the guidance scale at each of `SIGMA` in generations 1 to G: [G, COUNT].
 
     Raises `UserError` for a guidance rule that is not a schedule of the scale.

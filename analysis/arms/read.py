@@ -1,13 +1,14 @@
 """Arms: the moments of a trait along one chain, with the settings that models need."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
 from analysis.arms.levels import SIGMA, scales
+from analysis.arms.record import Record
 from empirical.errors import UserError
 from empirical.runs.record import Run
 
@@ -35,6 +36,7 @@ class Arm:
     recipe, by which arms are held out together. `dropped` is the probability of condition drop,
     `real` the fraction of real images in training sets, `mutation` [D] the variance of the noise
     added to training images. `families` is the number of prompts, `images` that of images.
+    `components` [D] are those of the trait, (0,) for an average.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Arm:
     images: int
     stochastic: bool
     separated: bool = False
+    components: tuple[int, ...] = (0,)
 
     @property
     def family_size(self) -> float:
@@ -72,8 +75,17 @@ class Arm:
         plain = self.dropped == 0 and self.real == 0 and not self.mutation.any()
         return plain and bool(np.all(self.scales == self.scales.flat[0]))
 
+    def until(self, generations: int) -> "Arm":
+        """Return the arm up to a generation."""
+        return replace(
+            self,
+            measured=self.measured[: generations + 1],
+            sampling=self.sampling[: generations + 1],
+            scales=self.scales[:generations],
+        )
 
-def arm(run: Run, trait: str = "latent", components: Sequence[int] | None = None) -> Arm:
+
+def arm(run: Record, trait: str = "latent", components: Sequence[int] | None = None) -> Arm:
     """Read an arm from ``moments.csv`` and the recipe.
 
     Traits of many components, such as `latent`, are averaged over them. Raises `UserError` for a
@@ -124,6 +136,7 @@ def arm(run: Run, trait: str = "latent", components: Sequence[int] | None = None
         images,
         settings.generate.sampler in ("ddpm", "euler_ancestral"),
         separated,
+        (0,) if pooled else tuple(int(c) for c in np.unique(table["component"])),
     )
 
 
@@ -164,7 +177,7 @@ def _way(run: Run) -> str:
 
 
 def _require_families(
-    run: Run, captions: Sequence[str], table: pd.DataFrame, separated: bool
+    run: Record, captions: Sequence[str], table: pd.DataFrame, separated: bool
 ) -> None:
     """Raise `UserError` where variance within and between prompts cannot be separated."""
     prompts = list(dict.fromkeys(captions))
@@ -189,12 +202,12 @@ def _require_families(
         )
 
 
-def _missing(run: Run) -> str:
+def _missing(run: Record) -> str:
     """Return the names of the draws which distinguish V_W and V_B, and which a run lacks."""
     return "replicates" if run.recipe.measure.unguided else "unguided replicates"
 
 
-def _refuse(run: Run, table: pd.DataFrame, trait: str) -> None:
+def _refuse(run: Record, table: pd.DataFrame, trait: str) -> None:
     if len(run.generations()) < 2 or table["generation"].to_numpy().max() < 1:
         raise UserError(f"the run '{run.name}' has no generation after generation 0 to fit yet")
     wrong = table[~np.isfinite(table[["mean", "within", "between"]]).all(axis=1)]
@@ -227,7 +240,7 @@ def _refuse(run: Run, table: pd.DataFrame, trait: str) -> None:
         raise UserError(f"the run '{run.name}' filters its training sets, which no model describes")
 
 
-def _table(run: Run, trait: str, components: Sequence[int] | None) -> tuple[pd.DataFrame, bool]:
+def _table(run: Record, trait: str, components: Sequence[int] | None) -> tuple[pd.DataFrame, bool]:
     """Return the rows of a trait's varying components, and whether to average them."""
     moments = run.moments()
     complete = len(run.generations())
@@ -262,7 +275,7 @@ def _pivot(table: pd.DataFrame, quantity: str) -> Float[np.ndarray, "T d"]:
 
 
 def _parts(
-    run: Run, trait: str, V_W: Float[np.ndarray, "T d"], V_B: Float[np.ndarray, "T d"]
+    run: Record, trait: str, V_W: Float[np.ndarray, "T d"], V_B: Float[np.ndarray, "T d"]
 ) -> tuple[Float[np.ndarray, "T p"], Float[np.ndarray, "T p"]]:
     """Return V_W and V_B of uncorrelated components, which determine the error of their average."""
     moments = run.moments()
@@ -274,7 +287,7 @@ def _parts(
 
 
 def _spread(
-    run: Run,
+    run: Record,
     trait: str,
     captions: list[str],
     components: np.ndarray,

@@ -239,6 +239,10 @@ def _chosen(models: Iterable[str | Model] | None) -> list[Model]:
             theories = dict.fromkeys(m.theory for m in known.values())
             raise UserError(f"there is no model '{choice}', there are {', '.join(theories)}")
         chosen |= same
+    if chosen and set(chosen) <= set(NAIVE):
+        raise UserError(
+            f"a fit needs a theory beside those that all are compared with: {', '.join(chosen)}"
+        )
     return list({**chosen, **{name: known[name] for name in NAIVE}}.values())
 
 

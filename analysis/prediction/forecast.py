@@ -67,14 +67,20 @@ class Forecast:
     def half_lives(self) -> dict[str, tuple[float, float, float]]:
         """Return low, median, high of the generation at which V_W, V_B and their sum (averaged over
         components) are first below half of generation 0; infinite where not within the forecast."""
-        V_W, V_B = np.exp(self.paths[:, :, 1]), np.exp(self.paths[:, :, 2])
-        intervals = {}
-        for name, V in (("within", V_W), ("between", V_B), ("total", V_W + V_B)):
-            ratio = (V / V[:, :1]).mean(axis=2)
-            below = ratio < 0.5
-            first = np.where(below.any(axis=1), below.argmax(axis=1).astype(float), np.inf)
-            intervals[name] = quantiles(first)
-        return intervals
+        return half_lives(self.paths)
+
+
+def half_lives(paths: Float[np.ndarray, "S T 3 D"]) -> dict[str, tuple[float, float, float]]:
+    """Return low, median, high of the generation at which V_W, V_B and their sum (averaged over
+    components) are first below half of generation 0; infinite where not within the forecast."""
+    V_W, V_B = np.exp(paths[:, :, 1]), np.exp(paths[:, :, 2])
+    intervals = {}
+    for name, V in (("within", V_W), ("between", V_B), ("total", V_W + V_B)):
+        ratio = (V / V[:, :1]).mean(axis=2)
+        below = ratio < 0.5
+        first = np.where(below.any(axis=1), below.argmax(axis=1).astype(float), np.inf)
+        intervals[name] = quantiles(first)
+    return intervals
 
 
 def quantiles(values: Real[np.ndarray, "..."]) -> tuple[float, float, float]:

@@ -1,6 +1,7 @@
 """Predictions with their uncertainty: runs of a fitted model with parameters and process drawn."""
 
-from functools import cache
+from dataclasses import replace
+from functools import cache, partial
 
 import jax
 import jax.numpy as jnp
@@ -50,15 +51,21 @@ def simulate(
     design: Design,
     start: Int[np.ndarray, " R"],
     seed: int = 0,
+    measured: Float[np.ndarray, "S R T 3 D"] | None = None,
 ) -> Float[np.ndarray, "S R T 3 D"]:
     """Run a model freely from the measured generation `start` [R] of each arm.
+
+    `measured` replaces what the design holds as measured, for each draw of the parameters.
 
     Returns mean, ln V_W and ln V_B [S, R, G + 1, 3, D], a path for each draw of the parameters,
     with process variance and the sampling error of the start; as measured up to the start.
     """
     keys = jr.split(jr.key(seed), len(draws))
-    run = _paths(model.general)
-    return np.asarray(run(jnp.asarray(draws), keys, linked(model, design), jnp.asarray(start)))
+    rest = (linked(model, design), jnp.asarray(start))
+    if measured is None:
+        return np.asarray(_paths(model.general)(jnp.asarray(draws), keys, *rest))
+    run = _paths_from(model.general)
+    return np.asarray(run(jnp.asarray(draws), keys, jnp.asarray(measured), *rest))
 
 
 def trajectory(
@@ -87,15 +94,24 @@ def one_step(fitted: Maximum, design: Design) -> Float[np.ndarray, "R T 3 D"]:
     return np.concatenate([design.measured[:, :1], later], axis=1)
 
 
+def _path(model: Model, x: Array, key: Array, design: Design, start: Array) -> Array:
+    R, _, _, D = design.measured.shape
+    values = values_of(all_parameters(model, D), x)
+    sampling = design.sampling[jnp.arange(R), start]
+    return _run(model, values, design, start, sampling, key)
+
+
 @cache
 def _paths(model: Model):
-    def path(x: Array, key: Array, design: Design, start: Array) -> Array:
-        R, _, _, D = design.measured.shape
-        values = values_of(all_parameters(model, D), x)
-        sampling = design.sampling[jnp.arange(R), start]
-        return _run(model, values, design, start, sampling, key)
+    return jax.jit(jax.vmap(partial(_path, model), in_axes=(0, 0, None, None)))
 
-    return jax.jit(jax.vmap(path, in_axes=(0, 0, None, None)))
+
+@cache
+def _paths_from(model: Model):
+    def path(x: Array, key: Array, measured: Array, design: Design, start: Array) -> Array:
+        return _path(model, x, key, replace(design, measured=measured), start)
+
+    return jax.jit(jax.vmap(path, in_axes=(0, 0, 0, None, None)))
 
 
 @cache

@@ -61,7 +61,9 @@ class Sample:
     @cached_property
     def within(self) -> float:
         """V_W, averaged over components: tr P / k."""
-        return float(np.trace(self.covariance)) / len(self.covariance)
+        if not self.freedom:
+            return float("nan")
+        return float(np.square(self.deviations).sum()) / self.freedom / self.values.shape[1]
 
     def within_variance(self) -> float:
         """Return the variance of V_W over images, of normal traits whose V_W differs by prompt."""
@@ -75,7 +77,10 @@ class Sample:
         nu, k = self.freedom, self.values.shape[1]
         if k == 1 or nu < 3:
             return 1.0
-        trace2, square = float(np.trace(self.covariance)) ** 2, float((self.covariance**2).sum())
+        trace2 = (k * self.within) ** 2
+        # tr P^2 from the smaller of two products: latents have more components than images.
+        gram = self.deviations @ self.deviations.T if k > len(self.values) else None
+        square = float(np.square(self.covariance if gram is None else gram / nu).sum())
         unbiased = nu * (nu * square - trace2) / ((nu - 1) * (nu + 2))
         trace2 -= 2 * unbiased / nu
         return float(np.clip(trace2 / max(unbiased, 1e-300), 1.0, k))

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from empirical import files, processes
 from empirical.data.real_images import Population
@@ -72,7 +73,7 @@ def draw(
     seeds: list[int],
     settings: Settings,
     progress: Progress,
-    sample: Callable[..., np.ndarray] | None = None,
+    sample: Callable[..., UInt8[np.ndarray, "n h w c"]] | None = None,
 ) -> None:
     """Draw images into a folder, one for each caption and seed: the batches that fall to this
     process, except those that are on disk. `sample` is a way to draw other than the chain's own."""
@@ -88,7 +89,7 @@ def draw(
             files.write_image(where / _name(i), pixels)
 
 
-def read(where: Path, size: int) -> np.ndarray:
+def read(where: Path, size: int) -> UInt8[np.ndarray, "n h w c"]:
     """Return images [n, height, width, channels] that `draw` has written."""
     return np.stack([files.read_image(where / _name(i)) for i in range(size)])
 

@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, mkdtemp
 
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from empirical.chain import drawing, extra_draws, folder, loop
 from empirical.data.real_images import Population
@@ -69,10 +70,12 @@ def estimate(recipe: Recipe, base: Model, out: Path, cost: Probe | None = None) 
     `UserError` where `chain.run` would.
     """
     folder.require_unclaimed(out, recipe)
-    cost = cost or probe(recipe, base, out)
     settings, run = loop.resolved(recipe, out).settings, Run(out)
     table, size = settings.finetune, settings.data.size
     left = [n for n in range(recipe.generations + 1) if not run.generation(n).done]
+    if not left:
+        return Estimate(0, 0.0, 0.0, 0.0, 0, loop.size(settings, base))
+    cost = cost or probe(recipe, base, out)
     learnt = [n if table.training_set == "accumulate" else 1 for n in left if n]
     guided, unguided = np.sum([extra_draws.counts(settings, n) for n in left] or [(0, 0)], axis=0)
     drawn = len(left) * drawing.probes(settings) + len(learnt) * size + guided
@@ -120,10 +123,13 @@ def probe(recipe: Recipe, base: Model, out: Path | None = None) -> Probe:
         micro_batch = -(-settings.finetune.batch_size // settings.finetune.micro_batches)
         step, encode, learning = _batch_costs(
             micro_batch,
-            lambda n: _learn(settings, base, real, n, Path(scratch) / f"learn-{n}", peak),
+            lambda n: _learn(settings, base, real, n, Path(mkdtemp(dir=scratch)), peak),
+            base.compiled,
         )
         batch = min(settings.generate.batch_size, len(real))
-        draw, decode, drawing = _batch_costs(batch, lambda n: _draw(settings, base, real, n, peak))
+        draw, decode, drawing = _batch_costs(
+            batch, lambda n: _draw(settings, base, real, n, peak), base.compiled
+        )
         measure = _measure(recipe, base, real, prepared.real.held_out, Path(scratch) / "run")
     return Probe(
         step=float(step) * settings.finetune.micro_batches,
@@ -135,9 +141,15 @@ def probe(recipe: Recipe, base: Model, out: Path | None = None) -> Probe:
     )
 
 
-def _batch_costs(size: int, costs: Callable[[int], np.ndarray]) -> np.ndarray:
+def _batch_costs(
+    size: int, costs: Callable[[int], Float[np.ndarray, " k"]], compiled: bool = False
+) -> Float[np.ndarray, " k"]:
     """Return the costs [seconds of a step, ..., bytes] of a batch: measured, or linearly
-    extrapolated where measuring would take long."""
+    extrapolated where measuring would take long. A `compiled` model is compiled for a batch size
+    at its first use, in any of the steps; the second use is measured."""
+    if compiled:
+        once = costs
+        costs = lambda n: (once(n), once(n))[1]
     single = costs(1)
     # An image takes no longer in a larger batch.
     few = min(size, max(2, int(_LONG / (_STEPS * single[0]))))
@@ -149,7 +161,7 @@ def _batch_costs(size: int, costs: Callable[[int], np.ndarray]) -> np.ndarray:
 
 def _learn(
     settings: Settings, base: Model, real: Population, batch: int, out: Path, peak: Peak
-) -> np.ndarray:
+) -> Float[np.ndarray, " 3"]:
     """Return seconds of a step and of encoding a few images, and the peak of memory."""
     table = settings.finetune.model_copy(
         update={"steps": _STEPS, "batch_size": batch, "micro_batches": 1}
@@ -168,7 +180,9 @@ def _learn(
     return np.array([step, encode * min(_FEW, len(real)) / len(few), peak.read()])
 
 
-def _draw(settings: Settings, base: Model, real: Population, batch: int, peak: Peak) -> np.ndarray:
+def _draw(
+    settings: Settings, base: Model, real: Population, batch: int, peak: Peak
+) -> Float[np.ndarray, " 3"]:
     """Return seconds of a step of sampling and of decoding a batch, and the peak of memory."""
     table = settings.generate.model_copy(update={"steps": _STEPS})
     generator = DiffusionGenerator(base, settings.model_copy(update={"generate": table}))
@@ -184,7 +198,11 @@ def _draw(settings: Settings, base: Model, real: Population, batch: int, peak: P
 
 
 def _measure(
-    recipe: Recipe, base: Model, real: Population, reference: np.ndarray | None, out: Path
+    recipe: Recipe,
+    base: Model,
+    real: Population,
+    reference: UInt8[np.ndarray, "n h w c"] | None,
+    out: Path,
 ) -> float:
     """Return the seconds that measuring a generation takes."""
     generator = DiffusionGenerator(base, recipe.settings)

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from empirical import files, processes
 from empirical.chain import drawing, extra_draws, folder
@@ -164,7 +165,7 @@ def check(settings: Settings, base: model.Model) -> None:
 def loop(
     generator: Generator,
     real: Population,
-    reference: np.ndarray | None,
+    reference: UInt8[np.ndarray, "n h w c"] | None,
     recipe: Recipe,
     out: Path,
     progress: Progress = silent,

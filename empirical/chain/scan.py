@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from empirical import files, processes
 from empirical.chain import drawing, extra_draws, folder, loop
@@ -131,7 +132,7 @@ def _prepare_first(
     prepared: "loop.Prepared | None",
     generator: DiffusionGenerator,
     progress: Progress,
-) -> np.ndarray | None:
+) -> UInt8[np.ndarray, "n h w c"] | None:
     """Make generation 0 and learn generation 1 of a recipe; return the held-out images."""
     chain = Run(planned.out)
     if prepared is None:
@@ -178,7 +179,7 @@ def _scan(
     planned: Plan,
     number: int,
     generator: DiffusionGenerator,
-    held_out: np.ndarray | None,
+    held_out: UInt8[np.ndarray, "n h w c"] | None,
     progress: Progress,
 ) -> None:
     """Draw and measure one generation's model at every scale."""
@@ -224,9 +225,9 @@ class _Quality:
         generator: DiffusionGenerator,
         chain: Run,
         number: int,
-        held_out: np.ndarray | None,
+        held_out: UInt8[np.ndarray, "n h w c"] | None,
     ) -> None:
-        self._current: tuple[np.ndarray, tuple[str, ...]]
+        self._current: tuple[UInt8[np.ndarray, "n h w c"], tuple[str, ...]]
         self._seed = chain.recipe.seed
         first = sources.of_chain(chain, 0, generator.encode, generator.classifier, held_out)
         source = replace(
@@ -238,7 +239,9 @@ class _Quality:
         )
         self._samples = measuring.Samples(source, source.space, every_measure())
 
-    def write(self, draw: Draw, images: np.ndarray, captions: Sequence[str]) -> None:
+    def write(
+        self, draw: Draw, images: UInt8[np.ndarray, "n h w c"], captions: Sequence[str]
+    ) -> None:
         """Write ``metrics.json`` of a draw."""
         self._current = images, tuple(captions)
         measurements = self._samples.measure(1, self._seed)

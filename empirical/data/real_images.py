@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
 from empirical.data.photos import folders
@@ -24,7 +25,7 @@ class Population:
     """Images [n, height, width, channels] (uint8), each with its caption; equal captions are one
     family."""
 
-    images: np.ndarray
+    images: UInt8[np.ndarray, "n h w c"]
     captions: tuple[str, ...]
 
     def __len__(self) -> int:
@@ -52,7 +53,7 @@ def captions(table: DataTable, seed: int) -> list[str]:
 
 def reference(
     table: DataTable, side: int, mode: str, seed: int, *, fresh: bool = False
-) -> np.ndarray | None:
+) -> UInt8[np.ndarray, "n {side} {side} c"] | None:
     """Return real images [n, side, side, channels] that no generation learns from, if there are.
 
     Of the digits they are a set apart; of folders what `real` has left over, at most as many as it
@@ -69,7 +70,9 @@ def reference(
     return pixels(table, left, side, mode)
 
 
-def held_out(settings: Settings, side: int, mode: str) -> np.ndarray | None:
+def held_out(
+    settings: Settings, side: int, mode: str
+) -> UInt8[np.ndarray, "n {side} {side} c"] | None:
     """Return real images that a chain never sees, where there are any."""
     fresh = settings.finetune.training_set == "real"
     return reference(settings.data, side, mode, settings.seed, fresh=fresh)
@@ -110,7 +113,9 @@ def order(captions: list[str], seed: int, generation: int = 0) -> list[int]:
     return _order(captions, seed_of("real", seed, *([generation] if generation else [])))
 
 
-def pixels(table: DataTable, images: Sequence[Item], side: int, mode: str) -> np.ndarray:
+def pixels(
+    table: DataTable, images: Sequence[Item], side: int, mode: str
+) -> UInt8[np.ndarray, "n {side} {side} c"]:
     """Return images as pixels [n, side, side, channels] (uint8); warn once of what is not read as
     it is."""
     notes = Notes(", ".join(table.names))
@@ -139,7 +144,7 @@ def captioned(folder: Path, column: str | None = None) -> Sequence[tuple[Photo, 
     return folders.captioned(folder, column)
 
 
-def _fit(image: Image.Image, side: int, mode: str) -> np.ndarray:
+def _fit(image: Image.Image, side: int, mode: str) -> UInt8[np.ndarray, "{side} {side} c"]:
     """Crop to the central square, resize, and return pixels [side, side, channels]."""
     image = image.convert(mode)
     if image.size != (side, side):

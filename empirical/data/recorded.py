@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from empirical import files
 from empirical.data import copies, real_images
@@ -36,7 +37,7 @@ class RealData:
 
     first: Callable[[], Population]
     draw: Callable[[int], Population]
-    held_out: np.ndarray | None
+    held_out: UInt8[np.ndarray, "n side side c"] | None
     _record: dict[str, Any] | None = None
 
     def keep(self, run: Run) -> None:
@@ -99,7 +100,7 @@ def require_agreement(run: Run, settings: Settings) -> None:
         raise UserError(_another(run, settings.data, reason))
 
 
-def held_out(run: Run) -> np.ndarray | None:
+def held_out(run: Run) -> UInt8[np.ndarray, "n side side c"] | None:
     """Return the held-out images of a run [n, side, side, channels], where there are any.
 
     Warns where they are not in the run, and its data sets are not as they were any more.
@@ -176,7 +177,7 @@ def _chosen(settings: Settings) -> list[DataSet]:
 
 def _held_out(
     settings: Settings, sets: Sequence[DataSet], side: int, mode: str
-) -> np.ndarray | None:
+) -> UInt8[np.ndarray, "n {side} {side} c"] | None:
     """Return what `data.held_out` does, from data sets that were looked through already."""
     if settings.data.names == ["digits"]:
         return real_images.held_out(settings, side, mode)
@@ -367,6 +368,6 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(f"'{name}'" for name in names)
 
 
-def _stored(run: Run) -> np.ndarray | None:
+def _stored(run: Run) -> UInt8[np.ndarray, "n side side c"] | None:
     names = digests(run)
     return np.stack([files.read_image(run.folder / name) for name in names]) if names else None

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from empirical import files
 from empirical.data.real_images import Population
@@ -39,7 +40,7 @@ def read(chain: Run, number: int) -> Population:
     return Population(np.stack(images), tuple(row["text"] for row in rows))
 
 
-def training_images_if_different(chain: Run, number: int) -> np.ndarray | None:
+def training_images_if_different(chain: Run, number: int) -> UInt8[np.ndarray, "n h w c"] | None:
     """Return the training images of a generation where its pedigree exists and they differ from
     the previous generation, else None."""
     path = chain.generation(number).folder / "training.jsonl"

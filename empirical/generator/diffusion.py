@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from empirical.data.real_images import Population
 from empirical.errors import UserError
@@ -38,17 +39,17 @@ class Generator(Protocol):
 
     def sample(
         self, captions: Sequence[str], seeds: Sequence[int], progress: Progress
-    ) -> np.ndarray:
+    ) -> UInt8[np.ndarray, "n h w c"]:
         """Draw images [n, height, width, channels] (uint8); image i depends on seed i alone."""
         ...
 
     def sample_unguided(
         self, captions: Sequence[str], seeds: Sequence[int], progress: Progress
-    ) -> np.ndarray:
+    ) -> UInt8[np.ndarray, "n h w c"]:
         """Draw as `sample` does, with the same randomness for a seed, but without guidance."""
         ...
 
-    def encode(self, images: np.ndarray) -> np.ndarray:
+    def encode(self, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
         """Map images to latent coordinates [n, d]."""
         ...
 
@@ -134,13 +135,13 @@ class DiffusionGenerator:
 
     def sample(
         self, captions: Sequence[str], seeds: Sequence[int], progress: Progress
-    ) -> np.ndarray:
+    ) -> UInt8[np.ndarray, "n h w c"]:
         """Draw one batch of images by guided sampling."""
         return self.sample_by(self.settings.generate.guidance, captions, seeds, progress)
 
     def sample_unguided(
         self, captions: Sequence[str], seeds: Sequence[int], progress: Progress
-    ) -> np.ndarray:
+    ) -> UInt8[np.ndarray, "n h w c"]:
         """Draw one batch of images at scale 1: the prompt is followed, and nothing amplified."""
         return self.sample_by(Constant(rule="constant", scale=1.0), captions, seeds, progress)
 
@@ -150,7 +151,7 @@ class DiffusionGenerator:
         captions: Sequence[str],
         seeds: Sequence[int],
         progress: Progress,
-    ) -> np.ndarray:
+    ) -> UInt8[np.ndarray, "n h w c"]:
         """Draw one batch of images by another guidance rule than the recipe's."""
         table = self.settings.generate
         with adapters.merged(self.model.unet, self.model.precision):
@@ -172,7 +173,7 @@ class DiffusionGenerator:
         trainable.unload(self.model)
         return replace(self.model, denoiser=deepcopy(self.model.unet))
 
-    def encode(self, images: np.ndarray) -> np.ndarray:
+    def encode(self, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
         """Return the means of the VAE's posteriors [n, d]."""
         return self.model.encode(images)[0].flatten(1).numpy()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from diffusers import DDPMScheduler
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -42,7 +43,7 @@ class _Visits:
         orders = {visit: self._order(visit) for visit in {p // self.size for p in places}}
         return [(int(orders[p // self.size][p % self.size]), p // self.size) for p in places]
 
-    def _order(self, visit: int) -> np.ndarray:
+    def _order(self, visit: int) -> Int[np.ndarray, " size"]:
         seed = seed_of("order", self.seed, self.generation, visit)
         return np.random.default_rng(seed).permutation(self.size)
 
@@ -54,11 +55,15 @@ class _Examples:
     seed: int
     generation: int
     schedule: DDPMScheduler
-    mean: Tensor
-    std: Tensor
+    mean: Float[Tensor, "n z y x"]
+    std: Float[Tensor, "n z y x"]
     drop: float
 
-    def draw(self, visits: Sequence[tuple[int, int]]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def draw(
+        self, visits: Sequence[tuple[int, int]]
+    ) -> tuple[
+        Float[Tensor, "b z y x"], Float[Tensor, "b z y x"], Int[Tensor, " b"], Bool[Tensor, " b"]
+    ]:
         """Return noisy latents, prediction targets, timesteps, and which captions are dropped."""
         drawn = [self._draw(image, visit) for image, visit in visits]
         posterior, noise = (torch.stack([d[i] for d in drawn]) for i in (0, 1))
@@ -69,7 +74,9 @@ class _Examples:
         noisy = self.schedule.add_noise(latents, noise, timesteps)
         return noisy, self._target(latents, noise, timesteps), timesteps, dropped
 
-    def _draw(self, image: int, visit: int) -> tuple[Tensor, Tensor, int, float]:
+    def _draw(
+        self, image: int, visit: int
+    ) -> tuple[Float[Tensor, "z y x"], Float[Tensor, "z y x"], int, float]:
         """Return a visit's posterior noise, diffusion noise, timestep, and uniform for the drop."""
         seed = seed_of("visit", self.seed, self.generation, image, visit)
         generator = torch.Generator().manual_seed(seed)
@@ -78,7 +85,12 @@ class _Examples:
         time = int(torch.randint(steps, (1,), generator=generator))
         return posterior, noise, time, float(torch.rand(1, generator=generator))
 
-    def _target(self, latents: Tensor, noise: Tensor, timesteps: Tensor) -> Tensor:
+    def _target(
+        self,
+        latents: Float[Tensor, "b z y x"],
+        noise: Float[Tensor, "b z y x"],
+        timesteps: Int[Tensor, " b"],
+    ) -> Float[Tensor, "b z y x"]:
         match self.schedule.config.prediction_type:
             case "v_prediction":
                 return self.schedule.get_velocity(latents, noise, timesteps)
@@ -190,7 +202,7 @@ class _Captions:
             with torch.no_grad():
                 self._encoded = model.embed(self._unique)
 
-    def embeddings(self, images: list[int], dropped: Tensor) -> Conditioning:
+    def embeddings(self, images: list[int], dropped: Bool[Tensor, " b"]) -> Conditioning:
         """Return a row for each image, the null embedding where its caption is dropped."""
         places = torch.where(dropped, 0, self._place[images])
         if self._encoded is not None:
@@ -198,7 +210,9 @@ class _Captions:
         return self._model.embed([self._unique[place] for place in places.tolist()])
 
 
-def _noise_of_images(latents: Tensor, seed: int, generation: int) -> Tensor:
+def _noise_of_images(
+    latents: Float[Tensor, "n z y x"], seed: int, generation: int
+) -> Float[Tensor, "n z y x"]:
     keys = [seed_of("latent noise", seed, generation, image) for image in range(len(latents))]
     draws = (torch.Generator().manual_seed(key) for key in keys)
     return torch.stack([torch.randn(latents.shape[1:], generator=draw) for draw in draws])
@@ -212,7 +226,12 @@ def _split(batch: list[tuple[int, int]], parts: int) -> list[list[tuple[int, int
 
 
 def _require_finite(
-    loss: Tensor, norm: Tensor, generation: int, step: int, table: FinetuneTable, model: Model
+    loss: Float[Tensor, ""],
+    norm: Float[Tensor, ""],
+    generation: int,
+    step: int,
+    table: FinetuneTable,
+    model: Model,
 ) -> None:
     if torch.isfinite(loss) and torch.isfinite(norm):
         return
@@ -237,7 +256,7 @@ def _require_finite(
 
 def _save_checkpoint(
     path: Path,
-    weights: dict[str, Tensor],
+    weights: dict[str, Float[Tensor, "..."]],
     optimizer: torch.optim.Optimizer,
     losses: list[tuple[float, float]],
 ) -> None:
@@ -252,7 +271,10 @@ def _save_checkpoint(
 
 
 def _restore(
-    path: Path, weights: dict[str, Tensor], optimizer: torch.optim.Optimizer, model: Model
+    path: Path,
+    weights: dict[str, Float[Tensor, "..."]],
+    optimizer: torch.optim.Optimizer,
+    model: Model,
 ) -> list[tuple[float, float]]:
     if not path.is_file():
         return []

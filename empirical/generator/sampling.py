@@ -13,6 +13,7 @@ from typing import Any
 import diffusers
 import numpy as np
 import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from empirical.errors import UserError
@@ -45,7 +46,7 @@ def draw(
     *,
     generation: int = 0,
     weak: Predict | None = None,
-) -> np.ndarray:
+) -> UInt8[np.ndarray, "n h w c"]:
     """Draw images [n, height, width, channels] (uint8) with a loaded Stable Diffusion pipeline.
 
     For a rule by itself, without a chain. The pipeline is frozen and set to float32 on the
@@ -67,7 +68,7 @@ def sample(
     *,
     generation: int = 0,
     weak: Predict | None = None,
-) -> np.ndarray:
+) -> UInt8[np.ndarray, "n h w c"]:
     """Draw one batch of images [n, height, width, channels] (uint8), one for each caption.
 
     Image i depends on ``captions[i]`` and ``seeds[i]`` alone, up to the rounding of batched
@@ -95,7 +96,7 @@ def sample_latents(
     *,
     generation: int = 0,
     weak: Predict | None = None,
-) -> Tensor:
+) -> Float[Tensor, "n z y x"]:
     """Return the latents [n, ...] that `sample` decodes."""
     guidance.check(sampler)
     if guidance.weak is not None and weak is None:
@@ -117,7 +118,7 @@ def sample_latents(
     levels = levels_of(scheduler)
     scales = np.asarray(guidance.scales(levels, generation, seeds), np.float64)
     scales = np.broadcast_to(scales.reshape(len(levels.progress), -1), (len(places), len(seeds)))
-    memory: dict[str, Tensor] = {}
+    memory: dict[str, Float[Tensor, "n z y x"]] = {}
     reported = 0
     for visit, (time, level) in enumerate(zip(scheduler.timesteps, visits, strict=True)):
         place = places[level]

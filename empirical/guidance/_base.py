@@ -50,7 +50,7 @@ class Levels:
         return _sigma(self.alpha_cumprod_next)
 
 
-def _sigma(alpha_cumprod: np.ndarray) -> np.ndarray:
+def _sigma(alpha_cumprod: Float[np.ndarray, " steps"]) -> Float[np.ndarray, " steps"]:
     with np.errstate(divide="ignore"):
         return np.sqrt((1 - alpha_cumprod) / alpha_cumprod)
 
@@ -111,7 +111,7 @@ class GuidanceRule(BaseModel, ABC):
         """
         return embeddings
 
-    def guide(self, step: "Step") -> "Tensor":
+    def guide(self, step: "Step") -> "Float[Tensor, 'n z y x']":
         """Return the guided prediction; the denoiser evaluates only predictions with weight."""
         conditional, unconditional = step.pair(step.scales != 0, step.scales != 1)
         return unconditional + step.spread(step.scales) * (conditional - unconditional)

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float, Int, Shaped
 from torch import Tensor
 
 from empirical.conditioning import Conditioning
 
-Predict = Callable[[Tensor, Tensor, Conditioning], Tensor]
+Predict = Callable[
+    [Float[Tensor, "n z y x"], Shaped[Tensor, ""], Conditioning], Float[Tensor, "n z y x"]
+]
 
 
 @dataclass(frozen=True)
@@ -25,18 +28,20 @@ class Step:
     any; `conditional` (n prompts) and `null` (one) are their conditioning.
     """
 
-    x_t: Tensor
-    timestep: Tensor
-    scales: np.ndarray
+    x_t: Float[Tensor, "n z y x"]
+    timestep: Shaped[Tensor, ""]
+    scales: Float[np.ndarray, " n"]
     alpha_cumprod: float
     predicts: str
-    memory: dict[str, Tensor]
+    memory: dict[str, Float[Tensor, "n z y x"]]
     predict: Predict
     conditional: Conditioning
     null: Conditioning
     weak: Predict | None = None
 
-    def pair(self, first: np.ndarray, second: np.ndarray) -> tuple[Tensor, Tensor]:
+    def pair(
+        self, first: Bool[np.ndarray, " n"], second: Bool[np.ndarray, " n"]
+    ) -> tuple[Float[Tensor, "n z y x"], Float[Tensor, "n z y x"]]:
         """Return the conditional and the unconditional (or the weak model's) prediction [n, ...].
 
         The conditional one is computed for the images of the mask `first` [n], the other one for
@@ -58,15 +63,19 @@ class Step:
             of_second, e_u, of_first, e_c
         )
 
-    def _rows(self, mask: np.ndarray) -> slice | Tensor:
+    def _rows(self, mask: Bool[np.ndarray, " n"]) -> slice | Int[Tensor, " m"]:
         """Return a mask [n] as an index that copies nothing where it is true everywhere."""
         if mask.all():
             return slice(None)
         return torch.from_numpy(np.flatnonzero(mask)).to(self.x_t.device)
 
     def _filled(
-        self, rows: slice | Tensor, given: Tensor, other_rows: slice | Tensor, other: Tensor
-    ) -> Tensor:
+        self,
+        rows: slice | Int[Tensor, " m"],
+        given: Float[Tensor, "m z y x"],
+        other_rows: slice | Int[Tensor, " k"],
+        other: Float[Tensor, "k z y x"],
+    ) -> Float[Tensor, "n z y x"]:
         """Return predictions of all images: `given` in its rows, `other` elsewhere."""
         if len(given) == len(self.x_t):
             return given
@@ -75,14 +84,14 @@ class Step:
         full[rows] = given
         return full
 
-    def spread(self, values: np.ndarray) -> Tensor:
+    def spread(self, values: Float[np.ndarray, " n"]) -> Float[Tensor, "n 1 1 1"]:
         """Return numbers [n] as a tensor [n, 1, 1, 1] beside the latents."""
         if len(values) and (values == values[0]).all():
             # Filled on the device: copying to a GPU would wait for all its queued work.
             return self.x_t.new_full((len(values), 1, 1, 1), float(values[0]))
         return self.x_t.new_tensor(values).view(-1, 1, 1, 1)
 
-    def clean(self, prediction: Tensor) -> Tensor:
+    def clean(self, prediction: Float[Tensor, "n z y x"]) -> Float[Tensor, "n z y x"]:
         """Return the clean image x0 that a prediction stands for.
 
         x0 = (x - s e) / a for noise e, a x - s v for v = a e - s x0; a = sqrt(abar),
@@ -97,7 +106,7 @@ class Step:
             case _:
                 return prediction
 
-    def prediction(self, clean: Tensor) -> Tensor:
+    def prediction(self, clean: Float[Tensor, "n z y x"]) -> Float[Tensor, "n z y x"]:
         """Return the prediction that stands for a clean image: the inverse of `clean`."""
         a, s = self.alpha_cumprod**0.5, (1 - self.alpha_cumprod) ** 0.5
         match self.predicts:

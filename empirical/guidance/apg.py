@@ -54,7 +54,7 @@ class APG(GuidanceRule):
     ) -> Float[np.ndarray, "steps *n"]:
         return np.full_like(levels.progress, self.scale)
 
-    def guide(self, step: "Step") -> "Tensor":
+    def guide(self, step: "Step") -> "Float[Tensor, 'n z y x']":
         always = np.full(len(step.scales), True)
         conditional, unconditional = step.pair(always, step.scales != 1)
         if (step.scales == 1).all():
@@ -73,6 +73,8 @@ class APG(GuidanceRule):
         return guided.to(conditional.dtype)
 
 
-def _dot(a: "Tensor", b: "Tensor") -> "Tensor":
+def _dot(
+    a: "Float[Tensor, 'n z y x']", b: "Float[Tensor, 'n z y x']"
+) -> "Float[Tensor, 'n 1 1 1']":
     """Return the inner product of each image's coordinates [n, 1, 1, 1]."""
     return (a * b).sum(dim=(1, 2, 3), keepdim=True)

@@ -76,7 +76,9 @@ class CADS(GuidanceRule):
             None if pooled is None else self._noised(pooled, kept, keys),
         )
 
-    def _noised(self, y: "Tensor", kept: float, keys: "Sequence[Generator]") -> "Tensor":
+    def _noised(
+        self, y: "Float[Tensor, 'n *axes']", kept: float, keys: "Sequence[Generator]"
+    ) -> "Float[Tensor, 'n *axes']":
         import torch
 
         n = torch.stack([torch.randn(y.shape[1:], generator=key) for key in keys]).to(y.device)

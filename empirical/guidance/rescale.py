@@ -35,7 +35,7 @@ class Rescale(GuidanceRule):
     ) -> Float[np.ndarray, "steps *n"]:
         return np.full_like(levels.progress, self.scale)
 
-    def guide(self, step: "Step") -> "Tensor":
+    def guide(self, step: "Step") -> "Float[Tensor, 'n z y x']":
         # The std of the conditional prediction is needed even where it has no weight.
         always = np.full(len(step.scales), True)
         conditional, unconditional = step.pair(always, step.scales != 1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from empirical import files
 from empirical.errors import UserError
@@ -63,14 +64,14 @@ def measure_traits(
     names: Sequence[str],
     progress: Progress = silent,
     skip_undefined: bool = False,
-) -> list[tuple[dict[str, np.ndarray], tuple[str, ...] | None]]:
+) -> list[tuple[dict[str, Float[np.ndarray, "n _"]], tuple[str, ...] | None]]:
     """Return each generation's traits by the names they are stored under, and its captions.
 
     Names of extractors give their features. Traits that the images do not have are left out with a
     warning, or without one where `skip_undefined` is true; raises `UserError` where no trait
     is left.
     """
-    measured: list[tuple[dict[str, np.ndarray], tuple[str, ...] | None]] = []
+    measured: list[tuple[dict[str, Float[np.ndarray, "n _"]], tuple[str, ...] | None]] = []
     undefined: dict[str, str] = {}
     for number, label in enumerate(source.labels):
         view, captions = source.view(number)
@@ -99,7 +100,9 @@ def _require_any_defined(undefined: Mapping[str, str], names: Sequence[str], kin
         raise UserError(f"the {kind} '{name}' is not defined for the images of {label}")
 
 
-def keep_traits(run: Run, measured: Sequence[tuple[dict[str, np.ndarray], object]]) -> None:
+def keep_traits(
+    run: Run, measured: Sequence[tuple[dict[str, Float[np.ndarray, "n _"]], object]]
+) -> None:
     """Write traits into a run's features, and derive its moments again."""
     for generation, (values, _) in zip(run.generations(), measured, strict=True):
         for name, array in values.items():
@@ -108,7 +111,7 @@ def keep_traits(run: Run, measured: Sequence[tuple[dict[str, np.ndarray], object
 
 
 def table_of_traits(
-    measured: Sequence[tuple[dict[str, np.ndarray], tuple[str, ...] | None]],
+    measured: Sequence[tuple[dict[str, Float[np.ndarray, "n _"]], tuple[str, ...] | None]],
 ) -> pd.DataFrame:
     """Return the moments of traits, as in ``moments.csv``; without captions there are no families,
     and within and between are nan."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from jaxtyping import Float, UInt8
 from threadpoolctl import threadpool_limits
 
 from empirical import files
@@ -37,7 +38,7 @@ def measure(
     generator: "Generator",
     chain: Run,
     generation: Generation,
-    reference: np.ndarray | None,
+    reference: UInt8[np.ndarray, "n h w c"] | None,
     seed: int = 0,
 ) -> None:
     """Measure the images as they lie on disk; write ``features/`` and ``metrics.json``.
@@ -64,7 +65,11 @@ def measure(
 
 
 def measure_draw(
-    generator: "Generator", chain: Run, draw: Draw, number: int, images: np.ndarray
+    generator: "Generator",
+    chain: Run,
+    draw: Draw,
+    number: int,
+    images: UInt8[np.ndarray, "n h w c"],
 ) -> None:
     """Measure the traits of images of generation `number`'s model that are no generation."""
     source = sources.of_chain(chain, number, generator.encode, generator.classifier, None)
@@ -151,7 +156,10 @@ class Samples:
         return self._kept[number]
 
     def _sample(
-        self, view: View | None, captions: Captions = None, stored: np.ndarray | None = None
+        self,
+        view: View | None,
+        captions: Captions = None,
+        stored: Float[np.ndarray, "n d"] | None = None,
     ) -> Sample:
         """Return images as measures see them, with predictions only where a measure needs them."""
         features = stored

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import UInt8
 
 from empirical.data.photos import folders
 from empirical.data.photos.captions import CaptionError
@@ -17,7 +18,7 @@ from empirical.images.notes import Notes
 
 def read(
     folder: Path, side: int | None = None, mode: str | None = None
-) -> tuple[np.ndarray, tuple[str, ...] | None]:
+) -> tuple[UInt8[np.ndarray, "n h w c"], tuple[str, ...] | None]:
     """Return images [n, height, width, channels] (uint8) of a folder, and captions if it has any.
 
     Captions are found as for a chain's data; where an image lacks one there are none, with a

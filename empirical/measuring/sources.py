@@ -10,6 +10,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from empirical.data import recorded, training_set
 from empirical.errors import UserError
@@ -19,7 +20,7 @@ from empirical.measuring.traits import Classifier, View, every_trait
 from empirical.runs.record import Generation, Run
 
 Captions = tuple[str, ...] | None
-Encode = Callable[[np.ndarray], np.ndarray]
+Encode = Callable[[UInt8[np.ndarray, "n h w c"]], Float[np.ndarray, "n d"]]
 
 
 @dataclass(frozen=True)
@@ -34,27 +35,27 @@ class Source:
     """
 
     labels: tuple[str, ...]
-    read: Callable[[int], tuple[np.ndarray, Captions]]
-    kept: Callable[[int, str], np.ndarray | None]
-    reference: Callable[[], np.ndarray | None]
+    read: Callable[[int], tuple[UInt8[np.ndarray, "n h w c"], Captions]]
+    kept: Callable[[int, str], Float[np.ndarray, "n d"] | None]
+    reference: Callable[[], UInt8[np.ndarray, "n h w c"] | None]
     encode: Encode
     classifier: Classifier | None
     space: str
     offline: bool = False
-    training_images: Callable[[int], np.ndarray | None] = lambda number: None
+    training_images: Callable[[int], UInt8[np.ndarray, "n h w c"] | None] = lambda number: None
     _loaded: dict[str, Extractor] = field(default_factory=dict)
-    _first: dict[str, np.ndarray | None] = field(default_factory=dict)
+    _first: dict[str, Float[np.ndarray, "n _"] | None] = field(default_factory=dict)
 
     def view(self, number: int) -> tuple[View, Captions]:
         """Return a generation as traits see it, and its captions."""
         images, captions = self.read(number)
         return View(images, self.encode, self.classifier, self.first if number else None), captions
 
-    def view_of(self, images: np.ndarray | None) -> View | None:
+    def view_of(self, images: UInt8[np.ndarray, "n h w c"] | None) -> View | None:
         """Return images that are of no generation as traits see them."""
         return None if images is None else View(images, self.encode, self.classifier, self.first)
 
-    def first(self, name: str) -> np.ndarray | None:
+    def first(self, name: str) -> Float[np.ndarray, "n d"] | None:
         """Return a trait of generation 0, kept or measured once."""
         if name not in self._first:
             kept = self.kept(0, name)
@@ -67,7 +68,7 @@ class Source:
             self._loaded[name] = extractors.load(name, self.offline)
         return self._loaded[name]
 
-    def features(self, view: View, name: str) -> np.ndarray | None:
+    def features(self, view: View, name: str) -> Float[np.ndarray, "n d"] | None:
         """Measure a trait, or deep features by the name of an extractor, on a view."""
         if name in every_trait():
             values = view.trait(name)
@@ -84,7 +85,7 @@ def of_run(run: Run, offline: bool = False, reference: Path | None = None) -> So
     generations, name = run.generations(), run.recipe.settings.model.name
 
     @cache
-    def held_out() -> np.ndarray | None:
+    def held_out() -> UInt8[np.ndarray, "n h w c"] | None:
         if reference is not None:
             _, side, _, channels = generations[0].images([0]).shape
             mode = "L" if channels == 1 else "RGB"
@@ -99,7 +100,7 @@ def of_chain(
     number: int,
     encode: Encode,
     classifier: Classifier | None,
-    reference: np.ndarray | None,
+    reference: UInt8[np.ndarray, "n h w c"] | None,
 ) -> Source:
     """Return the generations of a chain at work, up to the one whose images were drawn last.
 
@@ -114,10 +115,10 @@ def _of_generations(
     generations: Sequence[Generation],
     encode: Encode,
     classifier: Classifier | None,
-    reference: Callable[[], np.ndarray | None],
+    reference: Callable[[], UInt8[np.ndarray, "n h w c"] | None],
     offline: bool = False,
 ) -> Source:
-    def kept(number: int, trait: str) -> np.ndarray | None:
+    def kept(number: int, trait: str) -> Float[np.ndarray, "n d"] | None:
         stored = trait in generations[number].traits()
         return generations[number].trait(trait) if stored else None
 
@@ -149,7 +150,7 @@ def of_folders(
     """
 
     @cache
-    def original(folder: Path) -> tuple[np.ndarray, Captions]:
+    def original(folder: Path) -> tuple[UInt8[np.ndarray, "n h w c"], Captions]:
         return image_folder.read(folder, side)
 
     @cache
@@ -159,7 +160,7 @@ def of_folders(
         return max(original(folder)[0].shape[-1] for folder in every)
 
     @cache
-    def matched(folder: Path) -> tuple[np.ndarray, Captions]:
+    def matched(folder: Path) -> tuple[UInt8[np.ndarray, "n h w c"], Captions]:
         images, captions = original(folder)
         size = original(folders[0])[0].shape[1:3]
         if images.shape[1:3] != size:
@@ -190,7 +191,7 @@ class _Encoder:
 
     name: str | None
 
-    def __call__(self, images: np.ndarray) -> np.ndarray:
+    def __call__(self, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
         channels = self._model.channels
         if images.shape[-1] != channels:
             raise UserError(

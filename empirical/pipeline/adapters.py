@@ -16,6 +16,7 @@ from pathlib import Path
 import safetensors
 import safetensors.torch
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
@@ -37,23 +38,29 @@ class Part:
 class LowRank(nn.Module):
     """W -> W + B A, for the weight of a linear layer or a convolution (A takes its window)."""
 
-    def __init__(self, down: Tensor, up: Tensor) -> None:
+    def __init__(
+        self,
+        down: Float[Tensor, "rank inputs *window"],
+        up: Float[Tensor, "outputs rank *ones"],
+    ) -> None:
         super().__init__()
         self.down = nn.Parameter(down)
         self.up = nn.Parameter(up)
 
-    def forward(self, weight: Tensor) -> Tensor:
+    def forward(
+        self, weight: Float[Tensor, "outputs inputs *window"]
+    ) -> Float[Tensor, "outputs inputs *window"]:
         return weight + (self.up.flatten(1) @ self.down.flatten(1)).view_as(weight)
 
 
 class Replacement(nn.Module):
     """W -> W', a whole new tensor: full finetuning that leaves the base where it is."""
 
-    def __init__(self, value: Tensor) -> None:
+    def __init__(self, value: Float[Tensor, "*shape"]) -> None:
         super().__init__()
         self.value = nn.Parameter(value)
 
-    def forward(self, weight: Tensor) -> Tensor:
+    def forward(self, weight: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         return self.value
 
 
@@ -64,7 +71,7 @@ class _Rounded(nn.Module):
         super().__init__()
         self.precision = precision
 
-    def forward(self, weight: Tensor) -> Tensor:
+    def forward(self, weight: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         return weight.to(self.precision)
 
 
@@ -244,7 +251,7 @@ def kohya(path: Path) -> bytes:
     return safetensors.torch.save(weights)
 
 
-def read(path: Path) -> dict[str, Tensor]:
+def read(path: Path) -> dict[str, Shaped[Tensor, "..."]]:
     """Read a safetensors file of weights; raise `UserError` where it is missing or damaged."""
     try:
         return safetensors.torch.load_file(path)

@@ -8,6 +8,7 @@ combined outside.
 from typing import Any
 
 import torch
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 from empirical.pipeline import winograd
@@ -30,7 +31,7 @@ class CompiledDenoiser:
             self._places.append((name, denoiser.get_submodule(owner), last))
         self._run = torch.compile(self._computed)
 
-    def __call__(self, *inputs: Any, **options: Any) -> Tensor:
+    def __call__(self, *inputs: Any, **options: Any) -> Float[Tensor, "n z y x"]:
         """Return the denoiser's prediction."""
         bare, denoiser = self._bare, self._denoiser
         if bare.training != denoiser.training:
@@ -41,5 +42,7 @@ class CompiledDenoiser:
         weights = {name: getattr(layer, last) for name, layer, last in self._places}
         return self._run(weights, inputs, options)
 
-    def _computed(self, weights: dict[str, Tensor], inputs: Any, options: Any) -> Tensor:
+    def _computed(
+        self, weights: dict[str, Shaped[Tensor, "..."]], inputs: Any, options: Any
+    ) -> Float[Tensor, "n z y x"]:
         return torch.func.functional_call(self._bare, weights, inputs, options).sample

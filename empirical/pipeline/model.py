@@ -2,6 +2,9 @@
 
 The embedded model and Stable Diffusion 1 and 2 are the same class of diffusers,
 `StableDiffusionPipeline`, and Stable Diffusion XL is its sister; all take the same path here.
+
+Axes have the same names in the annotations of all modules: images [n, h, w, c] with n images and
+c colours, latents [n, z, y, x] with z channels, features [n, d].
 """
 
 import os
@@ -18,6 +21,7 @@ import torch
 from diffusers import DiffusionPipeline
 from diffusers.models.attention_processor import AttnProcessor
 from diffusers.utils import logging as diffusers_logging
+from jaxtyping import Float, Float32, Shaped, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 from transformers.utils import logging as transformers_logging
@@ -226,7 +230,12 @@ class Model:
         """Whether the denoiser takes pooled text and sizes too, as Stable Diffusion XL's does."""
         return self.unet.config.addition_embed_type == "text_time"
 
-    def denoise(self, latents: Tensor, timesteps: Tensor, conditioning: Conditioning) -> Tensor:
+    def denoise(
+        self,
+        latents: Float[Tensor, "n z y x"],
+        timesteps: Shaped[Tensor, ""] | Shaped[Tensor, " n"],
+        conditioning: Conditioning,
+    ) -> Float32[Tensor, "n z y x"]:
         """Return the denoiser's prediction for noisy latents [n, ...], in float32."""
         added = None
         hidden, read = conditioning.hidden, None
@@ -245,13 +254,13 @@ class Model:
             ).float()
 
     @cached_property
-    def _sizes(self) -> Tensor:
+    def _sizes(self) -> Float32[Tensor, " 6"]:
         """Original size, crop and target size for Stable Diffusion XL: the uncropped image."""
         sizes = [self.side, self.side, 0, 0, self.side, self.side]
         return torch.tensor(sizes, dtype=torch.float32, device=self.device)
 
     @cached_property
-    def _denoiser(self) -> Callable[..., Tensor]:
+    def _denoiser(self) -> Callable[..., Float[Tensor, "n z y x"]]:
         if self.compiled:
             return CompiledDenoiser(self.unet)
         return lambda *inputs, **options: self.unet(*inputs, **options).sample
@@ -263,7 +272,7 @@ class Model:
         return torch.autocast(self.device.type, self.precision)
 
     @cached_property
-    def _moments(self) -> tuple[Tensor, Tensor] | None:
+    def _moments(self) -> tuple[Float32[Tensor, "z 1 1"], Float32[Tensor, "z 1 1"]] | None:
         """Mean and standard deviation [channels, 1, 1] of the autoencoder's latents per channel,
         before scaling, where its configuration has them."""
         config = self.pipeline.vae.config
@@ -276,7 +285,9 @@ class Model:
         return mean, std
 
     @torch.no_grad()
-    def encode(self, images: np.ndarray, batch_size: int | None = None) -> tuple[Tensor, Tensor]:
+    def encode(
+        self, images: UInt8[np.ndarray, "n h w c"], batch_size: int | None = None
+    ) -> tuple[Float[Tensor, "n z y x"], Float[Tensor, "n z y x"]]:
         """Map images [n, height, width, channels] (uint8) to the mean and standard deviation of
         their latents [n, ...], both scaled as the denoiser sees them, on the processor."""
         scale = self.pipeline.vae.config.scaling_factor
@@ -295,7 +306,9 @@ class Model:
         return torch.cat(means), torch.cat(stds)
 
     @torch.no_grad()
-    def decode(self, latents: Tensor, batch_size: int | None = None) -> np.ndarray:
+    def decode(
+        self, latents: Float[Tensor, "n z y x"], batch_size: int | None = None
+    ) -> UInt8[np.ndarray, "n h w c"]:
         """Map latents, scaled as the denoiser's, to images [n, height, width, channels] (uint8).
 
         Raises `UserError` where the autoencoder's output is not finite.

@@ -18,6 +18,7 @@ from functools import cache
 import numpy as np
 import torch
 from diffusers.models.upsampling import Upsample2D
+from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
 # Points at which the underlying polynomials are evaluated, besides infinity. Any will do; of those
@@ -28,7 +29,12 @@ _TILE, _TAPS, _ENOUGH = 4, 3, 16
 # even output and the first two of an odd output apply to the same pixel.
 _SAME = (np.eye(_TAPS),)
 _DOUBLED = (np.array([[1, 0, 0], [0, 1, 1]]), np.array([[1, 1, 0], [0, 0, 1]]))
-Axis = tuple[np.ndarray, np.ndarray, np.ndarray]
+Axis = tuple[
+    Float[np.ndarray, "t p side"] | Float[np.ndarray, "p p"],
+    Float[np.ndarray, "p taps"],
+    Float[np.ndarray, "outputs p"],
+]
+Matrices = tuple[Float[Tensor, "tp hh"], Float[Tensor, "p 9"], Float[Tensor, "outputs p"]]
 
 
 def use(denoiser: nn.Module) -> None:
@@ -69,7 +75,7 @@ def _doubles(layer: Upsample2D) -> bool:
 class Convolution(nn.Conv2d):
     """A 3 x 3 convolution, by Winograd's products for images of 4 x 4 and 8 x 8 pixels."""
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Float[Tensor, "*n c h w"]) -> Float[Tensor, "*n k h w"]:
         """Map [n, c, h, w] to [n, c', h, w]."""
         if _is_suited(x, 4, 8):
             return convolve(x, self.weight, self.bias)
@@ -80,8 +86,12 @@ class Doubling(Upsample2D):
     """Doubling of an image and a convolution, fused for images of 4 x 4 pixels."""
 
     def forward(
-        self, hidden_states: Tensor, output_size: int | None = None, *args: object, **kwargs: object
-    ) -> Tensor:
+        self,
+        hidden_states: Float[Tensor, "n c h w"],
+        output_size: int | None = None,
+        *args: object,
+        **kwargs: object,
+    ) -> Float[Tensor, "n k h2 w2"]:
         """Map [n, c, h, w] to [n, c', 2 h, 2 w]."""
         # A layer that wraps or replaces the convolution is called instead.
         plain = isinstance(self.conv, Convolution) and not self.conv._forward_hooks
@@ -90,7 +100,7 @@ class Doubling(Upsample2D):
         return super().forward(hidden_states, output_size, *args, **kwargs)
 
 
-def _is_suited(x: Tensor, *sides: int) -> bool:
+def _is_suited(x: Shaped[Tensor, "..."], *sides: int) -> bool:
     """Return whether images have few enough pixels, are enough to pay for the transform of the
     kernel, and are float32 on a CPU."""
     return (
@@ -104,7 +114,13 @@ def _is_suited(x: Tensor, *sides: int) -> bool:
     )
 
 
-def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, doubled: bool = False) -> Tensor:
+def convolve(
+    x: Float[Tensor, "n c h h"],
+    weight: Float[Tensor, "k c 3 3"],
+    bias: Float[Tensor, " k"] | None,
+    *,
+    doubled: bool = False,
+) -> Float[Tensor, "n k side side"]:
     """Convolve images [n, c, h, h] of a side that 4 divides, padded with zeros, with a kernel
     [c', c, 3, 3]; return [n, c', h, h], channels last. With `doubled`, every pixel is first
     repeated twice along each axis: [n, c', 2 h, 2 h]. Float32 or float64."""
@@ -125,13 +141,13 @@ def convolve(x: Tensor, weight: Tensor, bias: Tensor | None, *, doubled: bool = 
 
 
 @torch.compiler.assume_constant_result
-def _matrices(side: int, doubled: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+def _matrices(side: int, doubled: bool, dtype: torch.dtype) -> Matrices:
     """Return B [T p, h h] for T tiles of p points, and of each tile G [p, 9] and A [outputs, p]."""
     return _both_axes(side, doubled, dtype)
 
 
 @cache
-def _both_axes(side: int, doubled: bool, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+def _both_axes(side: int, doubled: bool, dtype: torch.dtype) -> Matrices:
     inputs, taps, outputs = _axis(side, doubled)
     both = (
         np.einsum("api,bqj->abpqij", inputs, inputs).reshape(-1, side**2),
@@ -172,7 +188,7 @@ def _tile(taps: int) -> Axis:
     """
     points = np.array(_POINTS[taps])
 
-    def powers(count: int) -> np.ndarray:
+    def powers(count: int) -> Float[np.ndarray, "p {count}"]:
         return np.vstack([np.vander(points, count, increasing=True), np.eye(count)[-1]])
 
     at_inputs = np.linalg.inv(powers(len(points) + 1)).T

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from diffusers import StableDiffusionPipeline
+from jaxtyping import Float
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -101,7 +102,7 @@ def _autoencoder(train: dataset.Digits, kept: Path, seed: int, progress: Progres
     vae = architecture.vae().to(device)
     pixels = torch.from_numpy(train.images)[:, None].float() / 127.5 - 1
 
-    def loss_at(step: int) -> Tensor:
+    def loss_at(step: int) -> Float[Tensor, ""]:
         draw = torch.Generator().manual_seed(seed_of("vae", seed, step))
         x = pixels[torch.randint(len(pixels), (BATCH,), generator=draw)].to(device)
         posterior = vae.encode(x).latent_dist
@@ -141,7 +142,7 @@ def _denoiser(
     ).input_ids.to(device)
     labels, null = torch.from_numpy(train.labels), len(dataset.CAPTIONS)
 
-    def loss_at(step: int) -> Tensor:
+    def loss_at(step: int) -> Float[Tensor, ""]:
         draw = torch.Generator().manual_seed(seed_of("unet", seed, step))
         index = torch.randint(len(mean), (BATCH,), generator=draw)
         x = mean[index] + std[index] * torch.randn(mean[index].shape, generator=draw)
@@ -163,7 +164,7 @@ def _denoiser(
 def _optimise(
     stage: str,
     model: nn.Module,
-    loss_at: Callable[[int], Tensor],
+    loss_at: Callable[[int], Float[Tensor, ""]],
     steps: int,
     peak: float,
     kept: Path,

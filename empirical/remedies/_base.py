@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
+from jaxtyping import Float, Int
 from pydantic import BaseModel, ConfigDict
 
-Trait = Callable[[str], np.ndarray]
+Trait = Callable[[str], Float[np.ndarray, "n d"]]
 
 
 class Remedy(BaseModel, ABC):
@@ -40,7 +41,7 @@ class Remedy(BaseModel, ABC):
         """Return the name of the trait that `kept` asks for, if any."""
         return None
 
-    def kept(self, trait: Trait, families: Sequence[str]) -> np.ndarray | None:
+    def kept(self, trait: Trait, families: Sequence[str]) -> Int[np.ndarray, " m"] | None:
         """Return the indices of the images of one generation that may be learnt from, or None for
         all. `trait(name)` gives the stored values [n, components]."""
         return None

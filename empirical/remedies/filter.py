@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
+from jaxtyping import Int
 from pydantic import Field
 
 from empirical.remedies._base import Remedy, Trait
@@ -25,7 +26,7 @@ class Filter(Remedy):
     def wanted(self) -> str:
         return self.trait
 
-    def kept(self, trait: Trait, families: Sequence[str]) -> np.ndarray:
+    def kept(self, trait: Trait, families: Sequence[str]) -> Int[np.ndarray, " m"]:
         values = trait(self.trait)[:, self.component]
         labels = np.asarray(families)
         chosen = []

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from empirical import files
 from empirical.errors import UserError
@@ -165,7 +166,7 @@ def _thinned_loss(loss: pd.DataFrame) -> bytes:
     return tens.to_csv(index=False, float_format="%.5g").encode()
 
 
-def _half(values: np.ndarray) -> bytes:
+def _half(values: Float[np.ndarray, "n d"]) -> bytes:
     buffer = io.BytesIO()
     # Half precision ends at 65504; sizes in bytes do not.
     fits = np.abs(values).max(initial=0) < 6e4

@@ -30,7 +30,7 @@ class Replicates:
     ``trait(name)`` [n, k]. Those of generation 0 are of the base model (`of_base`)."""
 
     captions: Sequence[str]
-    trait: Callable[[str], np.ndarray]
+    trait: Callable[[str], Shaped[np.ndarray, "n k"]]
     of_base: bool = False
 
 

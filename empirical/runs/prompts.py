@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from empirical.errors import UserError
 from empirical.runs.draws import Measured
@@ -47,7 +47,7 @@ class Prompts:
     def packed(self) -> bytes:
         """Return the content of ``prompts.npz``, without means of very many numbers."""
         half = lambda x: np.asarray(x, np.float16)
-        arrays: dict[str, np.ndarray] = {
+        arrays: dict[str, Shaped[np.ndarray, "*shape"]] = {
             "captions": np.array(self.captions),
             "counts": np.asarray(self.counts, np.int32),
         }

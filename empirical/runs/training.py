@@ -3,6 +3,7 @@
 from pathlib import PurePosixPath
 
 import numpy as np
+from jaxtyping import Float
 
 from empirical.errors import UserError
 from empirical.runs.record import Run
@@ -13,12 +14,12 @@ def captions(run: Run, number: int) -> list[str]:
     return [row["text"] for row in run.generation(number).pedigree()]
 
 
-def trait(run: Run, number: int, name: str) -> np.ndarray:
+def trait(run: Run, number: int, name: str) -> Float[np.ndarray, "m k"]:
     """Return a trait [m, k] of the training set of a generation, in the order of its pedigree.
 
     Raises `UserError` where freshly drawn real images were not measured.
     """
-    stored: dict[str, np.ndarray] = {}
+    stored: dict[str, Float[np.ndarray, "n k"]] = {}
     rows = []
     for row in run.generation(number).pedigree():
         path = PurePosixPath(row["file_name"])
@@ -29,7 +30,7 @@ def trait(run: Run, number: int, name: str) -> np.ndarray:
     return np.stack(rows)
 
 
-def _of_folder(run: Run, number: int, path: PurePosixPath, name: str) -> np.ndarray:
+def _of_folder(run: Run, number: int, path: PurePosixPath, name: str) -> Float[np.ndarray, "n k"]:
     if path.parent.name != "fresh":
         return run.generation(int(path.parts[0].removeprefix("gen_"))).trait(name)
     draw = run.generation(number).draw("fresh")

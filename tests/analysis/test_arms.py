@@ -146,7 +146,7 @@ def test_runs_of_unequal_length_and_size_are_read(tmp_path):
         (["my cat"] * 200, r"one prompt for all of its 200 images \('my cat'\), .* two prompts or"),
         (
             [f"cat {i}" for i in range(200)],
-            "200 different prompts for its 200 images, .* qtm measure RUN replicates",
+            "200 different prompts for its 200 images, .* `qtm measure RUN replicates`",
         ),
     ],
 )

@@ -333,3 +333,17 @@ def test_the_covariance_of_generations_bounds_the_variance_between():
         else:
             assert e.value == pytest.approx(true, abs=4 * 0.02)
     assert variances.upper_bound(*(sample([1.0], [2.0]),) * 3) == []
+
+
+def test_many_components_take_no_covariance_of_all_of_them():
+    """V_W and the effective dimension of more components than images, by the covariance."""
+    rng = np.random.default_rng(5)
+    sample = Sample(rng.normal(size=(24, 40)) * np.linspace(2, 0.1, 40), np.tile(np.arange(4), 6))
+    P, nu = sample.covariance, sample.freedom
+    trace2, square = np.trace(P) ** 2, np.trace(P @ P)
+    unbiased = nu * (nu * square - trace2) / ((nu - 1) * (nu + 2))
+    assert sample.within == pytest.approx(np.trace(P) / 40)
+    assert sample.dimension == pytest.approx((trace2 - 2 * unbiased / nu) / unbiased)
+    fresh = Sample(sample.values, sample.prompts)
+    assert fresh.dimension > 1
+    assert "covariance" not in fresh.__dict__

@@ -130,3 +130,21 @@ def test_seconds_of_a_sweep():
     assert duration(estimates, 2) == 5
     assert duration(estimates, 9) == 4
     assert duration({}, 2) == 0
+
+
+def test_a_compiled_model_is_timed_at_its_second_use():
+    """The first use of a batch size compiles, which no later batch does."""
+    used: list[int] = []
+
+    def costs(n):
+        used.append(n)
+        return np.array([9.0 if used.count(n) == 1 else 1.0, 0.0, 7.0])
+
+    assert estimate._batch_costs(4, costs, compiled=True).tolist() == [1.0, 0.0, 7.0]
+    assert used == [1, 1, 4, 4]
+
+
+def test_a_finished_run_costs_nothing_more(digits, tiny_run, monkeypatch):
+    monkeypatch.setattr(estimate, "probe", lambda *words: pytest.fail("nothing is left to time"))
+    left = estimate.estimate(tiny(), digits, tiny_run.folder)
+    assert (left.generations, left.seconds) == (0, 0)

@@ -1,7 +1,8 @@
 """A type checker for jaxtyping's import hook that looks at arrays alone.
 
 What else an argument may be is the business of the package: its own errors name the key, the value
-and what is allowed, and a checker of all types would come before them.
+and what is allowed, and a checker of all types would come before them. Annotations of tensors that
+are strings, in modules that must not import torch, are not checked.
 """
 
 import inspect
@@ -25,9 +26,9 @@ def fits(value: Any, annotation: Any) -> bool:
     Unions, tuples of fixed and of any length, sequences and mappings are looked into; anything
     but an array is taken as it is.
     """
-    origin, parts = get_origin(annotation), get_args(annotation)
     if inspect.isclass(annotation) and issubclass(annotation, AbstractArray):
         return isinstance(value, annotation)
+    origin, parts = get_origin(annotation), get_args(annotation)
     if origin in (Union, types.UnionType):
         return any(fits(value, part) for part in parts if not is_ruled_out(value, part))
     if not names_arrays(annotation):
@@ -51,26 +52,33 @@ def is_ruled_out(value: Any, annotation: Any) -> bool:
 
 
 def checked(function: Callable) -> Callable:
-    """Return a function that raises TypeError where an array does not fit its annotation."""
+    """Return a function that raises TypeError where an array does not fit its annotation.
+
+    jaxtyping has the arguments checked first, by a function whose result is Any or not annotated,
+    and then both. The second time the result is enough: axes that arguments bind stay bound.
+    """
     signature = inspect.signature(function)
+    returned = signature.return_annotation
     arrays = {
         name: parameter.annotation
         for name, parameter in signature.parameters.items()
         if names_arrays(parameter.annotation)
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     }
-    returned = signature.return_annotation
-    if not arrays and not names_arrays(returned):
-        return function
 
-    def check(*args: Any, **kwargs: Any) -> Any:
+    def check_arguments(*args: Any, **kwargs: Any) -> Any:
         given = signature.bind(*args, **kwargs).arguments
         for name, annotation in arrays.items():
             if name in given and not fits(given[name], annotation):
                 raise TypeError(f"{name} does not fit {annotation}")
+        return function(*args, **kwargs)
+
+    def check_result(*args: Any, **kwargs: Any) -> Any:
         result = function(*args, **kwargs)
         if not fits(result, returned):
             raise TypeError(f"the result does not fit {returned}")
         return result
 
-    return check
+    if returned in (Any, signature.empty):
+        return check_arguments if arrays else function
+    return check_result if names_arrays(returned) else function

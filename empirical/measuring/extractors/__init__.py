@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Protocol
 
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from empirical.errors import UserError
 
@@ -22,11 +23,11 @@ from empirical.errors import UserError
 class Extractor(Protocol):
     """A map from images to features, mostly a network."""
 
-    def images(self, images: np.ndarray) -> np.ndarray:
+    def images(self, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
         """Return features [n, d] of images [n, height, width, channels] (uint8), each alone."""
         ...
 
-    def texts(self, captions: Sequence[str]) -> np.ndarray | None:
+    def texts(self, captions: Sequence[str]) -> Float[np.ndarray, "n d"] | None:
         """Return features [n, d] of captions in the same space; None where there are none."""
         ...
 

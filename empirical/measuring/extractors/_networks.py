@@ -3,13 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Float, UInt8
 from PIL import Image
 
 from empirical.errors import UserError
 from empirical.out_of_memory import is_out_of_memory
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BATCH = 32
 
@@ -76,7 +80,7 @@ class Preparation:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def __call__(self, image: np.ndarray) -> np.ndarray:
+    def __call__(self, image: UInt8[np.ndarray, "h w c"]) -> Float[np.ndarray, "3 rows columns"]:
         """Return one image [height, width, channels] (uint8) as [3, rows, columns] (float32)."""
         pixels = np.repeat(image, 3, axis=-1) if image.shape[-1] == 1 else image
         picture = Image.fromarray(pixels)
@@ -122,7 +126,9 @@ def preparation(what: str, weights: str, offline: bool) -> Preparation:
     )
 
 
-def batches(images: np.ndarray, prepare: Preparation, device: Any) -> Iterator[Any]:
+def batches(
+    images: UInt8[np.ndarray, "n h w c"], prepare: Preparation, device: Any
+) -> "Iterator[Float[Tensor, 'b 3 rows columns']]":
     """Yield prepared images as tensors [batch, 3, rows, columns] on a device."""
     import torch
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from empirical.errors import UserError
 from empirical.measuring import traits
@@ -27,7 +28,9 @@ class ClassifierExtractor:
 
         return traits.Classifier(dataset.CAPTIONS, self.predict)
 
-    def predict(self, images: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    def predict(
+        self, images: UInt8[np.ndarray, "n h w c"]
+    ) -> tuple[Float[np.ndarray, "n 64"], list[str]]:
         """Return features [n, 64] and predicted captions of images [n, 32, 32, 1] (uint8)."""
         from empirical.digits import classifier, dataset
 
@@ -40,7 +43,7 @@ class ClassifierExtractor:
         features, labels = classifier.predict(self._network, images[..., 0] / 255)
         return features, [dataset.CAPTIONS[label] for label in labels]
 
-    def images(self, images: np.ndarray) -> np.ndarray:
+    def images(self, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n 64"]:
         """Return features [n, 64] of images [n, 32, 32, 1] (uint8)."""
         return self.predict(images)[0]
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from empirical.measuring.extractors import _networks
 
@@ -19,7 +20,7 @@ class Clip:
     tokenizer: Any
     prepare: _networks.Preparation
 
-    def images(self, images: np.ndarray) -> np.ndarray:
+    def images(self, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
         """Return projected embeddings [n, d] (float32) of images, of unit length."""
         import torch
 
@@ -30,7 +31,7 @@ class Clip:
             ]
         return _unit(torch.cat(parts))
 
-    def texts(self, captions: Sequence[str]) -> np.ndarray:
+    def texts(self, captions: Sequence[str]) -> Float[np.ndarray, "n d"]:
         """Return projected embeddings [n, d] (float32) of captions, of unit length.
 
         Equal captions are embedded once; long ones are truncated to the model's limit, usually 77
@@ -77,5 +78,5 @@ def load(weights: str, offline: bool = False) -> Clip:
     return Clip(model, tokenizer, prepare)
 
 
-def _unit(embeddings: Any) -> np.ndarray:
+def _unit(embeddings: Any) -> Float[np.ndarray, "n d"]:
     return (embeddings / embeddings.norm(dim=-1, keepdim=True)).cpu().numpy()

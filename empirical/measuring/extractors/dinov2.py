@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from empirical.measuring.extractors import _networks
 
@@ -18,7 +19,7 @@ class Dinov2:
     model: Any
     prepare: _networks.Preparation
 
-    def images(self, images: np.ndarray) -> np.ndarray:
+    def images(self, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
         """Return the normalised class token [n, d] (float32) of the last layer."""
         import torch
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from empirical.errors import UserError
 from empirical.measuring.extractors import _networks
@@ -27,7 +28,7 @@ class Inception:
     model: Any
     device: Any
 
-    def images(self, images: np.ndarray) -> np.ndarray:
+    def images(self, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
         """Return features [n, 2048] (float32) of the last pooling; grey images become RGB."""
         import torch
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, UInt8
 
 from empirical.errors import UserError
 
@@ -16,7 +17,7 @@ class Pixels:
 
     side: int
 
-    def images(self, images: np.ndarray) -> np.ndarray:
+    def images(self, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n d"]:
         """Return pixels [n, rows * columns * channels] (float32), row by row.
 
         Blocks have an integer side; pixels that do not fill one, at the right and the bottom, are

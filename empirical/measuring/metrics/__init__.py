@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Float
 
 from empirical.measuring.metrics.generation import (
     GENERATION_0,
@@ -46,7 +47,7 @@ __all__ = [
 ]
 
 
-def frechet(a: np.ndarray, b: np.ndarray) -> float:
+def frechet(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> float:
     """Return the squared Fréchet distance of the Gaussians fitted to features [n, d] and [m, d].
 
     Warns unless both samples exceed the dimension. See the measure ``frechet``.
@@ -58,7 +59,7 @@ def frechet(a: np.ndarray, b: np.ndarray) -> float:
     return _frechet.against(pair)
 
 
-def diversity(features: np.ndarray, families: Sequence[str]) -> float:
+def diversity(features: Float[np.ndarray, "n d"], families: Sequence[str]) -> float:
     """Return the mean distance of two different images of one prompt, in features [n, d]; nan
     where no prompt has two. See `empirical.measuring.metrics.measures.diversity`."""
     return _diversity.alone(Sample(features, tuple(families)))

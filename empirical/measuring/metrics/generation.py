@@ -7,6 +7,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 
 from empirical.measuring.metrics.intervals import RESAMPLES, halves, halves_of_one, interval
 from empirical.measuring.metrics.measures import every_measure
@@ -153,7 +154,9 @@ def _against(
     ]
 
 
-def _spreads(measures: Sequence[Measure], parts: Iterable[Sample | Pair]) -> np.ndarray:
+def _spreads(
+    measures: Sequence[Measure], parts: Iterable[Sample | Pair]
+) -> Float[np.ndarray, "measures halves"]:
     """Return measures [measures, halves] of every half, one half at a time."""
     rows = [[_nan_on_failure(measure, part) for measure in measures] for part in parts]
     return np.array(rows).reshape(-1, len(measures)).T
@@ -164,7 +167,7 @@ def _measurement(
     module: ModuleType,
     measure: Measure,
     data: Sample | Pair,
-    of_halves: np.ndarray,
+    of_halves: Float[np.ndarray, " halves"],
     sample: Sample,
 ) -> Measurement:
     try:

@@ -8,6 +8,7 @@ double the bias of a Fréchet distance. Halves without replacement make none.
 from collections.abc import Iterator
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from empirical.measuring.metrics.measures._base import Pair, Sample
 
@@ -37,7 +38,7 @@ def halves_of_one(sample: Sample, seed: int, resamples: int = RESAMPLES) -> Iter
 
 
 def interval(
-    value: float, of_halves: np.ndarray, size: int, bounds: tuple[float, float]
+    value: float, of_halves: Float[np.ndarray, " halves"], size: int, bounds: tuple[float, float]
 ) -> tuple[float, float]:
     """Return the 95 % interval value -+ 1.96 se, clipped to the measure's range; nan without se.
 
@@ -61,5 +62,5 @@ def interval(
     return float(min(low, value)), float(max(high, value))
 
 
-def _half(count: int, draw: np.random.Generator) -> np.ndarray:
+def _half(count: int, draw: np.random.Generator) -> Int[np.ndarray, " m"]:
     return np.sort(draw.permutation(count)[: count // 2])

@@ -15,7 +15,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Float, UInt8
 
-Measure = Callable[["View"], "np.ndarray | None"]
+Measure = Callable[["View"], Float[np.ndarray, "n d"] | None]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Classifier:
     width, channels] (uint8) to features [n, d] and predicted captions."""
 
     classes: tuple[str, ...]
-    predict: Callable[[np.ndarray], tuple[np.ndarray, list[str]]]
+    predict: Callable[[UInt8[np.ndarray, "n h w c"]], tuple[Float[np.ndarray, "n d"], list[str]]]
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,10 @@ class View:
     """
 
     images: UInt8[np.ndarray, "n h w c"]
-    encode: Callable[[np.ndarray], np.ndarray]
+    encode: Callable[[UInt8[np.ndarray, "n h w c"]], Float[np.ndarray, "n d"]]
     classifier: Classifier | None = None
-    initial: Callable[[str], np.ndarray] | None = None
-    measured: dict[str, "np.ndarray | None"] = field(default_factory=dict)
+    initial: Callable[[str], Float[np.ndarray, "n d"]] | None = None
+    measured: dict[str, Float[np.ndarray, "n _"] | None] = field(default_factory=dict)
 
     @cached_property
     def grey(self) -> Float[np.ndarray, "n h w"]:

@@ -1,7 +1,7 @@
 """Perceived colourfulness."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from empirical.measuring.traits import View
 
@@ -21,7 +21,7 @@ def measure(view: View) -> Float[np.ndarray, "n d"] | None:
     return np.array([[_colourfulness(image)] for image in view.images])
 
 
-def _colourfulness(image: np.ndarray) -> float:
+def _colourfulness(image: UInt8[np.ndarray, "h w c"]) -> float:
     red, green, blue = np.moveaxis(image.astype(float), -1, 0)
     rg, yb = red - green, (red + green) / 2 - blue
     return float(np.sqrt(rg.var() + yb.var()) + 0.3 * np.hypot(rg.mean(), yb.mean()))

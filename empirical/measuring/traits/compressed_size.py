@@ -3,7 +3,7 @@
 import io
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 from PIL import Image
 
 from empirical.measuring.traits import View
@@ -21,7 +21,7 @@ def measure(view: View) -> Float[np.ndarray, "n d"]:
     return np.array([[float(_size(image))] for image in view.images])
 
 
-def _size(image: np.ndarray) -> int:
+def _size(image: UInt8[np.ndarray, "h w c"]) -> int:
     buffer = io.BytesIO()
     pixels = image[..., 0] if image.shape[-1] == 1 else image
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=9)

@@ -1,7 +1,7 @@
 """Entropy of grey levels: how evenly an image uses its tones."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from empirical.measuring.traits import View
 
@@ -18,7 +18,7 @@ def measure(view: View) -> Float[np.ndarray, "n d"]:
     return np.array([[_entropy(image)] for image in levels])
 
 
-def _entropy(levels: np.ndarray) -> float:
+def _entropy(levels: UInt8[np.ndarray, "h w"]) -> float:
     counts = np.bincount(levels.ravel(), minlength=256)
     p = counts[counts > 0] / levels.size
     # No minus zero for a flat image.

@@ -18,7 +18,7 @@ def measure(view: View) -> Float[np.ndarray, "n d"]:
     return np.concatenate(fractions)[:, None]
 
 
-def _fraction(grey: np.ndarray) -> np.ndarray:
+def _fraction(grey: Float[np.ndarray, "n h w"]) -> Float[np.ndarray, " n"]:
     rows, columns = grey.shape[1:]
     power = _spectrum.power(grey) * _spectrum.weight(rows, columns)
     total = power.sum(axis=(1, 2))

@@ -1,7 +1,7 @@
 """Saturation: how far an image's colours are from grey."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, UInt8
 
 from empirical.measuring.traits import View
 
@@ -19,6 +19,6 @@ def measure(view: View) -> Float[np.ndarray, "n d"] | None:
     return np.array([[_saturation(image)] for image in view.images])
 
 
-def _saturation(image: np.ndarray) -> float:
+def _saturation(image: UInt8[np.ndarray, "h w c"]) -> float:
     most, least = image.max(axis=-1).astype(float), image.min(axis=-1).astype(float)
     return float(np.mean((most - least) / np.where(most > 0, most, 1)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int, Shaped
 from scipy.spatial.distance import cdist
 
 NEIGHBOURS = 5
@@ -20,10 +20,11 @@ class Sample:
     space of the features. Raises ValueError where the lengths differ or a feature is not finite.
     """
 
-    features: np.ndarray
+    # Of any shape here, because `Sample` itself refuses what is not [n, d].
+    features: Shaped[np.ndarray, "..."]
     captions: tuple[str, ...] | None = None
     predicted: tuple[str, ...] | None = None
-    texts: np.ndarray | None = None
+    texts: Float[np.ndarray, "n d"] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "features", np.asarray(self.features, np.float64))
@@ -65,7 +66,7 @@ class Sample:
         place = {caption: index for index, caption in enumerate(dict.fromkeys(self.captions))}
         return np.eye(len(place))[[place[caption] for caption in self.captions]]
 
-    def take(self, rows: np.ndarray) -> "Sample":
+    def take(self, rows: Int[np.ndarray, " k"]) -> "Sample":
         """Return the chosen images as a sample."""
         part = replace(
             self,
@@ -99,12 +100,12 @@ class Pair:
         """Euclidean distances [n, m] of the sample's images to those of the reference."""
         return cdist(self.sample.features, self.reference.features)
 
-    def take(self, rows: np.ndarray, columns: np.ndarray) -> "Pair":
+    def take(self, rows: Int[np.ndarray, " k"], columns: Int[np.ndarray, " l"]) -> "Pair":
         """Return the chosen images of the sample and of the reference as a pair."""
         part = Pair(self.sample.take(rows), self.reference.take(columns))
         part.__dict__["distances"] = self.distances[rows][:, columns]
         return part
 
 
-def _take(words: Sequence[str] | None, rows: np.ndarray) -> tuple[str, ...] | None:
+def _take(words: Sequence[str] | None, rows: Int[np.ndarray, " k"]) -> tuple[str, ...] | None:
     return None if words is None else tuple(words[row] for row in rows)

@@ -17,6 +17,6 @@ def unbiased(
     return float(_off_diagonal(aa) + _off_diagonal(bb) - 2 * ab.mean())
 
 
-def _off_diagonal(kernel: np.ndarray) -> float:
+def _off_diagonal(kernel: Float[np.ndarray, "n n"]) -> float:
     n = len(kernel)
     return (kernel.sum() - np.trace(kernel)) / (n * (n - 1))

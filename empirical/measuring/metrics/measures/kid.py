@@ -1,6 +1,7 @@
 """Kernel inception distance: squared mean discrepancy of a cubic kernel."""
 
 import numpy as np
+from jaxtyping import Float
 
 from empirical.measuring.metrics.measures._base import Pair
 from empirical.measuring.metrics.measures._mmd import unbiased
@@ -20,7 +21,7 @@ def against(pair: Pair) -> float:
     return unbiased(_kernel(a, a), _kernel(b, b), _kernel(a, b))
 
 
-def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _kernel(a: Float[np.ndarray, "n d"], b: Float[np.ndarray, "m d"]) -> Float[np.ndarray, "n m"]:
     base = a @ b.T
     # In place, which halves the time.
     base /= a.shape[1]

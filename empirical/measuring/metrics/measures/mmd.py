@@ -1,6 +1,7 @@
 """Maximum mean discrepancy, Gaussian kernel; CMMD, where the features are CLIP's."""
 
 import numpy as np
+from jaxtyping import Float
 
 from empirical.measuring.metrics.measures._base import Pair
 from empirical.measuring.metrics.measures._mmd import unbiased
@@ -24,5 +25,5 @@ def against(pair: Pair) -> float:
     return SCALE * unbiased(*within, _kernel(pair.distances))
 
 
-def _kernel(distances: np.ndarray) -> np.ndarray:
+def _kernel(distances: Float[np.ndarray, "n m"]) -> Float[np.ndarray, "n m"]:
     return np.exp(distances * distances / (-2 * SIGMA**2))

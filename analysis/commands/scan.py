@@ -1,0 +1,92 @@
+"""``qtm forecast`` of the folder of a scan: a chain at any CFG scale."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from analysis.commands import tables
+from empirical.errors import UserError
+
+if TYPE_CHECKING:
+    from empirical.runs.scans import Scan
+
+
+def is_scan(folder: Path) -> bool:
+    """Return whether a folder is that of a scan."""
+    from empirical.runs.scans import FILE
+
+    return (folder / FILE).is_file()
+
+
+def forecast(
+    folders: Sequence[Path],
+    generations: int,
+    guidance: float | None,
+    trait: str,
+    components: Sequence[int] | None,
+    csv: Path | None,
+) -> None:
+    """Print the trajectory of a trait at a scale, and write those of all traits."""
+    from analysis.prediction.forecast import half_lives
+    from analysis.scans import neutral
+    from analysis.scans.arms import arms
+    from analysis.scans.curves import Reader
+    from analysis.scans.forecast import forecast as ahead
+    from empirical.runs.scans import open_scan
+
+    if len(folders) > 1:
+        raise UserError(
+            f"a forecast takes one scan, or runs, but was given {len(folders)} folders of which "
+            f"'{next(folder for folder in folders if is_scan(folder))}' is a scan"
+        )
+    scan = open_scan(folders[0])
+    scale = guidance if guidance is not None else _recipe_scale(scan)
+    prediction = ahead(arms(scan, trait, components), scale, generations)
+    if csv is not None:
+        _write(scan, scale, generations, csv)
+    tables.trajectories(prediction.table())
+    print()
+    tables.half_lives(half_lives(prediction.paths))
+    curve = Reader(scan, 1).curve(neutral.TRAIT)
+    print(neutral.sentence(neutral.by_variance(curve), curve.positive))
+    least, most = scan.scales[0], scan.scales[-1]
+    if not least <= scale <= most:
+        print(
+            f"qtm: the scale {scale:g} is outside the range that was scanned, {least:g} to "
+            f"{most:g}: generation 1 is extrapolated"
+        )
+    for sentence in prediction.fitted.warnings:
+        print(f"qtm: {sentence}")
+
+
+def _recipe_scale(scan: "Scan") -> float:
+    rule = scan.run.recipe.settings.generate.guidance
+    if rule.rule != "constant":
+        raise UserError(
+            f"the recipe of the scan '{scan.folder}' is guided by '{rule.rule}': a forecast needs "
+            f"the CFG scale of the chain, as in --guidance 1.1"
+        )
+    return float(rule.scale)
+
+
+def _write(scan: "Scan", scale: float, generations: int, csv: Path) -> None:
+    """Write the trajectories of every trait that varies."""
+    import pandas as pd
+    from tqdm import tqdm
+
+    from analysis.scans.arms import arms
+    from analysis.scans.curves import Reader
+    from analysis.scans.forecast import forecast as ahead
+    from empirical import files
+
+    frames, left_out = [], []
+    for trait in tqdm(Reader(scan, 1).traits, desc="traits"):
+        try:
+            frames.append(ahead(arms(scan, trait), scale, generations).table())
+        except UserError as error:
+            left_out.append(str(error))
+    if not frames:
+        raise UserError("; ".join(left_out))
+    files.write_text(csv, pd.concat(frames, ignore_index=True).to_csv(index=False))
+    for sentence in left_out:
+        print(f"qtm: {sentence}")

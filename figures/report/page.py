@@ -164,13 +164,13 @@ def _how(run: Run) -> str | None:
     if "replicates" in ways:
         first = " of generation 0 that of the base model," if "base model" in ways else ""
         return (
-            f"most prompts have one image: V_W is measured by further images of each prompt,{first} "
-            f"and V_B is the rest of the variance"
+            f"most prompts have one image: V_W is measured by further images of each prompt,"
+            f"{first} and V_B is the rest of the variance"
         )
     if "total" in ways:
         return (
-            f"every prompt has one image, so that variance within prompts and variance between "
-            f"prompts are unknown: qtm measure {run.folder} unguided replicates draws further images"
+            f"every prompt has one image, so that variance within and variance between prompts are "
+            f"unknown: `qtm measure {run.folder} unguided replicates` draws further images"
         )
     return None
 

@@ -125,8 +125,6 @@ def draw_traits(selection: pd.DataFrame) -> Figure:
     runs = list(dict.fromkeys(selection["run"]))[:_MOST_RUNS]
     tables = [_differentials(selection[selection["run"] == run]) for run in runs]
     traits = list(dict.fromkeys(name for table in tables for name in table.index))
-    if not traits:
-        raise UserError("no trait has a standardised selection differential")
     # Of runs with one image a prompt and no replicate no standard deviation is known.
     most = max((table["estimate"].abs().max() for table in tables if len(table)), default=1.0)
     height = 1.9 + 0.17 * len(traits) + 1.5
@@ -146,6 +144,9 @@ def draw_traits(selection: pd.DataFrame) -> Figure:
         axis.plot(none["generation"], places, "o", color="black", markersize=1.8)
         axis.set_title(shortened(run, 30), fontsize=7)
         axis.invert_yaxis()
+        numbers = selection[selection["run"] == run]["generation"].unique()
+        axis.set_xticks([number for number in numbers if number])
+        axis.set_xlim(0.5, numbers.max() + 0.5)
         _transmission(axes[1, column], selection[selection["run"] == run])
         generations_below(axes[1, column])
     axes[0, 0].set_yticks(range(len(traits)), [name.replace("_", " ") for name in traits])

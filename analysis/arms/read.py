@@ -105,9 +105,11 @@ def arm(run: Record, trait: str = "latent", components: Sequence[int] | None = N
     spread = _spread(run, trait, captions, np.unique(table["component"]), pooled, G, separated)
     draws = 1 + run.recipe.measure.replicate_count if separated else 1
     sampling = _sampling(*parts, images, families, pooled, spread, draws)
-    axes = parts[0][0] + parts[1][0]
+    axes = parts[0][0] + np.maximum(parts[1][0], 0.0)
     if pooled:
         V_W, V_B, m = (x.mean(axis=1, keepdims=True) for x in (V_W, V_B, m))
+    if separated:
+        V_B = np.maximum(V_B, V_W * _least(parts[0], images, families, pooled, draws))
     unit = V_W[0] + V_B[0]
     # An average over coordinates varies along a few axes: noise is relative to their variance.
     along = np.square(axes).sum(keepdims=True) / axes.sum() if pooled else axes
@@ -202,7 +204,7 @@ def _require_families(
         )
 
 
-def _missing(run: Run) -> str:
+def _missing(run: Record) -> str:
     """Return the names of the draws which distinguish V_W and V_B, and which a run lacks."""
     return "replicates" if run.recipe.measure.unguided else "unguided replicates"
 
@@ -340,6 +342,23 @@ def _spread(
     return np.stack(ratios)
 
 
+def _least(
+    V_W: Float[np.ndarray, "T d"], images: int, families: int, pooled: bool, draws: int
+) -> Float[np.ndarray, "T D"]:
+    """Return the least V_B that replicates can show, over V_W: the standard error that V_B has
+    where prompts do not differ, sqrt(2/[n (n - 1) (C - 1)]), n = draws N/C.
+
+    An estimate of V_B has no sampling part, and may be 0 or below; its logarithm is then that of
+    this limit. `V_W` are of uncorrelated components, over which an average is less uncertain.
+    """
+    n = draws * images / families
+    error = np.sqrt(2 / (n * (n - 1) * max(families - 1, 1)))
+    if not pooled:
+        return np.full_like(V_W, error)
+    sums = V_W.sum(axis=1, keepdims=True)
+    return error * np.sqrt(np.square(V_W).sum(axis=1, keepdims=True)) / np.maximum(sums, 1e-300)
+
+
 def _within(
     x: Float[np.ndarray, "N d"], families: Int[np.ndarray, " N"]
 ) -> Float[np.ndarray, "N d"]:
@@ -365,9 +384,12 @@ def _sampling(
     same in every generation and only their means are drawn anew,
     Var(ln V_B) = 4 V_W/[n (C - 1) V_B] with n = N/C. For an average over components the numerators
     and denominators are sums. Where `draws` of all images together separate V_W from V_B,
-    n = draws N/C and Var(ln V_B) = [4 V_W V_B/n + 2 V_W^2/(n (n - 1))]/[(C - 1) V_B^2].
+    n = draws N/C and Var(ln V_B) = [4 V_W V_B/n + 2 V_W^2/(n (n - 1))]/[(C - 1) V_B^2], at most 1:
+    that of a V_B at its limit (see `_least`).
     """
     n = draws * images / families
+    if draws > 1:
+        V_B = np.maximum(V_B, 0.0)
     unit = V_W[0] + V_B[0]
     if pooled:
         sums = lambda x: x.sum(axis=1, keepdims=True)

@@ -79,7 +79,18 @@ def pointwise(model: Model, values: Values, design: Design) -> Array:
     before = jnp.pad(rest[:, :-1], ((0, 0), (1, 0), (0, 0), (0, 0)))
     rest = rest - values[PERSISTENCE.name] * before
     tau = deviations(values, design.measured[:, :-1], design.measured[:, :1])
-    return log_density(rest, design.sampling[:, 1:], tau, values.get(CORRELATION.name, 0.0))
+    return log_density(rest, _errors(design), tau, values.get(CORRELATION.name, 0.0))
+
+
+def _errors(design: Design) -> Array:
+    """Return the variances of the sampling errors of transitions [R, G, 3, D].
+
+    The images of families are themselves what is learnt, and so an exact start. Where replicates
+    distinguish V_W and V_B (n is infinite), the start is an estimate too, and its error is added as
+    if it were passed on in full.
+    """
+    estimated = jnp.isinf(design.settings.family_size)[..., None, None]
+    return design.sampling[:, 1:] + jnp.where(estimated, design.sampling[:, :-1], 0.0)
 
 
 def deviations(values: Values, y: Array, first: Array) -> Array:

@@ -139,7 +139,10 @@ def _run(model, values, design: Design, start: Array, sampling: Array | None, ke
             )  # fmt: skip
             process = jnp.sqrt(1 - r) * separate + jnp.sqrt(r) * shared
             tau = deviations(values, y, design.measured[:, 0])
-            after = after + tau * process + jnp.sqrt(sampling) * error
+            # Without the images of families the start itself is an estimate.
+            estimated = jnp.isinf(settings.family_size) & (t == start)
+            errors = sampling * (1.0 + estimated[:, None, None])
+            after = after + tau * process + jnp.sqrt(errors) * error
         after = jnp.clip(jnp.nan_to_num(after, nan=_FAR), -_FAR, _FAR)
         ahead = (t >= start)[:, None, None]
         y = jnp.where(ahead, after, design.measured[:, t + 1])

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 def of_chain(recipe: "Recipe", out: Path) -> None:
     """Print the plan of one chain."""
     from empirical import files
-    from empirical.chain import estimate, loop
+    from empirical.chain import estimate, extra_draws, loop
 
     base = loop.load(recipe)
     cost = estimate.estimate(recipe, base, out)
@@ -29,6 +29,11 @@ def of_chain(recipe: "Recipe", out: Path) -> None:
         f"'{learn.training_set}'), then {recipe.data.size} images in {draw.steps} steps of "
         f"{draw.sampler}, guidance '{draw.guidance.rule}'"
     )
+    extra = extra_draws.counts(loop.resolved(recipe, out).settings, 1)
+    if any(extra):
+        parts_drawn = zip(extra, ("with the same guidance", "without guidance"), strict=True)
+        words = " and ".join(f"{count} {how}" for count, how in parts_drawn if count)
+        print(f"drawn only to be measured, each: {words}")
     if recipe.remedy is not None:
         print(f"remedy: {recipe.remedy.name}")
     parts = {"finetuning": cost.finetuning, "sampling": cost.sampling}

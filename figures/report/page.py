@@ -133,6 +133,9 @@ def warnings_of(
             messages.append((run.name, f"{done} of {planned} generations are done"))
         if all(probes(generation) is None for generation in generations):
             messages.append((run.name, "its probes are not stored: it has no contact sheet"))
+        how = _how(run)
+        if how is not None:
+            messages.append((run.name, how))
         cautions = {
             f"{row['measure']}: {row['caution']}"
             for generation in generations
@@ -150,6 +153,26 @@ def warnings_of(
         messages.append(("all runs", f"forecast: {names} rest on the prior"))
     messages += list(refused)
     return [{"run": printable(run), "text": printable(text)} for run, text in messages]
+
+
+def _how(run: Run) -> str | None:
+    """Return how V_W and V_B are known where most prompts have one image."""
+    if not (run.folder / "moments.csv").is_file():
+        return None
+    table = run.moments()
+    ways = set(table["how"]) if "how" in table else set()
+    if "replicates" in ways:
+        first = " of generation 0 that of the base model," if "base model" in ways else ""
+        return (
+            f"most prompts have one image: V_W is measured by further images of each prompt,"
+            f"{first} and V_B is the rest of the variance"
+        )
+    if "total" in ways:
+        return (
+            f"every prompt has one image, so that variance within and variance between prompts are "
+            f"unknown: `qtm measure {run.folder} unguided replicates` draws further images"
+        )
+    return None
 
 
 def _cautions(result: Result) -> list[str]:
@@ -245,7 +268,8 @@ def _rows(evidence: Evidence) -> list[dict[str, object]]:
                     "trait": label,
                     "model": row["model"],
                     "verdict": row["verdict"],
-                    "aicc": f"{row['aicc']:.1f}",
+                    # Infinite where the data are fewer than the parameters.
+                    "aicc": f"{row['aicc']:.1f}" if math.isfinite(row["aicc"]) else "–",
                     **numbers,
                     "parameters": ", ".join(_estimate(e) for e in estimates),
                     "first": place == 0,

@@ -16,6 +16,8 @@ CAPTION = (
     "guidance of that generation. The theory is assumed to be true: intervals cover parameters and "
     "chance, not its errors."
 )
+# A panel ends at so many times its highest median.
+_HIGHEST = 3.0
 
 
 def draw(evidence: Evidence) -> Figure | None:
@@ -28,6 +30,7 @@ def draw(evidence: Evidence) -> Figure | None:
         (axes[0], 1, "within prompts, $V_W / V_W(0)$"),
         (axes[1], 2, "between prompts, $V_B / V_B(0)$"),
     ):
+        top = 0.0
         for run, forecast in evidence.forecasts.items():
             look = evidence.looks[run]
             ratio = np.exp(forecast.paths[:, :, quantity] - forecast.paths[:, :1, quantity])
@@ -37,8 +40,10 @@ def draw(evidence: Evidence) -> Figure | None:
             axis.plot(generations[last:], middle[last:], linestyle=look.line, color=look.colour)
             band = {"color": look.colour, "alpha": 0.13, "linewidth": 0}
             axis.fill_between(generations[last:], low[last:], high[last:], **band)
+            # A band that leaves all measure would hide the lines.
+            top = max(top, min(high.max(), _HIGHEST * max(middle.max(), 1.0)))
         axis.axhline(1, color="0.6", linewidth=0.8)
-        axis.set_ylim(bottom=0)
+        axis.set_ylim(0, 1.05 * top)
         formula(axis.set_title(title))
         generations_below(axis)
     looks = [evidence.looks[run] for run in evidence.forecasts]

@@ -54,8 +54,9 @@ def draw(evidence: Evidence) -> Figure | None:
         axis.set_title(_TITLES[name])
         generations_below(axis)
     legend_below(figure, list(evidence.looks.values()), 1 if len(study.runs) < 3 else 2)
-    measured = [metrics(run.generation(0)) for run in study.runs]
-    how = {(str(m["features"]), str(m["reference"])) for m in measured if "reference" in m}
+    # Generation 0 has no reference where no image was held out.
+    measured = [metrics(run.generations()[-1]) for run in study.runs]
+    how = {(str(m["features"]), str(m["reference"])) for m in measured if m.get("reference")}
     caption = "; ".join(
         f"in features of {features}, against {ref}" for features, ref in sorted(how)
     )

@@ -5,25 +5,31 @@ from matplotlib.figure import Figure
 
 from figures.evidence import Evidence
 from figures.pieces import draw_curve, generations_below, legend_below
-from figures.style import PAGE
+from figures.style import COLUMN, PAGE
 from figures.text import formula
 
 ORDER = 20
 CAPTION = (
     "Variance of the VAE latents, averaged over coordinates, relative to generation 0. Within "
     "prompts: how different images of one prompt are. Between prompts: how far apart prompts "
-    "are. High guidance loses the first, low guidance the second."
+    "are. High guidance loses the first, low guidance the second. Where every prompt has one "
+    "image, only the variance of all images is known."
 )
+_PARTS = (
+    ("within", "within prompts, $V_W / V_W(0)$"),
+    ("between", "between prompts, $V_B / V_B(0)$"),
+)
+_TOTAL = (("variance", "all images, $V / V(0)$"),)
 
 
 def draw(evidence: Evidence) -> Figure:
-    """Draw V_W and V_B relative to generation 0, all runs in one pair of panels."""
-    figure = Figure(figsize=(PAGE, 2.3 + 0.16 * len(evidence.runs) / 2))
-    axes = figure.subplots(1, 2)
-    for axis, column, title in (
-        (axes[0], "within", "within prompts, $V_W / V_W(0)$"),
-        (axes[1], "between", "between prompts, $V_B / V_B(0)$"),
-    ):
+    """Draw V_W and V_B relative to generation 0, all runs in one pair of panels; or the variance
+    of all images where no run has either."""
+    panels = [panel for panel in _PARTS if _known(evidence, panel[0])] or _TOTAL
+    width = PAGE if len(panels) > 1 else COLUMN
+    figure = Figure(figsize=(width, 2.3 + 0.16 * len(evidence.runs) / 2))
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (column, title) in zip(axes, panels, strict=True):
         for run in evidence.runs:
             curve = evidence.study.variance([run], column)
             if np.isnan(curve.mean).any():
@@ -33,5 +39,12 @@ def draw(evidence: Evidence) -> Figure:
         axis.set_ylim(bottom=0)
         generations_below(axis)
         formula(axis.set_title(title))
-    legend_below(figure, list(evidence.looks.values()), 1 if len(evidence.runs) < 3 else 2)
+    columns = 1 if len(evidence.runs) < 3 or len(panels) == 1 else 2
+    legend_below(figure, list(evidence.looks.values()), columns)
     return figure
+
+
+def _known(evidence: Evidence, column: str) -> bool:
+    """Return whether any run has a part of the variance."""
+    curves = (evidence.study.variance([run], column) for run in evidence.runs)
+    return any(not np.isnan(curve.mean).any() for curve in curves)

@@ -200,5 +200,16 @@ def metrics(generation: Generation) -> dict[str, Any]:
     return generation.metrics() if stored else {}
 
 
+def require_families(run: Run) -> None:
+    """Raise `UserError` where prompts of generation 0 have one image each: such a figure shows a
+    distribution for each prompt."""
+    captions = run.generation(0).captions
+    if min(Counter(captions).values()) < 2:
+        raise UserError(
+            f"the run '{run.name}' has prompts with one image each, of which no distribution is "
+            f"known"
+        )
+
+
 def _order(value: Any) -> tuple:
     return (0, value, "") if isinstance(value, int | float) else (1, 0, str(value))

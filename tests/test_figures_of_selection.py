@@ -8,6 +8,8 @@ from analysis.selection.tables import tables
 from figures import selection
 from figures.evidence import Evidence
 from figures.report.plots import selection as section
+from figures.report.plots import variance
+from tests.helpers import selected_runs
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +60,38 @@ def test_the_report_has_the_section_where_there_are_draws(tiny_run, tmp_path):
     for folder in (tmp_path / "run").glob("gen_*/draws"):
         shutil.rmtree(folder)
     assert section.draw(Evidence((type(tiny_run)(tmp_path / "run"),))) is None
+
+
+def test_one_image_a_prompt_without_replicates_shows_its_total_variance(tmp_path):
+    captions = [f"caption {i}" for i in range(24)]
+    run = selected_runs.write(tmp_path / "run", captions)
+    alone = tables([Measured(run)])
+    figure = selection.draw_parts(alone.price)
+    assert [axis.get_ylabel() for axis in figure.axes] == ["change of the variance"]
+    assert figure.axes[0].patches
+    assert "unknown: one image a prompt" in texts(selection.draw_traits(alone.selection))
+    # Beside a run with replicates its panels say that they are unknown.
+    both = selected_runs.write(tmp_path / "both", captions, replicates=1)
+    figure = selection.draw_parts(tables([Measured(run), Measured(both)]).price)
+    assert texts(figure).count("unknown") == 2
+    assert len(figure.axes) == 4
+    assert figure.legends[0].get_texts()
+
+
+def texts(figure):
+    """The words written into panels."""
+    return [text.get_text() for axis in figure.axes for text in axis.texts]
+
+
+def test_the_report_shows_the_variance_of_all_images_where_no_part_is_known(tiny_run, tmp_path):
+    import shutil
+
+    shutil.copytree(tiny_run.folder, tmp_path / "run")
+    run = type(tiny_run)(tmp_path / "run")
+    table = run.moments()
+    table[["within", "between"]] = np.nan
+    table.to_csv(run.folder / "moments.csv", index=False)
+    (axis,) = variance.draw(Evidence((run,))).axes
+    expected = table[table["feature"] == "latent"].groupby("generation")["variance"].mean()
+    np.testing.assert_allclose(axis.lines[0].get_ydata(), expected / expected[0])
+    assert len(variance.draw(Evidence((run, tiny_run))).axes) == 2

@@ -221,6 +221,12 @@ def _refuse(run: Record, table: pd.DataFrame, trait: str) -> None:
         )
     first = pd.DataFrame(table[table["generation"] == 0])
     V_W, V_B = (first[name].to_numpy(float) for name in ("within", "between"))
+    by_base = "how" in table and bool((table["how"] == "base model").any())
+    if by_base and not (V_B > 0).any():
+        raise UserError(
+            f"the real images of '{run.name}' vary no more in '{trait}' than images of one prompt "
+            f"from the base model: V_B of generation 0, from which theories start, is not above 0"
+        )
     if not (V_W > 0).any() or not (V_B > 0).any():
         raise UserError(
             f"trait '{trait}' of '{run.name}' does not vary within and between prompts in "

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 import qtm
 from figures.pieces import letters, plain_logarithm
-from figures.study import Study
+from figures.study import Study, require_families
 from figures.style import PAGE, Look
 from figures.text import formula
 from qtm import mixture
@@ -124,7 +124,9 @@ def _prompts_on_a_line(first: Axes, second: Axes) -> None:
 
 def _digits(first: Axes, second: Axes, study: Study) -> None:
     scales = study.scales()
-    start = next(iter(scales.values()))[0].generation(0)
+    first_run = next(iter(scales.values()))[0]
+    require_families(first_run)
+    start = first_run.generation(0)
     values, captions = start.trait(_TRAIT).astype(np.float64), start.captions
     base = mixture.Mixture.fit(values, captions)
     V_W, V_B = (np.asarray(x) for x in (base.within, base.between))

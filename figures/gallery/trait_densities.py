@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from empirical.runs.record import Run
 from figures.pieces import letters
-from figures.study import Study
+from figures.study import Study, require_families
 from figures.style import PAGE, scale_colour
 
 NUMBER = 4
@@ -38,6 +38,8 @@ def draw(study: Study) -> Figure:
     """Draw histograms of the leading axis, and spectra, at the lowest and the highest scale."""
     scales = study.scales()
     ends = {scale: scales[scale][0] for scale in (min(scales), max(scales))}
+    for run in ends.values():
+        require_families(run)
     figure = Figure(figsize=(PAGE, 4.6))
     left, right = figure.subfigures(1, 2, width_ratios=[2.1, 1])
     generations = [t for t in _SHOWN if t < min(len(run.generations()) for run in ends.values())]

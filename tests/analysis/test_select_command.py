@@ -131,6 +131,10 @@ def test_one_image_a_prompt_without_replicates(qtm, tmp_path):
     code, printed, _ = qtm("select", run.folder, "--out", tmp_path / "out")
     assert code == 0
     assert "V_B is an upper bound" in printed
+    assert "nan" not in printed
+    figures = [f"{name}.{kind}" for name in ("parts", "traits") for kind in ("pdf", "png", "txt")]
+    if any((tmp_path / "out" / name).exists() for name in figures):
+        assert all((tmp_path / "out" / name).stat().st_size > 0 for name in figures)
     selection = pd.read_csv(tmp_path / "out" / "selection.csv")
     assert chosen(selection, quantity="V_W").empty
     assert chosen(selection, quantity="beta").empty

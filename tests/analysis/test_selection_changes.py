@@ -199,9 +199,7 @@ def test_one_image_a_prompt_has_the_parts_of_moments(average):
     captions = [str(i) for i in range(C)]
     codes = np.arange(C)
     values = 10 + rng.normal(size=(C, 2))
-    pair = lambda: Sample(
-        np.concatenate(values + rng.normal(size=(2, C, 2))), np.tile(codes, 2), C
-    )
+    pair = lambda: Sample(np.concatenate(values + rng.normal(size=(2, C, 2))), np.tile(codes, 2), C)
     real = Sample(values + rng.normal(size=(C, 2)), codes)
     base, unguided, guided = pair(), pair(), pair()
     draws = Draws(real, real, unguided, guided, base, distinct=True)

@@ -1,0 +1,97 @@
+"""A folder in which every image has its own caption, from the chain to the report."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from empirical import recipe
+from empirical.runs.record import Run
+from tests.helpers import captioned_digits
+from tests.helpers.tiny_chain import tiny
+
+pytestmark = pytest.mark.slow
+IMAGES = 24
+
+
+def write_recipe(folder, **measure):
+    photos = captioned_digits.folder_of(folder / "photos", IMAGES)
+    table = {"data": {"name": str(photos), "size": IMAGES}, "measure": measure}
+    path = folder / "recipe.toml"
+    path.write_text(recipe.dump(tiny(generations=3, **table)))
+    return path
+
+
+@pytest.fixture
+def answer(qtm):
+    def call(*words):
+        code, printed, complaint = qtm(*words)
+        assert code == 0, complaint
+        return printed
+
+    return call
+
+
+def test_every_command_answers(answer, tmp_path):
+    path, run = write_recipe(tmp_path), tmp_path / "run"
+    plan = answer("chain", "run", path, "--out", run, "--dry-run")
+    assert "only to be measured, each: 24 with the same guidance and 48 without" in plan
+    assert not run.exists()
+    answer("chain", "run", path, "--out", run)
+    moments = Run(run).moments()
+    assert dict(moments.groupby("generation")["how"].first()) == {
+        0: "base model", 1: "replicates", 2: "replicates", 3: "replicates",
+    }  # fmt: skip
+    assert moments[["mean", "within", "between"]].notna().all(axis=None)
+
+    printed = answer("select", run, "--out", tmp_path / "select")
+    assert "nan" not in printed
+    price = pd.read_csv(tmp_path / "select" / "price.csv")
+    rows = price[price["trait"].eq("latent") & price["quantity"].isin(["within", "between"])]
+    latent = moments[moments["feature"] == "latent"]
+    expected = latent.groupby("generation")[["within", "between"]].mean()
+    for row in rows.to_dict("records"):
+        after = expected.loc[row["generation"], row["quantity"]]
+        before = expected.loc[row["generation"] - 1, row["quantity"]]
+        assert row["after"] == pytest.approx(after, rel=1e-6)
+        assert row["before"] == pytest.approx(before, rel=1e-6)
+
+    model = "bounded family, saturating"
+    fitted = answer(
+        "fit", run, "--out", tmp_path / "fit", "--model", model, "--model", "no change",
+        "--posterior", "none",
+    )  # fmt: skip
+    assert model in fitted
+    forecast = tmp_path / "forecast.csv"
+    assert "neutral CFG scale" in answer("forecast", run, "--generations", "2", "--csv", forecast)
+    assert pd.read_csv(forecast)[["low", "median", "high"]].notna().all(axis=None)
+    answer("report", run, "--out", tmp_path / "report.html")
+    text = (tmp_path / "report.html").read_text()
+    assert "V_W is measured by further images of each prompt" in text
+    assert ">nan<" not in text
+    assert "against None" not in text
+    assert "What to expect" in text
+
+    answer("chain", "keep", run, "--out", tmp_path / "kept")
+
+
+def test_a_run_without_replicates_is_completed(qtm, answer, tmp_path):
+    run = tmp_path / "run"
+    answer("chain", "run", write_recipe(tmp_path, unguided=False, replicates=0), "--out", run)
+    code, _, complaint = qtm("fit", run, "--out", tmp_path / "fit")
+    assert code == 2
+    assert "`qtm measure RUN unguided replicates`" in complaint
+    assert not (tmp_path / "fit").exists()
+    answer("report", run, "--out", tmp_path / "report.html")
+    assert "every prompt has one image" in (tmp_path / "report.html").read_text()
+    code, _, complaint = qtm("figures", "guidance_operators", "--runs", tmp_path, "--out", tmp_path)
+    assert code == 2
+    assert "prompts with one image each" in complaint
+    total = Run(run).moments()["variance"]
+
+    answer("measure", run, "unguided", "replicates")
+    moments = Run(run).moments()
+    assert moments["variance"].tolist() == total.tolist()
+    assert moments["within"].notna().all()
+    printed = answer("fit", run, "--model", "refit drift", "--model", "no change")
+    assert all(math.isfinite(float(x)) for x in printed.split() if x.replace(".", "", 1).isdigit())

@@ -69,7 +69,8 @@ def draw_parts(price: pd.DataFrame, names: Mapping[str, str] | None = None) -> F
         for row, (quantity, _) in enumerate(rows):
             _bars(axes[row, column], mine[mine["quantity"] == quantity], unit)
         title = shortened((names or {}).get(run, run), 30)
-        axes[0, column].set_title(title, fontsize=7)
+        # The first one moves to the left with its letter.
+        axes[0, column].set_title(title, fontsize=7, loc="left" if column else "center")
         generations_below(axes[-1, column])
     for row, (_, label) in enumerate(rows):
         formula(axes[row, 0].yaxis.set_label_text(label))

@@ -50,7 +50,7 @@ def test_images_and_populations_are_bytes_with_channels(tmp_path):
         Population(np.zeros((2, 8, 8), np.uint8), ("a", "b"))
 
 
-def test_tensors_are_refused_as_arrays_are(digits):
+def test_tensors_are_refused_as_arrays_are(request):
     torch = pytest.importorskip("torch", reason="tensors need torch")
     from empirical.conditioning import Conditioning
     from empirical.digits import classifier
@@ -62,8 +62,9 @@ def test_tensors_are_refused_as_arrays_are(digits):
         LowRank(torch.zeros(2, 6), torch.zeros(4, 3))
     with pytest.raises(TypeCheckError, match=r"digits\.classifier\.predict"):
         classifier.predict(classifier.Classifier(), np.zeros((2, 28, 28)))
+    model = request.getfixturevalue("digits")
     with pytest.raises(TypeCheckError, match="denoise"):
-        digits.denoise(torch.zeros(2, 16), torch.tensor(5), digits.embed(["", ""]))
+        model.denoise(torch.zeros(2, 16), torch.tensor(5), model.embed(["", ""]))
 
 
 def annotations(tree):

@@ -1,13 +1,14 @@
 """What an arm is read from: the generations, moments and recipe of a run, or of a scan."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
-from empirical.recipe import MeasureTable, Settings
+from empirical.recipe import MeasureTable, Recipe, Settings
 from empirical.runs.moments import Replicates
 
 
@@ -24,14 +25,12 @@ class Images(Protocol):
     def replicates(self) -> Replicates | None: ...
 
 
-class Effective(Protocol):
-    """The effective settings of a chain, and what is measured of it."""
+@dataclass(frozen=True)
+class Effective:
+    """The effective settings of a chain that has no recipe, and what is measured of it."""
 
-    @property
-    def settings(self) -> Settings: ...
-
-    @property
-    def measure(self) -> MeasureTable: ...
+    settings: Settings
+    measure: MeasureTable
 
 
 class Record(Protocol):
@@ -44,7 +43,7 @@ class Record(Protocol):
     def folder(self) -> Path: ...
 
     @property
-    def recipe(self) -> Effective: ...
+    def recipe(self) -> Recipe | Effective: ...
 
     def generation(self, number: int) -> Images: ...
 

@@ -189,6 +189,10 @@ def fit(
     else:
         arms, left_out = read_arms([r for r in given if isinstance(r, Run)], trait, components)
     chosen, kinds = _chosen(models), possible_splits(arms, holdout)
+    if all(model.name in NAIVE for model in chosen):
+        raise UserError(
+            f"a fit needs a theory beside those that all are compared with: {', '.join(NAIVE)}"
+        )
     if models is None:
         chosen = _distinct(chosen, arms)
     stacked = design(arms)
@@ -239,10 +243,6 @@ def _chosen(models: Iterable[str | Model] | None) -> list[Model]:
             theories = dict.fromkeys(m.theory for m in known.values())
             raise UserError(f"there is no model '{choice}', there are {', '.join(theories)}")
         chosen |= same
-    if chosen and set(chosen) <= set(NAIVE):
-        raise UserError(
-            f"a fit needs a theory beside those that all are compared with: {', '.join(chosen)}"
-        )
     return list({**chosen, **{name: known[name] for name in NAIVE}}.values())
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pandas as pd
 
 from analysis.arms.read import Arm, arm
+from analysis.arms.record import Effective
 from empirical import recipe
 from empirical.errors import UserError
-from empirical.recipe import MeasureTable, Settings
+from empirical.recipe import MeasureTable
 from empirical.runs import moments
 from empirical.runs.draws import Draw
 from empirical.runs.moments import Replicates
@@ -33,14 +34,6 @@ def arms(scan: Scan, trait: str = "latent", components: Sequence[int] | None = N
             f"theories describe chains from there on"
         )
     return [arm(Step(scan, scale, trait), trait, components) for scale in scan.scales]
-
-
-@dataclass(frozen=True)
-class Effective:
-    """Settings of a chain with constant guidance, and what is measured of it."""
-
-    settings: Settings
-    measure: MeasureTable
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ e_t what chance adds in each generation.
 
 The priors are set from 15 kept chains of the embedded model other than its baseline (condition
 drop, decaying scales, an interval, fewer sampling steps), of whose generations 2 to 6 the 90 %
-intervals contain 94 %: a_T ~ N(0.03, 0.03), from a chain without guidance, and a_S ~ N(0.6, 0.3),
+intervals contain 95 %: a_T ~ N(0.03, 0.03), from a chain without guidance, and a_S ~ N(0.6, 0.3),
 both within 0 and 1; d ~ N(0, (0.05 + 0.9 |S| + |ln w| (0.05 + 0.07 |T|))^2);
 e ~ N(0, (0.1 + 0.2 |S|)^2). Digits are their only images: what other images do is wider.
 """

@@ -64,14 +64,14 @@ def measure_traits(
     names: Sequence[str],
     progress: Progress = silent,
     skip_undefined: bool = False,
-) -> list[tuple[dict[str, Float[np.ndarray, "n _"]], tuple[str, ...] | None]]:
+) -> list[tuple[dict[str, Float[np.ndarray, "_ _"]], tuple[str, ...] | None]]:
     """Return each generation's traits by the names they are stored under, and its captions.
 
     Names of extractors give their features. Traits that the images do not have are left out with a
     warning, or without one where `skip_undefined` is true; raises `UserError` where no trait
     is left.
     """
-    measured: list[tuple[dict[str, Float[np.ndarray, "n _"]], tuple[str, ...] | None]] = []
+    measured: list[tuple[dict[str, Float[np.ndarray, "_ _"]], tuple[str, ...] | None]] = []
     undefined: dict[str, str] = {}
     for number, label in enumerate(source.labels):
         view, captions = source.view(number)
@@ -101,7 +101,7 @@ def _require_any_defined(undefined: Mapping[str, str], names: Sequence[str], kin
 
 
 def keep_traits(
-    run: Run, measured: Sequence[tuple[dict[str, Float[np.ndarray, "n _"]], object]]
+    run: Run, measured: Sequence[tuple[dict[str, Float[np.ndarray, "_ _"]], object]]
 ) -> None:
     """Write traits into a run's features, and derive its moments again."""
     for generation, (values, _) in zip(run.generations(), measured, strict=True):
@@ -111,7 +111,7 @@ def keep_traits(
 
 
 def table_of_traits(
-    measured: Sequence[tuple[dict[str, Float[np.ndarray, "n _"]], tuple[str, ...] | None]],
+    measured: Sequence[tuple[dict[str, Float[np.ndarray, "_ _"]], tuple[str, ...] | None]],
 ) -> pd.DataFrame:
     """Return the moments of traits, as in ``moments.csv``; without captions there are no families,
     and within and between are nan."""

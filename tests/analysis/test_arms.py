@@ -181,6 +181,95 @@ def test_replicates_without_the_base_model_are_reported(tmp_path):
         arm(run, "t")
 
 
+@pytest.mark.parametrize("draws", [2, 4])
+@pytest.mark.parametrize("pooled", [False, True])
+def test_sampling_errors_of_replicates_are_those_of_new_samples(draws, pooled):
+    """One image a prompt and its replicates, 1,000 samples of the same 100 prompts."""
+    from analysis.arms.read import _sampling
+
+    rng, C, samples = np.random.default_rng(4), 100, 1000
+    along = np.array([1.0, 0.6, 0.2])
+    values = rng.normal(size=(C, 1)) * 0.8
+    values = (values - values.mean()) / values.std(ddof=1) * 0.8
+    captions = [f"caption {i}" for i in range(C)]
+    logs = []
+    for _ in range(samples):
+        z = (values + rng.normal(size=(draws, C, 3))) * along
+        more = z[1:].reshape(-1, 3)
+        V_W, V_B = moments.separated(z[0], captions, more, captions * (draws - 1))
+        logs.append(np.log([V_W.mean(), V_B.mean()] if pooled else [V_W[0], V_B[0]]))
+    true_W, true_B = np.square(along), 0.64 * np.square(along)
+    parts = (true_W, true_B) if pooled else (true_W[:1], true_B[:1])
+    expected = _sampling(*(x[None] for x in parts), C, C, pooled, None, draws)[0, 1:, 0]
+    # A variance of 1,000 samples has the relative error sqrt(2/1000); the expansion of a logarithm
+    # with the variance v errs by about v.
+    tolerance = 4 * np.sqrt(2 / samples) + expected.max()
+    np.testing.assert_allclose(np.var(logs, axis=0, ddof=1), expected, rtol=tolerance)
+
+
+def one_image_a_prompt(folder, C=300, V_B=0.5, laplace=False, generations=2):
+    """A run of one image and one replicate a prompt, of a trait `t` with V_W = 1."""
+    rng = np.random.default_rng(6)
+    table = {"generations": generations, "data": {"size": C}, "measure": {"replicates": 1}}
+    files.write_text(folder / "recipe.toml", recipe.dump(recipe.parse(table)))
+    captions = [f"caption {i}" for i in range(C)]
+    run, values = Run(folder), np.sqrt(V_B) * rng.normal(size=(C, 1))
+    chance = rng.laplace(scale=np.sqrt(0.5), size=(generations + 1, 3, C, 1))
+    if not laplace:
+        chance = rng.normal(size=chance.shape)
+    for number in range(generations + 1):
+        generation = run.generation(number)
+        rows = [{"file_name": f"{i}.png", "text": c} for i, c in enumerate(captions)]
+        files.write_json_lines(generation.folder / "images" / "metadata.jsonl", rows)
+        images = iter(values + chance[number])
+        generation.write("t", next(images))
+        names = ("replicate",) if number else ("unguided", "unguided_replicate")
+        for name in names:
+            generation.draw(name).write("t", next(images))
+            generation.draw(name).finish(captions, range(C))
+        files.write_json(generation.folder / "done.json", {})
+    run.rebuild_moments()
+    return run
+
+
+@pytest.mark.parametrize(("laplace", "spread"), [(False, 2.0), (True, 3.5)])
+def test_replicates_show_the_error_of_a_variance(tmp_path, laplace, spread):
+    """Two deviations of one prompt are equal but for their sign; prompts show the scatter.
+
+    Var(d^2/2)/V_W^2 of a difference d of two images: its kurtosis is 3 + excess/2, so that
+    3 + 1.5 - 1 for a Laplace trait with excess 3, and 2 for a normal one.
+    """
+    read = arm(one_image_a_prompt(tmp_path, laplace=laplace), "t")
+    assert read.separated
+    assert read.family_size == np.inf
+    ratio = read.sampling[1:, 1, 0] * 300
+    assert ratio.mean() == pytest.approx(spread, rel=0.35)
+
+
+def test_prompts_that_do_not_differ_keep_v_b_at_its_limit(tmp_path):
+    """Half of the estimates are below 0; none of them is the logarithm of nothing."""
+    runs = [one_image_a_prompt(tmp_path / f"{C}", C=C, V_B=1e-6, generations=6) for C in (60, 61)]
+    raw = pd.concat([run.moments().query("generation > 0")["between"] for run in runs])
+    assert (raw <= 0).any()
+    for run in runs:
+        C = run.recipe.data.size
+        read = arm(run, "t")
+        ratio = np.exp(read.measured[:, 2, 0] - read.measured[:, 1, 0])
+        # Two draws: the standard error of V_B = 0 is V_W/sqrt(C - 1).
+        assert (ratio >= 0.999 / np.sqrt(C - 1)).all()
+        assert (read.sampling[1:, 2, 0] <= 1).all()
+        assert read.sampling[1:, 2, 0].max() > 0.3
+
+
+def test_replicates_without_the_base_model_are_reported(tmp_path):
+    run = one_image_a_prompt(tmp_path / "run")
+    for name in ("unguided", "unguided_replicate"):
+        (run.generation(0).draw(name).folder / "metadata.jsonl").unlink()
+    run.rebuild_moments()
+    with pytest.raises(UserError, match="none of the base model, .*`qtm measure RUN unguided`"):
+        arm(run, "t")
+
+
 def test_the_second_component_alone_is_refused(tmp_path):
     run = make(tmp_path)
     with pytest.raises(UserError, match="does not vary within and between prompts"):

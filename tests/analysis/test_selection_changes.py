@@ -190,3 +190,39 @@ def test_one_image_a_prompt_has_the_parts_of_moments(average):
     for quantity in ("within", "between"):
         assert np.isnan(change(changes, quantity, None if average else 0).after)
     assert change(changes, "variance", None if average else 0).before == total.before
+
+
+@pytest.mark.parametrize("average", [False, True])
+def test_one_image_a_prompt_has_the_parts_of_moments(average):
+    """V_W and V_B are those of moments.csv: by the base model before, by replicates after."""
+    rng, C = np.random.default_rng(5), 40
+    captions = [str(i) for i in range(C)]
+    codes = np.arange(C)
+    values = 10 + rng.normal(size=(C, 2))
+    pair = lambda: Sample(np.concatenate(values + rng.normal(size=(2, C, 2))), np.tile(codes, 2), C)
+    real = Sample(values + rng.normal(size=(C, 2)), codes)
+    base, unguided, guided = pair(), pair(), pair()
+    draws = Draws(real, real, unguided, guided, base, distinct=True)
+    changes = price.decompose(draws, average)
+    mean = (lambda x: x.mean(keepdims=True)) if average else (lambda x: x)
+    by_base = moments.by_base_model(real.values, np.diag(base.covariance))
+    for i, quantity in enumerate(("within", "between")):
+        split = [
+            moments.separated(s.values[:C], captions, s.values[C:], captions)[i]
+            for s in (unguided, guided)
+        ]
+        steps = [mean(x) for x in (by_base[i], *split)]
+        for j, values_of in enumerate(np.transpose(steps)):
+            c = change(changes, quantity, None if average else j)
+            assert [c.before, c.after] == pytest.approx([values_of[0], values_of[2]])
+            assert c.inflow == 0
+            assert c.transmission == pytest.approx(values_of[1] - values_of[0])
+            assert c.selection == pytest.approx(values_of[2] - values_of[1])
+    total = change(changes, "variance", None if average else 0)
+    assert total.before == pytest.approx(mean(real.values.var(axis=0, ddof=1))[0])
+    # Without replicates only the variance of all images is known.
+    alone = [s.realised() for s in (real, real, unguided, guided)]
+    changes = price.decompose(Draws(*alone, distinct=True), average)
+    for quantity in ("within", "between"):
+        assert np.isnan(change(changes, quantity, None if average else 0).after)
+    assert change(changes, "variance", None if average else 0).before == total.before

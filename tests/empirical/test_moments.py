@@ -123,3 +123,16 @@ def test_a_run_with_resampled_prompts_is_separated_by_replicates_throughout():
     assert set(table["how"]) == {"replicates"}
     expected = moments.separated(z, captions, more, captions)
     np.testing.assert_allclose(table[["within", "between"]], np.stack(expected, axis=1))
+
+
+def test_a_run_with_resampled_prompts_is_separated_by_replicates_throughout():
+    """Prompts drawn twice have two images by chance; the way stays that of the run."""
+    rng = np.random.default_rng(4)
+    captions = [f"caption {i}" for i in rng.integers(0, 12, size=30)]
+    z, more = rng.normal(size=(2, 30, 2))
+    again = moments.Replicates(captions, lambda name: more)
+    assert set(moments.table(1, {"t": z}, captions, again)["how"]) == {"families"}
+    table = moments.table(1, {"t": z}, captions, again, distinct=True)
+    assert set(table["how"]) == {"replicates"}
+    expected = moments.separated(z, captions, more, captions)
+    np.testing.assert_allclose(table[["within", "between"]], np.stack(expected, axis=1))

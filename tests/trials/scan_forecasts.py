@@ -6,7 +6,8 @@ scales are its guided draws: a scan. Chains at its scales start from their measu
 never part of it. Beside them: generation 1 kept unchanged, the fit of the whole grid with the same
 start (in-sample), and the forecast from two generations of the very chain. Errors are absolute, in
 ln V or standard deviations of generation 0, over generations 3 to 6 (which all forecast), seeds,
-chains and components.
+chains and components. How the scales are weighed, and the priors of means, were chosen after a
+look at these scores, which are in-sample since.
 
 python -m tests.trials.scan_forecasts
 """

@@ -173,9 +173,13 @@ def _measured(
     ):
         if requested.traits:
             traits = finished.measure_traits(source, requested.traits, bar.update, skip_undefined)
-            if run is not None:
+            if run is None:
+                tables.append(finished.table_of_traits(traits))
+            else:
                 finished.keep_traits(run, traits)
-            tables.append(finished.table_of_traits(traits))
+                # Those of the run, in which replicates separate V_W and V_B where there are any.
+                stored = run.moments()
+                tables.append(stored[stored["feature"].isin(traits[0][0])].reset_index(drop=True))
         if requested.measures:
             table = finished.measure_sets(
                 source, requested.measures, features, seed, resamples, bar.update

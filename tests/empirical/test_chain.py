@@ -251,7 +251,13 @@ def test_the_loop_reproduces_refitting_a_gaussian(tmp_path, monkeypatch, size):
     steps = []
     for seed in range(60):
         ours = recipe.parse(
-            {"generations": 4, "seed": seed, "data": {"size": size}, "generate": {"steps": 1}}
+            {
+                "generations": 4,
+                "seed": seed,
+                "data": {"size": size},
+                "generate": {"steps": 1},
+                "measure": {"unguided": False},
+            }
         )
         first = np.random.default_rng(seed).normal(128, 30, size).round().clip(0, 255)
         images = np.broadcast_to(first.astype(np.uint8)[:, None, None, None], (size, 4, 4, 1))

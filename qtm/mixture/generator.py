@@ -91,8 +91,20 @@ class MixtureGenerator:
         self, captions: Sequence[str], seeds: Sequence[int], progress: Progress
     ) -> np.ndarray:
         """Draw images [n, height, width, channels] (uint8); image i depends on seed i alone."""
+        return self._sample(captions, seeds, progress, self.sampler)
+
+    def sample_unguided(
+        self, captions: Sequence[str], seeds: Sequence[int], progress: Progress
+    ) -> np.ndarray:
+        """Draw as `sample` does, with the same randomness for a seed, but at scale 1."""
+        unguided = Sampler(self.sampler.levels, 1.0, self.sampler.operator)
+        return self._sample(captions, seeds, progress, unguided)
+
+    def _sample(
+        self, captions: Sequence[str], seeds: Sequence[int], progress: Progress, sampler: Sampler
+    ) -> np.ndarray:
         keys = _keys(np.asarray(seeds, np.uint64))
-        z = np.asarray(sample(*self._now, self._families(captions), keys, self.sampler))
+        z = np.asarray(sample(*self._now, self._families(captions), keys, sampler))
         if not np.isfinite(z).all():
             raise ValueError(
                 f"samples must be finite, got {np.sum(~np.isfinite(z))} values that are not."

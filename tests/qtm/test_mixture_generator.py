@@ -17,11 +17,11 @@ D = 16
 LEVELS = NoiseLevels.exploding(1e-3, 300.0, 100)
 
 
-def generator(learning=None, **options):
+def generator(learning=None, scale=1.0, **options):
     """Two families of 4 x 4 pixels, with unit covariance."""
     means = np.array([[-0.5], [0.5]]) * np.ones((2, D))
     base = Mixture.of(np.ones(2), means, np.stack([np.eye(D)] * 2))
-    return MixtureGenerator(base, CAPTIONS, (4, 4, 1), Sampler(LEVELS, 1.0), learning, **options)
+    return MixtureGenerator(base, CAPTIONS, (4, 4, 1), Sampler(LEVELS, scale), learning, **options)
 
 
 def nothing(count):
@@ -39,6 +39,14 @@ def kept():
 def within(generation):
     z, captions = generation.trait("latent").astype(float), np.array(generation.captions)
     return np.mean([z[captions == c].var(axis=0, ddof=1) for c in CAPTIONS])
+
+
+def test_unguided_images_are_those_of_scale_one():
+    guided, plain = generator(scale=3.0), generator(scale=1.0)
+    captions, seeds = CAPTIONS * 4, range(8)
+    unguided = guided.sample_unguided(captions, seeds, nothing)
+    np.testing.assert_array_equal(unguided, plain.sample(captions, seeds, nothing))
+    assert (unguided != guided.sample(captions, seeds, nothing)).any()
 
 
 @pytest.mark.slow

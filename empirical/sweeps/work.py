@@ -104,9 +104,14 @@ def survey(recipes: Mapping[str, Recipe], out: Path, progress: Progress) -> dict
                 loop.check(recipe.settings, base)
             else:
                 loop.prepare(recipe, out / name, base)
-            settings = loop.resolved(recipe, out / name).settings
+            place = out / name
+            try:
+                settings = loop.resolved(recipe, place).settings
+            except UserError:
+                # A damaged recipe of a chain that was begun stops no other either.
+                settings, place = recipe.settings, out
             disk, memory = loop.size(settings, base), _memory(settings, base)
-            surveys[name] = Survey(loop.work(recipe, out / name), disk, memory)
+            surveys[name] = Survey(loop.work(recipe, place), disk, memory)
         except UserError as error:
             raise UserError(f"the chain '{name}' cannot run: {error}") from error
     folder.require_room(out, sum(each.disk for each in surveys.values()))

@@ -15,12 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from analysis.selection.draws import Sample
-from analysis.selection.intervals import THESE, Estimate
+from analysis.selection.intervals import THESE, Estimate, student
 from analysis.selection.read import Measured
 from empirical.errors import UserError
 from empirical.runs.record import Run
-
-_Z = 1.6448536269514722
 
 
 @dataclass(frozen=True)
@@ -89,5 +87,4 @@ def _mean(sample: Sample) -> float:
 
 
 def _estimate(name: str, value: float, variance: float) -> Estimate:
-    half = _Z * variance**0.5
-    return Estimate(name, value, value - half, value + half, THESE)
+    return Estimate(name, value, *student(value, variance, np.inf), THESE)

@@ -26,11 +26,16 @@ def draw_images(
     progress: Progress,
 ) -> None:
     """Draw the images of a generation, one for each caption."""
-    seeds = [seed_of("image", settings.seed, generation.number, i) for i in range(len(captions))]
+    seeds = image_seeds(settings, generation.number, len(captions))
     draw(generator, generation.folder / "images", captions, seeds, settings, progress)
     if processes.is_main():
         _write_metadata(generation, captions, seeds)
     processes.wait()
+
+
+def image_seeds(settings: Settings, number: int, count: int) -> list[int]:
+    """Return the seeds of the images of a generation."""
+    return [seed_of("image", settings.seed, number, i) for i in range(count)]
 
 
 def write_images(generation: Generation, real: Population) -> None:

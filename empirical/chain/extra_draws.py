@@ -52,20 +52,25 @@ def planned(generation: Generation, settings: Settings) -> Iterator[Planned]:
 
     Generation 0 stands for the base model, which is drawn without guidance: its images are real.
     """
-    number, seed, table = generation.number, settings.seed, settings.measure
+    number, table = generation.number, settings.measure
     captions = generation.captions
     more = captions * table.replicate_count
     # Drawn at scale 1 anyway, images are their own unguided draw.
     same = bool(number) and unguided_anyway(settings)
-    others = [seed_of("replicate", seed, number, i) for i in range(len(more))]
+    others = replicate_seeds(settings, number, len(more))
     if table.unguided:
-        seeds = [seed_of("image", seed, number, i) for i in range(len(captions))]
+        seeds = drawing.image_seeds(settings, number, len(captions))
         yield Planned("unguided", captions, seeds, generation if same else None)
     if number and more:
         yield Planned("replicate", more, others)
     if table.unguided and more:
         source = generation.draw("replicate") if same else None
         yield Planned("unguided_replicate", more, others, source)
+
+
+def replicate_seeds(settings: Settings, number: int, count: int) -> list[int]:
+    """Return the seeds of further images of the prompts of a generation."""
+    return [seed_of("replicate", settings.seed, number, i) for i in range(count)]
 
 
 def measure(
@@ -80,7 +85,7 @@ def measure(
     The generator must have learnt the generation, and its own images must be measured.
     """
     if processes.is_main() and settings.measure.unguided:
-        _measure_fresh(generator, chain, generation)
+        measure_fresh(generator, chain, generation)
     for plan in planned(generation, settings):
         draw, keep_images = generation.draw(plan.name), settings.measure.unguided_images
         if draw.complete or plan.copies is not None:
@@ -110,7 +115,7 @@ def _finish(generator: Generator, chain: Run, number: int, draw: Draw, plan: Pla
     draw.finish(plan.captions, plan.seeds)
 
 
-def _measure_fresh(generator: Generator, chain: Run, generation: Generation) -> None:
+def measure_fresh(generator: Generator, chain: Run, generation: Generation) -> None:
     """Measure the newly drawn real images that a generation learnt from, if any."""
     draw = generation.draw("fresh")
     rows = [] if generation.number == 0 else generation.pedigree()

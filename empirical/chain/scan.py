@@ -29,7 +29,6 @@ from empirical.runs import training
 from empirical.runs.draws import Draw
 from empirical.runs.record import Run
 from empirical.runs.scans import FILE, Scan
-from empirical.seeds import seed_of
 
 # As many images of each draw are kept, for contact sheets.
 KEPT = 30
@@ -148,19 +147,8 @@ def _prepare_first(
     loop.loop(generator, real.first(), real.held_out, planned.recipe, planned.out, progress, last=0)
     loop.learn(generator, chain, 1, planned.settings, progress, real.draw)
     if processes.is_main():
-        draw = Scan(planned.out).training(1)
-        fresh = chain.generation(1).pedigree()[0]["file_name"].split("/")[1] == "fresh"
-        if fresh and not draw.complete:
-            pixels = np.stack(
-                [
-                    files.read_image(planned.out / row["file_name"])
-                    for row in chain.generation(1).pedigree()
-                ]
-            )
-            measuring.measure_draw(generator, chain, draw, 1, pixels)
-            captions = training.captions(chain, 1)
-            draw.finish(captions, [None] * len(captions))
-        _copy_training(chain, 1, draw)
+        extra_draws.measure_fresh(generator, chain, chain.generation(1))
+        _copy_training(chain, 1, Scan(planned.out).training(1))
     processes.wait()
     return real.held_out
 
@@ -183,14 +171,14 @@ def _scan(
     progress: Progress,
 ) -> None:
     """Draw and measure one generation's model at every scale."""
-    settings, seed = planned.settings, planned.settings.seed
+    settings = planned.settings
     chain, result = planned.run or Run(planned.out), Scan(planned.out)
     captions = (
         chain.generation(0).captions if planned.run is None else chain.generation(number).captions
     )
-    image_seeds = [seed_of("image", seed, number, i) for i in range(len(captions))]
+    image_seeds = drawing.image_seeds(settings, number, len(captions))
     more = captions * planned.replicates
-    others = [seed_of("replicate", seed, number, i) for i in range(len(more))]
+    others = extra_draws.replicate_seeds(settings, number, len(more))
     quality = _Quality(generator, chain, number, held_out)
     for scale in planned.scales:
         rule = Constant(rule="constant", scale=scale)

@@ -26,7 +26,7 @@ from empirical.measuring.metrics import (
 from empirical.measuring.metrics.intervals import RESAMPLES
 from empirical.measuring.sources import Captions, Source
 from empirical.measuring.traits import View, every_trait
-from empirical.runs.draws import Draw
+from empirical.runs.draws import Draw, Measured
 from empirical.runs.record import Generation, Run
 from empirical.seeds import seed_of
 
@@ -53,10 +53,7 @@ def measure(
     view, captions = source.view(number)
     # Sums over several threads differ in their last bits from those over one.
     with threadpool_limits(1, user_api="blas"):
-        for name in every_trait():
-            values = view.trait(name)
-            if values is not None:
-                generation.write(name, values)
+        _write_traits(view, generation)
         samples = Samples(source, source.space, every_measure())
         measurements = samples.measure(number, seed, view=view, captions=captions)
         main = list(samples.references(number))[-1:]
@@ -75,10 +72,15 @@ def measure_draw(
     source = sources.of_chain(chain, number, generator.encode, generator.classifier, None)
     view = View(images, source.encode, source.classifier, source.first)
     with threadpool_limits(1, user_api="blas"):
-        for name in every_trait():
-            values = view.trait(name)
-            if values is not None:
-                draw.write(name, values)
+        _write_traits(view, draw)
+
+
+def _write_traits(view: View, images: Measured) -> None:
+    """Store every trait that is defined for the images."""
+    for name in every_trait():
+        values = view.trait(name)
+        if values is not None:
+            images.write(name, values)
 
 
 @dataclass

@@ -64,7 +64,7 @@ def test_tails_determine_the_error_of_a_variance(tmp_path, kind, spread):
 
 def test_sampling_errors_are_those_of_new_samples():
     """Variances of the measured mean, ln V_W and ln V_B over 400 samples of the same families."""
-    from analysis.arms.read import _sampling
+    from analysis.arms.sampling import sampling_variances
 
     rng = np.random.default_rng(2)
     families, n, D = np.array([-1.5, -0.5, 0.5, 1.5]), 50, 3
@@ -74,7 +74,7 @@ def test_sampling_errors_are_those_of_new_samples():
     V_B = z.mean(axis=2).var(axis=1, ddof=1)
     pooled = np.stack([np.log(V_W.mean(axis=1)), np.log(V_B.mean(axis=1))])
     true_W, true_B = np.square(along), np.square(along) * families.var(ddof=1)
-    expected = _sampling(true_W[None], true_B[None], 4 * n, 4, True, None)[0, 1:, 0]
+    expected = sampling_variances(true_W[None], true_B[None], 4 * n, 4, True, None)[0, 1:, 0]
     # A variance of 400 samples has the relative error sqrt(2/400).
     np.testing.assert_allclose(pooled.var(axis=1, ddof=1), expected, rtol=4 * np.sqrt(2 / 400))
 
@@ -83,7 +83,7 @@ def test_sampling_errors_are_those_of_new_samples():
 @pytest.mark.parametrize("pooled", [False, True])
 def test_sampling_errors_of_replicates_are_those_of_new_samples(draws, pooled):
     """One image a prompt and its replicates, 1,000 samples of the same 100 prompts."""
-    from analysis.arms.read import _sampling
+    from analysis.arms.sampling import sampling_variances
 
     rng, C, samples = np.random.default_rng(4), 100, 1000
     along = np.array([1.0, 0.6, 0.2])
@@ -98,7 +98,7 @@ def test_sampling_errors_of_replicates_are_those_of_new_samples(draws, pooled):
         logs.append(np.log([V_W.mean(), V_B.mean()] if pooled else [V_W[0], V_B[0]]))
     true_W, true_B = np.square(along), 0.64 * np.square(along)
     parts = (true_W, true_B) if pooled else (true_W[:1], true_B[:1])
-    expected = _sampling(*(x[None] for x in parts), C, C, pooled, None, draws)[0, 1:, 0]
+    expected = sampling_variances(*(x[None] for x in parts), C, C, pooled, None, draws)[0, 1:, 0]
     # A variance of 1,000 samples has the relative error sqrt(2/1000); the expansion of a logarithm
     # with the variance v errs by about v.
     tolerance = 4 * np.sqrt(2 / samples) + expected.max()

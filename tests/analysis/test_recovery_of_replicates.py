@@ -8,7 +8,8 @@ import pytest
 
 from analysis.arms.design import design
 from analysis.arms.levels import COUNT, SIGMA
-from analysis.arms.read import Arm, _sampling
+from analysis.arms.read import Arm
+from analysis.arms.sampling import sampling_variances
 from analysis.inference.importance import draw_posterior
 from analysis.inference.likelihood import _errors
 from analysis.inference.maximum import maximize
@@ -56,7 +57,7 @@ def measured_arm(scale, rng):
     return Arm(
         f"scale {scale:g}", 0, "z",
         np.stack([(m - m[0]) / np.sqrt(unit), np.log(V_W / unit), np.log(V_B / unit)], axis=1),
-        _sampling(V_W, V_B, PROMPTS, PROMPTS, False, None, 2),
+        sampling_variances(V_W, V_B, PROMPTS, PROMPTS, False, None, 2),
         unit, m[0], np.full((GENERATIONS, COUNT), scale), np.square(SIGMA)[:, None], scale,
         0.0, 0.0, np.zeros(1), PROMPTS, PROMPTS, False, True,
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """What guidance selected, and what finetuning passed on: the figures of `qtm select`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -68,7 +68,7 @@ def draw_parts(price: pd.DataFrame, names: Mapping[str, str] | None = None) -> F
         unit = _unit(mine[mine["generation"] == mine["generation"].min()])
         for row, (quantity, _) in enumerate(rows):
             _bars(axes[row, column], mine[mine["quantity"] == quantity], unit)
-        title = shortened((names or {}).get(run, run), 30)
+        title = shortened((names or {}).get(run, run), _letters(runs))
         # The first one moves to the left with its letter.
         axes[0, column].set_title(title, fontsize=7, loc="left" if column else "center")
         generations_below(axes[-1, column])
@@ -81,6 +81,11 @@ def draw_parts(price: pd.DataFrame, names: Mapping[str, str] | None = None) -> F
     handles, labels = max(every, key=lambda entries: len(entries[1]))
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return figure
+
+
+def _letters(runs: Sequence[str]) -> int:
+    """Return how many letters of a run's name fit above its panel."""
+    return min(30, 80 // len(runs))
 
 
 def _unit(first: pd.DataFrame) -> float:
@@ -142,7 +147,7 @@ def draw_traits(selection: pd.DataFrame) -> Figure:
         none = table[(table["low"] <= 0) & (table["high"] >= 0)]
         places = [traits.index(name) for name in none.index]
         axis.plot(none["generation"], places, "o", color="black", markersize=1.8)
-        axis.set_title(shortened(run, 30), fontsize=7)
+        axis.set_title(shortened(run, _letters(runs)), fontsize=7)
         axis.invert_yaxis()
         numbers = selection[selection["run"] == run]["generation"].unique()
         axis.set_xticks([number for number in numbers if number])

@@ -6,6 +6,7 @@ import pytest
 from analysis.selection.realised import realised_heritability
 from empirical import files, recipe
 from empirical.errors import UserError
+from empirical.runs import kept
 from empirical.runs.record import Run
 from tests.helpers.tiny_chain import tiny
 
@@ -70,3 +71,14 @@ def test_lines_that_were_not_selected_have_none(tmp_path):
         realised_heritability(*runs, "t", generation=5)
     with pytest.raises(UserError, match="has no trait 'u'"):
         realised_heritability(*runs, "u")
+
+
+def test_the_kept_lines_pass_on_nearly_all_of_their_brightness():
+    """Half of the images of every prompt were selected, in both directions, with two seeds."""
+    runs = {run.name: run for run in kept.runs("heritability")}
+    for seed in (0, 1):
+        lines = [runs[f"{arm},seed={seed}"] for arm in ("highest", "lowest", "control")]
+        found = {e.quantity: e for e in realised_heritability(*lines, "pixel_mean")}
+        assert found["S_high"].value == pytest.approx(-found["S_low"].value, rel=0.02)
+        assert 0.85 < found["heritability"].low < found["heritability"].value
+        assert 0.95 < found["heritability"].high < 1.1

@@ -50,7 +50,9 @@ def test_every_one_is_read_as_a_run(runs):
 def test_they_fit_into_a_repository():
     archives = list(kept.FOLDER.glob("*/*.tar.xz"))
     assert len(archives) == sum(len(kept.runs(name)) for name in kept.names())
-    assert sum(path.stat().st_size for path in archives) < 6.5e6
+    # Runs with both draws keep the moments of prompts twice: a third of all bytes for a tenth of
+    # the runs. The theory of prompts has no other data.
+    assert sum(path.stat().st_size for path in archives) < 11e6
 
 
 def test_keeping_a_run_keeps_its_numbers(tiny_run, tmp_path, monkeypatch):

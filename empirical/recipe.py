@@ -16,7 +16,7 @@ import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
-from empirical import files
+from empirical import embedded, files
 from empirical.errors import UserError
 from empirical.guidance import GuidanceRule
 from empirical.keys import did_you_mean, flatten
@@ -294,7 +294,7 @@ def differences(theirs: Recipe, ours: Recipe) -> list[str]:
 def _are_folders(theirs: Recipe, ours: Recipe) -> bool:
     """Return whether the data sets are as many, and the same ones of them are folders."""
     their_names, our_names = theirs.data.names, ours.data.names
-    return [name == "digits" for name in their_names] == [name == "digits" for name in our_names]
+    return [*map(embedded.is_embedded, their_names)] == [*map(embedded.is_embedded, our_names)]
 
 
 def _sentence(error: dict[str, Any]) -> str:

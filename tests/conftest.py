@@ -16,7 +16,7 @@ import pytest
 import tests.helpers.shapes
 
 CHECKED = (
-    "chain", "conditioning", "data", "digits", "files", "generator", "guidance", "measuring",
+    "chain", "conditioning", "data", "embedded", "files", "generator", "guidance", "measuring",
     "pipeline.adapters", "pipeline.model", "pretraining", "processes", "remedies", "runs",
 )  # fmt: skip
 # Every function of these packages refuses, in this process, an array of another shape or dtype

@@ -11,7 +11,7 @@ import pytest
         ("generations = ", "not valid TOML"),
         ("generatons = 3", "did you mean 'generations'"),
         ("[data]\nsize = 0", "'data.size' is 0"),
-        ("[data]\nname = 'nowhere'", "neither 'digits' nor a folder"),
+        ("[data]\nname = 'nowhere'", "neither an embedded set"),
         ("[model]\nname = 'MODEL'", "not a diffusers pipeline"),
     ],
 )

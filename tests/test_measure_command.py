@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 from empirical import files
 from empirical.claim import claimed
 from empirical.commands.measure import DRAWS
-from empirical.digits import dataset
+from empirical.embedded import digits as dataset
 from empirical.measuring import finished as remeasuring
 from empirical.measuring import image_folder, sources
 from empirical.measuring.metrics import Pair, Sample, every_measure

@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from empirical import embedded
 from empirical.data import real_images
 from empirical.data.photos.folders import File
 from empirical.data.real_images import Item
@@ -37,7 +38,7 @@ class DataSet:
     @property
     def embedded(self) -> bool:
         """Whether it comes with this package."""
-        return self.name == "digits"
+        return embedded.is_embedded(self.name)
 
     def row(self) -> dict[str, Any]:
         """Return its row of ``data.json``."""

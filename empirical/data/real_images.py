@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image, ImageOps
 
+from empirical import embedded
 from empirical.data.photos import folders
 from empirical.data.photos.folders import Photo
 from empirical.errors import UserError
@@ -18,6 +19,7 @@ from empirical.seeds import seed_of
 # An image of the package, a file, or a row of a data set.
 Item = Image.Image | Photo
 _Pairs = Sequence[tuple[Item, str]]
+_CHANNELS = {"L": 1, "RGB": 3}
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,12 @@ def reference(
 ) -> UInt8[np.ndarray, "n {side} {side} c"] | None:
     """Return real images [n, side, side, channels] that no generation learns from, if there are.
 
-    Of the digits they are a set apart; of folders what `real` has left over, at most as many as it
+    Embedded data have a set apart; of folders what `real` has left over, at most as many as it
     took, unless the control chain learns from `fresh` real images.
     """
-    if table.names == ["digits"]:
-        from empirical.digits import dataset
-
-        images = dataset.load("reference").images[..., None]
-        return images if (side, mode) == (images.shape[1], "L") else None
+    if embedded.are_embedded(table.names):
+        images = embedded.load(table.names[0], "reference").images
+        return images if (side, _CHANNELS[mode]) == images.shape[2:] else None
     left = [image for _, spare in _chosen(table, seed, 0) for image, _ in spare]
     if fresh or not left:
         return None
@@ -105,7 +105,7 @@ def listed(table: DataTable) -> list[tuple[int, _Pairs]]:
 def source_of(name: str, column: str | None = None) -> _Pairs:
     """List the images and captions of a data set by its name in a recipe, with captions from a
     `column` of its table."""
-    return _digits() if name == "digits" else captioned(Path(name), column)
+    return _of_the_package(name) if embedded.is_embedded(name) else captioned(Path(name), column)
 
 
 def order(captions: list[str], seed: int, generation: int = 0) -> list[int]:
@@ -128,12 +128,10 @@ def _loaded(image: Item, notes: Notes) -> Image.Image:
     return image if isinstance(image, Image.Image) else image.open(notes)
 
 
-def _digits() -> list[tuple[Image.Image, str]]:
-    from empirical.digits import dataset
-
-    digits = dataset.load("real")
-    pairs = zip(digits.images, digits.captions, strict=True)
-    return [(Image.fromarray(pixels), caption) for pixels, caption in pairs]
+def _of_the_package(name: str) -> list[tuple[Image.Image, str]]:
+    data = embedded.load(name, "real")
+    pairs = zip(data.images, data.captions, strict=True)
+    return [(Image.fromarray(pixels.squeeze()), caption) for pixels, caption in pairs]
 
 
 def captioned(folder: Path, column: str | None = None) -> Sequence[tuple[Photo, str]]:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
-from empirical import files
+from empirical import embedded, files
 from empirical.data import copies, real_images
 from empirical.data.data_set import DataSet, digest_of_listing, names_of, sha256
 from empirical.data.real_images import Population
@@ -106,11 +106,11 @@ def held_out(run: Run) -> UInt8[np.ndarray, "n side side c"] | None:
     Warns where they are not in the run, and its data sets are not as they were any more.
     """
     settings = run.recipe.settings
-    if (run.folder / DATA).is_file() and settings.data.names != ["digits"]:
+    if (run.folder / DATA).is_file() and not embedded.are_embedded(settings.data.names):
         return _stored(run)
     _, side, _, channels = run.generation(0).images([0]).shape
     mode = "L" if channels == 1 else "RGB"
-    if settings.data.names != ["digits"]:
+    if not embedded.are_embedded(settings.data.names):
         reason = _disagreement(run, settings, side, mode)
         if reason is not None and not _compared_with_held_out(run):
             return None
@@ -144,18 +144,18 @@ def _chosen(settings: Settings) -> list[DataSet]:
         pairs = list(pairs)
         captions = [caption for _, caption in pairs]
         order = real_images.order(captions, settings.seed)[: 2 * size]
-        if name == "digits" or draws_again:
+        inside = embedded.is_embedded(name)
+        if inside or draws_again:
             needed, chosen = range(len(pairs)), order[:size]
             spare = order[size:]
         else:
             needed, chosen, spare = order, range(size), range(size, len(order))
         names = names_of([item for item, _ in pairs])
-        embedded = name == "digits"
         rows = tuple(
             {
                 "file": names[i],
                 "text": captions[i],
-                "sha256": "" if embedded else pairs[i][0].digest(),
+                "sha256": "" if inside else pairs[i][0].digest(),
             }
             for i in needed
         )
@@ -179,7 +179,7 @@ def _held_out(
     settings: Settings, sets: Sequence[DataSet], side: int, mode: str
 ) -> UInt8[np.ndarray, "n {side} {side} c"] | None:
     """Return what `data.held_out` does, from data sets that were looked through already."""
-    if settings.data.names == ["digits"]:
+    if embedded.are_embedded(settings.data.names):
         return real_images.held_out(settings, side, mode)
     spare = [(each, each.held_out) for each in sets]
     draws_again = settings.finetune.training_set == "real"
@@ -232,7 +232,7 @@ def _resumed(run: Run, settings: Settings, side: int, mode: str) -> RealData:
         of_generation_0,
         lambda generation: _draw(settings, sets, generation, side, mode),
         real_images.held_out(settings, side, mode)
-        if settings.data.names == ["digits"]
+        if embedded.are_embedded(settings.data.names)
         else _stored(run),
     )
 
@@ -328,20 +328,23 @@ def _recorded(run: Run, settings: Settings) -> list[DataSet]:
         raise UserError(
             f"'{run.folder / DATA}' is damaged: delete it to have the images compared again"
         ) from error
-    return [_of_the_package(each.size, settings.seed) if each.embedded else each for each in sets]
+    return [
+        _of_the_package(each.name, each.size, settings.seed) if each.embedded else each
+        for each in sets
+    ]
 
 
-def _of_the_package(size: int, seed: int) -> DataSet:
-    """Return the embedded digits, which ``data.json`` does not list."""
-    pairs = real_images.source_of("digits")
+def _of_the_package(name: str, size: int, seed: int) -> DataSet:
+    """Return an embedded data set, which ``data.json`` does not list."""
+    pairs = real_images.source_of(name)
     names = names_of([item for item, _ in pairs])
     rows = tuple(
-        {"file": name, "text": text, "sha256": ""}
-        for name, (_, text) in zip(names, pairs, strict=True)
+        {"file": file, "text": text, "sha256": ""}
+        for file, (_, text) in zip(names, pairs, strict=True)
     )
     order = real_images.order([text for _, text in pairs], seed)
     chosen, spare = tuple(order[:size]), tuple(order[size : 2 * size])
-    return DataSet("digits", size, len(pairs), "", rows, chosen, spare, "digits")
+    return DataSet(name, size, len(pairs), "", rows, chosen, spare, name)
 
 
 def _require_same_images(run: Run, each: DataSet) -> None:

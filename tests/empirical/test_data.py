@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from empirical.data import real_images
-from empirical.digits import dataset
+from empirical.embedded import digits as dataset
 from empirical.errors import UserError
 from empirical.recipe import DataTable
 
@@ -70,7 +70,7 @@ def test_a_folder_with_text_beside_the_images(tmp_path):
 
 
 def test_what_is_wrong_with_a_folder_is_said(tmp_path):
-    with pytest.raises(UserError, match="neither 'digits' nor a folder"):
+    with pytest.raises(UserError, match="neither an embedded set"):
         real(tmp_path / "none", 2)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="holds no images"):

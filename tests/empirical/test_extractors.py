@@ -206,7 +206,9 @@ def test_weights_of_another_network_are_refused(folders):
 def test_the_classifier_says_what_it_can_see():
     extractor = extractors.load("classifier")
     for images in (noise(2, 16, 16, 1), noise(2, 32, 32, 3)):
-        with pytest.raises(UserError, match="sees grey images of 32 x 32"):
+        with pytest.raises(
+            UserError, match="'digits' sees images of 32 x 32 pixels with 1 channel, not"
+        ):
             extractor.images(images)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from empirical.digits.dataset import CAPTIONS
+from empirical.embedded.digits import CAPTIONS
 from empirical.generator.sampling import draw, sample
 from empirical.seeds import seed_of
 from tests.helpers.guidance_examples import RULES, make

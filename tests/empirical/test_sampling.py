@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from empirical.digits.dataset import CAPTIONS
+from empirical.embedded.digits import CAPTIONS
 from empirical.errors import UserError
 from empirical.generator.sampling import SAMPLERS, levels_of, prepare, sample
 from empirical.guidance import Constant, Decay

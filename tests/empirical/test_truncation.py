@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from empirical.chain import loop
-from empirical.digits.dataset import CAPTIONS
+from empirical.embedded.digits import CAPTIONS
 from empirical.pipeline import model, truncation
 from empirical.recipe import parse
 from tests.helpers.random_pipelines import tiny_xl

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from empirical import files
-from empirical.digits import dataset
+from empirical.embedded import digits as dataset
 
 
 def captions_of(labels: Sequence[str], distinct: int) -> list[str]:

@@ -12,13 +12,14 @@ from diffusers import (
 )
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
+from empirical.embedded.digits import CAPTIONS
 from empirical.pretraining.architecture import tokenizer
 
 
 def tiny_xl(folder: Path) -> Path:
     """Write a Stable Diffusion XL pipeline of 16 x 16 pixels in colour."""
     torch.manual_seed(0)
-    words = tokenizer()
+    words = tokenizer(CAPTIONS)
     text = CLIPTextConfig(
         vocab_size=len(words),
         hidden_size=16,
@@ -72,7 +73,7 @@ def version_15(folder: Path) -> Path:
     """Write a pipeline with the configuration of Stable Diffusion 1.5: a denoiser of 860 M
     parameters, 512 x 512 pixels; 4 GB on disk."""
     torch.manual_seed(0)
-    words = tokenizer()
+    words = tokenizer(CAPTIONS)
     words.model_max_length = 77
     text = CLIPTextModel(
         CLIPTextConfig(

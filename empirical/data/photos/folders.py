@@ -10,7 +10,7 @@ from typing import Protocol
 
 from PIL import Image
 
-from empirical import files
+from empirical import embedded, files
 from empirical.data.photos import captions, hub, tables
 from empirical.data.photos.captions import Beside, CaptionError
 from empirical.data.photos.listing import Listing, listing, normal, note_left_out
@@ -77,8 +77,8 @@ def captioned(place: Path, column: str | None = None) -> Sequence[tuple[Photo, s
         return hub.captioned(place, column)
     if not place.is_dir():
         raise UserError(
-            f"the data '{place}' is neither 'digits' nor a folder of images, nor a data set of the "
-            f"hub as in 'hub:owner/name'"
+            f"the data '{place}' is neither an embedded set ({', '.join(embedded.names())}) nor a "
+            f"folder of images, nor a data set of the hub as in 'hub:owner/name'"
         )
     listed, notes = listing(place), Notes(place)
     groups = tables.find(listed)

@@ -1,4 +1,4 @@
-"""The classifier of an embedded model: features and predicted captions."""
+"""The classifier of an embedded model: features and predicted families."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from jaxtyping import Float, UInt8
 
 from empirical.errors import UserError
 from empirical.measuring import traits
+from empirical.measuring.extractors import _classifier_config as config
 
 WEIGHTS = "digits"
 _EMBEDDED = Path(__file__).parents[2] / "models"
@@ -17,34 +18,35 @@ _EMBEDDED = Path(__file__).parents[2] / "models"
 
 @dataclass(frozen=True)
 class ClassifierExtractor:
-    """The classifier of digits in a folder; loaded at its first prediction."""
+    """The classifier in a folder; loaded when it is needed."""
 
     folder: Path
 
     @cached_property
     def classifier(self) -> traits.Classifier:
         """Return the captions that it knows, and its `predict`."""
-        from empirical.digits import dataset
-
-        return traits.Classifier(dataset.CAPTIONS, self.predict)
+        return traits.Classifier(config.families(config.read(self.folder)), self.predict)
 
     def predict(
         self, images: UInt8[np.ndarray, "n h w c"]
     ) -> tuple[Float[np.ndarray, "n 64"], list[str]]:
-        """Return features [n, 64] and predicted captions of images [n, 32, 32, 1] (uint8)."""
-        from empirical.digits import classifier, dataset
+        """Return features [n, 64] and families of images [n, 32, 32, channels] (uint8)."""
+        from empirical.measuring.extractors import _classifier_network as network
 
-        if images.shape[1:] != (dataset.SIDE, dataset.SIDE, 1):
+        expected = (network.SIDE, network.SIDE, self._network.channels)
+        if images.shape[1:] != expected:
             rows, columns, channels = images.shape[1:]
             raise UserError(
-                f"the classifier of digits sees grey images of {dataset.SIDE} x {dataset.SIDE} "
-                f"pixels, not {rows} x {columns} with {channels} channels: name another extractor"
+                f"the classifier '{self.folder.parent.name}' sees images of {expected[0]} x "
+                f"{expected[1]} pixels with {_counted(expected[2])}, not {rows} x {columns} with "
+                f"{_counted(channels)}: name another extractor"
             )
-        features, labels = classifier.predict(self._network, images[..., 0] / 255)
-        return features, [dataset.CAPTIONS[label] for label in labels]
+        features, logits = network.predict(self._network, images)
+        captions = self._network.captions
+        return features, [captions[label] for label in network.classes(logits)]
 
     def images(self, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n 64"]:
-        """Return features [n, 64] of images [n, 32, 32, 1] (uint8)."""
+        """Return features [n, 64] of images [n, 32, 32, channels] (uint8)."""
         return self.predict(images)[0]
 
     def texts(self, captions: Sequence[str]) -> None:
@@ -53,9 +55,9 @@ class ClassifierExtractor:
 
     @cached_property
     def _network(self):
-        from empirical.digits import classifier
+        from empirical.measuring.extractors import _classifier_network as network
 
-        return classifier.load(self.folder)
+        return network.load(self.folder)
 
 
 def folder_of(model: str) -> Path | None:
@@ -71,3 +73,7 @@ def load(weights: str, offline: bool = False) -> ClassifierExtractor:
     if folder is None:
         raise UserError(f"the model '{weights}' has no classifier, as 'digits' has")
     return ClassifierExtractor(folder)
+
+
+def _counted(channels: int) -> str:
+    return "1 channel" if channels == 1 else f"{channels} channels"

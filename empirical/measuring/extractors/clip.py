@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from jaxtyping import Float, UInt8
 from empirical.measuring.extractors import _networks
 
 WEIGHTS = "openai/clip-vit-large-patch14"
+_EMBEDDED = Path(__file__).parents[2] / "models"
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Clip:
 
 
 def load(weights: str, offline: bool = False) -> Clip:
-    """Load a CLIP from a folder or the hub, in float32.
+    """Load a CLIP from a folder or the hub, in float32; ``emoji`` is that of the embedded model.
 
     The default is the ViT-L/14 of OpenAI; the paper of CMMD takes its variant for 336 pixels.
     Source: Radford et al. 2021 (arXiv 2103.00020).
@@ -70,6 +72,9 @@ def load(weights: str, offline: bool = False) -> Clip:
     from transformers import AutoTokenizer, CLIPModel
 
     what = "the CLIP"
+    embedded = _EMBEDDED / weights / "clip"
+    if embedded.is_dir():
+        weights, offline = str(embedded), True
     model = _networks.network(CLIPModel, what, weights, offline)
     tokenizer = _networks.pretrained(
         AutoTokenizer, f"the tokenizer of {what}", weights, offline, trust_remote_code=False

@@ -20,10 +20,11 @@ Measure = Callable[["View"], Float[np.ndarray, "n d"] | None]
 
 @dataclass(frozen=True)
 class Classifier:
-    """A classifier: the captions it distinguishes, and `predict`, which maps images [n, height,
-    width, channels] (uint8) to features [n, d] and predicted captions."""
+    """A classifier: `families` gives each caption that it knows its family, which may be itself,
+    and `predict` maps images [n, height, width, channels] (uint8) to features [n, d] and predicted
+    families."""
 
-    classes: tuple[str, ...]
+    families: Mapping[str, str]
     predict: Callable[[UInt8[np.ndarray, "n h w c"]], tuple[Float[np.ndarray, "n d"], list[str]]]
 
 

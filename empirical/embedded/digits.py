@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Int, UInt8
 
+from empirical.embedded._captioned import Captioned
+
 Part = Literal["train", "real", "reference"]
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -52,3 +54,10 @@ def load(part: Part) -> Digits:
     of_class = [shuffle.permutation(np.flatnonzero(labels == c))[start:stop] for c in range(10)]
     index = np.stack(of_class, axis=1).ravel()
     return Digits(images[index], labels[index])
+
+
+def captioned(part: Part) -> Captioned:
+    """Return one part of the split as images [n, 32, 32, 1] with captions, which are families."""
+    digits = load(part)
+    captions = tuple(digits.captions)
+    return Captioned(digits.images[..., None], captions, captions)

@@ -21,19 +21,23 @@ On Slurm, dask-jobqueue starts such workers, and the address is ``cluster.schedu
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from empirical.errors import UserError
 from empirical.progress import Progress
 from empirical.sweeps import work
 from empirical.sweeps.work import Failure, Task
 
+T = TypeVar("T")
+
 _TOPIC = "qtm-chain-sweep"
-_PATIENCE = 60  # seconds for the first worker to connect
+_PATIENCE = 60.0  # seconds without any worker
+_LOOK = 5.0  # seconds after which workers are counted again
 
 
 @dataclass
@@ -65,7 +69,7 @@ class ClusterPool:
             self._client.wait_for_workers(1, timeout=_PATIENCE)
         except TimeoutError:
             raise UserError(
-                f"the Dask scheduler at '{self.address}' has no worker after {_PATIENCE} s"
+                f"the Dask scheduler at '{self.address}' has no worker after {_PATIENCE:g} s"
             ) from None
         for name, worker in self._workers().items():
             if worker["nthreads"] > 1:
@@ -87,7 +91,7 @@ class ClusterPool:
 
     def work(self, tasks: Mapping[str, Task], progress: Progress) -> Iterator[tuple[str, Any]]:
         """Run tasks, in order, and yield (name, result or `Failure`) as they end."""
-        from distributed import Event, as_completed
+        from distributed import Event
 
         topic = f"{_TOPIC}-{id(self)}-{id(tasks)}"
         self._client.subscribe_topic(topic, lambda event: progress(event[1]))
@@ -99,13 +103,56 @@ class ClusterPool:
             )
             names[future] = name
         try:
-            for future in as_completed(list(names), loop=self._client.loop):
-                yield names[future], _outcome(future)
+            while names:
+                for future in self._first(list(names)):
+                    yield names.pop(future), self._outcome(future)
         finally:
             # After an interruption, waiting tasks are not begun and running ones stop.
-            self._client.cancel(list(names))
-            Event(topic, client=self._client).set()
-            self._client.unsubscribe_topic(topic)
+            with contextlib.suppress(CancelledError, OSError):  # the scheduler is gone
+                self._client.cancel(list(names))
+                Event(topic, client=self._client).set()
+                self._client.unsubscribe_topic(topic)
+
+    def _first(self, futures: list[Any]) -> list[Any]:
+        """Wait for the first of some futures."""
+        from distributed import wait
+
+        def attempt(timeout: float) -> list[Any]:
+            with self._client.as_current():  # `wait` accepts a client in no other way
+                return list(wait(futures, timeout=timeout, return_when="FIRST_COMPLETED").done)
+
+        try:
+            return self._while_workers_live(attempt)
+        except (CancelledError, OSError):
+            raise UserError(
+                f"the connection to the Dask scheduler at '{self.address}' was lost; what is "
+                f"finished is kept: run the same command again to resume, with a running scheduler"
+            ) from None
+
+    def _outcome(self, future: Any) -> Any:
+        """Return the result of a task that has ended; it is lost if its worker left since."""
+        try:
+            return self._while_workers_live(lambda timeout: future.result(timeout=timeout))
+        except UserError:
+            raise
+        except Exception as error:
+            return Failure(f"its Dask worker was lost: {error}")
+
+    def _while_workers_live(self, attempt: Callable[[float], T]) -> T:
+        """Repeat ``attempt(timeout)``, which raises TimeoutError, until it returns; raise
+        `UserError` where no worker is left."""
+        alone = 0.0
+        while True:
+            try:
+                return attempt(_LOOK)
+            except TimeoutError:
+                alone = 0.0 if self._client.nthreads() else alone + _LOOK
+            if alone >= _PATIENCE:
+                raise UserError(
+                    f"the Dask scheduler at '{self.address}' has had no workers for "
+                    f"{_PATIENCE:g} s; what is finished is kept: run the same command again to "
+                    f"resume, once there are workers"
+                )
 
     def _workers(self) -> dict[str, Any]:
         return self._client.scheduler_info(n_workers=-1)["workers"]
@@ -114,13 +161,6 @@ class ClusterPool:
         if self.device is not None:
             return self.device == "cuda"
         return any(worker["resources"].get("GPU") for worker in self._workers().values())
-
-
-def _outcome(future: Any) -> Any:
-    try:
-        return future.result()
-    except Exception as error:
-        return Failure(f"its Dask worker was lost: {error}")
 
 
 def _do(task: Task, topic: str, place: str) -> Any:

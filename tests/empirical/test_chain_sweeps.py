@@ -257,6 +257,33 @@ def test_a_cluster_does_the_same():
     assert results["c"].sentence == "ZeroDivisionError: by nothing"
 
 
+def test_a_result_whose_worker_left_is_not_awaited_for_ever(monkeypatch):
+    monkeypatch.setattr(cluster, "_PATIENCE", 3 * cluster._LOOK)
+
+    class Client:
+        """Two looks with a worker, then none."""
+
+        looks = 0
+
+        def nthreads(self):
+            self.looks += 1
+            return {"worker": 1} if self.looks <= 2 else {}
+
+    class Lost:
+        def result(self, timeout):
+            raise TimeoutError
+
+    class Broken:
+        def result(self, timeout):
+            raise RuntimeError("killed")
+
+    pool = cluster.ClusterPool("tcp://here", _client=Client())
+    with pytest.raises(UserError, match="'tcp://here' has had no workers for 15 s; what is"):
+        pool._outcome(Lost())
+    assert pool._client.looks == 5
+    assert pool._outcome(Broken()) == work.Failure("its Dask worker was lost: killed")
+
+
 def test_a_cluster_that_cannot_be_used():
     from distributed import LocalCluster
 

@@ -1,5 +1,6 @@
 """Parts shared by several figures: curves with bands, panel letters, sheets of images."""
 
+import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -39,11 +40,26 @@ def generations_below(axis: Axes) -> None:
 
 
 def plain_logarithm(axis, ticks: Sequence[float]) -> None:
-    """Put plain numbers on a logarithmic axis (`xaxis` or `yaxis`) at `ticks`."""
+    """Put plain numbers on a logarithmic axis (`xaxis` or `yaxis`) at `ticks`; between the ends,
+    those too close to the one before have no number."""
+    shown = _apart(ticks)
     axis.set_major_locator(FixedLocator(list(ticks)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if value in shown else ""))
     axis.set_minor_formatter(NullFormatter())
     axis.set_minor_locator(FixedLocator([]))
+
+
+def _apart(ticks: Sequence[float], least: float = 0.06) -> set[float]:
+    """Choose ticks that are a fraction of the logarithmic range apart, with both ends."""
+    ordered = sorted(set(ticks))
+    if len(ordered) < 3 or ordered[0] <= 0:
+        return set(ordered)
+    gap = least * math.log(ordered[-1] / ordered[0])
+    shown = [ordered[0]]
+    for tick in ordered[1:-1]:
+        if min(math.log(tick / shown[-1]), math.log(ordered[-1] / tick)) >= gap:
+            shown.append(tick)
+    return {*shown, ordered[-1]}
 
 
 def letters(axes: Iterable[Axes]) -> None:

@@ -132,14 +132,24 @@ def _means(axis: Axes, table: pd.DataFrame) -> None:
 
 
 def _quality(axis: Axes, table: pd.DataFrame) -> None:
-    twin = axis.twinx()
-    for side, name, colour in ((axis, "accuracy", _COLOURS[0]), (twin, "frechet", _COLOURS[1])):
-        rows = _of(table, "images", name)
-        if len(rows):
-            _line(side, rows, colour, name)
-        side.tick_params(axis="y", colors=colour)
-        side.grid(False)
-    axis.set_title("recognised (left), Fréchet (right)")
+    """Draw what was measured of the two, on an axis each."""
+    curves = [
+        (name, _of(table, "images", quantity), colour)
+        for name, quantity, colour in (
+            ("recognised", "accuracy", _COLOURS[0]),
+            ("Fréchet", "frechet", _COLOURS[1]),
+        )
+    ]
+    curves = [curve for curve in curves if len(curve[1])]
+    sides = [axis, axis.twinx()] if len(curves) == 2 else [axis]
+    for side, (name, rows, colour) in zip(sides, curves, strict=False):
+        _line(side, rows, colour, name)
+        if len(curves) == 2:
+            side.tick_params(axis="y", colors=colour)
+            side.grid(False)
+    places = (" (left)", " (right)") if len(curves) == 2 else ("",)
+    names = (f"{name}{place}" for (name, _, _), place in zip(curves, places, strict=False))
+    axis.set_title(", ".join(names) or "quality")
 
 
 def _sheet(axis: Axes, images: list[np.ndarray], scales: Sequence[float]) -> None:

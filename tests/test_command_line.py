@@ -135,3 +135,10 @@ def test_moments_are_rebuilt(qtm, tiny_run):
     path.write_text("spoiled")
     assert qtm("chain", "moments", tiny_run.folder)[0] == 0
     assert path.read_bytes() == before
+
+
+def test_a_demo_of_a_model_that_is_not_there_is_refused(qtm, tmp_path):
+    code, _, complaint = qtm("demo", "--model", "cats", "--out", tmp_path / "demo")
+    assert code == 2
+    assert "--model is 'cats', there is a demo of digits" in complaint
+    assert not (tmp_path / "demo").exists()

@@ -40,12 +40,16 @@ def report(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("runs/demo"),
+    model: Annotated[str, typer.Option(help="Embedded model.")] = "digits",
 ) -> None:
-    """Run four small chains on the embedded model, fit the theories, and write a report."""
+    """Run four small chains on an embedded model, fit the theories, and write a report."""
     from empirical.recipe import read
 
     with as_file(files("empirical") / "recipes" / "demo") as folder:
-        recipes = {path.stem: read(path) for path in sorted(folder.glob("*.toml"))}
+        models = sorted(path.name for path in folder.iterdir() if path.is_dir())
+        if model not in models:
+            raise UserError(f"--model is '{model}', there is a demo of {', '.join(models)}")
+        recipes = {path.stem: read(path) for path in sorted((folder / model).glob("*.toml"))}
     from tqdm import tqdm
 
     from empirical import Chain
@@ -57,7 +61,7 @@ def demo(
         runs = [chain.run(bar.update) for chain in chains]
         fits = reports.fits(runs, lambda count: bar.update(count * _WORK_OF_A_FIT))
         path = out / "report.html"
-        reports.write(runs, path, "Four Chains of Diffusion on handwritten digits", fits)
+        reports.write(runs, path, f"Four Chains of Diffusion: {model}", fits)
     print(f"The report is {path}")
 
 

@@ -9,6 +9,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property, reduce
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar, Union, get_args
 
@@ -292,9 +293,11 @@ def differences(theirs: Recipe, ours: Recipe) -> list[str]:
 
 
 def _are_folders(theirs: Recipe, ours: Recipe) -> bool:
-    """Return whether the data sets are as many, and the same ones of them are folders."""
-    their_names, our_names = theirs.data.names, ours.data.names
-    return [*map(embedded.is_embedded, their_names)] == [*map(embedded.is_embedded, our_names)]
+    """Return whether the data sets are as many, and those that differ are folders."""
+    pairs = list(zip_longest(theirs.data.names, ours.data.names, fillvalue=""))
+    return all(
+        a == b or all(name and not embedded.is_embedded(name) for name in (a, b)) for a, b in pairs
+    )
 
 
 def _sentence(error: dict[str, Any]) -> str:

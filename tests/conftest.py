@@ -16,8 +16,9 @@ import pytest
 import tests.helpers.shapes
 
 CHECKED = (
-    "chain", "conditioning", "data", "embedded", "files", "generator", "guidance", "measuring",
-    "pipeline.adapters", "pipeline.model", "pretraining", "processes", "remedies", "runs",
+    "chain", "classifier", "conditioning", "data", "embedded", "files", "generator", "guidance",
+    "measuring", "pipeline.adapters", "pipeline.model", "pretraining", "processes", "remedies",
+    "runs", "sheet",
 )  # fmt: skip
 # Every function of these packages refuses, in this process, an array of another shape or dtype
 # than its annotation says. It comes before the first import of them. Left out are

@@ -52,8 +52,9 @@ def test_images_and_populations_are_bytes_with_channels(tmp_path):
 
 def test_tensors_are_refused_as_arrays_are(request):
     torch = pytest.importorskip("torch", reason="tensors need torch")
+    from empirical.classifier import network
+    from empirical.classifier.config import Config
     from empirical.conditioning import Conditioning
-    from empirical.measuring.extractors import _classifier_network as network
     from empirical.pipeline.adapters import LowRank
 
     with pytest.raises(TypeCheckError, match="Conditioning"):
@@ -61,7 +62,7 @@ def test_tensors_are_refused_as_arrays_are(request):
     with pytest.raises(TypeCheckError, match=r"LowRank\.__init__"):
         LowRank(torch.zeros(2, 6), torch.zeros(4, 3))
     with pytest.raises(TypeCheckError, match=r"network\.predict"):
-        network.predict(network.Classifier(("a",), 1, (4, 4, 4)), np.zeros((2, 28, 28)))
+        network.predict(network.Classifier(Config(("a",), 1, (4, 4, 4))), np.zeros((2, 28, 28)))
     model = request.getfixturevalue("digits")
     with pytest.raises(TypeCheckError, match="denoise"):
         model.denoise(torch.zeros(2, 16), torch.tensor(5), model.embed(["", ""]))

@@ -73,8 +73,8 @@ def _train(plan: "Plan", out: Path, seed: int) -> None:
 
     work = training.work(plan) + card.work(plan)
     with out_of_memory.explained(_MEMORY), tqdm(total=work, desc=f"pretrain {out}") as bar:
-        kept = out.with_name(f"{out.name}.seed-{seed}")
-        training.pretrain(plan, out, kept, seed, bar.update)
+        checkpoints = out.with_name(f"{out.name}.seed-{seed}")
+        training.pretrain(plan, out, checkpoints, seed, bar.update)
         evaluation = card.evaluate(plan, out, seed, bar.update)
         card.write(plan, out, evaluation, seed, model.device_name())
     print(out)

@@ -9,7 +9,6 @@ from typing import Any
 
 from PIL import Image
 
-from empirical import embedded
 from empirical.data import real_images
 from empirical.data.photos.folders import File
 from empirical.data.real_images import Item
@@ -22,7 +21,8 @@ class DataSet:
 
     `images` are rows of file, text and sha256, of all that may be needed; `chosen` and `held_out`
     are places among them. `count` and `listing` are of the whole data set, `where` it is now, with
-    captions in a `column` of its table if that is named.
+    captions in a `column` of its table if that is named; `embedded`, whether it comes with this
+    package.
     """
 
     name: str
@@ -34,11 +34,7 @@ class DataSet:
     held_out: tuple[int, ...]
     where: str
     column: str | None = None
-
-    @property
-    def embedded(self) -> bool:
-        """Whether it comes with this package."""
-        return embedded.is_embedded(self.name)
+    embedded: bool = False
 
     def row(self) -> dict[str, Any]:
         """Return its row of ``data.json``."""

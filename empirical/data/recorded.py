@@ -45,9 +45,9 @@ class RealData:
         if self._record is None or (run.folder / DATA).is_file():
             return
         digests = {}
-        embedded = all(table["embedded"] for table in self._record["sets"])
-        # Images that come with the package are there wherever the run is read.
-        for i, pixels in enumerate([] if embedded or self.held_out is None else self.held_out):
+        # The reference of an embedded set is there wherever the run is read.
+        packaged = embedded.are_embedded([table["name"] for table in self._record["sets"]])
+        for i, pixels in enumerate([] if packaged or self.held_out is None else self.held_out):
             name = f"{HELD_OUT}/{i:05d}.png"
             files.write_image(run.folder / name, pixels)
             digests[name] = sha256(run.folder / name)
@@ -169,6 +169,7 @@ def _chosen(settings: Settings) -> list[DataSet]:
             tuple(spare),
             name,
             settings.data.caption_column,
+            inside,
         )
         data_set.__dict__["_source"] = pairs
         sets.append(data_set)
@@ -319,6 +320,7 @@ def _recorded(run: Run, settings: Settings) -> list[DataSet]:
                 tuple(row.get("held_out", [])),
                 where,
                 settings.data.caption_column,
+                row["embedded"],
             )
             for row, where in zip(rows, settings.data.names, strict=True)
         ]
@@ -344,7 +346,7 @@ def _of_the_package(name: str, size: int, seed: int) -> DataSet:
     )
     order = real_images.order([text for _, text in pairs], seed)
     chosen, spare = tuple(order[:size]), tuple(order[size : 2 * size])
-    return DataSet(name, size, len(pairs), "", rows, chosen, spare, name)
+    return DataSet(name, size, len(pairs), "", rows, chosen, spare, name, embedded=True)
 
 
 def _require_same_images(run: Run, each: DataSet) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Literal
 
-from empirical.embedded._captioned import Captioned
+from empirical.embedded._captioned import SIDE, Captioned
 
-__all__ = ["Captioned", "Part", "are_embedded", "is_embedded", "load", "names"]
+__all__ = ["SIDE", "Captioned", "Part", "are_embedded", "is_embedded", "load", "names"]
 
 Part = Literal["real", "reference"]
 

@@ -1,4 +1,4 @@
-"""Images, each with its caption and the shorter caption of its family."""
+"""Images with captions and categories."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,18 +6,21 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int, UInt8
 
+# The side of every embedded image, in pixels.
+SIDE = 32
+
 
 @dataclass(frozen=True)
 class Captioned:
-    """Images [n, height, width, channels] (uint8) with captions [n] and families [n].
+    """Images [n, height, width, channels] (uint8) with captions [n] and categories [n].
 
-    A family is a set of images of one kind; its name is a caption too. Where captions are of kinds
-    already, as those of digits are, families equal them.
+    A category is the caption of a kind of images, shorter than their captions. Where captions name
+    no more than kinds, as those of digits, categories equal them.
     """
 
     images: UInt8[np.ndarray, "n h w c"]
     captions: tuple[str, ...]
-    families: tuple[str, ...]
+    categories: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.captions)
@@ -27,5 +30,5 @@ class Captioned:
         return Captioned(
             self.images[np.asarray(places, int)],
             tuple(self.captions[i] for i in places),
-            tuple(self.families[i] for i in places),
+            tuple(self.categories[i] for i in places),
         )

@@ -57,7 +57,7 @@ def load(part: Part) -> Digits:
 
 
 def captioned(part: Part) -> Captioned:
-    """Return one part of the split as images [n, 32, 32, 1] with captions, which are families."""
+    """Return one part of the split as images [n, 32, 32, 1] with captions, which are categories."""
     digits = load(part)
     captions = tuple(digits.captions)
     return Captioned(digits.images[..., None], captions, captions)

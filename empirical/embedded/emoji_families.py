@@ -1,7 +1,7 @@
-"""Drawings in colour, captioned by their family: ``a fruit``, ``a sea animal``.
+"""Drawings in colour, captioned by their category: ``a fruit``, ``a sea animal``.
 
-The drawings of `emoji` whose family has 14 or more: 500 real ones of 30 families, 14 to 18 of each,
-and the others of these families, 232, for reference.
+The drawings of `emoji` whose category has 14 or more, 732 of 30 categories: 500 real ones, and 232
+for reference, in each category in the same proportion.
 """
 
 from empirical.embedded import _drawings
@@ -10,4 +10,4 @@ from empirical.embedded._captioned import Captioned
 
 def captioned(part: str) -> Captioned:
     """Return the real drawings or those for reference."""
-    return _drawings.chosen("family_part", part, "family")
+    return _drawings.chosen("family_part", part, "category")

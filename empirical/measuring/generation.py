@@ -176,13 +176,13 @@ class Samples:
         known = (
             captions is not None
             and classifier is not None
-            and set(captions) <= set(classifier.families)
+            and set(captions) <= set(classifier.categories)
         )
         if known and "accuracy" in self.names and view is not None and view.classified is not None:
-            # Where its family is right, a caption counts as predicted.
+            # Where its category is right, a caption counts as predicted.
             predicted = tuple(
-                caption if classifier.families[caption] == family else family
-                for caption, family in zip(captions, view.classified[1], strict=True)
+                caption if classifier.categories[caption] == category else category
+                for caption, category in zip(captions, view.classified[1], strict=True)
             )
         if captions is not None and "clip_score" in self.names:
             texts = self.source.extractor(self.space).texts(captions)

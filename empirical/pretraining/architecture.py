@@ -1,28 +1,34 @@
 """The parts of an embedded model: a StableDiffusionPipeline of a few million parameters.
 
 Every part is an instance of Stable Diffusion's class, only smaller, so that the same code runs
-both. Latents have 4 channels, and a quarter of an image's side.
+both. Images are 32 x 32; with three levels, latents are 4 x 8 x 8.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+from transformers import BatchEncoding, CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from empirical.embedded import SIDE
 from empirical.pretraining.plan import Sizes
 
 _LATENT_CHANNELS = 4
+_FEWEST_TOKENS = 12
 _BOS, _EOS = "<|startoftext|>", "<|endoftext|>"
 
 
-def tokenizer(captions: Iterable[str], length: int = Sizes.text_length) -> CLIPTokenizer:
+def tokenizer(captions: Iterable[str]) -> CLIPTokenizer:
     """Return a byte-level tokenizer in which each word of some captions is one token.
 
-    All bytes are in the vocabulary, so that any other caption can be encoded too, letter by letter.
+    Words are those into which every CLIP tokenizer splits a caption: lower-case, single numerals,
+    punctuation apart. All bytes are in the vocabulary, so that any other caption can be encoded
+    too, letter by letter. It takes as many tokens as the longest caption needs, 12 or more.
     """
+    captions = list(captions)
     letters = _byte_alphabet()
-    words = sorted({word for caption in captions for word in caption.split()})
+    split = _splitter(letters)
+    words = sorted({word for caption in captions for word in split(caption)})
     merges: list[str] = []
     pieces: list[str] = []
     for word in words:
@@ -39,43 +45,55 @@ def tokenizer(captions: Iterable[str], length: int = Sizes.text_length) -> CLIPT
         _BOS,
         _EOS,
     ]
+    longest = max((len(split(caption)) for caption in captions), default=0)
     return CLIPTokenizer(
         vocab={token: index for index, token in enumerate(tokens)},
         merges=[tuple(merge.split()) for merge in dict.fromkeys(merges)],  # type: ignore[misc]
-        model_max_length=length,
+        model_max_length=max(_FEWEST_TOKENS, longest + 2),
     )
 
 
-def text_encoder(words: CLIPTokenizer, sizes: Sizes) -> CLIPTextModel:
+def encoded(tokenizer: CLIPTokenizer, captions: list[str]) -> BatchEncoding:
+    """Return the tokens of captions, and the mask of those that are not padding."""
+    return tokenizer(
+        captions,
+        padding="max_length",
+        max_length=tokenizer.model_max_length,
+        truncation=True,
+        return_tensors="pt",
+    )
+
+
+def text_encoder(tokenizer: CLIPTokenizer, sizes: Sizes) -> CLIPTextModel:
     """Return a text encoder of two layers for the vocabulary of a tokenizer."""
     return CLIPTextModel(
         CLIPTextConfig(
-            vocab_size=len(words),
-            hidden_size=sizes.text_width,
-            intermediate_size=2 * sizes.text_width,
-            projection_dim=sizes.text_width,
+            vocab_size=len(tokenizer),
+            hidden_size=sizes.text,
+            intermediate_size=2 * sizes.text,
+            projection_dim=sizes.text,
             num_hidden_layers=2,
             num_attention_heads=4,
-            max_position_embeddings=sizes.text_length,
-            bos_token_id=words.bos_token_id,
-            eos_token_id=words.eos_token_id,
-            pad_token_id=words.pad_token_id,
+            max_position_embeddings=tokenizer.model_max_length,
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
         )
     )
 
 
-def vae(sizes: Sizes) -> AutoencoderKL:
-    """Return an autoencoder whose latents have a quarter of the image's side."""
+def vae(sizes: Sizes, channels: int) -> AutoencoderKL:
+    """Return an autoencoder that halves the side of an image at every level after the first."""
     return AutoencoderKL(
-        in_channels=sizes.channels,
-        out_channels=sizes.channels,
+        in_channels=channels,
+        out_channels=channels,
         down_block_types=("DownEncoderBlock2D",) * len(sizes.vae),
         up_block_types=("UpDecoderBlock2D",) * len(sizes.vae),
         block_out_channels=sizes.vae,
         layers_per_block=1,
         latent_channels=_LATENT_CHANNELS,
         norm_num_groups=8,
-        sample_size=sizes.side,
+        sample_size=SIDE,
         mid_block_add_attention=False,
     )
 
@@ -86,14 +104,14 @@ def unet(sizes: Sizes) -> UNet2DConditionModel:
     Attention at the full latent size costs two to three times as much and gains nothing here.
     """
     return UNet2DConditionModel(
-        sample_size=sizes.side // 2 ** (len(sizes.vae) - 1),
+        sample_size=SIDE // 2 ** (len(sizes.vae) - 1),
         in_channels=_LATENT_CHANNELS,
         out_channels=_LATENT_CHANNELS,
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
         block_out_channels=sizes.denoiser,
         layers_per_block=1,
-        cross_attention_dim=sizes.text_width,
+        cross_attention_dim=sizes.text,
         attention_head_dim=8,
         norm_num_groups=16,
     ).to(memory_format=torch.channels_last)  # type: ignore[call-arg]
@@ -117,3 +135,15 @@ def _byte_alphabet() -> list[str]:
     from tokenizers.pre_tokenizers import ByteLevel
 
     return sorted(ByteLevel.alphabet())
+
+
+def _splitter(letters: list[str]) -> Callable[[str], list[str]]:
+    """Return the function that splits a caption into words of bytes, as every CLIP tokenizer."""
+    vocabulary = {token: index for index, token in enumerate([*letters, _BOS, _EOS])}
+    backend = CLIPTokenizer(vocab=vocabulary, merges=[]).backend_tokenizer
+
+    def split(caption: str) -> list[str]:
+        plain = backend.normalizer.normalize_str(caption)
+        return [word for word, _ in backend.pre_tokenizer.pre_tokenize_str(plain)]
+
+    return split

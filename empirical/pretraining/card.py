@@ -1,6 +1,7 @@
 """Evaluate an embedded model against real images, and write its model card."""
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,11 +10,11 @@ from jaxtyping import Float, UInt8
 from safetensors import safe_open
 
 from empirical import files
+from empirical.classifier import network
 from empirical.embedded import Captioned
 from empirical.generator.sampling import sample
 from empirical.guidance import Constant
 from empirical.measuring import metrics
-from empirical.measuring.extractors import _classifier_network as network
 from empirical.measuring.extractors import clip
 from empirical.pipeline import model
 from empirical.pretraining import training
@@ -28,9 +29,9 @@ _FEW = 5
 
 
 @dataclass(frozen=True)
-class Known:
-    """Fractions of images whose family the judge names, and has among its first five; and 100 times
-    the mean cosine of image and caption, where there is a contrastive model."""
+class Recognised:
+    """Fractions of images whose category is the classifier's first, and among its first five; and
+    100 times the mean cosine of image and caption, where there is a contrastive model."""
 
     first: float
     five: float
@@ -39,20 +40,21 @@ class Known:
 
 @dataclass(frozen=True)
 class Score:
-    """Images drawn at one scale: what the judge knows, squared Fréchet distance to the
+    """Images drawn at one scale: how many are recognised, squared Fréchet distance to the
     reference."""
 
     scale: float
-    known: Known
+    recognised: Recognised
     frechet: float
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What the judge knows of real images that it has never seen, the squared Fréchet distance of
-    these to the reference (the floor), the numbers of both, and a row for each guidance scale."""
+    """How many real and reference images are recognised, the squared Fréchet distance between the
+    two (the floor), their numbers, and a row for each guidance scale. The CLIP score is that of the
+    real images."""
 
-    real: Known
+    real: Recognised
     floor: float
     sizes: tuple[int, int]
     rows: tuple[Score, ...]
@@ -63,7 +65,7 @@ class Evaluation:
         return min(self.rows, key=lambda row: row.frechet)
 
 
-class Judges:
+class Networks:
     """The classifier and the contrastive model in the folder of an embedded model."""
 
     def __init__(self, folder: Path) -> None:
@@ -73,56 +75,49 @@ class Judges:
 
     def __call__(
         self, images: UInt8[np.ndarray, "n h w c"], shown: Captioned
-    ) -> tuple[Known, Float[np.ndarray, "n d"]]:
-        """Return what is known of images that show some captions, and the classifier's features."""
+    ) -> tuple[Recognised, Float[np.ndarray, "n d"]]:
+        """Return how many images that show some captions are recognised, and their features."""
         features, logits = network.predict(self._classifier, images)
         order = np.argsort(-logits, axis=1, kind="stable")
-        captions = self._classifier.captions
-        right = np.array([captions.index(family) for family in shown.families])[:, None]
+        captions = self._classifier.config.captions
+        right = np.array([captions.index(category) for category in shown.categories])[:, None]
         score = None
         if self._clip is not None:
             cosine = (self._clip.images(images) * self._clip.texts(shown.captions)).sum(1)
             score = float(100 * cosine.clip(0).mean())
         among = [float((order[:, :count] == right).any(1).mean()) for count in (1, _FEW)]
-        return Known(among[0], among[1], score), features
+        return Recognised(among[0], among[1], score), features
 
 
 def evaluate(plan: Plan, folder: Path, seed: int, progress: Progress = silent) -> Evaluation:
     """Draw images at every scale, 20 DDIM steps, with the captions of the plan."""
-    judges = Judges(folder)
-    both = [judges(each.images, each) for each in (plan.real, plan.reference)]
-    weights = [len(plan.real), len(plan.reference)]
-    (real, of_real), (reference, of_reference) = both
-    seen = Known(
-        *(
-            None if a is None else float(np.average([a, b], weights=weights))
-            for a, b in zip(_values(real), _values(reference), strict=True)
-        )
+    networks = Networks(folder)
+    real, of_real = networks(plan.real.images, plan.real)
+    reference, of_reference = networks(plan.reference.images, plan.reference)
+    sizes = (len(plan.real), len(plan.reference))
+    both = Recognised(
+        float(np.average([real.first, reference.first], weights=sizes)),
+        float(np.average([real.five, reference.five], weights=sizes)),
+        real.clip,
     )
+    pipeline = model.load(str(folder.resolve()))
     rows = []
     for scale in SCALES:
-        images = draw(plan.prompted, folder, scale, seed, progress)
-        known, features = judges(images, plan.prompted)
-        rows.append(Score(scale, known, metrics.frechet(features, of_reference)))
-    floor = metrics.frechet(of_real, of_reference)
-    return Evaluation(seen, floor, (len(plan.real), len(plan.reference)), tuple(rows))
+        images = _drawn(pipeline, plan.prompted.captions, scale, seed, progress)
+        recognised, features = networks(images, plan.prompted)
+        rows.append(Score(scale, recognised, metrics.frechet(features, of_reference)))
+    return Evaluation(both, metrics.frechet(of_real, of_reference), sizes, tuple(rows))
 
 
-def _values(known: Known) -> tuple[float, float, float | None]:
-    return known.first, known.five, known.clip
-
-
-def draw(
-    prompted: Captioned, folder: Path, scale: float, seed: int, progress: Progress = silent
+def _drawn(
+    pipeline: model.Model, captions: Sequence[str], scale: float, seed: int, progress: Progress
 ) -> UInt8[np.ndarray, "n h w c"]:
-    """Draw an image of each caption with the pipeline in a folder."""
-    pipeline = model.load(str(folder.resolve()))
     rule = Constant(rule="constant", scale=scale)
-    seeds = [seed_of("judge", seed, i) for i in range(len(prompted))]
+    seeds = [seed_of("judge", seed, i) for i in range(len(captions))]
     images = [
         sample(
             pipeline,
-            [prompted.captions[i] for i in batch],
+            [captions[i] for i in batch],
             [seeds[i] for i in batch],
             rule,
             "ddim",
@@ -144,22 +139,22 @@ def write(plan: Plan, folder: Path, evaluation: Evaluation, seed: int, device: s
     best, real, words = evaluation.best, evaluation.real, plan.card
     scored = real.clip is not None
     rows = "\n".join(
-        f"| {row.scale:g} | {_percent(row.known.first)} | {_percent(row.known.five)} | "
+        f"| {row.scale:g} | {_percent(row.recognised.first)} | {_percent(row.recognised.five)} | "
         f"{row.frechet:.2f} | {row.frechet / evaluation.floor:.2f} |"
-        + (f" {row.known.clip:.1f} |" if row.known.clip is not None else "")
+        + (f" {row.recognised.clip:.1f} |" if row.recognised.clip is not None else "")
         for row in evaluation.rows
     )
     sizes = "\n".join(f"| {part} | {count:,} |" for part, count in parameters(folder).items())
     made = _filled(
-        f"`qtm pretrain {plan.name} --seed {seed}` trains every part from scratch. "
+        f"`qtm {words.command} --seed {seed}` trains every part from scratch. "
         f"{training.details(plan)} It ran on {device}: another device rounds otherwise, and gives "
         f"weights of the same kind that are not the same bits."
     )
-    judged = _filled(
-        f"{words.judge} It recognises {_percent(real.first)} of {sum(evaluation.sizes):,} real "
-        f"images that it has not seen, and has {_percent(real.five)} among its first five."
+    quality = _filled(
+        f"{words.classifier} It recognises {_percent(real.first)} of {sum(evaluation.sizes):,} "
+        f"real and reference images, and has {_percent(real.five)} among its first five."
         + (
-            f" The contrastive model beside it gives them a CLIP score of {real.clip:.1f}."
+            f" The contrastive model gives the real images a CLIP score of {real.clip:.1f}."
             if scored
             else ""
         )
@@ -194,13 +189,13 @@ Prompts: {words.prompts}
 
 ## How good it is
 
-{judged}
+{quality}
 
 {header}{" CLIP score |" if scored else ""}
 |---:|---:|---:|---:|---:|{"---:|" if scored else ""}
 {rows}
 
-Best constant scale by Fréchet distance: {best.scale:g}, where {_percent(best.known.first)} are
+Best constant scale by Fréchet distance: {best.scale:g}, where {_percent(best.recognised.first)} are
 recognised at {best.frechet / evaluation.floor:.2f} times the floor.
 
 ## Limits

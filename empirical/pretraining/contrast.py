@@ -12,74 +12,72 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPVisionConfig
+from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
 
 from empirical import files
-from empirical.embedded import Captioned
+from empirical.embedded import SIDE, Captioned
 from empirical.pipeline.model import device_of_choice
 from empirical.pretraining import architecture, stage
-from empirical.pretraining.judge import jitter
+from empirical.pretraining.classifier import jitter
 from empirical.pretraining.plan import Plan
-from empirical.progress import Progress
+from empirical.pretraining.stage import Training
 from empirical.seeds import seed_of
 
 # The cost of a step for each image, relative to one pass of the denoiser, on two cores.
-WORK = 2
+_WORK = 2
 _BATCH, _RATE = 128, 1e-3
 _WIDTH, _LAYERS, _PATCH = 96, 4, 4
+# Images are prepared in colour, grey ones too, as for every CLIP.
+_CHANNELS = 3
 
 
-def train(plan: Plan, base: Captioned, kept: Path, seed: int, progress: Progress) -> CLIPModel:
+def train(plan: Plan, base: Captioned, training: Training) -> CLIPModel:
     """Train a CLIP on the images that the base learns, slightly shifted, turned and scaled."""
-    torch.manual_seed(seed_of("clip", seed))
-    words = architecture.tokenizer(plan.vocabulary, plan.sizes.text_length)
-    model = CLIPModel(_config(plan, words)).to(device_of_choice())
-    x = torch.from_numpy(base.images.copy()).permute(0, 3, 1, 2).float() / 127.5 - 1
-    known = list(dict.fromkeys(base.captions))
-    place = {caption: index for index, caption in enumerate(known)}
-    of_image = torch.tensor([place[caption] for caption in base.captions])
-    tokens = words(
-        known, padding="max_length", max_length=words.model_max_length, return_tensors="pt"
-    )
+    torch.manual_seed(seed_of("clip", training.seed))
+    tokenizer = architecture.tokenizer(plan.captions)
+    model = CLIPModel(_config(plan, tokenizer)).to(device_of_choice())
+    x = stage.pixels(base).expand(-1, _CHANNELS, -1, -1)
+    captions = list(dict.fromkeys(base.captions))
+    place = {caption: index for index, caption in enumerate(captions)}
+    caption_of = torch.tensor([place[caption] for caption in base.captions])
+    tokens = architecture.encoded(tokenizer, captions)
 
     def loss_at(step: int) -> Float[Tensor, ""]:
-        draw = torch.Generator().manual_seed(seed_of("clip", seed, step))
+        draw = torch.Generator().manual_seed(seed_of("clip", training.seed, step))
         index = torch.randint(len(x), (_BATCH,), generator=draw)
-        captions = of_image[index]
+        shown = caption_of[index]
         scores = model(
             pixel_values=jitter(x[index], draw).to(model.device),
-            input_ids=tokens.input_ids[captions].to(model.device),
-            attention_mask=tokens.attention_mask[captions].to(model.device),
+            input_ids=tokens.input_ids[shown].to(model.device),
+            attention_mask=tokens.attention_mask[shown].to(model.device),
         )
-        same = (captions[:, None] == captions).float().to(model.device)
+        same = (shown[:, None] == shown).float().to(model.device)
         same = same / same.sum(1, keepdim=True)
         logits = scores.logits_per_image
         return (F.cross_entropy(logits, same) + F.cross_entropy(logits.T, same)) / 2
 
-    stage.optimise(
-        "clip", model, loss_at, plan.lengths.clip_steps, _RATE, kept, progress, _BATCH * WORK
-    )
+    stage.optimise("clip", model, loss_at, plan.lengths.clip_steps, _RATE, _BATCH * _WORK, training)
     return model.cpu()
 
 
 def work(plan: Plan) -> int:
     """Return the work of `train`, the sum of the calls of `progress`."""
-    return plan.lengths.clip_steps * _BATCH * WORK
+    return plan.lengths.clip_steps * _BATCH * _WORK
 
 
 def save(model: CLIPModel, plan: Plan, folder: Path) -> None:
     """Write a CLIP, its tokenizer, and how images are prepared; weights in half precision."""
     model.half().save_pretrained(folder)
-    architecture.tokenizer(plan.vocabulary, plan.sizes.text_length).save_pretrained(folder)
-    side, half = plan.sizes.side, [0.5] * plan.sizes.channels
+    architecture.tokenizer(plan.captions).save_pretrained(folder)
+    half = [0.5] * _CHANNELS
     files.write_json(
         folder / "preprocessor_config.json",
         {
             "image_processor_type": "CLIPImageProcessor",
             "do_resize": True,
-            "size": {"shortest_edge": side},
+            "size": {"shortest_edge": SIDE},
             "do_center_crop": True,
-            "crop_size": {"height": side, "width": side},
+            "crop_size": {"height": SIDE, "width": SIDE},
             "resample": 3,
             "do_rescale": True,
             "do_normalize": True,
@@ -89,23 +87,22 @@ def save(model: CLIPModel, plan: Plan, folder: Path) -> None:
     )
 
 
-def _config(plan: Plan, words) -> CLIPConfig:
-    sizes = plan.sizes
+def _config(plan: Plan, tokenizer: CLIPTokenizer) -> CLIPConfig:
     text = CLIPTextConfig(
-        vocab_size=len(words),
-        hidden_size=sizes.text_width,
-        intermediate_size=2 * sizes.text_width,
+        vocab_size=len(tokenizer),
+        hidden_size=plan.sizes.text,
+        intermediate_size=2 * plan.sizes.text,
         num_hidden_layers=2,
         num_attention_heads=4,
-        max_position_embeddings=sizes.text_length,
-        bos_token_id=words.bos_token_id,
-        eos_token_id=words.eos_token_id,
-        pad_token_id=words.pad_token_id,
+        max_position_embeddings=tokenizer.model_max_length,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
     )
     vision = CLIPVisionConfig(
-        image_size=sizes.side,
+        image_size=SIDE,
         patch_size=_PATCH,
-        num_channels=sizes.channels,
+        num_channels=_CHANNELS,
         hidden_size=_WIDTH,
         intermediate_size=2 * _WIDTH,
         num_hidden_layers=_LAYERS,
@@ -114,5 +111,5 @@ def _config(plan: Plan, words) -> CLIPConfig:
     return CLIPConfig(
         text_config=text.to_dict(),
         vision_config=vision.to_dict(),
-        projection_dim=sizes.text_width,
+        projection_dim=plan.sizes.text,
     )

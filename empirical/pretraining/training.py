@@ -1,4 +1,4 @@
-"""Train an embedded model by its plan: a judge, a contrastive model, an autoencoder, a denoiser.
+"""Train an embedded model by its plan: classifier, autoencoder, denoiser, contrastive model.
 
 Each stage saves checkpoints, so an interrupted training is resumed and ends with the same weights;
 all randomness is keyed by (seed, stage, step).
@@ -15,11 +15,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from empirical import files
+from empirical.classifier import network
+from empirical.classifier.config import Config
 from empirical.embedded import Captioned
-from empirical.measuring.extractors import _classifier_network as network
+from empirical.errors import UserError
 from empirical.pipeline.model import device_of_choice
-from empirical.pretraining import architecture, contrast, judge, stage
+from empirical.pretraining import architecture, classifier, contrast, stage
 from empirical.pretraining.plan import Plan
+from empirical.pretraining.stage import Training
 from empirical.progress import Progress
 from empirical.seeds import seed_of
 
@@ -28,14 +31,14 @@ CONDITION_DROP = 0.1
 KL_WEIGHT = 2e-4
 
 # The cost of a stage's step for each image, relative to one pass of the denoiser, on two cores.
-_WORK_OF_VAE, _WORK_OF_DENOISER, _WORK_OF_JUDGE = 6, 4, 1
+_WORK_OF_VAE, _WORK_OF_DENOISER, _WORK_OF_CLASSIFIER = 6, 4, 1
 
 
 def details(plan: Plan) -> str:
     """Describe the training of all parts in a few sentences."""
     lengths = plan.lengths
     shortened = (
-        f", with captions shortened to their family {100 * plan.shortened:g} % of the time"
+        f", with captions replaced by their category {100 * plan.shortened:g} % of the time"
         if plan.shortened
         else ""
     )
@@ -44,15 +47,15 @@ def details(plan: Plan) -> str:
         if lengths.clip_steps
         else ""
     )
-    sides = " Images are learnt from both sides." if plan.mirrored else ""
+    sides = " Mirror images are learnt too." if plan.mirrored else ""
     return (
-        f"The classifier sees its training images {lengths.judge_epochs} times, slightly shifted, "
-        f"turned and scaled.{clip} The autoencoder trains for {lengths.vae_steps:,} steps on the "
-        f"squared error plus {KL_WEIGHT} times the Kullback-Leibler divergence, the denoiser and "
-        f"its text encoder together for {lengths.denoiser_steps:,} steps on predicting the noise, "
-        f"with the "
-        f"condition dropped {100 * CONDITION_DROP:g} % of the time{shortened}; both in batches of "
-        f"{lengths.batch} with AdamW, warm-up, cosine decay, and averaged (EMA) weights.{sides}"
+        f"The classifier sees its training images {lengths.classifier_epochs} times, slightly "
+        f"shifted, turned and scaled.{clip} The autoencoder trains for {lengths.vae_steps:,} steps "
+        f"on the squared error plus {KL_WEIGHT} times the Kullback-Leibler divergence, the "
+        f"denoiser and its text encoder together for {lengths.denoiser_steps:,} steps on "
+        f"predicting the noise, with the condition dropped {100 * CONDITION_DROP:g} % of the "
+        f"time{shortened}; both in batches of {lengths.batch} with AdamW, warm-up, cosine decay, "
+        f"and averaged (EMA) weights.{sides}"
     )
 
 
@@ -60,29 +63,30 @@ def work(plan: Plan) -> int:
     """Return the work of a complete training, the sum of the calls of `progress`."""
     lengths = plan.lengths
     return (
-        _work_of_judge(plan)
+        _work_of_classifier(plan)
         + contrast.work(plan)
         + lengths.vae_steps * lengths.batch * _WORK_OF_VAE
         + lengths.denoiser_steps * lengths.batch * _WORK_OF_DENOISER
     )
 
 
-def pretrain(plan: Plan, out: Path, kept: Path, seed: int, progress: Progress) -> None:
+def pretrain(plan: Plan, out: Path, checkpoints: Path, seed: int, progress: Progress) -> None:
     """Train every part from a seed and write the pipeline folder `out`, weights in half precision.
 
-    `kept` is the folder that holds the state of an unfinished training.
+    Raises `UserError` where the checkpoints are those of another training.
     """
-    kept.mkdir(parents=True, exist_ok=True)
-    classifier = _judge(plan, kept, seed, progress)
-    base = _both_sides(plan.base) if plan.mirrored else plan.base
-    clip = contrast.train(plan, base, kept, seed, progress) if plan.lengths.clip_steps else None
-    vae = _autoencoder(plan, base, kept, seed, progress)
-    text_encoder, unet = _denoiser(plan, base, vae, kept, seed, progress)
+    _claim(plan, checkpoints, seed)
+    training = Training(seed, checkpoints, progress)
+    judge = _classifier(plan, training)
+    base = _with_mirror_images(plan.base) if plan.mirrored else plan.base
+    vae = _autoencoder(plan, base, training)
+    text_encoder, unet = _denoiser(plan, base, vae, training)
+    clip = contrast.train(plan, base, training) if plan.lengths.clip_steps else None
     vae, text_encoder, unet = vae.cpu(), text_encoder.cpu(), unet.cpu()
     pipeline = StableDiffusionPipeline(
         vae=vae,
         text_encoder=text_encoder,
-        tokenizer=_tokenizer(plan),
+        tokenizer=architecture.tokenizer(plan.captions),
         unet=unet.to(memory_format=torch.contiguous_format),
         scheduler=architecture.scheduler(),
         safety_checker=None,  # type: ignore[arg-type]
@@ -92,50 +96,53 @@ def pretrain(plan: Plan, out: Path, kept: Path, seed: int, progress: Progress) -
     for part in (vae, text_encoder, unet):
         part.half()
     pipeline.save_pretrained(out)
-    network.save(classifier, out / "classifier")
+    network.save(judge, out / "classifier")
     if clip is not None:
         contrast.save(clip, plan, out / "clip")
 
 
-def _tokenizer(plan: Plan):
-    return architecture.tokenizer(plan.vocabulary, plan.sizes.text_length)
+def _claim(plan: Plan, checkpoints: Path, seed: int) -> None:
+    """Write down whose checkpoints a folder holds, or compare."""
+    checkpoints.mkdir(parents=True, exist_ok=True)
+    path, training = checkpoints / "training.json", {"plan": plan.digest(), "seed": seed}
+    if not path.exists():
+        files.write_json(path, training)
+    elif files.read_json(path) != training:
+        raise UserError(
+            f"'{checkpoints}' holds the checkpoints of a training with other data or settings: "
+            f"remove it, or choose another --out"
+        )
 
 
-def _both_sides(images: Captioned) -> Captioned:
-    """Return images and their mirror images."""
+def _with_mirror_images(images: Captioned) -> Captioned:
     mirrored = images.images[:, :, ::-1]
     return Captioned(
-        np.concatenate([images.images, mirrored]), 2 * images.captions, 2 * images.families
+        np.concatenate([images.images, mirrored]), 2 * images.captions, 2 * images.categories
     )
 
 
-def _work_of_judge(plan: Plan) -> int:
-    return plan.lengths.judge_epochs * len(plan.judge) * _WORK_OF_JUDGE
+def _work_of_classifier(plan: Plan) -> int:
+    return plan.lengths.classifier_epochs * len(plan.classified) * _WORK_OF_CLASSIFIER
 
 
-def _judge(plan: Plan, kept: Path, seed: int, progress: Progress) -> network.Classifier:
-    path = kept / "classifier.safetensors"
-    model = network.Classifier(plan.classes, plan.sizes.channels, plan.sizes.judge, plan.families)
+def _classifier(plan: Plan, training: Training) -> network.Classifier:
+    path = training.checkpoints / "classifier.safetensors"
+    config = Config(plan.classes, plan.channels, plan.sizes.classifier, plan.categories)
+    model = network.Classifier(config)
     if not path.exists():
-        judge.train(model, plan.judge, seed_of("classifier", seed), plan.lengths.judge_epochs)
+        seed = seed_of("classifier", training.seed)
+        classifier.train(model, plan.classified, seed, plan.lengths.classifier_epochs)
         files.write_bytes(path, save(model.state_dict()))
-    progress(_work_of_judge(plan))
+    training.progress(_work_of_classifier(plan))
     model.load_state_dict(load_file(path))
     return model.eval()
 
 
-def _pixels(images: Captioned) -> Float[Tensor, "n c h w"]:
-    """Return images as an autoencoder takes them, from -1 to 1."""
-    return torch.from_numpy(images.images.copy()).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def _autoencoder(
-    plan: Plan, base: Captioned, kept: Path, seed: int, progress: Progress
-) -> nn.Module:
-    device, lengths = device_of_choice(), plan.lengths
+def _autoencoder(plan: Plan, base: Captioned, training: Training) -> nn.Module:
+    device, lengths, seed = device_of_choice(), plan.lengths, training.seed
     torch.manual_seed(seed_of("vae", seed))
-    vae = architecture.vae(plan.sizes).to(device)
-    pixels = _pixels(base)
+    vae = architecture.vae(plan.sizes, plan.channels).to(device)
+    pixels = stage.pixels(base)
 
     def loss_at(step: int) -> Float[Tensor, ""]:
         draw = torch.Generator().manual_seed(seed_of("vae", seed, step))
@@ -147,7 +154,7 @@ def _autoencoder(
         return (error + KL_WEIGHT * posterior.kl().mean()) / x[0].numel()
 
     each = lengths.batch * _WORK_OF_VAE
-    stage.optimise("vae", vae, loss_at, lengths.vae_steps, lengths.vae_rate, kept, progress, each)
+    stage.optimise("vae", vae, loss_at, lengths.vae_steps, lengths.vae_rate, each, training)
     with torch.no_grad():
         means = torch.cat([vae.encode(x.to(device)).latent_dist.mean for x in pixels.split(250)])
     # The denoiser takes latents of variance one.
@@ -156,32 +163,28 @@ def _autoencoder(
 
 
 def _denoiser(
-    plan: Plan, base: Captioned, vae: nn.Module, kept: Path, seed: int, progress: Progress
+    plan: Plan, base: Captioned, vae: nn.Module, training: Training
 ) -> tuple[nn.Module, nn.Module]:
-    lengths = plan.lengths
+    lengths, seed = plan.lengths, training.seed
     torch.manual_seed(seed_of("unet", seed))
-    words = _tokenizer(plan)
-    text, unet = architecture.text_encoder(words, plan.sizes), architecture.unet(plan.sizes)
+    tokenizer = architecture.tokenizer(plan.captions)
+    text = architecture.text_encoder(tokenizer, plan.sizes)
+    unet = architecture.unet(plan.sizes)
     both = nn.ModuleDict({"text": text, "unet": unet})
     device = device_of_choice()
     both.to(device)
     schedule = architecture.scheduler()
     scale = vae.config.scaling_factor
     with torch.no_grad():
-        posteriors = [vae.encode(x.to(device)).latent_dist for x in _pixels(base).split(250)]
+        posteriors = [vae.encode(x.to(device)).latent_dist for x in stage.pixels(base).split(250)]
         mean = torch.cat([p.mean for p in posteriors]).cpu() * scale
         std = torch.cat([p.std for p in posteriors]).cpu() * scale
-    known = list(dict.fromkeys((*base.captions, *base.families)))
-    place = {caption: index for index, caption in enumerate(known)}
+    captions = list(dict.fromkeys((*base.captions, *base.categories)))
+    place = {caption: index for index, caption in enumerate(captions)}
     caption_of = torch.tensor([place[caption] for caption in base.captions])
-    family_of = torch.tensor([place[caption] for caption in base.families])
-    tokens = words(
-        [*known, ""],
-        padding="max_length",
-        max_length=words.model_max_length,
-        return_tensors="pt",
-    ).input_ids.to(device)
-    null = len(known)
+    category_of = torch.tensor([place[caption] for caption in base.categories])
+    tokens = architecture.encoded(tokenizer, [*captions, ""]).input_ids.to(device)
+    null = len(captions)
 
     def loss_at(step: int) -> Float[Tensor, ""]:
         draw = torch.Generator().manual_seed(seed_of("unet", seed, step))
@@ -193,7 +196,7 @@ def _denoiser(
         )
         dropped = torch.rand(lengths.batch, generator=draw) < CONDITION_DROP
         short = torch.rand(lengths.batch, generator=draw) < plan.shortened
-        caption = torch.where(short, family_of[index], caption_of[index])
+        caption = torch.where(short, category_of[index], caption_of[index])
         caption = torch.where(dropped, null, caption)
         embedding = both["text"](tokens[caption.to(device)])[0]
         noisy = schedule.add_noise(x, noise, timesteps).to(
@@ -204,6 +207,6 @@ def _denoiser(
 
     each = lengths.batch * _WORK_OF_DENOISER
     stage.optimise(
-        "unet", both, loss_at, lengths.denoiser_steps, lengths.denoiser_rate, kept, progress, each
+        "unet", both, loss_at, lengths.denoiser_steps, lengths.denoiser_rate, each, training
     )
     return text, unet

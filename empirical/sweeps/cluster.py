@@ -124,19 +124,26 @@ class ClusterPool:
         try:
             return self._while_workers_live(attempt)
         except (CancelledError, OSError):
-            raise UserError(
-                f"the connection to the Dask scheduler at '{self.address}' was lost; what is "
-                f"finished is kept: run the same command again to resume, with a running scheduler"
-            ) from None
+            raise self._lost() from None
 
     def _outcome(self, future: Any) -> Any:
         """Return the result of a task that has ended; it is lost if its worker left since."""
+        if future.status == "error":
+            return Failure(f"its Dask worker was lost: {future.exception(timeout=_LOOK)}")
         try:
             return self._while_workers_live(lambda timeout: future.result(timeout=timeout))
+        except (CancelledError, OSError):
+            raise self._lost() from None
         except UserError:
             raise
         except Exception as error:
             return Failure(f"its Dask worker was lost: {error}")
+
+    def _lost(self) -> UserError:
+        return UserError(
+            f"the connection to the Dask scheduler at '{self.address}' was lost; what is finished "
+            f"is kept: run the same command again to resume, with a running scheduler"
+        )
 
     def _while_workers_live(self, attempt: Callable[[float], T]) -> T:
         """Repeat ``attempt(timeout)``, which raises TimeoutError, until it returns; raise

@@ -270,18 +270,26 @@ def test_a_result_whose_worker_left_is_not_awaited_for_ever(monkeypatch):
             return {"worker": 1} if self.looks <= 2 else {}
 
     class Lost:
+        status = "finished"
+        error = TimeoutError()
+
         def result(self, timeout):
-            raise TimeoutError
+            raise self.error
 
     class Broken:
-        def result(self, timeout):
-            raise RuntimeError("killed")
+        status = "error"
+
+        def exception(self, timeout):
+            return TimeoutError("of the task itself")
 
     pool = cluster.ClusterPool("tcp://here", _client=Client())
     with pytest.raises(UserError, match="'tcp://here' has had no workers for 15 s; what is"):
         pool._outcome(Lost())
     assert pool._client.looks == 5
-    assert pool._outcome(Broken()) == work.Failure("its Dask worker was lost: killed")
+    assert pool._outcome(Broken()).sentence == "its Dask worker was lost: of the task itself"
+    Lost.error = ConnectionError("closed")
+    with pytest.raises(UserError, match="the connection to the Dask scheduler at 'tcp://here' was"):
+        pool._outcome(Lost())
 
 
 def test_a_cluster_that_cannot_be_used():

@@ -342,3 +342,29 @@ def test_the_start_of_a_run_reads_each_photo_for_its_digest_once(
         with pytest.raises(UserError, match=f"{name}.png' is changed since the run began"):
             [real.draw(generation) for generation in range(1, 20)]
         assert read - before == {name: 1}
+
+
+def test_embedded_sets_together_share_what_each_has_left_over(tmp_path):
+    """Two sets have no reference of one; the images left over are in the run, as of folders."""
+    recipe = tiny(
+        data={"name": ["digits", "emoji"], "size": 8}, finetune={"steps": 1},
+        generate={"steps": 1}, generations=1,
+    )  # fmt: skip
+    run = loop.run(recipe, tmp_path / "run")
+    begun = recorded.choose(recipe.settings, 32, "L")
+    assert begun.held_out.shape == (8, 32, 32, 1)
+    resumed = recorded.of_run(recipe.settings, 32, "L", run.folder)
+    assert (resumed.held_out == begun.held_out).all()
+    assert (recorded.held_out(run) == begun.held_out).all()
+    assert resumed.first().captions == begun.first().captions
+
+
+def test_a_folder_that_was_named_like_an_embedded_set_stays_a_folder(tmp_path):
+    images = [{"file": "a.png", "text": "t", "sha256": "s"}]
+    row = {"name": "emoji", "size": 6, "embedded": False, "count": 6, "listing": "x",
+           "chosen": [0], "held_out": [], "images": images}  # fmt: skip
+    run = Run(tmp_path / "run")
+    files.write_json(run.folder / "data.json", {"version": 1, "sets": [row], "held_out": {}})
+    (data_set,) = recorded._recorded(run, tiny(data={"name": "emoji", "size": 6}).settings)
+    assert not data_set.embedded
+    assert data_set.row() == row

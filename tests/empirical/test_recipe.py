@@ -127,3 +127,20 @@ def test_a_file_that_is_no_recipe(tmp_path):
         recipe.read(tmp_path / "binary.toml")
     with pytest.raises(UserError, match="cannot be read"):
         recipe.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours", "same"),
+    [
+        ("photos", "elsewhere/photos", True),
+        ("digits", "emoji", False),
+        ("emoji", "emoji-families", False),
+        ("photos", "emoji", False),
+        (["digits", "a"], ["digits", "b"], True),
+        (["digits", "a"], ["a", "digits"], False),
+        (["a", "b"], ["a"], False),
+    ],
+)
+def test_only_folders_may_have_moved(theirs, ours, same):
+    first, second = (recipe.parse({"data": {"name": name}}) for name in (theirs, ours))
+    assert (recipe.differences(first, second) == []) is same

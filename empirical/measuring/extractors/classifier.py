@@ -1,4 +1,4 @@
-"""The classifier of an embedded model: features and predicted families."""
+"""The classifier of an embedded model: features and predicted categories."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from empirical.classifier import config
 from empirical.errors import UserError
 from empirical.measuring import traits
-from empirical.measuring.extractors import _classifier_config as config
 
 WEIGHTS = "digits"
 _EMBEDDED = Path(__file__).parents[2] / "models"
@@ -25,25 +25,25 @@ class ClassifierExtractor:
     @cached_property
     def classifier(self) -> traits.Classifier:
         """Return the captions that it knows, and its `predict`."""
-        return traits.Classifier(config.families(config.read(self.folder)), self.predict)
+        return traits.Classifier(config.read(self.folder).category_of, self.predict)
 
     def predict(
         self, images: UInt8[np.ndarray, "n h w c"]
     ) -> tuple[Float[np.ndarray, "n 64"], list[str]]:
-        """Return features [n, 64] and families of images [n, 32, 32, channels] (uint8)."""
-        from empirical.measuring.extractors import _classifier_network as network
+        """Return features [n, 64] and categories of images [n, 32, 32, channels] (uint8)."""
+        from empirical.classifier import network
+        from empirical.embedded import SIDE
 
-        expected = (network.SIDE, network.SIDE, self._network.channels)
-        if images.shape[1:] != expected:
+        settings = self._network.config
+        if images.shape[1:] != (SIDE, SIDE, settings.channels):
             rows, columns, channels = images.shape[1:]
             raise UserError(
-                f"the classifier '{self.folder.parent.name}' sees images of {expected[0]} x "
-                f"{expected[1]} pixels with {_counted(expected[2])}, not {rows} x {columns} with "
+                f"the classifier '{self.folder.parent.name}' sees images of {SIDE} x {SIDE} pixels "
+                f"with {_counted(settings.channels)}, not {rows} x {columns} with "
                 f"{_counted(channels)}: name another extractor"
             )
         features, logits = network.predict(self._network, images)
-        captions = self._network.captions
-        return features, [captions[label] for label in network.classes(logits)]
+        return features, [settings.captions[label] for label in network.classes(logits)]
 
     def images(self, images: UInt8[np.ndarray, "n h w c"]) -> Float[np.ndarray, "n 64"]:
         """Return features [n, 64] of images [n, 32, 32, channels] (uint8)."""
@@ -55,7 +55,7 @@ class ClassifierExtractor:
 
     @cached_property
     def _network(self):
-        from empirical.measuring.extractors import _classifier_network as network
+        from empirical.classifier import network
 
         return network.load(self.folder)
 

@@ -64,7 +64,7 @@ class Clip:
 
 
 def load(weights: str, offline: bool = False) -> Clip:
-    """Load a CLIP from a folder or the hub, in float32; ``emoji`` is that of the embedded model.
+    """Load a CLIP from a folder or the hub, in float32; or that of an embedded model, by its name.
 
     The default is the ViT-L/14 of OpenAI; the paper of CMMD takes its variant for 336 pixels.
     Source: Radford et al. 2021 (arXiv 2103.00020).
@@ -72,9 +72,8 @@ def load(weights: str, offline: bool = False) -> Clip:
     from transformers import AutoTokenizer, CLIPModel
 
     what = "the CLIP"
-    embedded = _EMBEDDED / weights / "clip"
-    if embedded.is_dir():
-        weights, offline = str(embedded), True
+    if weights in (path.parent.name for path in _EMBEDDED.glob("*/clip")):
+        weights, offline = str(_EMBEDDED / weights / "clip"), True
     model = _networks.network(CLIPModel, what, weights, offline)
     tokenizer = _networks.pretrained(
         AutoTokenizer, f"the tokenizer of {what}", weights, offline, trust_remote_code=False

@@ -20,11 +20,11 @@ Measure = Callable[["View"], Float[np.ndarray, "n d"] | None]
 
 @dataclass(frozen=True)
 class Classifier:
-    """A classifier: `families` gives each caption that it knows its family, which may be itself,
-    and `predict` maps images [n, height, width, channels] (uint8) to features [n, d] and predicted
-    families."""
+    """A classifier: `categories` gives each caption that it knows its category, which may be
+    itself, and `predict` maps images [n, height, width, channels] (uint8) to features [n, d] and
+    predicted categories."""
 
-    families: Mapping[str, str]
+    categories: Mapping[str, str]
     predict: Callable[[UInt8[np.ndarray, "n h w c"]], tuple[Float[np.ndarray, "n d"], list[str]]]
 
 
@@ -56,7 +56,7 @@ class View:
 
     @cached_property
     def classified(self) -> tuple[Float[np.ndarray, "n d"], list[str]] | None:
-        """Features and predicted captions of the classifier, where there is one."""
+        """Features and predicted categories of the classifier, where there is one."""
         return self.classifier.predict(self.images) if self.classifier else None
 
     def trait(self, name: str) -> Float[np.ndarray, "n d"] | None:

@@ -1,7 +1,7 @@
 """Drawings of several artists, read from the archives in which they are published.
 
 The archives are packages of npm, each of one version (`ARCHIVES`), as ``npm pack`` saves them.
-Names and families are those of Unicode's list of emoji. People, flags, symbols and the faces of
+Names and categories are those of Unicode's list of emoji. People, flags, symbols and the faces of
 clocks are left out.
 """
 
@@ -9,7 +9,6 @@ import io
 import json
 import re
 import tarfile
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +18,10 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
+from empirical.embedded import SIDE
 from empirical.errors import UserError
 from empirical.pretraining.emoji import captions
 
-SIDE = 32
 # Drawings are composed on white at this size, then reduced.
 _LARGE = 64
 
@@ -46,29 +45,29 @@ _CLOCK_FACE = re.compile(r"o.clock$|-thirty$")
 
 @dataclass(frozen=True)
 class Drawing:
-    """One drawing: pixels [32, 32, 3] (uint8) on white, its artist, name, caption and family."""
+    """One drawing: pixels [32, 32, 3] (uint8) on white, its artist, name, caption and category."""
 
     pixels: UInt8[np.ndarray, "32 32 3"]
     artist: str
     name: str
     caption: str
-    family: str
+    category: str
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """An emoji of Unicode's list: code points, name, family, and its file of the data sources."""
+    """An emoji of Unicode's list: code points, name, category, and its file of the data sources."""
 
     code: str
     name: str
-    family: str
+    category: str
     file: str
     nicknames: tuple[str, ...]
 
     @property
     def slug(self) -> str:
-        plain = unicodedata.normalize("NFKD", self.name).encode("ascii", "ignore").decode()
-        return re.sub(r"[^a-z0-9]+", "-", plain.lower().replace("'", "")).strip("-")
+        """The name as packages write it: ``red-apple``."""
+        return captions.plain(self.name).replace(" ", "-")
 
 
 def read(folder: Path) -> Iterator[Drawing]:
@@ -92,7 +91,7 @@ def read(folder: Path) -> Iterator[Drawing]:
                     artist,
                     entry.name,
                     captions.caption(entry.name),
-                    captions.FAMILIES[entry.family],
+                    captions.CATEGORIES[entry.category],
                 )
 
 
@@ -149,7 +148,8 @@ def _icons(folder: Path, package: str) -> Callable[[_Entry], Image.Image | None]
         import resvg_py
     except ModuleNotFoundError as error:
         raise UserError(
-            "drawings made of lines and areas need 'resvg-py': pip install 'resvg-py==0.5.0'"
+            "drawings made of lines and areas need 'resvg-py': "
+            "pip install 'diffusion-qtm[drawings]'"
         ) from error
     content = json.loads(_members(folder, package, "icons.json")["icons.json"])
     icons: dict[str, Any] = content["icons"]
@@ -175,13 +175,18 @@ def _members(folder: Path, package: str, inside: str) -> dict[str, bytes]:
     """Return the files of an archive whose path starts with `inside`, by path."""
     name = next(name for name in ARCHIVES.values() if re.match(rf"{package}-\d", name))
     members = {}
-    with tarfile.open(folder / name) as archive:
-        for member in archive:
-            path = member.name.removeprefix("package/")
-            if member.isfile() and path.startswith(inside):
-                stream = archive.extractfile(member)
-                assert stream is not None
-                members[path] = stream.read()
+    try:
+        with tarfile.open(folder / name) as archive:
+            for member in archive:
+                path = member.name.removeprefix("package/")
+                if member.isfile() and path.startswith(inside):
+                    stream = archive.extractfile(member)
+                    assert stream is not None
+                    members[path] = stream.read()
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise UserError(f"the archive '{folder / name}' is damaged: {error}") from error
+    if not members:
+        raise UserError(f"the archive '{folder / name}' has no '{inside}': it is another version")
     return members
 
 

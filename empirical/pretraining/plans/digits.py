@@ -11,17 +11,18 @@ def plan() -> Plan:
     return Plan(
         "digits",
         base=train,
-        judge=train,
+        classified=train,
         real=digits.captioned("real"),
         reference=reference,
         prompted=reference,
-        families={caption: caption for caption in digits.CAPTIONS},
+        categories={caption: caption for caption in digits.CAPTIONS},
         card=_CARD,
     )
 
 
 _CARD = Words(
     licence="apache-2.0",
+    command="pretrain digits",
     what="""\
 A text-conditional latent diffusion model of handwritten digits, small enough for two processor
 cores: a `diffusers.StableDiffusionPipeline`, 32 x 32 grey pixels, weights in half precision. It is
@@ -33,7 +34,7 @@ The other 1,000 were never seen by any part: 500 are the default real data of a 
 reference below. MNIST was made by Yann LeCun, Corinna Cortes and Christopher J. C. Burges from
 NIST's Special Databases 1 and 3, and is available under the Creative Commons
 Attribution-ShareAlike 3.0 licence.""",
-    judge="""\
+    classifier="""\
 The judge is the classifier that lies beside the weights, trained on the same 4,000 digits.""",
     limits="""\
 It draws digits and nothing else. Its tokenizer accepts any text, but words other than those of the

@@ -1,74 +1,76 @@
-"""The plan of a model of one's own: any folder of captioned images, of the size of `digits`."""
+"""The plan for a folder of captioned images, with the sizes and lengths of `digits`."""
 
-from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from empirical.data import real_images
-from empirical.embedded import Captioned
+from empirical.embedded import SIDE, Captioned
 from empirical.errors import UserError
-from empirical.pretraining.plan import Plan, Sizes, Words
+from empirical.pretraining.plan import Plan, Words
 from empirical.recipe import DataTable
 
-_HELD_OUT, _SEED, _FEWEST = 0.2, 0, 20
+_SEED, _FEWEST = 0, 10
 
 
 def plan(place: str, colour: bool = True) -> Plan:
     """Return a plan for a folder, or a data set of the hub (``hub:owner/name``).
 
-    Captions are families. Of each family a fifth is held out, half of it as real images for the
-    judge, half as reference. Raises `UserError` where the images are too few or have no captions.
+    Captions are categories. Of each caption's images a tenth are held out as real images, a tenth
+    as reference. Raises `UserError` where a caption has fewer than ten images.
     """
     source = real_images.source_of(place)
     captions = [caption for _, caption in source]
-    base, real, reference = _split(captions)
-    if min(len(real), len(reference)) < _FEWEST:
+    of_caption: dict[str, list[int]] = {}
+    for i, caption in enumerate(captions):
+        of_caption.setdefault(caption, []).append(i)
+    rarest = min(of_caption, key=lambda caption: len(of_caption[caption]))
+    if len(of_caption[rarest]) < _FEWEST:
         raise UserError(
-            f"'{place}' has {len(captions)} images with {len(set(captions))} captions: a tenth of "
-            f"each caption's are held out twice, which must be {_FEWEST} or more in all"
+            f"'{place}' has {len(captions)} images with {len(of_caption)} captions, and "
+            f"{len(of_caption[rarest])} with '{rarest}': it takes {_FEWEST} or more with each"
         )
-    table = DataTable(name=place, size=max(2, len(captions)))
-    pixels = real_images.pixels(
-        table, [image for image, _ in source], Sizes.side, "RGB" if colour else "L"
+    table = DataTable(name=place, size=len(captions))
+    mode = "RGB" if colour else "L"
+    every = Captioned(
+        real_images.pixels(table, [image for image, _ in source], SIDE, mode),
+        tuple(captions),
+        tuple(captions),
     )
-
-    def part(places: Sequence[int]) -> Captioned:
-        texts = tuple(captions[i] for i in places)
-        return Captioned(pixels[list(places)], texts, texts)
-
+    base, real, reference = (every.take(places) for places in _split([*of_caption.values()]))
     return Plan(
-        "images",
-        base=part(base),
-        judge=part(base),
-        real=part(real),
-        reference=part(reference),
-        prompted=part(reference),
-        families={caption: caption for caption in dict.fromkeys(captions)},
-        card=_words(place, len(base), len(captions)),
-        sizes=Sizes(channels=3) if colour else Sizes(),
+        Path(place).name,
+        base=base,
+        classified=base,
+        real=real,
+        reference=reference,
+        prompted=reference,
+        categories={caption: caption for caption in of_caption},
+        card=_words(place, colour, len(base), len(every)),
     )
 
 
-def _split(captions: Sequence[str]) -> tuple[list[int], list[int], list[int]]:
-    """Return the places of images to learn from, to judge, and for reference."""
+def _split(families: list[list[int]]) -> tuple[list[int], list[int], list[int]]:
+    """Return the places of images to learn, of real images, and of the reference."""
     shuffle = np.random.default_rng(_SEED)
     parts: tuple[list[int], list[int], list[int]] = ([], [], [])
-    for caption in dict.fromkeys(captions):
-        members = shuffle.permutation([i for i, text in enumerate(captions) if text == caption])
-        held = round(_HELD_OUT / 2 * len(members))
+    for family in families:
+        members = shuffle.permutation(family)
+        held = len(members) // _FEWEST
         cuts = np.split(members, [len(members) - 2 * held, len(members) - held])
         for places, cut in zip(parts, cuts, strict=True):
             places += cut.tolist()
     return parts
 
 
-def _words(place: str, learnt: int, count: int) -> Words:
+def _words(place: str, colour: bool, base: int, count: int) -> Words:
     return Words(
         licence="other",
+        command=f"pretrain images {place}{'' if colour else ' --grey'}",
         what=f"A text-conditional latent diffusion model of the {count:,} images of `{place}`.",
         prompts="the captions of these images.",
-        data=f"{learnt:,} of the images; a tenth is held out as real images, a tenth as reference.",
-        judge="The judge is the classifier that lies beside the weights, trained on the same "
-        "images; its families are the captions.",
-        limits="It draws what its captions name, 32 pixels wide, and nothing else.",
+        data=f"{base:,} of the images; a tenth are held out as real images, a tenth as reference.",
+        classifier="The judge is the classifier that lies beside the weights, trained on the same "
+        "images; its categories are the captions.",
+        limits="It draws images of these captions, 32 pixels wide, and nothing else.",
     )

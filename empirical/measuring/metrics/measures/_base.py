@@ -16,8 +16,9 @@ class Sample:
     """A set of images in one feature space.
 
     `features` [n, d]; `captions`, where they are known: equal ones are one family; `predicted`, the
-    captions that a classifier predicts; `texts` [n, d], embeddings of the captions in the
-    space of the features. Raises ValueError where the lengths differ or a feature is not finite.
+    captions that a classifier predicts, by their categories; `texts` [n, d], embeddings of the
+    captions in the space of the features. Raises ValueError where the lengths differ or a feature
+    is not finite.
     """
 
     # Of any shape here, because `Sample` itself refuses what is not [n, d].

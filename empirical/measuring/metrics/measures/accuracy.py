@@ -1,4 +1,4 @@
-"""Accuracy: the fraction of images that a classifier assigns to their own caption."""
+"""Accuracy: the fraction of images whose category a classifier predicts."""
 
 import numpy as np
 
@@ -8,8 +8,9 @@ RANGE = (0.0, 1.0)
 
 
 def alone(sample: Sample) -> float:
-    """Return the fraction of images whose predicted caption is their own; nan without predictions.
+    """Return the fraction of images with a right prediction; nan without predictions.
 
+    A caption is predicted where its category is (`empirical.classifier`); for digits the two equal.
     Unbiased for the classifier at hand, which errs on real images too: read it beside the
     accuracy of generation 0.
     """

@@ -1,56 +1,43 @@
-"""A small classifier of images: classes for accuracies, 64 features for distances and diversity.
+"""The network of a classifier: logits of classes, and 64 features for distances and diversity."""
 
-It lies beside the weights of an embedded model: ``config.json`` names the captions of its classes
-and its sizes, ``model.safetensors`` holds its weights.
-"""
-
-import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, UInt8
-from safetensors.torch import save_file
+from safetensors.torch import save as serialised
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from empirical import files
+from empirical.classifier import config as settings
+from empirical.classifier.config import Config
+from empirical.embedded import SIDE
 from empirical.errors import UserError
-from empirical.measuring.extractors import _classifier_config as settings
 from empirical.pipeline import adapters
 
 FEATURES = 64
-SIDE = 32
 WEIGHTS = "model.safetensors"
 
 
 class Classifier(nn.Module):
     """Three convolutions, one hidden layer of 64 units (the features), one class for each caption.
 
-    Images are [n, channels, 32, 32] in [0, 1]. `families` gives further captions the one of a
-    class.
+    Images are [n, channels, 32, 32] in [0, 1].
     """
 
-    def __init__(
-        self,
-        captions: Sequence[str],
-        channels: int,
-        widths: Sequence[int],
-        families: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__()
-        self.captions, self.channels, self.widths = tuple(captions), channels, tuple(widths)
-        self.families = {**(families or {}), **{caption: caption for caption in captions}}
+        self.config = config
         layers: list[nn.Module] = []
-        before = channels
-        for width in widths:
+        before = config.channels
+        for width in config.widths:
             layers += [nn.Conv2d(before, width, 3, padding=1), nn.BatchNorm2d(width)]
             layers += [nn.ReLU(), nn.MaxPool2d(2)]
             before = width
-        side = SIDE // 2 ** len(self.widths)
+        side = SIDE // 2 ** len(config.widths)
         self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(before * side**2, FEATURES))
-        self.head = nn.Linear(FEATURES, len(self.captions))
+        self.head = nn.Linear(FEATURES, len(config.captions))
 
     def forward(
         self, images: Float[Tensor, "n c 32 32"]
@@ -62,31 +49,21 @@ class Classifier(nn.Module):
 
 def save(model: Classifier, folder: Path) -> None:
     """Write a classifier into a folder, weights in half precision."""
-    folder.mkdir(parents=True, exist_ok=True)
     halves = {
         name: value.half().contiguous() if value.is_floating_point() else value
         for name, value in model.state_dict().items()
     }
-    save_file(halves, folder / WEIGHTS)
-    config = {
-        "captions": list(model.captions),
-        "channels": model.channels,
-        "widths": list(model.widths),
-        "families": {
-            caption: family for caption, family in model.families.items() if caption != family
-        },
-    }
-    files.write_text(folder / settings.FILE, json.dumps(config, indent=1) + "\n")
+    files.write_bytes(folder / WEIGHTS, serialised(halves))
+    settings.write(model.config, folder)
 
 
 def load(folder: Path) -> Classifier:
     """Load a classifier from a folder; raises `UserError` where it holds none."""
-    weights, config = adapters.read(folder / WEIGHTS), settings.read(folder)
-    known = settings.families(config)
+    weights = adapters.read(folder / WEIGHTS)
     try:
-        model = Classifier(config["captions"], config["channels"], config["widths"], known)
+        model = Classifier(settings.read(folder))
         model.load_state_dict({name: value.float() for name, value in weights.items()})
-    except (TypeError, RuntimeError) as error:
+    except RuntimeError as error:
         raise UserError(f"'{folder}' holds no classifier of images: remove it") from error
     return model.eval()
 

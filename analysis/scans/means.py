@@ -27,7 +27,7 @@ from analysis.arms.read import Arm
 
 TRANSMITTED, SELECTED = (0.03, 0.03), (0.6, 0.3)
 UNSEEN, CHANCE = (0.05, 0.9, 0.05, 0.07), (0.1, 0.2)
-# The share of the step between two scales by which a scale between them may be off.
+# The fraction of the step between two scales by which a scale between them may be off.
 _CURVED = 0.25
 # Scales below this have the logarithm of it.
 _LEAST = 0.05

@@ -79,7 +79,7 @@ class CycleFit:
             x = typical + spread * z
             return self.explain(x, seen).density.sum(axis=(1, 2)) + self._log_prior(x)
 
-        width = np.asarray([p.prior_deviation for p in self.parameters]) / spread
+        width = np.asarray([p.prior_std for p in self.parameters]) / spread
         z, k_hat, effective = importance.draw(
             log_posterior,
             (mode.x - typical) / spread,

@@ -122,7 +122,7 @@ def scan(planned: Plan, progress: Progress = silent, base: model.Model | None = 
                     generator.load(number, planned.run.generation(number).folder)
                 _scan(planned, number, generator, held_out, progress)
         finally:
-            generator.forget()
+            generator.unload()
     return Scan(out)
 
 

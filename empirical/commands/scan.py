@@ -80,7 +80,7 @@ def _show(planned: "Plan") -> None:
 
     settings = planned.settings
     base = loop.load(planned.recipe)
-    cost = estimate.probe(planned.recipe, base, planned.out)
+    cost = estimate.benchmark(planned.recipe, base, planned.out)
     images = settings.data.size * (1 + planned.replicates)
     drawn = len(planned.scales) * len(planned.generations) * images
     seconds = drawn * (cost.decode + cost.draw * settings.generate.steps)
@@ -91,4 +91,4 @@ def _show(planned: "Plan") -> None:
     print(f"{planned.out}: {models} at {', '.join(f'{w:g}' for w in planned.scales)}")
     print(f"{drawn} images in {settings.generate.steps} steps of {settings.generate.sampler}")
     print(f"time: about {duration(seconds)}")
-    print("estimated by a short probe on this machine; nothing was written")
+    print("estimated by a short benchmark on this machine; nothing was written")

@@ -119,15 +119,15 @@ def survey(recipes: Mapping[str, Recipe], out: Path, progress: Progress) -> dict
 
 
 def estimate(recipes: Mapping[str, Recipe], out: Path, progress: Progress) -> "dict[str, Estimate]":
-    """Estimate the costs of chains, with one probe for all of the same kind."""
+    """Estimate the costs of chains, with one benchmark for all of the same kind."""
     from empirical.chain import estimate as plan
 
-    estimates, probes = {}, {}
+    estimates, benchmarks = {}, {}
     for name, recipe in sorted(recipes.items(), key=lambda item: _model_of(item[1])):
         base, kind = _base(recipe), plan.kind(recipe.settings)
-        if kind not in probes:
-            probes[kind] = plan.probe(recipe, base, out / name)
-        estimates[name] = plan.estimate(recipe, base, out / name, probes[kind])
+        if kind not in benchmarks:
+            benchmarks[kind] = plan.benchmark(recipe, base, out / name)
+        estimates[name] = plan.estimate(recipe, base, out / name, benchmarks[kind])
     return estimates
 
 

@@ -115,7 +115,7 @@ def test_what_has_no_value_says_so(name):
 
 @pytest.mark.parametrize("name", ["width2 below the variance", "width2 equal to the variance"])
 def test_a_density_cannot_follow_a_divergence_either(name):
-    with pytest.raises(ValueError, match="share of the density at the edge of its grid"):
+    with pytest.raises(ValueError, match="fraction of the density at the edge of its grid"):
         NOWHERE[name][0].density(qtm.Density.normal())
 
 

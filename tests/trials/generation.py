@@ -78,7 +78,7 @@ def _stock(asked, photos: Path):
         learnt = _now()
         stock.sample(pipeline, [text for _, text in folder], asked.drawn, asked.sampling, SCALE)
         yield learnt - start, _now() - learnt
-        stock.forget(pipeline)
+        stock.unload(pipeline)
 
 
 def _ours(asked, photos: Path):

@@ -63,9 +63,17 @@ INSTEAD = {
     r"\bor_nan\b": "valid_where",
     # The key of a derived result stays as it is.
     r"\b[Tt]he share of\b|\ba share\b|\"share\"(?!:)|`share`": "fraction",
-    r"(prior|process)_deviations?\b|process deviations?\b": "std, standard deviation",
+    r"(prior|process)_deviations?\b": "std, standard deviation",
     r"[Ss]hort probes?\b": "benchmark",
 }
+# Sentences without a subject that names a thing, and phrases that read translated.
+SENTENCES = {
+    r"(\"\"\"|(?<!#)# )What\b": "name the subject",
+    r"help=\"What\b": "name the subject",
+    r"\bof (its|their|one's|our) own\b": "leave it out, or: another, separate",
+    r"\bso many\b": "give the number its name",
+}
+RECIPES = sorted((ROOT / "empirical" / "recipes").rglob("*.toml"))
 
 
 def names_of(tree):
@@ -79,16 +87,16 @@ def names_of(tree):
             yield node.lineno, node.name
 
 
-def worded_otherwise(text):
+def worded_otherwise(text, instead=INSTEAD):
     """Lines of a text with banned words: all of a source is comments, docstrings and names."""
     return (
         [
             f"{line}: {match.group()!r}, rather {better}"
-            for pattern, better in INSTEAD.items()
+            for pattern, better in instead.items()
             for line, content in enumerate(text.splitlines(), 1)
             for match in re.finditer(pattern, content)
         ]
-        if re.search("|".join(INSTEAD), text)
+        if re.search("|".join(instead), text)
         else []
     )
 
@@ -124,7 +132,17 @@ def test_the_english_of(paths):
     assert {path: lines for path, lines in bad.items() if lines} == {}
 
 
+def test_sentences_name_their_subjects():
+    sources = [p for p in SOURCES if not name(p).startswith((*EARLIER, "empirical/recipe.py"))]
+    paths = [*sources, *TEXTS, *RECIPES, ROOT / "pyproject.toml"]
+    bad = {name(path): worded_otherwise(path.read_text(), SENTENCES) for path in paths}
+    assert {path: lines for path, lines in bad.items() if lines} == {}
+
+
 def test_what_is_banned_is_seen():
     text = 'def f(told):\n    """Whoever asks."""\n    own = 1  # the settled one\n'
     assert {word for _, word in names_of(ast.parse(text))} & NAMELESS == {"told", "own"}
     assert len(worded_otherwise(text)) == 2
+    text = '"""What it is, of its own."""\n# What follows so many\n## What was measured\n'
+    assert len(worded_otherwise(text, SENTENCES)) == 4
+    assert {word for _, word in names_of(ast.parse("class Probe:\n    share = 1"))} <= set(RENAMED)

@@ -209,7 +209,7 @@ class Search:
         return tuple(reached)
 
     def sentences(self, model: str, peak: Peak) -> list[str]:
-        """Explain what it means that parameters are at an end of their range."""
+        """Explain each parameter that is at an end of its range."""
         messages, values = [], self.values(model, peak)
         for name in self.at_bound(model, peak):
             bound = f"{model}: {name} is at its bound {values[name]:.3g}"

@@ -19,7 +19,7 @@ _SCALES = "1,1.25,1.5,2.5,5,7.5"
 def scan(
     source: Annotated[
         Path,
-        typer.Argument(metavar="RECIPE.toml|RUN", help="What to finetune, or a run with weights."),
+        typer.Argument(metavar="RECIPE.toml|RUN", help="A recipe, or a run with weights."),
     ],
     out: Annotated[Path, typer.Option(metavar="SCAN", help="Folder of the scan.")],
     scales: Annotated[str, typer.Option(help="CFG scales, separated by commas.")] = _SCALES,
@@ -57,7 +57,7 @@ def scan(
     ):
         scans.scan(planned, bar.update)
     print(out)
-    # What a scan shows is worked out by packages that know no model.
+    # Other packages summarise the scan: they need no model.
     for summary in entry_points(group="qtm.scans"):
         print(summary.load()(out))
 

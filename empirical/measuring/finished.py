@@ -136,7 +136,7 @@ def measure_sets(
 ) -> pd.DataFrame:
     """Measure every generation alone, against generation 0, the one before and real images.
 
-    `features` names a trait or an extractor; None takes the source's own. A measure that is defined
+    `features` names a trait or an extractor; None takes that of the source. A measure that is defined
     in one space only is measured in that one. Returns a row for each generation, measure and
     reference, with 95 % intervals; `seed` draws their halves. Warns of a measure that is defined
     for no generation; raises `UserError` where none is.
@@ -155,7 +155,7 @@ def measure_sets(
         try:
             rows += _in_one_space(source, space, chosen, seed, resamples, progress)
         except UserError as error:
-            # What one space lacks costs no measure in another.
+            # Measures of other spaces do not depend on this one.
             refused.append(error)
             lost.update(chosen)
     if refused and not rows:

@@ -1,4 +1,4 @@
-"""What all remedies share."""
+"""The interface of remedies."""
 
 from abc import ABC
 from collections.abc import Callable, Mapping, Sequence

@@ -114,7 +114,7 @@ class TestFinetuning:
         benchmark.pedantic(train, rounds=3, warmup_rounds=1)
 
     def test_full_step_of_the_denoiser_alone(self, base, benchmark):
-        """What a step cannot go below by much: forward and backward, nothing else."""
+        """Nearly a lower bound of the time of a step: forward and backward, nothing else."""
         unet = base.unet.train().requires_grad_(True)
         latents = torch.randn((BATCH, *base.latent_shape)).to(memory_format=torch.channels_last)
         times, told = torch.randint(1000, (BATCH,)), base.embed(["a handwritten digit two"] * BATCH)

@@ -78,7 +78,7 @@ def test_the_middle_of_next_to_nobody():
         np.testing.assert_allclose(qtm.Middle(p).moments(UNIT).variance, x**2 / 3, rtol=1e-9)
 
 
-# What has no value: an error outside of jit, nan inside, and the trajectory says so
+# Undefined values: an error outside of jit, nan inside, and the trajectory says so
 
 TILT = qtm.Guidance(3.0, UNIT, "tilt")
 NOWHERE = {

@@ -163,7 +163,7 @@ def test_confusion_moves_variance_and_a_bound_holds_it():
     assert bounded(1e6).within == 0.4
 
 
-# What DDIM does to means falls with the root of the noise only: w = 1 above the first level.
+# The effect of DDIM on means falls with the root of the noise only: w = 1 above the first level.
 LEVELS = jnp.geomspace(1e20, 1e-10, 1200)
 
 
@@ -249,7 +249,7 @@ def test_the_first_order_of_the_response():
 def test_selection_acts_in_every_family(selection, sign):
     """Two families that are close, each selected alone, with the trait mirrored by the sign.
 
-    What is left out is of second order in deviations, of 1e-4 here.
+    The neglected terms are of second order in deviations, of 1e-4 here.
     """
     state = qtm.Families(mean=-0.3, within=0.8, between=1e-8)
     after = qtm.FamilyCycle(1.0, None, BASE, selection=selection, direction=sign).step(state)

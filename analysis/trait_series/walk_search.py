@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize, minimize_scalar
 
-from analysis._progress import Progress
 from analysis.trait_series.series import TraitSeries
 from analysis.trait_series.walks import innovations
+from qtm.progress import Progress
 
 RETURN = "Ornstein-Uhlenbeck"
 # A return by e^-40 between the nearest samples is numerically complete, one by 1e-12 over the

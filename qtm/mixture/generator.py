@@ -1,6 +1,6 @@
 """The mixture as a generator of images, for loops over images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,8 +14,7 @@ from qtm._core.numerics import require_positive
 from qtm.mixture.distribution import Mixture
 from qtm.mixture.learning import Learning
 from qtm.mixture.sampler import Sampler, sample
-
-Progress = Callable[[int], None]
+from qtm.progress import Progress
 
 _GREY = 127.5
 

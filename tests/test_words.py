@@ -65,6 +65,7 @@ INSTEAD = {
     r"\b[Tt]he share of\b|\ba share\b|\"share\"(?!:)|`share`": "fraction",
     r"(prior|process)_deviations?\b": "std, standard deviation",
     r"[Ss]hort probes?\b": "benchmark",
+    r"real_share": "real_fraction",
 }
 # Sentences without a subject that names a thing, and phrases that read translated.
 SENTENCES = {
@@ -77,10 +78,12 @@ RECIPES = sorted((ROOT / "empirical" / "recipes").rglob("*.toml"))
 
 
 def names_of(tree):
-    """Names that a source gives: variables, parameters, functions."""
+    """Names that a source gives: variables, attributes, parameters, functions, classes."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.lineno, node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.attr
         elif isinstance(node, ast.arg):
             yield node.lineno, node.arg
         elif isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -121,7 +124,7 @@ def test_names_name_the_thing():
         nameless += [
             f"{name(path)}:{line} {word}"
             for line, word in names_of(tree)
-            if word in banned and not (word in METHODS and line in methods)
+            if word.strip("_") in banned and not (word in METHODS and line in methods)
         ]
     assert nameless == []
 

@@ -38,11 +38,11 @@ class Throttled:
     _SECONDS = 0.2
 
     def __init__(self, tell: Progress) -> None:
-        self._tell, self._count, self._told = tell, 0, time.monotonic()
+        self._tell, self._count, self._reported = tell, 0, time.monotonic()
 
     def __call__(self, count: int) -> None:
         self._count += count
-        if time.monotonic() - self._told > self._SECONDS:
+        if time.monotonic() - self._reported > self._SECONDS:
             self._flush()
 
     def __enter__(self) -> Self:
@@ -56,7 +56,7 @@ class Throttled:
 
     def _flush(self) -> None:
         self._tell(self._count)
-        self._count, self._told = 0, time.monotonic()
+        self._count, self._reported = 0, time.monotonic()
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,8 @@
 """The real images of a run: chosen and recorded once, the same in every later session.
 
 At its start a run writes ``data.json``: of every image that it takes, or that a later draw may
-take, the name, the caption and a digest. Held-out images go into ``held_out/``. So a run
-needs its folder of photos only until it has read the images, and later changes there do not alter
-it.
+take, the name, the caption and a digest. Held-out images go into ``held_out/``. So a run depends on
+its folder of photos no longer than it has to, and what changed there does not change the run.
 """
 
 import warnings

@@ -4,7 +4,7 @@ VENV := .venv
 STAMP := $(VENV)/.installed
 RUN := $(VENV)/bin
 PIP := $(RUN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
-# PyPI's torch for Linux brings CUDA, 2.8 GB. Without an NVIDIA GPU torch's own index has a build of
+# PyPI's torch for Linux brings CUDA, 2.8 GB. Without an NVIDIA GPU the index of torch has a build of
 # 200 MB; `make TORCH_INDEX=` takes PyPI's nevertheless.
 TORCH_INDEX ?= $(if $(filter Linux,$(shell uname -s)),$(if $(shell command -v nvidia-smi 2>/dev/null),,https://download.pytorch.org/whl/cpu))
 # Short-lived arrays of many threads would otherwise leave an arena for each thread.
@@ -13,11 +13,11 @@ export MALLOC_ARENA_MAX ?= 2
 # A test that hangs ends with a traceback of every thread, and the others continue.
 HANGS := -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true
 
-# What a contributor runs before a commit: style, every formula against its oracle, every command,
+# The checks before a commit: style, every formula against its oracle, every command,
 # format, error and kind of chain once, on the smallest example that shows it.
 # At most 6 minutes on two cores and 4 GB.
 #
-# `test-slow` guards what takes many fits, chains, processes or an installation: intervals and
+# `test-slow` runs tests of many fits, chains, processes or an installation: intervals and
 # posteriors that hold the truth, chains that are interrupted everywhere, trained or sampled at
 # length, further processes and devices, compiled denoisers, the wheel, further Pythons.
 # At most 40 minutes with installation. A file stays on one worker, which builds the wheel once.

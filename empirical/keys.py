@@ -16,12 +16,12 @@ def flatten(table: Mapping[str, Any], separator: str = ".", above: str = "") -> 
     return flat
 
 
-def nearest(key: str, known: Iterable[str], count: int = 1) -> list[str]:
-    """Return the known keys that are spelt most like `key`, at most `count`, the nearest first."""
-    return difflib.get_close_matches(key, list(known), n=count, cutoff=0.5)
+def did_you_mean(key: str, known: Iterable[str], count: int = 1) -> str | None:
+    """Return a question that suggests up to `count` known keys, or None where none is near.
 
-
-def did_you_mean(key: str, known: Iterable[str]) -> str | None:
-    """Return a question that suggests the nearest known key, or None where none is near."""
-    near = nearest(key, known)
-    return f"did you mean '{near[0]}'?" if near else None
+    Dotted keys that end with `key` come before those that are spelt most like it.
+    """
+    known = list(known)
+    near = [name for name in known if name.endswith(f".{key}")][:count]
+    near = near or difflib.get_close_matches(key, known, n=count, cutoff=0.5)
+    return f"did you mean {' or '.join(map(repr, near))}?" if near else None

@@ -1,4 +1,4 @@
-"""Seeds that name what they are for.
+"""Seeds derived from the name of their use.
 
 Every random number of a chain comes from a generator that is seeded by words such as
 ``("finetune", seed, generation, image, visit)``. So no draw depends on the batch size, on the

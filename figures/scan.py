@@ -71,7 +71,7 @@ def _read(scan: Scan, name: str, generation: int) -> pd.DataFrame:
     return pd.DataFrame(table[table["generation"] == generation])
 
 
-def _of(table: pd.DataFrame, feature: str, quantity: str) -> pd.DataFrame:
+def _rows_of(table: pd.DataFrame, feature: str, quantity: str) -> pd.DataFrame:
     rows = table[(table["feature"] == feature) & (table["quantity"] == quantity)]
     return pd.DataFrame(rows[rows["component"] == 0]).sort_values("scale")
 
@@ -90,7 +90,7 @@ def _variances(axis: Axes, table: pd.DataFrame, neutral: pd.DataFrame, captions:
         ("within", _COLOURS[0], "$V_W$, within prompts"),
         ("between", _COLOURS[1], "$V_B$, between prompts"),
     ):
-        rows = _of(table, "latent", quantity)
+        rows = _rows_of(table, "latent", quantity)
         parents = rows[rows["scale"].isna()]["value"]
         if len(parents) and np.isfinite(parents.iloc[0]) and parents.iloc[0] > 0:
             _line(axis, rows, colour, label, float(parents.iloc[0]))
@@ -107,17 +107,17 @@ def _variances(axis: Axes, table: pd.DataFrame, neutral: pd.DataFrame, captions:
 
 
 def _slope(axis: Axes, table: pd.DataFrame) -> None:
-    _line(axis, _of(table, "latent", "slope"), _COLOURS[2], "slope")
+    _line(axis, _rows_of(table, "latent", "slope"), _COLOURS[2], "slope")
     axis.axhline(1, color="0.6", linewidth=0.8)
     axis.set_title("parent-offspring slope")
 
 
 def _means(axis: Axes, table: pd.DataFrame) -> None:
     for trait, colour in zip(_TRAITS, _COLOURS, strict=True):
-        rows, total = _of(table, trait, "mean"), 0.0
+        rows, total = _rows_of(table, trait, "mean"), 0.0
         parents = rows[rows["scale"].isna()]["value"]
         for quantity in ("within", "between"):
-            values = _of(table, trait, quantity)
+            values = _rows_of(table, trait, quantity)
             total += float(values[values["scale"].isna()]["value"].sum())
         if parents.empty or not total > 0:
             continue
@@ -134,7 +134,7 @@ def _means(axis: Axes, table: pd.DataFrame) -> None:
 def _quality(axis: Axes, table: pd.DataFrame) -> None:
     """Draw what was measured of the two, on an axis each."""
     curves = [
-        (name, _of(table, "images", quantity), colour)
+        (name, _rows_of(table, "images", quantity), colour)
         for name, quantity, colour in (
             ("recognised", "accuracy", _COLOURS[0]),
             ("Fréchet", "frechet", _COLOURS[1]),

@@ -1,4 +1,4 @@
-"""What guidance selected, and what finetuning passed on: the figures of `qtm select`."""
+"""Selection by guidance and transmission by finetuning: the figures of `qtm select`."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +17,7 @@ from figures.text import formula, shortened
 from figures.write import write_drawn
 
 PARTS_CAPTION = (
-    "What changed the variance of the latents within prompts (a) and between prompts (b) in every "
+    "Changes of the variance of the latents within prompts (a) and between prompts (b) in every "
     "generation, in units of all variance of generation 0. Passed on: images that the finetuned "
     "model draws without guidance, less the images that it learnt from. Selected: the same prompts "
     "and noise with guidance, less those without. Training set: what was added to it or left out. "

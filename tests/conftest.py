@@ -33,19 +33,19 @@ from qtm.__main__ import quieten  # noqa: E402
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 if "PYTEST_XDIST_WORKER" in os.environ:
-    # Tests run side by side, a core each: threads of their own would only wait for one another.
+    # Tests run side by side, a core each: more threads would only wait for one another.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-# What the command line tells libraries before they are imported, as in a process of its own.
+# The command line configures libraries before they are imported; so do the tests.
 quieten()
 # Tests compile many small programs and run each once: compiling is what takes the time.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
-# Fusions by LLVM alone, without a detour over MLIR, halve it. What the caller has set comes last,
-# and so wins.
+# Fusions by LLVM alone, without a detour over MLIR, halve it. The flags of the caller come
+# last, and so win.
 os.environ["XLA_FLAGS"] = " ".join(
     ["--xla_cpu_use_fusion_emitters=false", os.environ.get("XLA_FLAGS", "")]
 ).strip()
-# What one process has compiled, no other compiles again: the first process of a session makes a
-# folder, which those that it starts inherit. The next session begins with an empty one.
+# Processes share compiled programs: the first process of a session makes a folder, which those that
+# it starts inherit. The next session begins with an empty one.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="qtm-compiled-")
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
@@ -61,7 +61,7 @@ _limit = _MOST
 
 def _give_back() -> None:
     """Give back what JAX compiled and traced, cycles of objects, and freed memory to the system
-    where the C library can be asked to. What several modules compile lies in the folder above."""
+    where the C library can be asked to. Programs of several modules lie in the folder above."""
     if "jax" in sys.modules:
         sys.modules["jax"].clear_caches()
     gc.collect()

@@ -44,7 +44,7 @@ def test_the_document_is_balanced_and_has_every_expression(qtm, tmp_path):
     for name in chosen:
         for expression in derivations.latex(name).values():
             assert expression in text
-    # outside of equations nothing is left that LaTeX would take for a command of its own
+    # outside of equations nothing is left that LaTeX would take for a command
     prose = re.sub(r"\\begin{equation\*}.*?\\end{equation\*}", "", text, flags=re.S)
     assert not re.search(r"(?<!\\)[&%$#_^~]", prose)
 

@@ -1,4 +1,4 @@
-"""What pip is told: public releases, and every dependency pinned for every supported machine."""
+"""Requirements: public releases, and every dependency pinned for every supported machine."""
 
 import re
 import tomllib

@@ -15,7 +15,7 @@ SUITES = ("tests/qtm", "tests/analysis", "tests/figures", "tests/test_theory_com
 RUNNERS = ("pytest", "pytest-xdist")
 # A test that hangs ends with a traceback of every thread, and the others continue.
 HANGS = ("-o", "faulthandler_timeout=600", "-o", "faulthandler_exit_on_timeout=true")
-# What ends a run in a test that did not: the environment, the suite, or this many seconds.
+# Seconds after which a run that did not end by itself is ended.
 LIMIT = 1800
 
 

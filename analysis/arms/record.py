@@ -1,4 +1,4 @@
-"""What an arm is read from: the generations, moments and recipe of a run, or of a scan."""
+"""The source of an arm: the generations, moments and recipe of a run, or of a scan."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class Effective:
 
 
 class Record(Protocol):
-    """What an arm is read from: a run, or a scan at one scale."""
+    """The source of an arm: a run, or a scan at one scale."""
 
     @property
     def name(self) -> str: ...

@@ -91,8 +91,8 @@ def _show(result: "Tables", run: str, traits: list[str]) -> None:
     shown = {"V_W": "within", "V_B": "between"} if known else {"variance": "variance"}
     rows = []
     for number in sorted(set(selection["generation"]) - {0}):
-        chosen = _of(selection, number, averaged)
-        parts = _of(price, number, averaged)
+        chosen = _rows_of(selection, number, averaged)
+        parts = _rows_of(price, number, averaged)
         rows.append(
             {
                 "generation": number,
@@ -113,7 +113,7 @@ def _show(result: "Tables", run: str, traits: list[str]) -> None:
     print()
 
 
-def _of(table: "pd.DataFrame", number: int, averaged: bool) -> "pd.DataFrame":
+def _rows_of(table: "pd.DataFrame", number: int, averaged: bool) -> "pd.DataFrame":
     component = "component.isna()" if averaged else "component == 0"
     return table.query(f"generation == @number and {component}")
 

@@ -6,8 +6,8 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis._progress import Progress, no_progress
 from empirical.errors import UserError
+from qtm.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     from analysis.trait_series import SeriesResult

@@ -14,7 +14,6 @@ from typing import TypeVar
 import numpy as np
 import pandas as pd
 
-from analysis._progress import Progress, no_progress
 from analysis.arms.design import Design, design
 from analysis.arms.read import Arm
 from analysis.arms.read import arms as read_arms
@@ -25,6 +24,7 @@ from analysis.models import Model, every_model
 from analysis.prediction.holdout import HOLDOUTS, possible_splits, predictions, score
 from empirical.errors import UserError
 from empirical.runs.record import Run
+from qtm.progress import Progress, no_progress
 
 T = TypeVar("T")
 # The forecasts that every theory has to beat.

@@ -31,13 +31,13 @@ def derive() -> dict[str, sp.Basic]:
         return sp.Add(sp.factor(parents / 2 + V_a / 2))
 
     under_k = born((1 - k) * (V_A + V_E))
-    shares = {V_A: V_E * h2 / (1 - h2), V_a: V_E * H / (1 - H)}
-    in_shares = sp.numer(sp.together((under_k - V_A).subs(shares)))
+    by_ratios = {V_A: V_E * h2 / (1 - h2), V_a: V_E * H / (1 - H)}
+    in_ratios = sp.numer(sp.together((under_k - V_A).subs(by_ratios)))
 
     narrowed = derived("stabilizing")["variance"].subs({V: V_A + V_E, w2: V_s - V_E})
     return {
         "next": under_k,
         "truncated": positive_root(under_k - V_A, V_A),
-        "heritability": positive_root(in_shares, h2),
+        "heritability": positive_root(in_ratios, h2),
         "stabilized": positive_root(sp.simplify(born(narrowed)) - V_A, V_A),
     }

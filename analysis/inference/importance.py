@@ -59,7 +59,7 @@ class Draws:
     def contraction(self) -> Float[np.ndarray, " k"]:
         """Contraction of each parameter [k] from prior to posterior: 1 - (sd of the posterior)/(sd
         of the prior), about 0 where the data are uninformative."""
-        prior = np.asarray([p.prior_deviation for p in self.mode.parameters])
+        prior = np.asarray([p.prior_std for p in self.mode.parameters])
         return 1 - self.x.std(axis=0) / prior
 
     @property
@@ -87,7 +87,7 @@ def draw_posterior(
     `count`, `seed` and `points` are those of `draw`.
     """
     data, density = linked(mode.model, design), _density(mode.model.general)
-    prior = np.asarray([p.prior_deviation for p in mode.parameters])
+    prior = np.asarray([p.prior_std for p in mode.parameters])
     drawn = draw(
         lambda x: np.asarray(density(x, data)), mode.x, mode.covariance, prior, count, seed, points
     )
@@ -99,7 +99,7 @@ def draw(
     log_posterior: Callable[[Float[np.ndarray, "n k"]], Float[np.ndarray, " n"]],
     mode: Float[np.ndarray, " k"],
     covariance: Float[np.ndarray, "k k"],
-    prior_deviation: Float[np.ndarray, " k"],
+    prior_std: Float[np.ndarray, " k"],
     count: int = 4000,
     seed: int = 0,
     points: int = POINTS,
@@ -108,13 +108,13 @@ def draw(
 
     `log_posterior` maps points [n, k] to unnormalised log densities [n]; `covariance` [k, k] is
     the inverse curvature at the mode, with rows of zeros where it is unknown and the prior's width
-    `prior_deviation` [k] is used. `points` are drawn in each of three rounds. Up to five more
+    `prior_std` [k] is used. `points` are drawn in each of three rounds. Up to five more
     rounds, of two to eight times as many, follow until the draws meet the criteria: the ends of
     long ridges are rare.
     """
     rng = np.random.default_rng(seed)
     x, height = np.empty((0, len(mode))), np.empty(0)
-    proposal = _first(mode, covariance, prior_deviation, rng)
+    proposal = _first(mode, covariance, prior_std, rng)
     proposals, of_proposals = [], []
     rounds = np.array([*ROUNDS, *MORE_ROUNDS])
     for done, blocks in enumerate(rounds, start=1):
@@ -142,10 +142,10 @@ def draw(
 
 
 def _first(
-    mode: np.ndarray, covariance: np.ndarray, prior_deviation: np.ndarray, rng: np.random.Generator
+    mode: np.ndarray, covariance: np.ndarray, prior_std: np.ndarray, rng: np.random.Generator
 ) -> "_Proposal":
     """Return the proposal around the mode, from the curvature there."""
-    prior = np.square(prior_deviation)
+    prior = np.square(prior_std)
     # Where the curvature is unknown, at a bound or without influence, use the prior's width.
     unseen = np.diag(covariance) <= 0
     covariance = covariance + np.diag(np.where(unseen, prior, 0.0))

@@ -45,7 +45,7 @@ PERSISTENCE = Parameter(
 )  # fmt: skip
 CORRELATION = Parameter(
     "process_correlation", "correlation of components in the process variance",
-    "share", 1e-3, 0.99, 0.3, 1.0, "a trait with several components",
+    "fraction", 1e-3, 0.99, 0.3, 1.0, "a trait with several components",
 )  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def pointwise(model: Model, values: Values, design: Design) -> Array:
     rest = design.measured[:, 1:] - all_expected(model, values, design)
     before = jnp.pad(rest[:, :-1], ((0, 0), (1, 0), (0, 0), (0, 0)))
     rest = rest - values[PERSISTENCE.name] * before
-    tau = deviations(values, design.measured[:, :-1], design.measured[:, :1])
+    tau = process_std(values, design.measured[:, :-1], design.measured[:, :1])
     return log_density(rest, _errors(design), tau, values.get(CORRELATION.name, 0.0))
 
 
@@ -93,7 +93,7 @@ def _errors(design: Design) -> Array:
     return design.sampling[:, 1:] + jnp.where(estimated, design.sampling[:, :-1], 0.0)
 
 
-def deviations(values: Values, y: Array, first: Array) -> Array:
+def process_std(values: Values, y: Array, first: Array) -> Array:
     """Return the process standard deviations [..., 3, 1] after y [..., 3, D]; `first` is y of
     generation 0."""
     lost = jnp.mean(first[..., 1, :] - y[..., 1, :], axis=-1)

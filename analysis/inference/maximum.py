@@ -82,7 +82,8 @@ class Maximum:
 
     @property
     def centre(self) -> Float[np.ndarray, " k"]:
-        """Centre of intervals [k]: the maximum, with process deviations corrected for bias."""
+        """Centre of intervals [k]: the maximum, with standard deviations of the process corrected
+        for bias."""
         noises = np.array([p.name in _NOISES for p in self.parameters])
         return self.x + np.where(
             noises & ~self.at_bound & ~self.inactive, np.log(self.inflation) / 2, 0

@@ -23,8 +23,8 @@ EVERY_LINK: tuple[Link, ...] = ("exact", *LINKS)
 class Parameter:
     """A parameter: its name, meaning with its unit, range and prior.
 
-    `domain` is "positive" (searched on a log scale), "inverse" (positive, as 1/value), "share" (in
-    (0, 1), on a logit scale) or "real"; `low` and `high` bound the search, in the parameter's
+    `domain` is "positive" (searched on a log scale), "inverse" (positive, as 1/value), "fraction"
+    (in (0, 1), on a logit scale) or "real"; `low` and `high` bound the search, in the parameter's
     units. The prior is normal on the scale of the search, with median `typical` and standard
     deviation `spread`, truncated at the bounds; maximum likelihood hardly uses it. Medians are near
     the estimates from the kept chains of the embedded model, spreads are factors of 2 to 4 around
@@ -33,7 +33,7 @@ class Parameter:
 
     name: str
     meaning: str
-    domain: Literal["positive", "inverse", "share", "real"]
+    domain: Literal["positive", "inverse", "fraction", "real"]
     low: float
     high: float
     typical: float
@@ -47,7 +47,7 @@ class Parameter:
                 return float(np.log(value))
             case "inverse":
                 return 1 / value
-            case "share":
+            case "fraction":
                 return float(np.log(value) - np.log1p(-value))
             case _:
                 return value
@@ -59,7 +59,7 @@ class Parameter:
         return min(ends), max(ends)
 
     @property
-    def prior_deviation(self) -> float:
+    def prior_std(self) -> float:
         """Standard deviation of the prior on the scale of the search, cut off at the bounds."""
         centre = self.to_real(self.typical)
         low, high = ((bound - centre) / self.spread for bound in self.limits)
@@ -72,7 +72,7 @@ class Parameter:
                 return jnp.exp(x)
             case "inverse":
                 return 1 / x
-            case "share":
+            case "fraction":
                 return 1 / (1 + jnp.exp(-x))
             case _:
                 return x

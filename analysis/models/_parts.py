@@ -11,11 +11,11 @@ from qtm import AtLevels, Families, FamilyCycle
 
 HERITABILITY = Parameter(
     "heritability", "fraction of a prompt's deviation from the mean that finetuning learns",
-    "share", 0.01, 0.9999, 0.9, 1.0, "an arm near the neutral scale, and more generations",
+    "fraction", 0.01, 0.9999, 0.9, 1.0, "an arm near the neutral scale, and more generations",
 )  # fmt: skip
 WITHIN_HERITABILITY = Parameter(
     "within_heritability", "fraction of the change of V_W that finetuning learns",
-    "share", 0.01, 0.9999, 0.85, 1.0, "an arm in which V_W moves far from generation 0",
+    "fraction", 0.01, 0.9999, 0.85, 1.0, "an arm in which V_W moves far from generation 0",
 )  # fmt: skip
 MUTATION = Parameter(
     "mutation_variance", "variance added to V_W each generation, in V of generation 0",
@@ -23,7 +23,7 @@ MUTATION = Parameter(
 )  # fmt: skip
 UPTAKE = Parameter(
     "uptake", "how far the unconditional branch follows the data by itself",
-    "share", 1e-3, 0.999, 0.2, 1.0, "arms in which V_W + V_B moves far from generation 0",
+    "fraction", 1e-3, 0.999, 0.2, 1.0, "arms in which V_W + V_B moves far from generation 0",
 )  # fmt: skip
 DROP_UPTAKE = Parameter(
     "drop_uptake", "rate at which condition drop makes the unconditional branch follow: it stays "
@@ -37,7 +37,7 @@ DROP_MUTATION = Parameter(
 )  # fmt: skip
 CONFUSION = Parameter(
     "confusion", "fraction of images that resemble another prompt",
-    "share", 1e-4, 0.9, 0.02, 1.0, "an arm without guidance (CFG scale 1)",
+    "fraction", 1e-4, 0.9, 0.02, 1.0, "an arm without guidance (CFG scale 1)",
 )  # fmt: skip
 COHERENCE = Parameter(
     "coherence", "variance of the axes along which images vary, relative to the leading ones: "
@@ -83,7 +83,7 @@ def families(
         mean_uptake=1.0,
         scale=scale,
         base=setting.base,
-        real_share=setting.real,
+        real_fraction=setting.real,
         training_noise=setting.mutation,
         condition_drop=setting.dropped,
         size=setting.family_size,

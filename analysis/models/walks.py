@@ -55,13 +55,13 @@ class OrnsteinUhlenbeck(Model):
     theory_parameters: ClassVar[tuple[Parameter, ...]] = (
         Parameter(
             "within_return", "fraction of the way of ln V_W to its optimum per generation",
-            "share", 1e-3, 0.999, 0.3, 1.5,
+            "fraction", 1e-3, 0.999, 0.3, 1.5,
         ),
         _real("within_optimum", "optimum of ln V_W without guidance, less generation 0", 6.0),
         _real("within_push", "effect of guidance on it, per unit of strength", 8.0, _ARMS),
         Parameter(
             "between_return", "fraction of the way of ln V_B to its optimum per generation",
-            "share", 1e-3, 0.999, 0.3, 1.5,
+            "fraction", 1e-3, 0.999, 0.3, 1.5,
         ),
         _real("between_optimum", "optimum of ln V_B without guidance, less generation 0", 6.0),
         _real("between_push", "effect of guidance on it, per unit of strength", 8.0, _ARMS),

@@ -16,9 +16,9 @@ from analysis.inference.likelihood import (
     PERSISTENCE,
     all_expected,
     all_parameters,
-    deviations,
     expected,
     linked,
+    process_std,
     values_of,
 )
 from analysis.inference.maximum import Maximum
@@ -138,7 +138,7 @@ def _run(model, values, design: Design, start: Array, sampling: Array | None, ke
                                                          strict=True)
             )  # fmt: skip
             process = jnp.sqrt(1 - r) * separate + jnp.sqrt(r) * shared
-            tau = deviations(values, y, design.measured[:, 0])
+            tau = process_std(values, y, design.measured[:, 0])
             # Without the images of families the start itself is an estimate.
             estimated = jnp.isinf(settings.family_size) & (t == start)
             errors = sampling * (1.0 + estimated[:, None, None])

@@ -1,21 +1,21 @@
 """Trait means of a chain, forecast from the response of one generation.
 
 Theories of families leave the means of traits unmoved, although these move most. In generation 1
-the mean of a trait shifts by T + S, T the transmission at scale 1 and S what guidance adds at the
-scale of the chain (both in standard deviations of generation 0). A chain repeats the two, and
-retains a part of what it has:
+the mean of a trait shifts by T + S, T the transmission at scale 1 and S the effect of guidance at
+the scale of the chain (both in standard deviations of generation 0). A chain repeats the two, and
+retains a fraction of both:
 
     mu_0 = tau_0 = 0,   tau_{t+1} = T + a_T tau_t,   mu_1 = S,   mu_{t+1} = S + d + a_S mu_t + e_t
 
 (the breeder's equation with regression to the base), with the mean tau + mu. d is the part of
 selection that generation 1 does not show, in which the model has not yet departed from its base;
-e_t what chance adds in each generation.
+e_t the chance of each generation.
 
 The priors are set from 15 kept chains of the embedded model other than its baseline (condition
 drop, decaying scales, an interval, fewer sampling steps), of whose generations 2 to 6 the 90 %
 intervals contain 95 %: a_T ~ N(0.03, 0.03), from a chain without guidance, and a_S ~ N(0.6, 0.3),
 both within 0 and 1; d ~ N(0, (0.05 + 0.9 |S| + |ln w| (0.05 + 0.07 |T|))^2);
-e ~ N(0, (0.1 + 0.2 |S|)^2). Digits are their only images: what other images do is wider.
+e ~ N(0, (0.1 + 0.2 |S|)^2). They come from digits alone: other images may vary more widely.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from analysis.arms.read import Arm
 
 TRANSMITTED, SELECTED = (0.03, 0.03), (0.6, 0.3)
 UNSEEN, CHANCE = (0.05, 0.9, 0.05, 0.07), (0.1, 0.2)
-# The share of the step between two scales by which a scale between them may be off.
+# The fraction of the step between two scales by which a scale between them may be off.
 _CURVED = 0.25
 # Scales below this have the logarithm of it.
 _LEAST = 0.05

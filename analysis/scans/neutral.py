@@ -98,8 +98,8 @@ def between(sample: Sample, separated: bool) -> tuple[float, float]:
     value = float(np.square(centred).mean(axis=1).sum()) / (C - 1)
     if not sample.freedom:
         return (np.nan, np.nan) if separated else (value, np.nan)
-    shares = [float((1 / s.sizes).mean()) for s in (sample, sample.realised())]
-    value -= sample.within * (shares[0] if separated else shares[0] - shares[1])
+    per_image = [float((1 / s.sizes).mean()) for s in (sample, sample.realised())]
+    value -= sample.within * (per_image[0] if separated else per_image[0] - per_image[1])
     return value, mean_square_variance(centred, sample) / (C - 1) ** 2
 
 
@@ -111,9 +111,9 @@ def _parents_between(curve: Curve) -> tuple[float, float]:
         return np.nan, np.nan
     variance = curve.parents.values.var(axis=0, ddof=1)
     base = curve.parents_within
-    deviations = np.square(base.deviations).sum(axis=0) / base.freedom
+    pooled = np.square(base.deviations).sum(axis=0) / base.freedom
     # As moments.csv has it: V_W of a component is at most its variance.
-    V_W = np.minimum(deviations, variance)
+    V_W = np.minimum(pooled, variance)
     return float((variance - V_W).mean()), base.within_variance()
 
 

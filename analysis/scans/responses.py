@@ -7,7 +7,7 @@ Columns of scan.csv, a row for each quantity:
 - quantity: `mean`, `within`, `between` as in moments.csv, replicates included; `S`, `S_rms` and
   both over the standard deviation within prompts before selection (`_standardised`), see
   `analysis.selection.differentials`; `slope` of prompt means on those of the training set and `r2`,
-  the share of their variance that it explains. Of the feature `images`: accuracy, frechet,
+  the fraction of their variance that it explains. Of the feature `images`: accuracy, frechet,
   diversity
 - value, low, high: in feature units, or squared, as the quantity says; 90 % interval
 - target: "these prompts", "population of prompts", for measures of images "images"; empty without
@@ -110,7 +110,7 @@ def _spread(sample: Sample, distinct: bool) -> list[Estimate]:
 
 
 def _heredity(sample: Sample, curve: Curve) -> list[Estimate]:
-    """Return the parent-offspring slope, and the share of the variance of prompt means that it
+    """Return the parent-offspring slope, and the fraction of the variance of prompt means that it
     explains."""
     estimates = _first(transmission.slope(sample, curve.parents, "slope"))
     codes = np.intersect1d(sample.codes, curve.parents.codes)

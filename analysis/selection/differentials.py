@@ -127,7 +127,7 @@ def gradients(draws: Draws) -> list[Estimate]:
     S_c, n = paired.means, paired.over_images(paired.sizes[:, None])
     unbiased = (N - k - 1) / N
     beta, e = inverse @ S_c.mean(axis=0), unguided.deviations
-    # Of each image: its share of P, less the share that P itself expects of it.
+    # Of each image: its contribution to P, less the one that P itself expects of it.
     dP = (e * (e @ beta)[:, None] - (1 - 1 / n) * (P @ beta)) / N
     u = unbiased * (paired.values / n / C - dP) @ inverse
     U = unguided.by_prompt(u)
@@ -173,9 +173,9 @@ def quadratic(draws: Draws) -> list[Estimate]:
     of_prompt = (outer(paired.over_images(S_c)) - noise) / (n * C)[:, :, None]
     square = of_prompt.sum(axis=0)
     gamma = inverse @ (after - P + square) @ inverse
-    share = (1 - 1 / n)[:, :, None]
-    dP = (outer(e) - share * P) / N
-    dA = (outer(g) - share * after) / N
+    expected_fraction = (1 - 1 / n)[:, :, None]
+    dP = (outer(e) - expected_fraction * P) / N
+    dA = (outer(g) - expected_fraction * after) / N
     means = paired.over_images(S_c)
     # Over prompts the square itself varies, over images only the means of which it is one.
     cross = means[:, :, None] * d[:, None, :]

@@ -67,8 +67,8 @@ class Sample:
 
     def within_variance(self) -> float:
         """Return the variance of V_W over images, of normal traits whose V_W differs by prompt."""
-        shares = self.sizes * (self.sizes - 1) / max(self.freedom, 1)
-        return float((np.square(shares) * self.error_of_errors()).sum())
+        weights = self.sizes * (self.sizes - 1) / max(self.freedom, 1)
+        return float((np.square(weights) * self.error_of_errors()).sum())
 
     @cached_property
     def dimension(self) -> float:

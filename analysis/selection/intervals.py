@@ -107,7 +107,7 @@ def log_student(value: float, variance: float, freedom: float) -> Ends:
 
 
 def root(value: float, ends: Ends) -> tuple[float, Ends]:
-    """Return the square root of a mean square and of its ends; what is negative is 0."""
+    """Return the square root of a mean square and of its ends, of 0 where they are negative."""
     low, high = (float(np.sqrt(np.maximum(end, 0.0))) for end in ends)
     return float(np.sqrt(max(value, 0.0))), (low, high)
 

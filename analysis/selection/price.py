@@ -102,8 +102,8 @@ def _prompt_means(samples: list[Sample]) -> list[Change]:
     changes = []
     for code in np.intersect1d(previous.codes, guided.codes):
         before = _mean(previous, code)
-        learnt = _mean(training, code) if code in training.codes else before
-        values = np.stack([before, learnt, _mean(unguided, code), _mean(guided, code)])
+        trained_on = _mean(training, code) if code in training.codes else before
+        values = np.stack([before, trained_on, _mean(unguided, code), _mean(guided, code)])
         changes += [
             _change("prompt_mean", j, int(code), values[:, j]) for j in range(values.shape[1])
         ]

@@ -72,13 +72,13 @@ def _line(run: Run, trait: str, component: int, generation: int) -> Line:
     if generation not in measured.numbers:
         raise UserError(f"the run '{run.folder}' has no unguided images of generation {generation}")
     every = measured.guided(generation - 1, trait).component(component)
-    learnt = measured.training(generation, trait).component(component)
+    training = measured.training(generation, trait).component(component)
     drawn = measured.unguided(generation, trait)
     assert drawn is not None
     drawn = drawn.component(component)
     C = len(drawn.codes)
     variance = float(np.sum(drawn.within / drawn.sizes)) / C**2
-    return Line(_mean(learnt) - _mean(every), _mean(drawn), variance)
+    return Line(_mean(training) - _mean(every), _mean(drawn), variance)
 
 
 def _mean(sample: Sample) -> float:

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis._progress import Progress, no_progress
 from analysis.selection import differentials, price, transmission, variances
 from analysis.selection.draws import Draws, Sample
 from analysis.selection.intervals import Estimate
 from analysis.selection.read import Measured, is_averaged
+from qtm.progress import Progress, no_progress
 
 if TYPE_CHECKING:
     import xarray as xr

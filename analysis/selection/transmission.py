@@ -104,9 +104,9 @@ def drift(draws: Draws) -> list[Estimate]:
 
     None where V_W of the training set is unknown.
     """
-    share = float((1 / draws.training.sizes).mean())
+    per_image = float((1 / draws.training.sizes).mean())
     return [
-        Estimate("drift", share * e.value, share * e.low, share * e.high, e.target)
+        Estimate("drift", per_image * e.value, per_image * e.low, per_image * e.high, e.target)
         for e in within(draws.parents)
     ]
 

@@ -20,7 +20,6 @@ from scipy.stats import f as variance_ratio
 from scipy.stats import norm
 
 from analysis._arviz import arviz
-from analysis._progress import Progress, no_progress
 from analysis.trait_series.cycle_fit import LEVEL, CycleFit, fit_cycles, predict
 from analysis.trait_series.cycle_likelihood import generations_of, log_chi2_density
 from analysis.trait_series.cycles import cycle_models
@@ -29,6 +28,7 @@ from analysis.trait_series.walk_fit import SeriesFit, fit_series, work
 from analysis.trait_series.walk_intervals import walk_intervals
 from analysis.trait_series.walks import MODELS, moments
 from empirical.errors import UserError
+from qtm.progress import Progress, no_progress
 
 _TAILS = (1 - LEVEL) / 2, 0.5, (1 + LEVEL) / 2
 WALK_PARAMETERS = {

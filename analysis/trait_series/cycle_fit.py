@@ -11,7 +11,6 @@ from scipy.optimize import OptimizeResult, minimize
 from scipy.special import logsumexp
 from scipy.stats import qmc
 
-from analysis._progress import Progress, no_progress
 from analysis._threads import one_thread
 from analysis.inference import importance
 from analysis.models import Parameter, priors
@@ -19,6 +18,7 @@ from analysis.trait_series.cycle_likelihood import Explained, Samples, compiled
 from analysis.trait_series.cycles import CycleModel, Scale, cycle_models
 from analysis.trait_series.series import TraitSeries
 from empirical.errors import UserError
+from qtm.progress import Progress, no_progress
 
 LEVEL = importance.LEVEL
 _STARTS = 6
@@ -79,7 +79,7 @@ class CycleFit:
             x = typical + spread * z
             return self.explain(x, seen).density.sum(axis=(1, 2)) + self._log_prior(x)
 
-        width = np.asarray([p.prior_deviation for p in self.parameters]) / spread
+        width = np.asarray([p.prior_std for p in self.parameters]) / spread
         z, k_hat, effective = importance.draw(
             log_posterior,
             (mode.x - typical) / spread,

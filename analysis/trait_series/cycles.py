@@ -169,7 +169,7 @@ class Truncation(CycleModel):
     def selection_parameters(self, scale: Scale) -> tuple[Parameter, ...]:
         side = "top" if self.tail == "upper" else "bottom"
         meaning = f"fraction of the population that survives, from the {side}"
-        return (Parameter("fraction", meaning, "share", 1e-6, 1 - 1e-9, 0.8, 1.5),)
+        return (Parameter("fraction", meaning, "fraction", 1e-6, 1 - 1e-9, 0.8, 1.5),)
 
     def selection(self, values: Values) -> Selection:
         return qtm.Truncation(values["fraction"], self.tail)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis._progress import Progress, no_progress
 from analysis._threads import one_thread
 from analysis.trait_series.series import TraitSeries, variance_test
 from analysis.trait_series.walk_search import CHUNKS, RETURN, Search
 from analysis.trait_series.walks import MODELS
 from empirical.errors import UserError
+from qtm.progress import Progress, no_progress
 
 _PARAMETERS = {"random walk": 2, "directional walk": 3, "stasis": 2, RETURN: 4}
 _LEVEL = 0.05

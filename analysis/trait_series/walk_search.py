@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult, minimize, minimize_scalar
 
-from analysis._progress import Progress
 from analysis.trait_series.series import TraitSeries
 from analysis.trait_series.walks import innovations
+from qtm.progress import Progress
 
 RETURN = "Ornstein-Uhlenbeck"
 # A return by e^-40 between the nearest samples is numerically complete, one by 1e-12 over the
@@ -209,7 +209,7 @@ class Search:
         return tuple(reached)
 
     def sentences(self, model: str, peak: Peak) -> list[str]:
-        """Explain what it means that parameters are at an end of their range."""
+        """Explain each parameter that is at an end of its range."""
         messages, values = [], self.values(model, peak)
         for name in self.at_bound(model, peak):
             bound = f"{model}: {name} is at its bound {values[name]:.3g}"

@@ -27,7 +27,7 @@ def complete(
                 generator.load(generation.number, generation.folder)
                 extra_draws.measure(generator, run, generation, recipe.settings, progress)
         finally:
-            generator.forget()
+            generator.unload()
         folder.measures_more(run, table)
         run.rebuild_moments()
 

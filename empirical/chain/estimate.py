@@ -1,7 +1,7 @@
-"""Cost of a chain: time, memory and disk, from a short probe of its model on this machine.
+"""Cost of a chain: time, memory and disk, from a short benchmark of its model on this machine.
 
-The probe trains, draws and measures with the chain's own code, model and batch sizes. Where a batch
-would take long it times smaller ones and extrapolates linearly.
+The benchmark trains, draws and measures with the code, model and batch sizes of the chain. Where a
+batch would take long it times smaller ones and extrapolates linearly.
 """
 
 import json
@@ -23,13 +23,13 @@ from empirical.pipeline.model import Model
 from empirical.recipe import Recipe, Settings
 from empirical.runs.record import Run
 
-_LONG = 20.0  # seconds that one part of the probe may take
+_LONG = 20.0  # seconds that one part of the benchmark may take
 _STEPS = 3
 _FEW = 64
 
 
 @dataclass(frozen=True)
-class Probe:
+class Benchmark:
     """Costs of a model under a recipe, in seconds: of one training step, of encoding an image, of
     one step of drawing an image, of decoding it, and of measuring a generation; and the peak of
     memory in bytes."""
@@ -63,11 +63,11 @@ class Estimate:
         return self.finetuning + self.sampling + self.measuring
 
 
-def estimate(recipe: Recipe, base: Model, out: Path, cost: Probe | None = None) -> Estimate:
+def estimate(recipe: Recipe, base: Model, out: Path, cost: Benchmark | None = None) -> Estimate:
     """Estimate the cost of running, or resuming, a chain in the folder `out`.
 
-    `cost` is the result of a probe; by default one is made. Nothing is written to `out`. Raises
-    `UserError` where `chain.run` would.
+    `cost` is the result of a benchmark; by default one is run. Nothing is written to `out`.
+    Raises `UserError` where `chain.run` would.
     """
     folder.require_unclaimed(out, recipe)
     settings, run = loop.resolved(recipe, out).settings, Run(out)
@@ -75,10 +75,10 @@ def estimate(recipe: Recipe, base: Model, out: Path, cost: Probe | None = None) 
     left = [n for n in range(recipe.generations + 1) if not run.generation(n).done]
     if not left:
         return Estimate(0, 0.0, 0.0, 0.0, 0, loop.size(settings, base))
-    cost = cost or probe(recipe, base, out)
-    learnt = [n if table.training_set == "accumulate" else 1 for n in left if n]
+    cost = cost or benchmark(recipe, base, out)
+    populations = [n if table.training_set == "accumulate" else 1 for n in left if n]
     guided, unguided = np.sum([extra_draws.counts(settings, n) for n in left] or [(0, 0)], axis=0)
-    drawn = len(left) * drawing.probes(settings) + len(learnt) * size + guided
+    drawn = len(left) * drawing.probes(settings) + len(populations) * size + guided
     # At scale 1 one of the two predictions of a step is left out.
     steps = drawn + (unguided if extra_draws.unguided_anyway(settings) else unguided / 2)
     measured = len(left) + (guided + unguided) / size
@@ -86,7 +86,7 @@ def estimate(recipe: Recipe, base: Model, out: Path, cost: Probe | None = None) 
     folder.require_room(out, disk)
     return Estimate(
         len(left),
-        len(learnt) * table.steps * cost.step + sum(learnt) * size * cost.encode,
+        len(populations) * table.steps * cost.step + sum(populations) * size * cost.encode,
         (drawn + unguided) * cost.decode + steps * cost.draw * settings.generate.steps,
         measured * cost.measure,
         cost.memory,
@@ -95,7 +95,7 @@ def estimate(recipe: Recipe, base: Model, out: Path, cost: Probe | None = None) 
 
 
 def kind(settings: Settings) -> str:
-    """Return a text that is equal for settings that can share one probe."""
+    """Return a text that is equal for settings that can share one benchmark."""
     free = {"steps", "learning_rate", "start_from", "training_set", "real_fraction"}
     relevant = [
         settings.model.model_dump(),
@@ -111,7 +111,7 @@ def kind(settings: Settings) -> str:
     return json.dumps(relevant)
 
 
-def probe(recipe: Recipe, base: Model, out: Path | None = None) -> Probe:
+def benchmark(recipe: Recipe, base: Model, out: Path | None = None) -> Benchmark:
     """Time the parts of a chain, and measure their peak memory.
 
     The images are those of the run in `out`, where there is one.
@@ -131,7 +131,7 @@ def probe(recipe: Recipe, base: Model, out: Path | None = None) -> Probe:
             batch, lambda n: _draw(settings, base, real, n, peak), base.compiled
         )
         measure = _measure(recipe, base, real, prepared.real.held_out, Path(scratch) / "run")
-    return Probe(
+    return Benchmark(
         step=float(step) * settings.finetune.micro_batches,
         encode=float(encode) / min(_FEW, len(real)),
         draw=float(draw) / batch,
@@ -172,7 +172,7 @@ def _learn(
     try:
         generator.fit(few, 1, out, clock)
     finally:
-        generator.forget()
+        generator.unload()
     # The first call reports that nothing is done yet; then come encoding and the first step.
     begun, *steps = clock.times[-_STEPS - 1 :]
     step = (steps[-1] - steps[0]) / (_STEPS - 1)
@@ -192,7 +192,7 @@ def _draw(
         generator.sample(real.captions[:batch], list(range(batch)), clock)
         decode = time.perf_counter() - clock.times[-1]
     finally:
-        generator.forget()
+        generator.unload()
     step = (clock.times[-1] - clock.times[0]) / sum(clock.counts[1:]) * batch
     return np.array([step, decode, peak.read()])
 

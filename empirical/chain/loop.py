@@ -90,7 +90,7 @@ def run(
                 on_generation,
             )
         finally:
-            generator.forget()
+            generator.unload()
 
 
 def _completed(recipe: Recipe, out: Path, progress: Progress, on_generation: OnGeneration) -> Run:
@@ -154,7 +154,7 @@ def check(settings: Settings, base: model.Model) -> None:
             f"the guidance rule '{settings.generate.guidance.rule}' with a weaker model needs one "
             f"text encoder for both, but 'finetune.text_encoder' is true"
         )
-    trait = None if settings.remedy is None else settings.remedy.wanted()
+    trait = None if settings.remedy is None else settings.remedy.needed_trait()
     if trait is not None and trait not in every_trait():
         raise UserError(
             f"the remedy '{settings.remedy.name}' needs the trait '{trait}', but measured are "
@@ -189,7 +189,7 @@ def loop(
             on_generation(generation)
             continue
         if number == 0:
-            generator.forget()
+            generator.unload()
             drawing.write_images(generation, real)
         else:
             learn(generator, chain, number, settings, progress, draw_real or (lambda **_: real))

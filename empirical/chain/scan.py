@@ -1,7 +1,7 @@
 """Scan CFG scales: finetune once, and draw the model at several scales from the same noise.
 
 The images of a generation at a scale are those that a chain at this scale has there: of the same
-prompts and seeds. So one finetuned model answers for a chain at every scale what it does first.
+prompts and seeds. So one finetuned model gives the first generation of a chain at every scale.
 """
 
 import shutil
@@ -36,7 +36,7 @@ KEPT = 30
 
 @dataclass(frozen=True)
 class Plan:
-    """What to scan: `scales`, and the generations of a finished `run`; or, without one, the first
+    """The `scales` to scan, and the generations of a finished `run`; or, without one, the first
     generation of the recipe."""
 
     recipe: Recipe
@@ -122,7 +122,7 @@ def scan(planned: Plan, progress: Progress = silent, base: model.Model | None = 
                     generator.load(number, planned.run.generation(number).folder)
                 _scan(planned, number, generator, held_out, progress)
         finally:
-            generator.forget()
+            generator.unload()
     return Scan(out)
 
 

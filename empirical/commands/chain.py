@@ -18,7 +18,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Print the plan; write a
 
 @app.command("run")
 def chain_run(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="What to run.")],
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE.toml", help="Recipe of the chain.")],
     out: Annotated[Path, typer.Option(metavar="RUN", help="Folder of the run.")],
     dry_run: DryRun = False,
     tracker: Annotated[

@@ -40,7 +40,7 @@ def measure(
     features: Annotated[
         str | None,
         typer.Option(
-            help="What measures compare: a trait or an extractor, as in dinov2 or clip:FOLDER. By "
+            help="Features of metrics: a trait or an extractor, as in dinov2 or clip:FOLDER. By "
             "default the classifier's, where there is one, else latent_pc, or pixels with no model."
         ),
     ] = None,
@@ -49,7 +49,7 @@ def measure(
     ] = None,
     reference: Annotated[
         Path | None,
-        typer.Option(help="A folder of real images to compare with; a run may have its own."),
+        typer.Option(help="A folder of real images to compare with; by default those of the run."),
     ] = None,
     side: Annotated[
         int | None, typer.Option(min=4, help="With --images: cut and resize to this many pixels.")
@@ -58,7 +58,7 @@ def measure(
         int, typer.Option(min=2, help="How many halves of the images an interval takes.")
     ] = 50,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of the intervals; a run's own by default.")
+        int | None, typer.Option(min=0, help="Seed of the intervals; by default that of the run.")
     ] = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Take only weights that are on this machine.")
@@ -86,7 +86,7 @@ def measure(
         given = {"--model": model, "--side": side}
         wrong = next((option for option, value in given.items() if value is not None), None)
         if wrong is not None:
-            raise UserError(f"{wrong} goes with --images: a run has its own")
+            raise UserError(f"{wrong} goes with --images: a run has one already")
         if not names:
             raise UserError("name a trait or a measure; qtm measure --list shows all")
         from empirical.runs.record import open_run
@@ -134,7 +134,7 @@ def _sorted(words: list[str], images: bool) -> tuple[list[Path], list[str]]:
     if not images:
         return [Path(words[0])], words[1:]
     count = next((i for i, word in enumerate(words) if not Path(word).is_dir()), len(words))
-    # What looks like a path and is none is a folder misspelt rather than a trait.
+    # A word that looks like a path, but is none, is a misspelt folder rather than a trait.
     if count < len(words) and (count == 0 or "/" in words[count].partition(":")[0]):
         raise UserError(f"there is no folder '{words[count]}'")
     return [Path(word) for word in words[:count]], words[count:]

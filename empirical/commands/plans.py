@@ -43,7 +43,7 @@ def of_chain(recipe: "Recipe", out: Path) -> None:
     print(f"time: about {duration(cost.seconds)} ({breakdown})")
     print(f"memory: about {amount(cost.memory)} {kind}")
     print(f"disk: at most about {amount(cost.disk)}, {amount(files.available(out))} are free")
-    print("estimated by a short probe on this machine; nothing was written")
+    print("estimated by a short benchmark on this machine; nothing was written")
 
 
 def of_sweep(sweep: "Sweep", pool: "Pool") -> None:
@@ -64,4 +64,4 @@ def of_sweep(sweep: "Sweep", pool: "Pool") -> None:
         f"time: about {duration(run.duration(estimates, pool.capacity))} for all; "
         f"disk: at most about {amount(sum(each.disk for each in estimates.values()))}"
     )
-    print("estimated by short probes on one worker; nothing was written")
+    print("estimated by short benchmarks on one worker; nothing was written")

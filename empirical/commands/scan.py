@@ -19,7 +19,7 @@ _SCALES = "1,1.25,1.5,2.5,5,7.5"
 def scan(
     source: Annotated[
         Path,
-        typer.Argument(metavar="RECIPE.toml|RUN", help="What to finetune, or a run with weights."),
+        typer.Argument(metavar="RECIPE.toml|RUN", help="A recipe, or a run with weights."),
     ],
     out: Annotated[Path, typer.Option(metavar="SCAN", help="Folder of the scan.")],
     scales: Annotated[str, typer.Option(help="CFG scales, separated by commas.")] = _SCALES,
@@ -57,7 +57,7 @@ def scan(
     ):
         scans.scan(planned, bar.update)
     print(out)
-    # What a scan shows is worked out by packages that know no model.
+    # Other packages summarise the scan: they need no model.
     for summary in entry_points(group="qtm.scans"):
         print(summary.load()(out))
 
@@ -80,7 +80,7 @@ def _show(planned: "Plan") -> None:
 
     settings = planned.settings
     base = loop.load(planned.recipe)
-    cost = estimate.probe(planned.recipe, base, planned.out)
+    cost = estimate.benchmark(planned.recipe, base, planned.out)
     images = settings.data.size * (1 + planned.replicates)
     drawn = len(planned.scales) * len(planned.generations) * images
     seconds = drawn * (cost.decode + cost.draw * settings.generate.steps)
@@ -91,4 +91,4 @@ def _show(planned: "Plan") -> None:
     print(f"{planned.out}: {models} at {', '.join(f'{w:g}' for w in planned.scales)}")
     print(f"{drawn} images in {settings.generate.steps} steps of {settings.generate.sampler}")
     print(f"time: about {duration(seconds)}")
-    print("estimated by a short probe on this machine; nothing was written")
+    print("estimated by a short benchmark on this machine; nothing was written")

@@ -33,7 +33,7 @@ class Generator(Protocol):
         """Learn `population`, to draw generation `generation`; save the weights in `folder`."""
         ...
 
-    def forget(self) -> None:
+    def unload(self) -> None:
         """Return to the base model."""
         ...
 
@@ -103,7 +103,7 @@ class DiffusionGenerator:
         Raises `UserError` where its weights are not there.
         """
         if generation == 0:
-            self.forget()
+            self.unload()
             return
         table = self.settings.finetune
         if not trainable.is_saved(self.model, table, folder):
@@ -128,7 +128,7 @@ class DiffusionGenerator:
             trainable.load(self._weak, table, previous or earlier)
         return previous
 
-    def forget(self) -> None:
+    def unload(self) -> None:
         """Return to the base model."""
         self.generation = 0
         trainable.unload(self.model)

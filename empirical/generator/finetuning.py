@@ -133,10 +133,10 @@ def finetune(
         progress(3 * table.steps * table.batch_size)
         trainable.load(model, table, [*previous, folder])
         return
-    learnt = trainable.begin(model, table, seed_of("lora", seed, generation), previous)
-    weights = list(learnt.weights.values())
+    trained = trainable.begin(model, table, seed_of("lora", seed, generation), previous)
+    weights = list(trained.weights.values())
     optimizer = torch.optim.AdamW(weights, lr=table.learning_rate, weight_decay=1e-2, fused=True)
-    losses = _restore(checkpoint, learnt.weights, optimizer, model)
+    losses = _restore(checkpoint, trained.weights, optimizer, model)
     progress(3 * len(losses) * table.batch_size)
 
     mean, std = model.encode(population.images)
@@ -176,13 +176,13 @@ def finetune(
             losses.append((loss.item(), norm.item()))
             progress(3 * table.batch_size)
             if processes.is_main() and time.monotonic() - saved > _CHECKPOINT_SECONDS:
-                _save_checkpoint(checkpoint, learnt.weights, optimizer, losses)
+                _save_checkpoint(checkpoint, trained.weights, optimizer, losses)
                 saved = time.monotonic()
     trainable.mode(model, table, training=False)
     if processes.is_main():
         rows = "".join(f"{i},{loss!r},{norm!r}\n" for i, (loss, norm) in enumerate(losses))
         files.write_text(folder / "loss.csv", "step,loss,gradient_norm\n" + rows)
-        learnt.save(folder)
+        trained.save(folder)
         checkpoint.unlink(missing_ok=True)
     processes.wait()
     # As in a resumed chain: sums of weights depend on their order.

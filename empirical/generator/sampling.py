@@ -219,12 +219,12 @@ def levels_of(scheduler: Any) -> Levels:
         alphas = 1 / (1 + sigmas**2)
         return Levels(alphas[:-1], alphas[1:])
     alphas = scheduler.alphas_cumprod.double().cpu().numpy()
-    times = [int(time) for time in visits]
+    timesteps = [int(time) for time in visits]
     if isinstance(scheduler, diffusers.DDIMScheduler):
         # It takes a fixed stride, whatever timestep it visits next.
-        stride = scheduler.config.num_train_timesteps // len(times)
-        after = [time - stride for time in times]
+        stride = scheduler.config.num_train_timesteps // len(timesteps)
+        after = [time - stride for time in timesteps]
         last = float(scheduler.final_alpha_cumprod)
     else:
-        after, last = [*times[1:], -1], 1.0
-    return Levels(alphas[times], np.array([alphas[t] if t >= 0 else last for t in after]))
+        after, last = [*timesteps[1:], -1], 1.0
+    return Levels(alphas[timesteps], np.array([alphas[t] if t >= 0 else last for t in after]))

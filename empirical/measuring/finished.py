@@ -10,7 +10,7 @@ from jaxtyping import Float
 
 from empirical import files
 from empirical.errors import UserError
-from empirical.keys import nearest
+from empirical.keys import did_you_mean
 from empirical.measuring import extractors
 from empirical.measuring.generation import Samples
 from empirical.measuring.metrics import (
@@ -47,8 +47,8 @@ def sort_names(names: Sequence[str]) -> Requested:
     for name in names:
         known = extractors.split(name)[0] in extractors.every_extractor()
         if name not in traits and name not in measures and not known:
-            near = nearest(name, [*traits, *measures], count=3)
-            hint = f", did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+            question = did_you_mean(name, [*traits, *measures], count=3)
+            hint = f", {question}" if question else ""
             raise UserError(
                 f"there is no trait or measure '{name}'{hint} (qtm measure --list shows all)"
             )
@@ -136,10 +136,10 @@ def measure_sets(
 ) -> pd.DataFrame:
     """Measure every generation alone, against generation 0, the one before and real images.
 
-    `features` names a trait or an extractor; None takes the source's own. A measure that is defined
-    in one space only is measured in that one. Returns a row for each generation, measure and
-    reference, with 95 % intervals; `seed` draws their halves. Warns of a measure that is defined
-    for no generation; raises `UserError` where none is.
+    `features` names a trait or an extractor; None takes that of the source. A measure that is
+    defined in one space only is measured in that one. Returns a row for each generation, measure
+    and reference, with 95 % intervals; `seed` draws their halves. Warns of a measure that is
+    defined for no generation; raises `UserError` where none is.
     """
     modules = every_measure()
     default = features or source.space
@@ -155,7 +155,7 @@ def measure_sets(
         try:
             rows += _in_one_space(source, space, chosen, seed, resamples, progress)
         except UserError as error:
-            # What one space lacks costs no measure in another.
+            # Measures of other spaces do not depend on this one.
             refused.append(error)
             lost.update(chosen)
     if refused and not rows:

@@ -23,6 +23,9 @@ from torch.nn.utils import parametrize
 from empirical.errors import UserError
 
 WEIGHTS = "pytorch_lora_weights.safetensors"
+# The settings of peft that a file contains: all others have their defaults, and many of them are
+# unknown to earlier versions, which would refuse the file.
+_DESCRIBED = ("r", "lora_alpha", "target_modules", "peft_type", "bias", "use_rslora")
 PathOf = Callable[["Part"], Path]
 
 
@@ -206,6 +209,9 @@ def detach(parts: Sequence[Part]) -> None:
 
 def serialise(adapter: dict[str, LowRank], parts: Sequence[Part], rank: int) -> bytes:
     """Return an adapter as a safetensors file under the names of peft, with its settings."""
+    # Diffusers has imported it with the model; reading adapters does not need it.
+    from peft import LoraConfig
+
     # The names stay peft's: the converter of diffusers renames attention layers but not
     # convolutions, and its loader then drops every attention layer of the mixture without an error.
     weights = {}
@@ -214,16 +220,10 @@ def serialise(adapter: dict[str, LowRank], parts: Sequence[Part], rank: int) -> 
         weights[f"{name}.lora_B.weight"] = pair.up.detach().cpu().contiguous()
     described = {}
     for part in parts:
-        settings = {
-            "r": rank,
-            # Readers without the metadata take alpha to be the rank.
-            "lora_alpha": rank,
-            "target_modules": sorted(part.targets),
-            "peft_type": "LORA",
-            "bias": "none",
-            "use_rslora": False,
-        }
-        described |= {f"{part.name}.{key}": value for key, value in settings.items()}
+        # Readers without the metadata take alpha to be the rank.
+        config = LoraConfig(r=rank, lora_alpha=rank, target_modules=list(part.targets)).to_dict()
+        config["target_modules"] = sorted(config["target_modules"])
+        described |= {f"{part.name}.{key}": config[key] for key in _DESCRIBED}
     # One key only: safetensors writes several in an order that changes from process to process.
     metadata = {"lora_adapter_metadata": json.dumps(described, sort_keys=True)}
     return safetensors.torch.save(weights, metadata)

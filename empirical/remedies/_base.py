@@ -1,4 +1,4 @@
-"""What all remedies share."""
+"""The interface of remedies."""
 
 from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
@@ -37,8 +37,8 @@ class Remedy(BaseModel, ABC):
         a generation, in units of the denoiser's latents (whose variance is about one)."""
         return 0.0
 
-    def wanted(self) -> str | None:
-        """Return the name of the trait that `kept` asks for, if any."""
+    def needed_trait(self) -> str | None:
+        """Return the name of the trait that `kept` needs, if any."""
         return None
 
     def kept(self, trait: Trait, families: Sequence[str]) -> Int[np.ndarray, " m"] | None:

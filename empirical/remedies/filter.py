@@ -11,7 +11,7 @@ from empirical.remedies._base import Remedy, Trait
 
 
 class Filter(Remedy):
-    """Of every prompt's images keep the share with the highest, lowest, or middle trait values.
+    """Of every prompt's images keep the fraction with the highest, lowest, or middle trait values.
 
     At least one image of a prompt is kept. Truncation selection against whatever the chain does to
     that trait; `component` counts from 0.
@@ -23,7 +23,7 @@ class Filter(Remedy):
     keep: Literal["highest", "lowest", "middle"] = "middle"
     fraction: Annotated[float, Field(gt=0, lt=1)] = 0.5
 
-    def wanted(self) -> str:
+    def needed_trait(self) -> str:
         return self.trait
 
     def kept(self, trait: Trait, families: Sequence[str]) -> Int[np.ndarray, " m"]:

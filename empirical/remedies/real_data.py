@@ -1,4 +1,4 @@
-"""Real data: a share of every training set are real images of generation 0."""
+"""Real data: a fraction of every training set is real images of generation 0."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -9,7 +9,7 @@ from empirical.remedies._base import Remedy
 
 
 class RealData(Remedy):
-    """Each generation learns from the one before with the share `fraction` of it replaced by real
+    """Each generation learns from the one before with a `fraction` of it replaced by real
     images: migration, at rate `fraction`."""
 
     name: Literal["real_data"]

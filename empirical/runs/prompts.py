@@ -1,4 +1,4 @@
-"""What a theory of prompts needs of a set of images: prompt means, and covariance within prompts.
+"""Statistics of prompts that theories need: prompt means, and the covariance within prompts.
 
 Full runs compute it from the traits of single images; kept runs, which omit most of these, have it
 in ``prompts.npz``, in half precision.

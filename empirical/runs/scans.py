@@ -44,7 +44,7 @@ class Scan:
 
     @cached_property
     def plan(self) -> dict[str, Any]:
-        """What is scanned: scales, generations, replicates."""
+        """The scales, generations and replicates of the scan."""
         return files.read_json(self.folder / FILE)
 
     @property

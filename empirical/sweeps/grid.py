@@ -152,8 +152,7 @@ def _known_keys() -> list[str]:
 
 
 def _hint(key: str, allowed: list[str]) -> str:
-    ends = [name for name in allowed if name.endswith(f".{key}")]
-    question = f"did you mean '{ends[0]}'?" if ends else did_you_mean(key, allowed)
+    question = did_you_mean(key, allowed)
     return f" ({question})" if question else f", allowed are {', '.join(allowed)}"
 
 

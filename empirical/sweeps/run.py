@@ -53,7 +53,7 @@ class Sweep:
         return max((each.memory for each in self.surveys.values()), default=0)
 
     def estimate(self, pool: Pool) -> "dict[str, Estimate]":
-        """Estimate the costs of each unfinished chain, by probes on one worker."""
+        """Estimate the costs of each unfinished chain, by benchmarks on one worker."""
         missing = {name: self.grid.chains[name] for name in self.surveys}
         return _only(pool, partial(work.estimate, missing, self.folder.absolute()))
 

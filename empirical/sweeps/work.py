@@ -38,11 +38,11 @@ class Throttled:
     _SECONDS = 0.2
 
     def __init__(self, tell: Progress) -> None:
-        self._tell, self._count, self._told = tell, 0, time.monotonic()
+        self._tell, self._count, self._reported = tell, 0, time.monotonic()
 
     def __call__(self, count: int) -> None:
         self._count += count
-        if time.monotonic() - self._told > self._SECONDS:
+        if time.monotonic() - self._reported > self._SECONDS:
             self._flush()
 
     def __enter__(self) -> Self:
@@ -56,7 +56,7 @@ class Throttled:
 
     def _flush(self) -> None:
         self._tell(self._count)
-        self._count, self._told = 0, time.monotonic()
+        self._count, self._reported = 0, time.monotonic()
 
 
 @dataclass(frozen=True)
@@ -119,15 +119,15 @@ def survey(recipes: Mapping[str, Recipe], out: Path, progress: Progress) -> dict
 
 
 def estimate(recipes: Mapping[str, Recipe], out: Path, progress: Progress) -> "dict[str, Estimate]":
-    """Estimate the costs of chains, with one probe for all of the same kind."""
+    """Estimate the costs of chains, with one benchmark for all of the same kind."""
     from empirical.chain import estimate as plan
 
-    estimates, probes = {}, {}
+    estimates, benchmarks = {}, {}
     for name, recipe in sorted(recipes.items(), key=lambda item: _model_of(item[1])):
         base, kind = _base(recipe), plan.kind(recipe.settings)
-        if kind not in probes:
-            probes[kind] = plan.probe(recipe, base, out / name)
-        estimates[name] = plan.estimate(recipe, base, out / name, probes[kind])
+        if kind not in benchmarks:
+            benchmarks[kind] = plan.benchmark(recipe, base, out / name)
+        estimates[name] = plan.estimate(recipe, base, out / name, benchmarks[kind])
     return estimates
 
 

@@ -11,7 +11,6 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader
 from matplotlib.figure import Figure
 
-from analysis._progress import Progress, no_progress
 from analysis.arms.read import arms
 from analysis.comparison.fit import NAIVE, Result, fit
 from analysis.prediction.forecast import Forecast, forecast, quantiles
@@ -25,6 +24,7 @@ from figures.report.plots import every_plot
 from figures.study import metrics
 from figures.text import printable
 from figures.write import render
+from qtm.progress import Progress, no_progress
 
 _NO_MOMENTS = pd.DataFrame({"feature": [], "generation": [], "within": [], "between": []})
 # Number of generations that a report forecasts.

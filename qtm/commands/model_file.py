@@ -122,7 +122,7 @@ def parse(table: Table, what: str) -> Model:
         before = set(axes)
         state = StateOf(maker("state", file.state, axes, fixed), file.seed or 0)
         if file.seed is None and state.make.form.name == "Individuals":
-            raise UserError("the key 'seed' is missing, what happens to individuals is random")
+            raise UserError("the key 'seed' is missing: individuals are drawn at random")
         first = {name: values[0] for name, values in axes.items()}
         state(first)
         # A wrong value is reported now: in a sweep, numbers are traced and not validated.

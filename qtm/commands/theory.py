@@ -78,7 +78,7 @@ def simulate(
 
 @app.command()
 def sweep(
-    grid: Annotated[Path, typer.Argument(metavar="GRID.toml", help="What to sweep over.")],
+    grid: Annotated[Path, typer.Argument(metavar="GRID.toml", help="The model and its grid.")],
     out: Annotated[Path, typer.Option(metavar="PATH", help="A .zarr store, or a .nc file.")],
     scheduler: Annotated[
         str | None,

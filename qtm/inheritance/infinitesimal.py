@@ -29,9 +29,9 @@ class Infinitesimal(Inheritance):
 
     m_A* = m + h^2 (m* - m),   V_A* = V_A - h^4 (V - V*),
 
-    so that under truncation V_A' = V_A (1 - k h^2)/2 + V_a/2 from one birth to the next. What a
-    life cycle records are breeding values after selection and mutation; `moments` of them are those
-    at birth. Individuals mate at random, each once with each of two others.
+    so that under truncation V_A' = V_A (1 - k h^2)/2 + V_a/2 from one birth to the next. A life
+    cycle records the breeding values after selection and mutation; `moments` of them are those at
+    birth. Individuals mate at random, each once with each of two others.
 
     `genic_variance` is V_a, the variance of breeding values without the correlation of loci that
     selection builds up, `environmental_variance` is V_E (feature units squared). Both broadcast

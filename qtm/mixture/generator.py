@@ -1,6 +1,6 @@
 """The mixture as a generator of images, for loops over images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,8 +14,7 @@ from qtm._core.numerics import require_positive
 from qtm.mixture.distribution import Mixture
 from qtm.mixture.learning import Learning
 from qtm.mixture.sampler import Sampler, sample
-
-Progress = Callable[[int], None]
+from qtm.progress import Progress
 
 _GREY = 127.5
 
@@ -73,17 +72,17 @@ class MixtureGenerator:
         families = self._families(population.captions)
         self._now = self.learning.learn(self.base, self.encode(population.images), families)
         folder.mkdir(parents=True, exist_ok=True)
-        learnt = dict(zip(("conditional", "unconditional"), self._now, strict=True))
+        mixtures = dict(zip(("conditional", "unconditional"), self._now, strict=True))
         parts = ("weights", "means", "spectra", "axes")
         arrays: dict[str, Any] = {
             f"{name}_{part}": np.asarray(getattr(mixture, part))
-            for name, mixture in learnt.items()
+            for name, mixture in mixtures.items()
             for part in parts
         }
         np.savez(folder / "mixture.npz", **arrays)
         progress(self.costs[0])
 
-    def forget(self) -> None:
+    def unload(self) -> None:
         """Return to the base mixture."""
         self._now = (self.base, self.base)
 

@@ -15,7 +15,7 @@ class Learning(eqx.Module):
     A model holds each family as parameters, a mean and a covariance, and each moves a fraction of
     the way from its base value to that of the training set (`qtm.Regression` in one dimension):
 
-        learnt:         m_c* = (1 - l) m_c + l sum_k p_k m_k      the refitted family, and the leak
+        trained:        m_c* = (1 - l) m_c + l sum_k p_k m_k      the refitted family, and the leak
         conditional:    m_c' = (1 - h) m_c,base + h m_c*          the source of a prompt's images
         unconditional:  m_c" = (1 - u) m_c,base + u m_c'          pushed away from by guidance
 
@@ -56,10 +56,10 @@ class Learning(eqx.Module):
                 f"base, got {data.families} and {data.dimension}."
             )
         h = self.heritability
-        of_spread = h if self.spread_heritability is None else self.spread_heritability
+        spread_fraction = h if self.spread_heritability is None else self.spread_heritability
         if self.leak > 0:
             data = _leaked(data, self.leak)
-        conditional = _between(base, data, h, of_spread)
+        conditional = _between(base, data, h, spread_fraction)
         return conditional, _between(base, conditional, self.uptake, self.uptake)
 
 
@@ -76,22 +76,23 @@ def _leaked(data: Mixture, leak: float) -> Mixture:
     return Mixture(data.weights, means, *of_factors(factors))
 
 
-def _between(base: Mixture, learnt: Mixture, share: float, of_spread: float) -> Mixture:
-    """Return parameters a `share` of the way from base to learnt, covariances `of_spread`."""
-    if share == of_spread == 1:
-        return learnt
-    if share == of_spread == 0:
+def _between(base: Mixture, trained: Mixture, fraction: float, spread_fraction: float) -> Mixture:
+    """Return parameters a `fraction` of the way from base to trained, and covariances a
+    `spread_fraction`."""
+    if fraction == spread_fraction == 1:
+        return trained
+    if fraction == spread_fraction == 0:
         return base
-    return _blend(base, learnt, share, of_spread)
+    return _blend(base, trained, fraction, spread_fraction)
 
 
 @one_thread
 @eqx.filter_jit
-def _blend(base: Mixture, learnt: Mixture, share: float, of_spread: float) -> Mixture:
-    shares = ((1 - of_spread, base), (of_spread, learnt))
-    factors = [jnp.sqrt(x) * factors_of(m.spectra, m.axes) for x, m in shares]
+def _blend(base: Mixture, trained: Mixture, fraction: float, spread_fraction: float) -> Mixture:
+    weighted = ((1 - spread_fraction, base), (spread_fraction, trained))
+    factors = [jnp.sqrt(x) * factors_of(m.spectra, m.axes) for x, m in weighted]
     return Mixture(
-        (1 - share) * base.weights + share * learnt.weights,
-        (1 - share) * base.means + share * learnt.means,
+        (1 - fraction) * base.weights + fraction * trained.weights,
+        (1 - fraction) * base.means + fraction * trained.means,
         *of_factors(jnp.concatenate(factors, axis=1)),
     )

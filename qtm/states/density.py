@@ -164,7 +164,7 @@ def resolved(state: Density) -> Density:
     p = state.density
     at_edge = jnp.maximum(p[0], p[-1]) * (state.grid[-1] - state.grid[0])
     inside = valid_where(
-        "share of the density at the edge of its grid",
+        "fraction of the density at the edge of its grid",
         at_edge,
         f"below {EDGE:g}",
         lambda fraction: fraction < EDGE,

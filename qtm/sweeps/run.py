@@ -16,6 +16,7 @@ from jaxtyping import PRNGKeyArray
 
 from qtm._core.numerics import require_double, require_integer
 from qtm.cycle.evolution import Cycle
+from qtm.progress import Progress, no_progress
 from qtm.states import Population
 from qtm.sweeps.blocks import Keep
 from qtm.sweeps.cluster import Results, on_cluster
@@ -44,7 +45,7 @@ def sweep(
     out: str | Path | None = None,
     scheduler: "str | Client | None" = None,
     chunk: int | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> xr.Dataset:
     """Evolve a population at every point of a grid of parameters.
 
@@ -86,19 +87,18 @@ def sweep(
     generations = require_integer("generations", generations, least=0)
     plan = Plan(cycle_of, state, generations, keep, points, seed, chunk)
     layout, tasks = _layout(plan)
-    tell = progress or (lambda _: None)
     work = _here if scheduler is None else partial(on_cluster, scheduler)
     with open_store(None if out is None else Path(out), layout) as store:
         missing = store.missing(len(tasks))
-        tell(sum(map(count, tasks)) - sum(count(tasks[number]) for number in missing))
+        progress(sum(map(count, tasks)) - sum(count(tasks[number]) for number in missing))
         with ThreadPoolExecutor(1) as writer:  # one task is compressed while the next is computed
             writing = None
             for number, results in work(plan, {number: tasks[number] for number in missing}):
                 if writing is not None:
-                    tell(writing.result())
+                    progress(writing.result())
                 writing = writer.submit(_write, store, number, tasks[number], results)
             if writing is not None:
-                tell(writing.result())
+                progress(writing.result())
         return store.finish()
 
 

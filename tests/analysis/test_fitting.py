@@ -70,7 +70,7 @@ def test_draws_of_a_known_posterior():
     names = [p.name for p in draws.mode.parameters]
     index = names.index("strength")
     p = draws.mode.parameters[index]
-    error = p.prior_deviation / np.sqrt(min(draws.effective, 4000))
+    error = p.prior_std / np.sqrt(min(draws.effective, 4000))
     assert draws.k_hat < 0.7
     assert draws.effective > 400
     assert abs(draws.x[:, index].mean() - p.to_real(p.typical)) < 4 * error

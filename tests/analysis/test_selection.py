@@ -309,7 +309,7 @@ def test_a_life_cycle_of_individuals_is_measured():
     assert near(only(estimates, "transmission", THESE), h)
     V_after = samples[1].within - V_m
     assert near(only(differentials.gradients(d), "beta", THESE), b * V_after / (V_after + V_m))
-    # All prompts have one h and no mutation of their own.
+    # All prompts have one h and do not mutate separately.
     assert near(only(estimates, "mutation"), 0)
 
 

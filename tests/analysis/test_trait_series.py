@@ -51,7 +51,7 @@ def test_the_parameters_come_back(model):
         )
 
 
-# What may win when the key is true: a return so slow or so fast that it is a walk or stasis.
+# Models that may win when the key is true: a return so slow or so fast that it is a walk or stasis.
 CONTAINING = {
     "random walk": {"random walk", "directional walk", "Ornstein-Uhlenbeck"},
     "directional walk": {"directional walk", "Ornstein-Uhlenbeck"},
@@ -177,7 +177,7 @@ SECOND = [
     7.9181845, 8.8891136, 7.800864, 7.9727977, 8.6630571, 7.9052649, 8.118108, 8.7731302,
     8.5894689,
 ]  # fmt: skip
-# What its vignette "Basics of paleoTS" prints of them: log likelihood and AICc of the joint fits.
+# Results of its vignette "Basics of paleoTS": log likelihood and AICc of the joint fits.
 PUBLISHED = {
     "directional walk": [(-6.114511, 19.72902), (-38.68156, 84.02978)],
     "random walk": [(-17.194526, 39.09493), (-44.12027, 92.56487)],

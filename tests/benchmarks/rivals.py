@@ -1,4 +1,4 @@
-"""What a user without qtm would write: NumPy, Numba, and fwdpy11's own simulator.
+"""Alternatives to qtm: NumPy, Numba, and the simulator of fwdpy11.
 
 Gaussian stabilizing selection towards 1, then Gaussian mutation. The Numba loops are as a user
 writes them: fused, parallel over parameter sets or replicates, compiled without fast-math.

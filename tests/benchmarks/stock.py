@@ -95,6 +95,6 @@ def sample(pipeline, captions: Sequence[str], batch: int, steps: int, scale: flo
         )
 
 
-def forget(pipeline) -> None:
+def unload(pipeline) -> None:
     """Take the adapter out again."""
     pipeline.unet.delete_adapters("default")

@@ -19,7 +19,7 @@ from empirical.generator.finetuning import finetune
 from empirical.pipeline import model
 from empirical.recipe import TARGETS, DataTable, FinetuneTable, parse
 from empirical.seeds import seed_of
-from tests.benchmarks.stock import forget, load, train
+from tests.benchmarks.stock import load, train, unload
 from tests.benchmarks.stock import sample as draw_stock
 
 FOLDER = model.EMBEDDED / "digits"
@@ -76,7 +76,7 @@ class TestGeneration:
         def generation():
             stock_training(stock, folder, STEPS)
             draw_stock(stock, population.captions, SAMPLED, DDIM, SCALE)
-            forget(stock)
+            unload(stock)
 
         benchmark.pedantic(generation, rounds=3)
 
@@ -109,12 +109,12 @@ class TestFinetuning:
     def test_stock(self, stock, folder, benchmark):
         def train():
             stock_training(stock, folder, 10)
-            forget(stock)
+            unload(stock)
 
         benchmark.pedantic(train, rounds=3, warmup_rounds=1)
 
     def test_full_step_of_the_denoiser_alone(self, base, benchmark):
-        """What a step cannot go below by much: forward and backward, nothing else."""
+        """Nearly a lower bound of the time of a step: forward and backward, nothing else."""
         unet = base.unet.train().requires_grad_(True)
         latents = torch.randn((BATCH, *base.latent_shape)).to(memory_format=torch.channels_last)
         times, told = torch.randint(1000, (BATCH,)), base.embed(["a handwritten digit two"] * BATCH)

@@ -222,7 +222,7 @@ class Gaussian:
         self.mean, self.sd = levels.mean(), levels.std()
         progress(1)
 
-    def forget(self):
+    def unload(self):
         pass
 
     def sample(self, captions, seeds, progress):

@@ -234,6 +234,7 @@ def test_large_models_get_fewer_workers(monkeypatch):
 
 
 def test_a_cluster_does_the_same():
+    from dask import config
     from distributed import LocalCluster
 
     counts, tasks = (
@@ -241,7 +242,11 @@ def test_a_cluster_does_the_same():
         {"a": sweep_pools.count, "b": sweep_pools.refuse, "c": sweep_pools.break_off},
     )
     options = {"processes": False, "dashboard_address": None}
-    with LocalCluster(1, threads_per_worker=1, resources={"GPU": 1}, **options) as dask:
+    with (
+        # The worker, here a thread, makes its client the default of this process.
+        config.set(scheduler=None),
+        LocalCluster(1, threads_per_worker=1, resources={"GPU": 1}, **options) as dask,
+    ):
         with cluster.ClusterPool(dask.scheduler_address) as pool:
             assert pool.capacity == 1
             assert pool._on_gpus()

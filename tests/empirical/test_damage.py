@@ -79,7 +79,7 @@ def test_a_recipe_edited_by_hand(folder):
     ["gen_000/features/latent.npy", "gen_002/training.jsonl", "gen_001/images/00002.png"],
 )
 def test_what_an_unfinished_generation_needs_is_named(folder, name):
-    """Whatever is read of what is there is whole, or said to be damaged."""
+    """Files that are read are complete, or reported as damaged."""
     for later in ("gen_001", "gen_002"):
         (folder / later / "done.json").unlink()
         (folder / later / "metrics.json").unlink()

@@ -1,4 +1,4 @@
-"""Real images: the embedded digits and folders of one's own."""
+"""Real images: the embedded digits and folders of a user."""
 
 import json
 

@@ -11,12 +11,12 @@ from empirical.errors import UserError
 from empirical.generator.trainable import unload
 from tests.helpers.tiny_chain import tiny
 
-COST = estimate.Probe(step=1.0, encode=0.5, draw=0.01, decode=0.02, measure=3.0, memory=7)
+COST = estimate.Benchmark(step=1.0, encode=0.5, draw=0.01, decode=0.02, measure=3.0, memory=7)
 
 
 @pytest.fixture(scope="module")
 def found(digits):
-    return estimate.probe(tiny(), digits)
+    return estimate.benchmark(tiny(), digits)
 
 
 def test_the_sum_is_as_written_here(digits, tmp_path):
@@ -66,12 +66,12 @@ def test_what_is_done_takes_no_more(digits, tiny_run, tmp_path):
 
 
 @pytest.mark.slow
-def test_the_probe_is_near_the_truth(digits, found, tiny_run, tmp_path):
+def test_the_benchmark_is_near_the_truth(digits, found, tiny_run, tmp_path):
     """Within a factor of two of a chain that is run right after; machines shared with others do
     not keep time, so the best of three counts."""
     ratios = []
     for attempt in range(3):
-        cost = found if attempt == 0 else estimate.probe(tiny(), digits)
+        cost = found if attempt == 0 else estimate.benchmark(tiny(), digits)
         foretold = estimate.estimate(tiny(), digits, tmp_path / "run", cost).seconds
         started = time.monotonic()
         loop.run(tiny(), tmp_path / f"run-{attempt}", base=digits)
@@ -84,11 +84,11 @@ def test_the_probe_is_near_the_truth(digits, found, tiny_run, tmp_path):
     assert 0.5 * held < loop.size(tiny().settings, digits) < 2 * held
 
 
-def test_the_probe_leaves_the_model_as_it_was(digits, found):
+def test_the_benchmark_leaves_the_model_as_it_was(digits, found):
     assert 100e6 < found.memory < 8e9
     assert min(found.step, found.draw, found.decode, found.measure) > 0
     before = {name: value.clone() for name, value in digits.unet.state_dict().items()}
-    estimate.probe(tiny(finetune={"method": "full"}), digits)
+    estimate.benchmark(tiny(finetune={"method": "full"}), digits)
     unload(digits)
     after = digits.unet.state_dict()
     assert before.keys() == after.keys()
@@ -112,7 +112,7 @@ def test_a_long_batch_is_foretold_from_smaller_ones(monkeypatch):
     assert list(estimate._batch_costs(1, costs)) == [4, 15]
 
 
-def test_recipes_that_cost_the_same_share_a_probe():
+def test_recipes_that_cost_the_same_share_a_benchmark():
     guided = {"guidance": {"rule": "constant", "scale": 5.0}}
     same = [tiny(), tiny(seed=4), tiny(finetune={"learning_rate": 1e-3}), tiny(generate=guided)]
     assert len({estimate.kind(each.settings) for each in same}) == 1
@@ -145,6 +145,6 @@ def test_a_compiled_model_is_timed_at_its_second_use():
 
 
 def test_a_finished_run_costs_nothing_more(digits, tiny_run, monkeypatch):
-    monkeypatch.setattr(estimate, "probe", lambda *words: pytest.fail("nothing is left to time"))
+    monkeypatch.setattr(estimate, "benchmark", lambda *_: pytest.fail("nothing is left to time"))
     left = estimate.estimate(tiny(), digits, tiny_run.folder)
     assert (left.generations, left.seconds) == (0, 0)

@@ -52,7 +52,7 @@ def whole(request, tmp_path_factory):
 
 
 def broken_off(whole, place):
-    """The run as if killed before its last generation, and photos of its own."""
+    """The run as if killed before its last generation, and a copy of its photos."""
     run, recipe, folder = whole
     shutil.copytree(run.folder, place / "run")
     shutil.rmtree(place / "run" / "gen_002")

@@ -58,7 +58,7 @@ def test_redifine_is_a_drop_and_a_decay():
 
 
 def test_settings_take_effect_once():
-    """A copy with another remedy has settings of its own, and settings have none at all."""
+    """A copy with another remedy has other settings, which are not applied again."""
     plain = tiny()
     assert plain.settings.model_dump() == plain.model_dump()
     assert plain.settings is plain.settings

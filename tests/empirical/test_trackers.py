@@ -9,7 +9,7 @@ from tests.helpers.tiny_chain import tiny
 
 @pytest.fixture
 def diary():
-    """A tracker of our own, registered where accelerate looks."""
+    """A custom tracker, registered where accelerate looks."""
     from accelerate import tracking
 
     entries = []

@@ -1,4 +1,4 @@
-"""What a generation learns from, and the pedigree that says so."""
+"""The training set of a generation, and the pedigree that records it."""
 
 from collections import Counter
 
@@ -142,7 +142,7 @@ def test_generation_0_shares_several_data_sets(tmp_path):
     count = Counter(caption for caption in real.captions)
     assert count["a picture of x"] == 6
     assert count["a picture of y"] == 7
-    # What is left over of each, at most as many as were taken.
+    # The images of each that are left over, at most as many as were taken.
     spare = real_images.reference(table, 32, "L", seed=0)
     grey = [int(image.max()) for image in spare if image.max() == image.min()]
     assert (len(spare), sorted(grey)) == (2 + 7 + 1, [30, 30, 60])

@@ -1,4 +1,4 @@
-"""Python in a process of its own, and without the libraries of a chain."""
+"""Python in a new process, and without the libraries of a chain."""
 
 import subprocess
 import sys

@@ -39,7 +39,7 @@ def branch(table):
 
 
 def rule(table):
-    """A constant behind a rule of differentiation of its own."""
+    """A constant behind a custom rule of differentiation."""
 
     @jax.custom_jvp
     def value(t):

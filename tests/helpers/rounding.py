@@ -11,12 +11,12 @@ import numpy as np
 
 # The spacing of float32 at 1: one operation, rounded to within half of it in either computation.
 EPS = 2.0**-23
-# Between what is measured on one processor and what is allowed on any.
+# Ratio of the error allowed on any processor to that measured on one.
 ROOM = 8
 
 
 def float32_error(scale=1.0, operations=1):
-    """The largest difference after so many operations in a row on values up to `scale`."""
+    """The largest difference after `operations` in a row on values up to `scale`."""
     return EPS * operations * scale
 
 

@@ -1,8 +1,8 @@
 """A type checker for jaxtyping's import hook that looks at arrays alone.
 
-What else an argument may be is the business of the package: its own errors name the key, the value
-and what is allowed, and a checker of all types would come before them. Annotations of tensors that
-are strings, in modules that must not import torch, are not checked.
+The packages check all other arguments: their errors name the key, the value and the allowed ones,
+and a checker of all types would come before them. Annotations of tensors that are strings, in
+modules that must not import torch, are not checked.
 """
 
 import inspect

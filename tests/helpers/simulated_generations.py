@@ -76,7 +76,7 @@ class Generation:
 
 
 def simulate(rng: np.random.Generator, design: Design, truth: Truth) -> Generation:
-    """Draw a generation, with prompts of its own."""
+    """Draw a generation, and its prompts anew."""
     C, n, more = design.prompts, design.images, design.replicates
     k, P_root = len(truth.S), np.linalg.cholesky(truth.P)
     normal = lambda M, count: rng.multivariate_normal(np.zeros(k), M, size=count)

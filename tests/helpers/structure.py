@@ -12,8 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("qtm", "empirical", "analysis", "figures")
-# What may be imported of other packages. Reading a run needs no torch, and `empirical` itself
-# exports a chain and its recipe, which load torch once they are used.
+# Modules of other packages that may be imported. Reading a run needs no torch, and `empirical`
+# itself exports a chain and its recipe, which load torch once they are used.
 OF_RUNS = (
     "empirical.runs",
     "empirical.recipe",
@@ -76,7 +76,7 @@ def module_arrows(root: Path = ROOT, runtime: bool = False) -> set[Arrow]:
 
 
 def room(module: str, modules: Mapping[str, Path]) -> str:
-    """Return the package that a module lies in, or is; right below a package each is its own."""
+    """Return the package that a module lies in, or is; right below a package, the module."""
     alone = modules[module].name == "__init__.py" or module.count(".") == 1
     return module if alone else module.rpartition(".")[0]
 

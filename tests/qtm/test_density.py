@@ -96,7 +96,7 @@ def test_a_cycle_of_densities_compiles_and_differentiates():
             lambda: qtm.evolve(
                 qtm.LifeCycle(selection=qtm.Directional(0.5)), qtm.Density.normal(), 30
             ),
-            "share of the density at the edge of its grid must be below 1e-06",
+            "fraction of the density at the edge of its grid must be below 1e-06",
         ),
     ],
 )

@@ -78,7 +78,7 @@ def test_the_middle_of_next_to_nobody():
         np.testing.assert_allclose(qtm.Middle(p).moments(UNIT).variance, x**2 / 3, rtol=1e-9)
 
 
-# What has no value: an error outside of jit, nan inside, and the trajectory says so
+# Undefined values: an error outside of jit, nan inside, and the trajectory says so
 
 TILT = qtm.Guidance(3.0, UNIT, "tilt")
 NOWHERE = {
@@ -115,7 +115,7 @@ def test_what_has_no_value_says_so(name):
 
 @pytest.mark.parametrize("name", ["width2 below the variance", "width2 equal to the variance"])
 def test_a_density_cannot_follow_a_divergence_either(name):
-    with pytest.raises(ValueError, match="share of the density at the edge of its grid"):
+    with pytest.raises(ValueError, match="fraction of the density at the edge of its grid"):
         NOWHERE[name][0].density(qtm.Density.normal())
 
 

@@ -1,4 +1,4 @@
-"""What holds for every form of selection, mutation and inheritance; new forms are found."""
+"""Laws of every form of selection, mutation and inheritance; new forms are found."""
 
 import jax
 import jax.numpy as jnp

@@ -90,7 +90,7 @@ def test_every_selection_can_be_swept(selection):
         np.testing.assert_allclose(found.variance[i], after.variance, rtol=1e-10)
 
 
-# Run in a process of its own, which alone can have another number of devices.
+# Run in a new process: the number of devices is fixed at the start of one.
 ELSEWHERE = """
 import sys, numpy as np, jax, jax.random as jr, qtm
 assert len(jax.local_devices()) == int(sys.argv[2])

@@ -85,8 +85,8 @@ def test_fewer_images_than_traits_are_blended_in_as_few_axes():
 def test_refitting_alone_drifts_as_theory_says(ddof):
     """E[V_t] = V_0 (1 - 1/n)^t by maximum likelihood (ddof 0), V_0 unbiased, n images a family.
 
-    Each step also keeps the share g of the variance that the sampler's finite steps keep. What is
-    measured with n - 1 degrees of freedom is unbiased for the model it was drawn from.
+    Each step also keeps the fraction g of the variance that the sampler's finite steps keep. A
+    variance with n - 1 degrees of freedom is unbiased for the model it was drawn from.
     """
     n, G, replicates = N // C, 4, 12
     V = []

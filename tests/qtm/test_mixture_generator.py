@@ -100,7 +100,7 @@ def test_fit_follows_the_images_and_forget_leads_back(tmp_path):
     drawn = toy.sample(CAPTIONS, [0, 1], counts.append)
     assert drawn.min() > 180
     assert counts == [toy.costs[0], 2 * toy.costs[1]]
-    toy.forget()
+    toy.unload()
     np.testing.assert_array_equal(toy.sample(CAPTIONS, [0, 1], nothing), base)
     assert toy.classifier is None
 

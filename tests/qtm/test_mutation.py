@@ -53,7 +53,7 @@ def test_tails_of_student_beyond_the_grid_are_lost():
         start = qtm.Density.normal(0.0, 1.0, low=-reach, high=reach)
         missing.append(1.3 - qtm.StudentMutation(0.3, 5.0).density(start).variance)
     assert 0 < missing[1] < missing[0] < 1e-4
-    with pytest.raises(ValueError, match="share of the density at the edge of its grid must be be"):
+    with pytest.raises(ValueError, match="fraction of the density at the edge of its grid must be"):
         qtm.StudentMutation(0.5, 2.1).density(START)
 
 

@@ -3,18 +3,15 @@
 import ast
 import importlib
 import inspect
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import qtm
 from qtm import _forms
+from tests.helpers.package_copies import ROOT, call, copy_of
 
-ROOT = Path(__file__).resolve().parents[2]
 SELECTION = '''
 import equinox as eqx
 from jaxtyping import Array
@@ -71,27 +68,11 @@ class Drift(Part):
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
     """A copy of qtm and of its tests with one new file for each kind of form."""
-    root = tmp_path_factory.mktemp("copy")
-    passing = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(ROOT / "qtm", root / "qtm", ignore=passing)
-    shutil.copytree(ROOT / "tests", root / "tests", ignore=passing)
+    root = copy_of(tmp_path_factory.mktemp("copy"), ("qtm", "tests"))
     (root / "qtm" / "selection" / "tilted.py").write_text(SELECTION)
     (root / "qtm" / "mutation" / "drive.py").write_text(MUTATION)
     (root / "qtm" / "inheritance" / "forgetful.py").write_text(INHERITANCE)
     return root
-
-
-def call(copy, *words):
-    """Run Python on the copy; all that is not in it comes from the checkout."""
-    path = os.pathsep.join([str(copy), str(ROOT)])
-    return subprocess.run(
-        [sys.executable, *map(str, words)],
-        cwd=copy,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_import_finds_new_forms_without_jax(copy):

@@ -13,7 +13,7 @@ import qtm
 
 
 def within(samples, expected, sigmas=4.0):
-    """The mean of the replicates lies within so many standard errors of what is expected."""
+    """The mean of the replicates lies within `sigmas` standard errors of the expected one."""
     samples = np.asarray(samples)
     error = samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
     assert np.all(np.abs(samples.mean(axis=0) - expected) <= sigmas * error + 1e-12)

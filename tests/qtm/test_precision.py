@@ -27,7 +27,7 @@ def of(point):
     return qtm.LifeCycle(selection=qtm.Directional(point["b"]))
 
 
-# What is made of numbers, by name; a test below asks for an entry for every name but forms.
+# Objects made of numbers, by name; a test below asks for an entry for every name but forms.
 MADE = {
     "BestOf": lambda: qtm.BestOf(3).moments(UNIT),
     "AtLevels": lambda: qtm.Guidance(qtm.AtLevels([2.0], [1.0]), UNIT).moments(UNIT),

@@ -2,7 +2,7 @@
 
 python -m tests.trials.generation stock|ours --folder DIR [--images 32] [--precision bfloat16]
 
-Weights are drawn, not loaded: no picture is worth a look. Each way has a process of its own,
+Weights are drawn, not loaded: no picture is worth a look. Each way runs in a process by itself,
 because ours makes the libraries of a GPU deterministic. Rounds are done one after the other, the
 first pays for what is loaded late.
 """
@@ -78,7 +78,7 @@ def _stock(asked, photos: Path):
         learnt = _now()
         stock.sample(pipeline, [text for _, text in folder], asked.drawn, asked.sampling, SCALE)
         yield learnt - start, _now() - learnt
-        stock.forget(pipeline)
+        stock.unload(pipeline)
 
 
 def _ours(asked, photos: Path):

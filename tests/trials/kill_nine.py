@@ -38,7 +38,7 @@ def main() -> None:
             sys.exit("the uninterrupted run failed")
         takes = time.monotonic() - began
         kills, runs, differing = 0, 0, []
-        # What was killed last is gone on with to its end.
+        # The run that was killed last is resumed until it ends.
         while kills < asked.kills or cut.exists():
             process = start(table, cut)
             try:

@@ -1,4 +1,4 @@
-"""What ReDiFine does, part by part: measured in the kept grid, and as a theory explains it.
+"""The effects of ReDiFine, part by part: measured in the kept grid, and explained by a theory.
 
 python -m tests.trials.mechanism [MODEL]
 

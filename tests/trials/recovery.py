@@ -4,12 +4,12 @@ python -m tests.trials.recovery --out FOLDER [--sets 200] [--contests 12] [--sha
                                 [--workers CORES] [THEORY ...]
 
 The design is that of a real grid: one seed of five CFG scales, six generations, 500 images of ten
-prompts. Every experiment has parameters of its own, drawn from the priors, and is passed over where
+prompts. Every experiment has other parameters, drawn from the priors, and is passed over where
 V_W or V_B moves by more than a factor of e^5, as no images do; as the drawn data alone decide that,
 intervals stay what they are. Of every theory: how often 90 % intervals hold the truth, and how
 often the theory wins against the others where that is no tie. Results are appended to FOLDER as
-they come, and what is there is not done again. A theory stays in one process, or in as many as it
-has shares.
+they come, and finished experiments are not repeated. A theory stays in one process, or in as many
+as it has shares.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def one_set(theory: str, seed: int, compared: bool) -> tuple[list[tuple], list[t
 
     models, names = every_model(), candidates()
     model = models[names[theory]]
-    # Each theory has chance of its own: what is out of luck in one is not so in all.
+    # Seeds differ between theories: an unlikely draw of one is not one of all.
     own_seed = seed_of("recovery", theory, seed)
     values = draw_values(model, own_seed)
     of = design(draw_arms(model, values, seed=own_seed))
@@ -129,7 +129,7 @@ def _share(
     contests: int,
     heads: dict[Path, list[str]],
 ) -> None:
-    """Do experiments of a theory, of which some are done, until there are so many `sets`."""
+    """Do experiments of a theory, of which some are done, until there are `sets`."""
     count = len(done)
     for seed in seeds:
         if count >= sets:

@@ -3,7 +3,7 @@
 python -m tests.trials.selection_coverage [--draws 1000] [--seed 0]
 
 One generation of simulated individuals with known parameters on eight axes, drawn anew each time
-with prompts of its own, at the two designs of real chains: ten prompts of 50 images, and 500
+with its prompts, at the two designs of real chains: ten prompts of 50 images, and 500
 prompts of one image with a replicate. Variances of prompts are unequal (a coefficient of variation
 of 1/2). An interval for these prompts must hold the value of the very prompts of its draw; one for
 a population of prompts the parameter of the simulation. Quantities of one trait are of the leading

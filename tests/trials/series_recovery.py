@@ -6,7 +6,7 @@ python -m tests.trials.series_recovery --out FOLDER [--sets 1000] [--contests 20
 For every truth: how often 90 % intervals hold its parameters, and how often, in the first sets, its
 theory has the best AICc of all life cycles and walks, or is within 2 of one that contains it.
 Series are 13 generations of samples of n = 400, normal, without drift unless the truth says so.
-Results are appended to FOLDER as they come, and what is there is not done again.
+Results are appended to FOLDER as they come, and finished ones are not repeated.
 """
 
 import argparse

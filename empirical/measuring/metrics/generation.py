@@ -15,7 +15,7 @@ from empirical.measuring.metrics.measures._base import Pair, Sample
 from empirical.out_of_memory import is_out_of_memory
 
 ANYTHING = (-np.inf, np.inf)
-# What a generation is compared with, as tables name it.
+# References that a generation is compared with, as tables name them.
 GENERATION_0 = "generation 0"
 PREVIOUS = "the generation before"
 HELD_OUT = "held-out real images"

@@ -16,7 +16,7 @@ CAPTION = (
     "guidance of that generation. The theory is assumed to be true: intervals cover parameters and "
     "chance, not its errors."
 )
-# A panel ends at so many times its highest median.
+# The upper limit of a panel, as a multiple of its highest median.
 _HIGHEST = 3.0
 
 

@@ -1,4 +1,4 @@
-"""What was selected, what was passed on."""
+"""Selection and transmission in every generation."""
 
 from matplotlib.figure import Figure
 

@@ -1,9 +1,8 @@
-"""Reports of progress."""
+"""Reports of progress: a callback that receives the amount of work just done."""
 
 from collections.abc import Callable
 from typing import TypeAlias
 
-# Called with the number of steps that were done since the last call.
 Progress: TypeAlias = Callable[[int], object]
 
 

@@ -65,7 +65,6 @@ INSTEAD = {
     r"\bor_nan\b": "valid_where",
     r"(prior|process)_deviations?\b": "std, standard deviation",
     r"[Ss]hort probes?\b": "benchmark",
-    r"real_share": "real_fraction",
 }
 # Sentences without a subject that names a thing, and phrases that read translated.
 SENTENCES = {

@@ -83,7 +83,7 @@ def families(
         mean_uptake=1.0,
         scale=scale,
         base=setting.base,
-        real_fraction=setting.real,
+        real_share=setting.real,
         training_noise=setting.mutation,
         condition_drop=setting.dropped,
         size=setting.family_size,

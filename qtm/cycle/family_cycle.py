@@ -28,8 +28,8 @@ from qtm.selection.transport import ddim_variance
 from qtm.states import Families, Moments
 
 _FRACTIONS = (
-    "heritability", "within_heritability", "uptake", "mean_uptake", "real_fraction",
-    "condition_drop", "confusion",
+    "heritability", "within_heritability", "uptake", "mean_uptake", "real_share", "condition_drop",
+    "confusion",
 )  # fmt: skip
 _NONNEGATIVE = ("mutation_variance", "drop_mutation", "drop_uptake", "training_noise")
 # How sharply V_B saturates at its bound: the fourth power acts as a clamp with a rounded corner.
@@ -73,7 +73,7 @@ class FamilyCycle(eqx.Module):
       `response_slope` s takes A = 1 + s (w - 1), its first order, for the A of DDIM;
     - `uptake` is u, `mean_uptake` u_m (u unless given), `condition_drop` p the probability that
       finetuning sees the empty prompt, `drop_uptake` k and `drop_mutation` V_p its effects;
-    - `real_fraction` is a, the fraction of real images in training sets, `training_noise` V_d the
+    - `real_share` is a, the fraction of real images in training sets, `training_noise` V_d the
       variance of noise that is put on training images;
     - `selection` is a form of selection (`qtm.Truncation`, ...) that acts in every family; its
       effect on V_B is of first order in deviations. `direction` +1 or -1 is the sign of the trait
@@ -107,7 +107,7 @@ class FamilyCycle(eqx.Module):
     operator: Literal["tilt", "ddim", "ddpm"] = eqx.field(default="ddim", static=True)
     size: Float[Array, "..."] | None = eqx.field(default=None, converter=optional_parameter)
     mean_uptake: Float[Array, "..."] | None = eqx.field(default=None, converter=optional_parameter)
-    real_fraction: Float[Array, "..."] = eqx.field(default=0.0, converter=parameter)
+    real_share: Float[Array, "..."] = eqx.field(default=0.0, converter=parameter)
     training_noise: Float[Array, "..."] = eqx.field(default=0.0, converter=parameter)
     condition_drop: Float[Array, "..."] = eqx.field(default=0.0, converter=parameter)
     drop_uptake: Float[Array, "..."] = eqx.field(default=0.0, converter=parameter)
@@ -165,7 +165,7 @@ class FamilyCycle(eqx.Module):
         return self._sampled(families)
 
     def _inherited(self, state: Families) -> Families:
-        base, h, a = self.base, self.heritability, self.real_fraction
+        base, h, a = self.base, self.heritability, self.real_share
         h_W = h if self.within_heritability is None else self.within_heritability
         V_W = state.within if self.size is None else state.within * (1 - 1 / self.size)
         V_W = (1 - a) * V_W + a * base.within + self.training_noise

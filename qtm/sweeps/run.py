@@ -45,7 +45,7 @@ def sweep(
     out: str | Path | None = None,
     scheduler: "str | Client | None" = None,
     chunk: int | None = None,
-    progress: Progress = no_progress,
+    progress: Progress | None = None,
 ) -> xr.Dataset:
     """Evolve a population at every point of a grid of parameters.
 
@@ -78,6 +78,7 @@ def sweep(
     ConnectionError if the scheduler or its workers are lost; the same call then resumes.
     """
     require_double()
+    progress = progress or no_progress
     if replicates is not None and key is None:
         raise ValueError("key must be given for replicates, got None.")
     seed = None if key is None else (str(jr.key_impl(key)), np.asarray(jr.key_data(key)))

@@ -119,11 +119,11 @@ def test_sampling_is_what_drawn_images_show():
 def test_real_images_pull_the_training_set_to_the_base():
     state = qtm.Families(mean=-0.3, within=0.4, between=1.1)
     parts = {"heritability": 0.8, "scale": None, "base": BASE, "size": 5}
-    real = qtm.FamilyCycle(**parts, real_fraction=1.0).step(state)
+    real = qtm.FamilyCycle(**parts, real_share=1.0).step(state)
     as_base = qtm.FamilyCycle(**{**parts, "heritability": 0.0}).step(state)
     for name in ("mean", "within", "between"):
         np.testing.assert_allclose(getattr(real, name), getattr(as_base, name), rtol=1e-14)
-    mixed = qtm.FamilyCycle(**parts, real_fraction=0.3, training_noise=0.2).step(state)
+    mixed = qtm.FamilyCycle(**parts, real_share=0.3, training_noise=0.2).step(state)
     V_W = 0.2 * 0.5 + 0.8 * (0.7 * 0.4 * 0.8 + 0.3 * 0.5 + 0.2)
     deviation = 0.2 * np.sqrt(0.7) + 0.8 * (0.7 * np.sqrt(1.1) + 0.3 * np.sqrt(0.7))
     np.testing.assert_allclose(mixed.within, V_W)

@@ -136,7 +136,7 @@ class GenerateTable(_Table):
 
 
 class MeasureTable(_Table):
-    """What each generation draws in addition, only to be measured; it changes no other number.
+    """Images that each generation draws in addition, only to be measured; no other number changes.
 
     unguided: its prompts and seeds again, at scale 1. replicates: further images of each prompt, at
     the chain's scale and, with `unguided`, at scale 1; "auto" is 1 where captions are mostly

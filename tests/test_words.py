@@ -28,10 +28,6 @@ RENAMED = {
 }
 # Keys of recipes stay as they are.
 KEYS = {"empirical/guidance/interval.py": {"of"}}
-# Not yet renamed.
-EARLIER = (
-    "empirical/pretraining/", "empirical/embedded/", "empirical/data/", "empirical/recipe.py",
-)  # fmt: skip
 # A class method `of` makes an object of something, as in `Grid.of`, and `at` evaluates one.
 METHODS = {"of", "at"}
 # Words of an everyday English for which the field, or its software, has a term.
@@ -120,8 +116,7 @@ def test_names_name_the_thing():
             for method in node.body
             if isinstance(method, ast.FunctionDef)
         }
-        renamed = set() if name(path).startswith(EARLIER) else set(RENAMED)
-        banned = (NAMELESS | renamed) - KEYS.get(name(path), set())
+        banned = (NAMELESS | set(RENAMED)) - KEYS.get(name(path), set())
         nameless += [
             f"{name(path)}:{line} {word}"
             for line, word in names_of(tree)
@@ -137,8 +132,7 @@ def test_the_english_of(paths):
 
 
 def test_sentences_name_their_subjects():
-    sources = [path for path in SOURCES if not name(path).startswith(EARLIER)]
-    paths = [*sources, *TEXTS, *RECIPES, ROOT / "pyproject.toml"]
+    paths = [*SOURCES, *TEXTS, *RECIPES, ROOT / "pyproject.toml"]
     bad = {name(path): worded_otherwise(path.read_text(), SENTENCES) for path in paths}
     assert {path: lines for path, lines in bad.items() if lines} == {}
 

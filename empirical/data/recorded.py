@@ -2,7 +2,7 @@
 
 At its start a run writes ``data.json``: of every image that it takes, or that a later draw may
 take, the name, the caption and a digest. Held-out images go into ``held_out/``. So a run depends on
-its folder of photos no longer than it has to, and what changed there does not change the run.
+its folder of photos no longer than it has to, and a change there does not change the run.
 """
 
 import warnings

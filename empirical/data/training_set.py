@@ -97,7 +97,7 @@ def _subset(rows: Pedigree, count: int, draw: np.random.Generator) -> Pedigree:
     families: dict[str, list[int]] = {}
     for i, row in enumerate(rows):
         families.setdefault(row["text"], []).append(i)
-    # Each row's place within its shuffled family, as a share of it: the first ones are drawn.
+    # Each row's place within its shuffled family, as a fraction of it: the first ones are drawn.
     place = np.empty(len(rows))
     for members in families.values():
         place[members] = (draw.permutation(len(members)) + draw.random()) / len(members)

@@ -33,7 +33,7 @@ def is_embedded(name: str) -> bool:
 def are_embedded(sets: Sequence[str]) -> bool:
     """Return whether the data of a recipe are a single data set of this package.
 
-    It then has a reference of its own; several share what each has left over.
+    It then has a separate reference; several share what each has left over.
     """
     return len(sets) == 1 and is_embedded(sets[0])
 

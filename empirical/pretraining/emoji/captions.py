@@ -43,7 +43,7 @@ _SINGULAR = {
     "octopus", "rhinoceros", "tennis", "trolleybus",
 }  # fmt: skip
 
-# What follows these words describes the thing before them.
+# These words join a description to the thing before them.
 _LINKS = "of|with|in|on|at|over|behind|showing|without|holding|and"
 
 # The subcategory of Unicode's list -> the caption of its category.

@@ -54,9 +54,9 @@ def finetuned(drawings: Sequence[Drawing]) -> tuple[Captioned, list[dict[str, st
     for i in order:
         of_category.setdefault(drawn[i].category, []).append(i)
     large = [i for each in of_category.values() if len(each) >= _ENOUGH for i in each]
-    share = min(1.0, _REAL / max(len(large), 1))
+    fraction = min(1.0, _REAL / max(len(large), 1))
     in_family = {
-        i: "real" if int((k + 1) * share) > int(k * share) else "reference"
+        i: "real" if int((k + 1) * fraction) > int(k * fraction) else "reference"
         for k, i in enumerate(large)
     }
     rows = [

@@ -114,9 +114,9 @@ def prompts_of(
     prompts = tuple(dict.fromkeys(captions))
     family = _families(captions, prompts)
     means = {name: _means(images.trait(name), family) for name in images.traits()}
-    found = Prompts(prompts, np.bincount(family), means)
+    moments = Prompts(prompts, np.bincount(family), means)
     if LATENT not in means:
-        return found
+        return moments
     latent = images.trait(LATENT).astype(np.float64)
     if replicates is not None:
         latent = np.concatenate([latent, replicates.trait(LATENT)])
@@ -125,7 +125,7 @@ def prompts_of(
     between = centres.var(axis=0, ddof=1) if len(prompts) > 1 else None
     freedom = len(family) - len(prompts)
     if not freedom:
-        return replace(found, between=between)
+        return replace(moments, between=between)
     rest = latent - centres[family]
     variances = _within_each(rest, family)
     rest /= np.sqrt(freedom)
@@ -133,7 +133,7 @@ def prompts_of(
     factor = axes[:rank].T * sizes[:rank]
     diagonal = np.square(rest).sum(axis=0) - np.square(factor).sum(axis=1)
     return replace(
-        found,
+        moments,
         factor=factor,
         diagonal=np.maximum(diagonal, 0.0),
         freedom=freedom,
@@ -157,29 +157,29 @@ def prompts_of_draw(generation: Generation, name: Name | None = None, rank: int 
     replicates = None
     if name == "unguided" and twins.complete:
         replicates = Replicates(twins.captions, twins.trait)
-    found = prompts_of(draw, draw.captions, rank, replicates)
+    moments = prompts_of(draw, draw.captions, rank, replicates)
     if name != "unguided" or not generation.number or LATENT not in draw.traits():
-        return found
+        return moments
     pairs = [(generation.captions, generation, draw)]
     more = generation.draw("replicate")
     if twins.complete and more.complete:
         pairs.append((more.captions, more, twins))
     if any(list(texts) != unguided.captions for texts, _, unguided in pairs):
-        return found
+        return moments
     change = np.concatenate(
         [
             guided.trait(LATENT).astype(np.float64) - unguided.trait(LATENT)
             for _, guided, unguided in pairs
         ]
     )
-    family = _families([text for texts, *_ in pairs for text in texts], found.captions)
+    family = _families([text for texts, *_ in pairs for text in texts], moments.captions)
     centres = _means(change, family)
     counts = np.bincount(family)
     variances = _within_each(change - centres[family], family)
     if (counts > 1).any():
         pooled = float(np.nansum(variances * (counts - 1)) / (counts - 1).sum())
         variances = np.where(counts > 1, variances, pooled)
-    return replace(found, squares=np.square(centres).mean(axis=1), paired=variances)
+    return replace(moments, squares=np.square(centres).mean(axis=1), paired=variances)
 
 
 def _families(captions: Sequence[str], prompts: Sequence[str]) -> Int[np.ndarray, " n"]:

@@ -64,9 +64,9 @@ def decompose(draws: Summaries) -> list[price.Change]:
             name,
             None,
             None,
-            np.array([(unknown if s is None else of(s)).mean() for s in sets]),
+            np.array([(unknown if s is None else measure(s)).mean() for s in sets]),
         )
-        for name, of in steps.items()
+        for name, measure in steps.items()
     ]
 
 

@@ -21,8 +21,8 @@ def derive() -> dict[str, sp.Basic]:
     z, theta = sp.Matrix(traits), sp.Matrix(sp.symbols("theta_1:3", real=True))
     log_fitness = -((z - theta).T * Q * (z - theta))[0] / 2
     log_selected = log_fitness - (z.T * P.inv() * z)[0] / 2
-    slopes = sp.Matrix([log_selected.diff(x) for x in traits])
-    solution = sp.solve(list(slopes), list(traits), dict=True)[0]
+    slopes = [log_selected.diff(x) for x in traits]
+    solution = sp.solve(slopes, list(traits), dict=True)[0]
     mean = sp.Matrix([solution[x] for x in traits]).applyfunc(sp.factor)
     after = (-sp.hessian(log_selected, list(traits))).inv().applyfunc(sp.factor)
     inverse = P.inv()

@@ -1,11 +1,14 @@
 """A folder in which every image has its own caption, from the chain to the report."""
 
 import math
+import tarfile
 
 import pandas as pd
 import pytest
 
 from analysis.scans.forecast import COLUMNS
+from analysis.selection.read import Measured
+from analysis.selection.tables import tables
 from empirical import recipe
 from empirical.runs.record import Run
 from tests.helpers import captioned_digits
@@ -73,7 +76,16 @@ def test_every_command_answers(answer, tmp_path):
     assert "against None" not in text
     assert "What to expect" in text
 
+    # The moments of prompts of a kept run, replicates included, give the same decomposition.
     answer("chain", "keep", run, "--out", tmp_path / "kept")
+    with tarfile.open(tmp_path / "kept" / "run.tar.xz") as content:
+        content.extractall(tmp_path / "thinned" / "run", filter="data")
+    thinned = tables([Measured(Run(tmp_path / "thinned" / "run"))], ["latent"]).price
+    key = ["generation", "quantity"]
+    both = thinned.merge(price[price["trait"].eq("latent")], on=key, suffixes=("", "_full"))
+    assert len(both) == 3 * 4
+    for name in ("before", "transmission", "selection", "after"):
+        assert both[name].to_list() == pytest.approx(both[f"{name}_full"].to_list(), abs=2e-3)
 
 
 def test_a_scan_and_its_forecast_answer(answer, tmp_path):

@@ -1,10 +1,14 @@
 """A folder in which every image has its own caption, from the chain to the report."""
 
 import math
+import tarfile
 
 import pandas as pd
 import pytest
 
+from analysis.scans.forecast import COLUMNS
+from analysis.selection.read import Measured
+from analysis.selection.tables import tables
 from empirical import recipe
 from empirical.runs.record import Run
 from tests.helpers import captioned_digits
@@ -72,7 +76,45 @@ def test_every_command_answers(answer, tmp_path):
     assert "against None" not in text
     assert "What to expect" in text
 
+    # The moments of prompts of a kept run, replicates included, give the same decomposition.
     answer("chain", "keep", run, "--out", tmp_path / "kept")
+    with tarfile.open(tmp_path / "kept" / "run.tar.xz") as content:
+        content.extractall(tmp_path / "thinned" / "run", filter="data")
+    thinned = tables([Measured(Run(tmp_path / "thinned" / "run"))], ["latent"]).price
+    key = ["generation", "quantity"]
+    both = thinned.merge(price[price["trait"].eq("latent")], on=key, suffixes=("", "_full"))
+    assert len(both) == 3 * 4
+    for name in ("before", "transmission", "selection", "after"):
+        assert both[name].to_list() == pytest.approx(both[f"{name}_full"].to_list(), abs=2e-3)
+
+
+def test_a_scan_and_its_forecast_answer(answer, tmp_path):
+    path, scan = write_recipe(tmp_path), tmp_path / "scan"
+    printed = answer("scan", path, "--out", scan, "--scales", "1,1.5,3")
+    assert "neutral guidance scale: " in printed
+    assert "nan" not in printed
+    table = pd.read_csv(scan / "scan.csv")
+    assert set(table["scale"].dropna()) == {1.0, 1.5, 3.0}
+
+    # One scale was scanned, so that generation 1 is measured there; the other was not.
+    for scale, last in (("1.5", 1), ("2", 0)):
+        csv = tmp_path / f"{scale}.csv"
+        words = ("--guidance", scale, "--generations", "3", "--csv", csv)
+        printed = answer("forecast", scan, *words)
+        assert "V_B, between prompts, below half of generation 0" in printed
+        assert "nan" not in printed
+        forecast = pd.read_csv(csv)
+        assert tuple(forecast.columns) == COLUMNS
+        assert forecast[["low", "median", "high"]].notna().all(axis=None)
+        assert (forecast["low"] <= forecast["median"]).all()
+        assert (forecast["median"] <= forecast["high"]).all()
+        latent = forecast[forecast["feature"] == "latent"]
+        assert len(latent) == 4 * 3
+        assert set(latent["component"]) == {0}
+        assert latent.groupby("generation")["measured"].all().to_dict() == {
+            number: number <= last for number in range(4)
+        }
+        assert set(forecast["feature"]) >= {"latent_pc", "sharpness"}
 
 
 def test_a_run_without_replicates_is_completed(qtm, answer, tmp_path):

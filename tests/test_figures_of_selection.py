@@ -5,6 +5,7 @@ import pytest
 
 from analysis.selection.read import Measured
 from analysis.selection.tables import tables
+from empirical.runs import kept
 from figures import selection
 from figures.evidence import Evidence
 from figures.report.plots import selection as section
@@ -60,6 +61,13 @@ def test_the_report_has_the_section_where_there_are_draws(tiny_run, tmp_path):
     for folder in (tmp_path / "run").glob("gen_*/draws"):
         shutil.rmtree(folder)
     assert section.draw(Evidence((type(tiny_run)(tmp_path / "run"),))) is None
+
+
+def test_the_report_has_the_section_of_kept_runs():
+    run = next(run for run in kept.runs("transmission") if run.name.startswith("redifine"))
+    figure = section.draw(Evidence((run,)))
+    assert figure is not None
+    assert [axis.get_ylabel() for axis in figure.axes] == ["change of $V_W$", "change of $V_B$"]
 
 
 def test_one_image_a_prompt_without_replicates_shows_its_total_variance(tmp_path):

@@ -44,11 +44,11 @@ def select(
         raise UserError(f"the tables cannot be written to '{out}': it is a file, not a folder")
     started = provenance.now()
     measured = [Measured(open_run(folder)) for folder in runs]
-    work = sum(len(trait or m.traits) for m in measured)
+    work = sum(len(trait or m.offered) for m in measured)
     with tqdm(total=work, desc="select") as bar:
         result = tables(measured, trait, bar.update)
     for m in measured:
-        _show(result, m.run.name, trait or m.traits)
+        _show(result, m.run.name, trait or m.offered)
         for sentence in notes(m):
             print(f"qtm: {sentence}")
     if out is not None:

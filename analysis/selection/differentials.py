@@ -82,7 +82,7 @@ def _root_mean_square(draws: Draws, paired: Sample) -> list[Estimate]:
     square, V = float(squares.mean()), unguided.within
     variance = mean_square_variance(S_c, paired) / C**2
     few = paired.sizes.min() < SQUARES
-    estimates = _roots("S_rms", square, variance, squares / C)
+    estimates = roots("S_rms", square, variance, squares / C)
     if V > 0:
         # The errors of V_W and of S_rms^2 are taken as independent, which they are not over two
         # images of a prompt.
@@ -91,11 +91,11 @@ def _root_mean_square(draws: Draws, paired: Sample) -> list[Estimate]:
         excess = unguided.by_prompt(np.square(unguided.deviations).mean(axis=1, keepdims=True))
         excess = (excess[:, 0] - V * (unguided.sizes - 1)) / unguided.freedom
         U = squares / C / V - square / V**2 * excess
-        estimates += _roots("S_rms_standardised", square / V, relative, U)
+        estimates += roots("S_rms_standardised", square / V, relative, U)
     return estimates
 
 
-def _roots(
+def roots(
     quantity: str, square: float, variance: float, U: Float[np.ndarray, " C"]
 ) -> list[Estimate]:
     """Return the root of a mean square: for these prompts unless `variance` is nan, and for a

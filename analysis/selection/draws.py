@@ -91,6 +91,11 @@ class Sample:
         np.add.at(sums, self._family, rows)
         return sums
 
+    def sums_of_squares(self) -> Float[np.ndarray, " C"]:
+        """Return the squared deviations within each prompt, averaged over components."""
+        squares = np.square(self.deviations).mean(axis=1)
+        return self.by_prompt(squares[:, None])[:, 0]
+
     def over_images(self, rows: Float[np.ndarray, "C m"]) -> Float[np.ndarray, "n m"]:
         """Return a row of each image's prompt."""
         return rows[self._family]

@@ -35,6 +35,36 @@ def relative_eigenvalues(
     return linalg.eigh(after, before, eigvals_only=True)
 
 
+def relative_axes(
+    before: Float[np.ndarray, "k k"], after: Float[np.ndarray, "k k"]
+) -> Float[np.ndarray, "k k"]:
+    """Return the eigenvectors of P^-1 P* as columns, in the order of `relative_eigenvalues`.
+
+    Weights v of components, with v' P v = 1: scores z' v, uncorrelated before and after, whose
+    variance selection changes from 1 to the eigenvalue. nan where these are.
+    """
+    if not _is_positive(before) or not np.isfinite(after).all():
+        return np.full(before.shape, np.nan)
+    return _signed(linalg.eigh(after, before)[1])
+
+
+def principal_axes(
+    M: Float[np.ndarray, "k k"],
+) -> tuple[Float[np.ndarray, " k"], Float[np.ndarray, "k k"]]:
+    """Return eigenvalues of a matrix, falling, and eigenvectors of length 1 as columns; nan where
+    the matrix is unknown."""
+    if not np.isfinite(M).all():
+        return np.full(len(M), np.nan), np.full(M.shape, np.nan)
+    values, vectors = np.linalg.eigh(M)
+    return values[::-1], _signed(vectors[:, ::-1])
+
+
+def _signed(vectors: Float[np.ndarray, "k k"]) -> Float[np.ndarray, "k k"]:
+    """Return columns with signs such that the largest entry of each is positive."""
+    largest = np.abs(vectors).argmax(axis=0)
+    return vectors * np.where(vectors[largest, np.arange(len(largest))] < 0, -1.0, 1.0)
+
+
 def effective_dimension(M: Float[np.ndarray, "k k"]) -> float:
     """Return (sum of eigenvalues)^2/(sum of their squares), from 1 to k."""
     square = float(np.square(M).sum())

@@ -63,8 +63,7 @@ def decompose(draws: Draws, average: bool = False) -> list[Change]:
     for name, values in steps.items():
         values = values.mean(axis=1, keepdims=True) if average else values
         changes += [
-            _change(name, None if average else j, None, values[:, j])
-            for j in range(values.shape[1])
+            change(name, None if average else j, None, values[:, j]) for j in range(values.shape[1])
         ]
     return changes if average else changes + _prompt_means(realised)
 
@@ -105,7 +104,7 @@ def _prompt_means(samples: list[Sample]) -> list[Change]:
         trained_on = _mean(training, code) if code in training.codes else before
         values = np.stack([before, trained_on, _mean(unguided, code), _mean(guided, code)])
         changes += [
-            _change("prompt_mean", j, int(code), values[:, j]) for j in range(values.shape[1])
+            change("prompt_mean", j, int(code), values[:, j]) for j in range(values.shape[1])
         ]
     return changes
 
@@ -114,9 +113,11 @@ def _mean(sample: Sample, code: int) -> Float[np.ndarray, " k"]:
     return sample.means[np.searchsorted(sample.codes, code)]
 
 
-def _change(
+def change(
     quantity: str, component: int | None, prompt: int | None, values: Float[np.ndarray, " 4"]
 ) -> Change:
+    """Return the change of a quantity from its values of the four sets: of the previous generation,
+    of the training set, of unguided and of guided images."""
     inflow, transmission, selection = map(float, np.diff(values))
     return Change(
         quantity,

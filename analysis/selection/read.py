@@ -6,13 +6,16 @@ Reads ``gen_NNN/features``, ``gen_NNN/draws``, and the pedigree ``gen_NNN/traini
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Float
 
 from analysis.selection.draws import Draws, Sample
+from analysis.selection.summaries import Summaries, Summary, of_prompts
 from empirical.errors import UserError
 from empirical.recipe import mostly_distinct
+from empirical.runs import prompts as kept
 from empirical.runs import training
 from empirical.runs.draws import Draw, Name
 from empirical.runs.record import Generation, Run
@@ -87,15 +90,37 @@ class Measured:
         ]
         return sorted(set.intersection(*sets))
 
+    @cached_property
+    def summarised(self) -> list[str]:
+        """The traits of which no single images but moments of prompts are kept: the latents."""
+        if kept.LATENT in self.traits:
+            return []
+        sets: list[tuple[Generation, Name | None]] = [(g, None) for g in self.complete]
+        for generation in self.complete:
+            for name in self._draws[generation.number]:
+                sets.append((generation, name))
+        for generation, name in sets:
+            images = generation if name is None else generation.draw(name)
+            if not (images.folder / kept.FILE).is_file():
+                return []
+            if kept.LATENT not in self._moments(generation.number, name).means:
+                return []
+        return [kept.LATENT]
+
+    @property
+    def offered(self) -> list[str]:
+        """All traits of which selection can be measured, from images or from moments."""
+        return [*self.summarised, *self.traits]
+
     def require(self, trait: str) -> None:
         """Raise `UserError` for a trait that some images lack."""
-        if trait in self.traits:
+        if trait in self.offered:
             return
         known = sorted(set.union(*(set(g.traits()) for g in self.complete)))
         if trait in known:
             raise UserError(
                 f"the trait '{trait}' of '{self.run.folder}' is not measured on its unguided "
-                f"images, those that are: {', '.join(self.traits)}"
+                f"images, those that are: {', '.join(self.offered)}"
             )
         raise UserError(f"'{self.run.folder}' has no trait '{trait}', it has {', '.join(known)}")
 
@@ -132,6 +157,60 @@ class Measured:
             self.distinct,
         )
 
+    def _moments(self, number: int, name: Name | None) -> kept.Prompts:
+        key = (number, name)
+        if key not in self._read:
+            self._read[key] = kept.prompts_of_draw(self.complete[number], name)
+        return self._read[key]
+
+    @cached_property
+    def _read(self) -> dict[tuple[int, Name | None], kept.Prompts]:
+        return {}
+
+    def summary(self, number: int, name: Literal["unguided"] | None = None) -> Summary | None:
+        """Return the moments of prompts of a generation's latents, or of its draw at scale 1, with
+        their replicates; None where there is no such draw."""
+        if name is not None and name not in self._draws[number]:
+            return None
+        twin: Name = "replicate" if name is None else "unguided_replicate"
+        has_twin = twin in self._draws[number] and not (number == 0 and name is None)
+        more = self._moments(number, twin) if has_twin else None
+        return of_prompts(self._moments(number, name), self._codes, more)
+
+    def summaries(self, number: int) -> Summaries:
+        """Return the moments of latents of what a generation learnt from and drew.
+
+        Raises `UserError` where guided and unguided images do not share prompts and seeds.
+        """
+        self._require_pairs(number)
+        previous, guided = self.summary(number - 1), self.summary(number)
+        unguided = self.summary(number, "unguided")
+        assert previous is not None
+        assert guided is not None
+        assert unguided is not None
+        moments = self._moments(number, "unguided")
+        order = np.argsort([self._codes[text] for text in moments.captions])
+        pick = lambda values: None if values is None else values[order]
+        return Summaries(
+            previous,
+            previous.realised() if self._replaced(number) else None,
+            unguided,
+            guided,
+            self.summary(0, "unguided"),
+            self.distinct,
+            pick(moments.squares),
+            pick(moments.paired),
+        )
+
+    def _replaced(self, number: int) -> bool:
+        """Whether a generation learnt from the previous one, image by image."""
+        generation, before = self.complete[number], self.complete[number - 1]
+        if not (generation.folder / "training.jsonl").is_file():
+            return self._replaces
+        place = f"{before.folder.name}/images"
+        names = sorted(row["file_name"] for row in generation.pedigree())
+        return names == sorted(f"{place}/{row['file_name']}" for row in before.metadata())
+
     def training(self, number: int, trait: str) -> Sample:
         """Return the realised training set of a generation, by its pedigree."""
         generation = self.complete[number]
@@ -140,10 +219,14 @@ class Measured:
         values = training.trait(self.run, number, trait)
         return self._sample(values, training.captions(self.run, number), generation, trait)
 
-    def _assumed_training(self, number: int, trait: str) -> Sample:
+    @property
+    def _replaces(self) -> bool:
         settings = self.run.recipe.settings
         filters = settings.remedy is not None and settings.remedy.name == "filter"
-        if settings.finetune.training_set != "replace" or filters:
+        return settings.finetune.training_set == "replace" and not filters
+
+    def _assumed_training(self, number: int, trait: str) -> Sample:
+        if not self._replaces:
             raise UserError(
                 f"'{self.complete[number].folder}' has no training.jsonl: which images it learnt "
                 f"from is unknown"

@@ -13,17 +13,21 @@ selection.csv, a row for each estimate and target:
 - how: V_W was known by "families", "replicates", the "base model" (of real images with one image
   a prompt), or not at all: "total" or "upper bound"
 
+Of kept runs, which have no latents of single images, moments of prompts give the trait `latent`:
+`analysis.selection.of_summaries` names the estimates and intervals that these leave out.
+
 price.csv, a row for each change: run, generation, trait, component, quantity, prompt, before,
 inflow, transmission, selection, after, how (see `analysis.selection.price`).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis.selection import differentials, price, transmission, variances
+from analysis.selection import differentials, of_summaries, price, transmission, variances
 from analysis.selection.draws import Draws, Sample
 from analysis.selection.intervals import Estimate
 from analysis.selection.read import Measured, is_averaged
@@ -68,7 +72,7 @@ def tables(
             measured.require(trait)
     selection, changes = [], []
     for measured in runs:
-        for trait in traits or measured.traits:
+        for trait in traits or measured.offered:
             selection += _selection(measured, trait)
             changes += _price(measured, trait)
             progress(1)
@@ -87,6 +91,12 @@ def notes(measured: Measured) -> list[str]:
     name, C = measured.run.name, len(sample.codes)
     several = int((sample.sizes > 1).sum())
     sentences = []
+    if measured.summarised:
+        sentences.append(
+            f"the run '{name}' has moments of prompts in place of the latents of single images: "
+            f"'latent' has no intervals for these prompts, no mutation and no interval of V_B"
+            f"{_without_pairs(measured)}"
+        )
     if C == 1:
         sentences.append(
             f"the run '{name}' has one prompt, so that nothing varies between prompts: V_B, "
@@ -106,6 +116,15 @@ def notes(measured: Measured) -> list[str]:
     return sentences
 
 
+def _without_pairs(measured: Measured) -> str:
+    if measured.summaries(measured.numbers[-1]).paired is not None:
+        return ""
+    return (
+        ", and no S_rms, since it was kept without the variance of the differences of guided and "
+        "unguided images"
+    )
+
+
 def _frame(rows: list[dict], columns: Sequence[str], integers: Sequence[str]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=list(columns))
     return frame.astype(dict.fromkeys(integers, "Int64"))
@@ -114,7 +133,9 @@ def _frame(rows: list[dict], columns: Sequence[str], integers: Sequence[str]) ->
 def _selection(measured: Measured, trait: str) -> Iterator[dict]:
     for number in [0, *measured.numbers]:
         head = {"run": measured.run.name, "generation": number, "trait": trait}
-        for e, how in _estimates(measured, number, trait):
+        moments = trait in measured.summarised
+        rows = of_summaries.estimates if moments else partial(_estimates, trait=trait)
+        for e, how in rows(measured, number):
             yield {
                 **head,
                 "component": e.component,
@@ -192,8 +213,14 @@ def _of_vector(e: Estimate) -> Estimate:
 
 def _price(measured: Measured, trait: str) -> Iterator[dict]:
     for number in measured.numbers:
-        draws = measured.draws(number, trait)
         head = {"run": measured.run.name, "generation": number, "trait": trait}
+        if trait in measured.summarised:
+            draws = measured.summaries(number)
+            how = variances.how(draws.guided, measured.distinct)
+            for change in of_summaries.decompose(draws):
+                yield {**head, **asdict(change), "how": how}
+            continue
+        draws = measured.draws(number, trait)
         how = variances.how(draws.guided, measured.distinct)
         for index in _components(trait, draws.guided):
             # Components come together, their average apart.

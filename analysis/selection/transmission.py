@@ -14,6 +14,7 @@ from jaxtyping import Float
 from analysis.selection import intervals
 from analysis.selection.draws import Draws, Sample
 from analysis.selection.intervals import MANY, POPULATION, THESE, Estimate
+from analysis.selection.summaries import Means, Summaries
 from analysis.selection.variances import within
 
 
@@ -21,7 +22,7 @@ from analysis.selection.variances import within
 class _Regression:
     """Least squares of offspring means on parent means, of the prompts that both have."""
 
-    offspring: Sample
+    offspring: Means
     x: Float[np.ndarray, "C k"]
     slope: float
     residuals: Float[np.ndarray, "C k"]
@@ -32,7 +33,7 @@ class _Regression:
         return 1 / len(self.x) + (x2 / x2.sum(axis=0)).mean(axis=1)
 
 
-def _regress(offspring: Sample, parents: Sample) -> _Regression | None:
+def _regress(offspring: Means, parents: Means) -> _Regression | None:
     codes = np.intersect1d(offspring.codes, parents.codes)
     if len(codes) < 3:
         return None
@@ -46,21 +47,22 @@ def _regress(offspring: Sample, parents: Sample) -> _Regression | None:
     return _Regression(offspring, x, slope, y - slope * x)
 
 
-def slope(offspring: Sample, parents: Sample, quantity: str) -> list[Estimate]:
+def slope(offspring: Means, parents: Means, quantity: str) -> list[Estimate]:
     """Return the slope of offspring means on parent means, without a unit.
 
     These prompts: the offspring images are drawn anew, so that their true means have this slope on
     the fixed parents. Population: prompt values scatter around the line, each with a variance of
     its own: the estimator HC2 of MacKinnon & White (1985), Student's degrees of freedom after Bell
-    & McCaffrey (2002). None for fewer than three prompts, or where parents do not differ.
+    & McCaffrey (2002); moments of prompts give only this one. None for fewer than three prompts, or
+    where parents do not differ.
     """
     fit = _regress(offspring, parents)
     if fit is None:
         return []
     square, images = float(np.square(fit.x).sum()), fit.offspring
-    u = (images.over_images(fit.x / images.sizes[:, None]) * images.values).sum(axis=1) / square
     estimates = []
-    if images.sizes.min() > 1:
+    if isinstance(images, Sample) and images.sizes.min() > 1:
+        u = (images.over_images(fit.x / images.sizes[:, None]) * images.values).sum(axis=1) / square
         ends = intervals.student(fit.slope, *intervals.over_images(u, images))
         estimates.append(Estimate(quantity, fit.slope, *ends, THESE))
     U = (fit.x * fit.residuals).sum(axis=1) / square
@@ -98,12 +100,13 @@ def transmission(draws: Draws) -> list[Estimate]:
     ]
 
 
-def drift(draws: Draws) -> list[Estimate]:
+def drift(draws: Draws | Summaries) -> list[Estimate]:
     """Return V_W/n_c of the training set, averaged over prompts: by how much its means scatter
     around those of the distribution it was drawn from, by expectation.
 
     None where V_W of the training set is unknown.
     """
+    assert draws.training is not None
     per_image = float((1 / draws.training.sizes).mean())
     return [
         Estimate("drift", per_image * e.value, per_image * e.low, per_image * e.high, e.target)
@@ -125,6 +128,7 @@ def mutation(draws: Draws) -> list[Estimate]:
     if fit is None or len(fit.x) < 4 or not fit.offspring.freedom:
         return []
     C, images = len(fit.x), fit.offspring
+    assert isinstance(images, Sample)
     freedom = C - 1 - 1 / fit.x.shape[1]
     squares = np.square(fit.residuals).mean(axis=1)
     v = (1 - fit.leverage) * images.error_variance()
@@ -139,7 +143,7 @@ def mutation(draws: Draws) -> list[Estimate]:
     return [Estimate("mutation", value, max(low, 0.0), max(high, 0.0), POPULATION)]
 
 
-def two_parents(draws: Draws) -> list[Estimate]:
+def two_parents(draws: Draws | Summaries) -> list[Estimate]:
     """Return the weights of parent and base, from the regression of prompt means on both.
 
     `parent_weight` and `base_weight` of guided means; with `transmission_` before them, of unguided
@@ -160,8 +164,9 @@ def two_parents(draws: Draws) -> list[Estimate]:
     ]
 
 
-def _two_parents(offspring: Sample, draws: Draws, prefix: str) -> list[Estimate]:
+def _two_parents(offspring: Means, draws: Draws | Summaries, prefix: str) -> list[Estimate]:
     assert draws.base is not None
+    assert draws.training is not None
     training, base = draws.training, draws.base
     codes = np.intersect1d(np.intersect1d(offspring.codes, training.codes), base.codes)
     C = len(codes)

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from analysis.selection import intervals
 from analysis.selection.draws import Sample
 from analysis.selection.intervals import MANY, POPULATION, SQUARES, THESE, Estimate
+from analysis.selection.summaries import Means
 from empirical.recipe import mostly_distinct
 from empirical.runs import moments
 
@@ -18,14 +19,16 @@ FAMILIES, REPLICATES, BASE = "families", "replicates", "base model"
 TOTAL, BOUND = "total", "upper bound"
 
 
-def how(sample: Sample, distinct: bool | None = None) -> str:
+def how(sample: Means, distinct: bool | None = None) -> str:
     """Return how V_W and V_B of a sample are known: by "families" of several images of the chain,
     by "replicates" where most prompts have one, or not at all: "total". `distinct` tells whether
     most prompts of the run have one image; by default those of the sample decide."""
     if not sample.freedom:
         return TOTAL
     if distinct is None:
-        distinct = mostly_distinct(list(map(str, sample.realised().prompts)))
+        images = sample.realised()
+        codes = np.repeat(images.codes, images.sizes.astype(int))
+        distinct = mostly_distinct(list(map(str, codes)))
     return REPLICATES if sample.replicates and distinct else FAMILIES
 
 
@@ -38,25 +41,28 @@ def by_base_model(real: Sample, base: Sample) -> list[Estimate]:
     return [Estimate(q, float(v.mean())) for q, v in zip(("V_W", "V_B"), parts, strict=True)]
 
 
-def within(sample: Sample, quantity: str = "V_W") -> list[Estimate]:
+def within(sample: Means, quantity: str = "V_W") -> list[Estimate]:
     """Return V_W = sum (z - z_c)^2/(n - C), averaged over components, in squared feature units.
 
     Over images of these prompts: chi-square with the variance of the squares within prompts (no
     normal distribution is assumed), where prompts have `SQUARES` images or more. For a population
-    of prompts: Student over prompts, on the log scale. None where no prompt has two images.
+    of prompts: Student over prompts, on the log scale, nan where the variance of each prompt is
+    unknown. None where no prompt has two images.
     """
     if not sample.freedom:
         return []
-    V, squares = sample.within, np.square(sample.deviations).mean(axis=1)
-    estimates = []
-    if sample.sizes.min() >= SQUARES:
+    V, estimates = sample.within, []
+    if isinstance(sample, Sample) and sample.sizes.min() >= SQUARES:
+        squares = np.square(sample.deviations).mean(axis=1)
         variance, _ = intervals.over_images(squares / sample.freedom, sample)
         ends = intervals.chi_square(V, variance)
         estimates.append(Estimate(quantity, V, *ends, THESE))
-    sums = sample.by_prompt(squares[:, None])[:, 0] - V * (sample.sizes - 1)
+    sums = sample.sums_of_squares() - V * (sample.sizes - 1)
     several = sample.sizes > 1
     spread = intervals.over_prompts(sums[several] / sample.freedom)
-    estimates.append(Estimate(quantity, V, *intervals.log_student(V, *spread), POPULATION))
+    ends = intervals.log_student(V, *spread)
+    target = POPULATION if np.isfinite(spread[0]) or isinstance(sample, Sample) else ""
+    estimates.append(Estimate(quantity, V, *ends, target))
     return estimates
 
 
@@ -124,7 +130,7 @@ def _dimension(centred: Float[np.ndarray, "C k"]) -> float:
 
 
 def upper_bound(
-    before: Sample, sample: Sample, after: Sample, quantity: str = "V_B"
+    before: Means, sample: Means, after: Means, quantity: str = "V_B"
 ) -> list[Estimate]:
     """Return cov(t - 1, t) cov(t, t + 1)/cov(t - 1, t + 1) of prompt means: at least V_B.
 

@@ -2,9 +2,9 @@
 
 A kept run is a run folder in a ``tar.xz`` file, thinned: it omits images (all, or all but the first
 few), the held-out ones and the list of the real ones, and the features of single images except the
-leading principal scores of the latents and, where selection was measured, traits of few components
-and the moments of prompts (`empirical.runs.prompts`); moments of many components are averaged. It
-opens as a `Run`, so code that reads runs reads kept ones.
+leading principal scores of the latents and, where selection was measured, traits of few components.
+The moments of prompts (`empirical.runs.prompts`) replace the others; moments of many components are
+averaged. It opens as a `Run`, so code that reads runs reads kept ones.
 """
 
 import io
@@ -12,7 +12,6 @@ import json
 import lzma
 import tarfile
 import tempfile
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -97,10 +96,13 @@ def keep(run: Run, out: Path, images: int = 0) -> Path:
         for row in generation.metadata()[:images]:
             image = source / "images" / row["file_name"]
             content[f"{prefix}/images/{image.name}"] = image.read_bytes()
-        content |= _measured(generation, prefix, generation.captions, generation.draws())
+        content |= _measured(generation, prefix, selection=bool(generation.draws()))
+        content[f"{prefix}/{prompts.FILE}"] = prompts.prompts_of_draw(generation).packed()
         for name in generation.draws():
-            draw = generation.draw(name)
-            content |= _measured(draw, f"{prefix}/draws/{name}", draw.captions, [name])
+            draw, place = generation.draw(name), f"{prefix}/draws/{name}"
+            content |= _measured(draw, place, selection=True)
+            moments = prompts.prompts_of_draw(generation, name)
+            content[f"{place}/{prompts.FILE}"] = moments.packed()
             seeds = ({"text": row["text"], "seed": row["seed"]} for row in draw.metadata())
             lines = "".join(json.dumps(row) + "\n" for row in seeds)
             content[f"{prefix}/draws/{name}/metadata.jsonl"] = lines.encode()
@@ -116,21 +118,17 @@ def keep(run: Run, out: Path, images: int = 0) -> Path:
     return path
 
 
-def _measured(
-    images: Measured, place: str, captions: Sequence[str], draws: Sequence[str]
-) -> dict[str, bytes]:
-    """Return the traits of single images that are kept, and the moments of prompts.
+def _measured(images: Measured, place: str, selection: bool) -> dict[str, bytes]:
+    """Return the traits of single images that are kept.
 
-    Where a generation was drawn without guidance too, selection is measured on every trait of few
+    Where a generation was drawn without guidance too, `selection` is measured on every trait of few
     components; else only the principal scores are of use.
     """
     content = {}
     for name in images.traits():
         values = images.trait(name)
-        if name == _SCORES or (draws and values.shape[1] <= _FEW):
+        if name == _SCORES or (selection and values.shape[1] <= _FEW):
             content[f"{place}/features/{name}.npy"] = _half(values)
-    if draws:
-        content[f"{place}/{prompts.FILE}"] = prompts.prompts_of(images, captions).packed()
     return content
 
 

@@ -11,13 +11,17 @@ import pytest
 import sympy as sp
 from matplotlib.mathtext import MathTextParser
 from scipy.integrate import quad
+from scipy.optimize import brentq
+from scipy.stats import halfnorm
 
 import qtm
 from analysis import derivations, trait_series
+from analysis.selection.differentials import by_prompt, differential
 from analysis.selection.draws import Draws, Sample
 from analysis.selection.price import decompose
-from analysis.selection.transmission import slope
-from analysis.selection.variances import upper_bound
+from analysis.selection.transmission import mutation, slope
+from analysis.selection.transmission import two_parents as regression
+from analysis.selection.variances import between, upper_bound, within
 from empirical.errors import UserError
 from qtm.selection.transport import ddpm_response, ddpm_variance
 
@@ -388,6 +392,145 @@ def quasi_simplex(result):
         yield estimate.value - V_B, value(result["excess"], V_W=V_W, a=a)
         if a == 0:
             yield estimate.value, value(result["simplex"], V_B=V_B)
+
+
+def expected(estimate, deviations):
+    """Return E[f(xi)] of a quadratic f and independent xi_i with mean 0 and these deviations.
+
+    f(0) and, for each i, what the squares of xi_i add: products of two have mean 0.
+    """
+    steps = np.diag(np.asarray(deviations, float))
+    start = estimate(np.zeros(len(steps)))
+    return start + sum((estimate(x) + estimate(-x)) / 2 - start for x in steps)
+
+
+def replicates(result):
+    V_W, V_B = 0.6, 1.1
+    for sizes in ((2, 2), (2, 3), (4, 7)):
+        codes = np.repeat([0, 1], sizes)
+        sample = lambda x, codes=codes: Sample((x[codes] + x[2:])[:, None], codes)
+        deviations = [V_B**0.5] * 2 + [V_W**0.5] * len(codes)
+        point = {"V_W": V_W, "V_B": V_B, "n_1": sizes[0], "n_2": sizes[1]}
+        raw = lambda x, sample=sample: sample(x).means.var(ddof=1)
+        yield expected(raw, deviations), value(result["raw"], **point)
+        for name, estimator in (("within", within), ("between", between)):
+            mean = lambda x, f=estimator, sample=sample: f(sample(x))[0].value
+            yield expected(mean, deviations), value(result[name], **point)
+        excess = lambda x, f=raw, sample=sample: f(x) - between(sample(x))[0].value
+        yield expected(excess, deviations), value(result["sampling"], **point)
+    pairs = lambda x: np.cov(x[:2] + x[2::2], x[:2] + x[3::2])[0, 1]
+    deviations = [V_B**0.5] * 2 + [V_W**0.5] * 4
+    yield expected(pairs, deviations), value(result["covariance"], **point)
+
+
+def differential_bias(result):
+    point = {"S": 2.0, "b": 0.8, "V_W": 0.3, "V_f": 0.05, "n": 3}
+    codes = np.zeros(3, int)
+
+    def draws(x, other=None):
+        e, f = x[:3], x[3:6]
+        unguided = Sample((e if other is None else other)[:, None], codes)
+        guided = Sample((point["S"] + point["b"] * e + f)[:, None], codes)
+        return Draws(unguided, unguided, unguided, guided)
+
+    def corrected(x):
+        (estimate,) = (e for e in differential(draws(x)) if e.quantity == "S_rms")
+        return estimate.value**2
+
+    deviations = [point["V_W"] ** 0.5] * 3 + [point["V_f"] ** 0.5] * 3
+    square = expected(lambda x: by_prompt(draws(x)).item() ** 2, deviations)
+    yield square, value(result["square"], **point)
+    without_bias = expected(corrected, deviations)
+    yield without_bias, value(result["corrected"], **point)
+    yield square - without_bias, value(result["bias"], **point)
+    yield (square - without_bias) * point["n"], value(result["paired"], **point)
+    apart = lambda x: by_prompt(draws(x, x[6:])).item() ** 2 - point["S"] ** 2
+    deviations += [point["V_W"] ** 0.5] * 3
+    yield expected(apart, deviations), value(result["unpaired"], **point)
+    spread = value(result["bias"], **point) ** 0.5
+    yield halfnorm.mean(scale=spread), value(result["absolute"], **point)
+
+
+def mutation_residual(result):
+    point = {"p": 1.4, "q": 0.5, "V_m": 0.3}
+    x, V_W, n = np.array([-1.4, -0.5, 0.5, 1.4]), np.array([0.2, 0.9, 0.4, 0.6]), 2
+    point |= {f"v_{c + 1}": V_W[c] / n for c in range(4)}
+    codes = np.repeat(np.arange(4), n)
+    parents = one_image_each(x)
+
+    def estimate(noise):
+        images = (0.8 * x + noise[:4])[codes] + noise[4:]
+        unguided = Sample(images[:, None], codes)
+        (result,) = mutation(Draws(parents, parents, unguided, unguided))
+        return result.value
+
+    deviations = np.sqrt([point["V_m"]] * 4 + list(V_W[codes]))
+    V_m = expected(estimate, deviations)
+    yield V_m, value(result["mutation"], **point)
+    design = np.column_stack([np.ones(4), x])
+    leverage = np.diag(design @ np.linalg.pinv(design))
+    yield leverage[[0, 1]], [value(result[name], **point) for name in ("outer", "inner")]
+    yield (1 - leverage) @ V_W / n, value(result["sampling"], **point)
+    squares = lambda noise: np.square(noise - design @ np.linalg.pinv(design) @ noise).sum()
+    spread = np.sqrt(point["V_m"] + V_W / n)
+    yield expected(squares, spread), value(result["squares"], **point)
+
+
+def two_parents(result):
+    point = {"alpha": 1.3, "beta": -0.6, "c": 0.9, "V_x": 1.1, "V_q": 0.2, "v": 0.15}
+    x, q, error = orthogonal(point["V_x"], point["V_q"], point["v"])
+    base = point["c"] * x + q
+    y = one_image_each(point["alpha"] * x + point["beta"] * base)
+    # Two images a prompt around the measured mean, half of whose variance is v.
+    images = np.concatenate([base + error + side * point["v"] ** 0.5 for side in (-1, 1)])
+    measured = Sample(images[:, None], np.tile(np.arange(len(x)), 2))
+    draws = Draws(one_image_each(x), one_image_each(x), y, y, measured)
+    weights = {estimate.quantity: estimate.value for estimate in regression(draws)}
+    naive = np.linalg.lstsq(np.column_stack([x, base + error]), y.values[:, 0], rcond=None)[0]
+    for i, name in enumerate(("parent", "base")):
+        yield weights[f"{name}_weight"], value(result[name], **point)
+        yield naive[i], value(result[f"naive_{name}"], **point)
+
+
+def neutral_criteria(result):
+    point = {"V_x": 0.9, "V_r": 0.1, "b_1": 0.94, "k": 0.4}
+    x, r = orthogonal(point["V_x"], point["V_r"])
+    parents = one_image_each(x)
+
+    def measured(b):
+        offspring = one_image_each(b * x + r)
+        changes = decompose(Draws(parents, parents, offspring, offspring))
+        (change,) = (c.transmission for c in changes if c.quantity == "between")
+        return change, slope(offspring, parents, "slope")[0].value
+
+    yield measured(1.2), (value(result["change"], b=1.2, **point), 1.2)
+    yield measured(1.0)[0], value(result["at_slope_one"], **point)
+    b = value(result["slope_at_constant_variance"], **point)
+    yield measured(b), (0, b)
+    at_scale = lambda w: measured(point["b_1"] + point["k"] * np.log(w))
+    by_variance = brentq(lambda w: at_scale(w)[0], 0.5, 3, xtol=1e-14)
+    by_slope = brentq(lambda w: at_scale(w)[1] - 1, 0.5, 3, xtol=1e-14)
+    yield by_slope, value(result["by_slope"], **point)
+    yield by_variance, value(result["by_variance"], **point)
+    yield by_slope / by_variance, value(result["ratio"], **point)
+
+
+def correlational_selection(result):
+    P, Q = np.array([[0.8, 0.3], [0.3, 1.2]]), np.array([[0.5, -0.2], [-0.2, 0.9]])
+    theta = np.array([0.7, -0.4])
+    point = {f"{name}_{i + 1}{j + 1}": M[i, j] for name, M in (("P", P), ("Q", Q))
+             for i, j in ((0, 0), (0, 1), (1, 1))}  # fmt: skip
+    point |= {f"theta_{i + 1}": theta[i] for i in range(2)}
+    start = qtm.Moments.multivariate(np.zeros(2), P)
+    after = qtm.Stabilizing(theta, np.linalg.inv(Q)).joint(start)
+    S, inverse = np.asarray(after.mean), np.linalg.inv(P)
+    beta = inverse @ S
+    gamma = inverse @ (np.asarray(after.covariance) - P + np.outer(S, S)) @ inverse
+    for name in ("beta_1", "slope_1"):
+        yield beta[0], value(result[name], **point)
+    for kind in ("gamma", "curvature"):
+        yield gamma[0, 0], value(result[f"{kind}_11"], **point)
+        yield gamma[0, 1], value(result[f"{kind}_12"], **point)
 
 
 @pytest.mark.parametrize("name", derivations.__all__)

@@ -175,6 +175,7 @@ def test_several_runs_share_the_tables(tmp_path):
     assert data is not None
     assert dict(data.sizes) == {
         "run": 2, "generation": 3, "draw": 2, "matrix": 2, "axis": 3, "other_axis": 3,
+        "direction": 3,
     }  # fmt: skip
     assert np.isnan(data["covariance"].sel(run="short", generation=2)).all()
 
@@ -189,6 +190,20 @@ def test_matrices_are_those_of_the_draws(qtm, run, tmp_path):
         # Guided images are 0.8 times as wide in every direction.
         eigenvalues = data["relative_eigenvalue"].sel(run="run", generation=1)
         np.testing.assert_allclose(eigenvalues, 0.64, atol=1e-9)
+        draws = data.sel(run="run", generation=1, matrix="within")
+        before, after = (
+            draws["covariance"].sel(draw=name).to_numpy() for name in ("unguided", "guided")
+        )
+        v = draws["relative_axis"].to_numpy()
+        np.testing.assert_allclose(v.T @ before @ v, np.eye(3), atol=1e-9)
+        np.testing.assert_allclose(v.T @ after @ v, np.diag(eigenvalues), atol=1e-9)
+        axes, variances = draws["principal_axis"], draws["principal_variance"]
+        for name, M in (("unguided", before), ("guided", after)):
+            u = axes.sel(draw=name).to_numpy()
+            np.testing.assert_allclose(u.T @ u, np.eye(3), atol=1e-12)
+            rebuilt = u * variances.sel(draw=name).to_numpy() @ u.T
+            np.testing.assert_allclose(rebuilt, M, atol=1e-12)
+            assert (np.diff(variances.sel(draw=name)) <= 0).all()
         first = data["skewers"].sel(run="run", generation=0, draw="guided")
         np.testing.assert_allclose(first, 1)
         assert (data["reference"] == 0).all()

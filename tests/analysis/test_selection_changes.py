@@ -115,6 +115,15 @@ def test_replicates_give_the_variances_and_take_no_part_in_means():
 def test_matrices_that_are_known():
     A, B = np.diag([4.0, 2, 1, 1]), np.diag([2.0, 2, 0.5, 0.25])
     np.testing.assert_allclose(matrices.relative_eigenvalues(A, B), [0.25, 0.5, 0.5, 1])
+    turn = np.linalg.qr(np.random.default_rng(0).normal(size=(4, 4)))[0]
+    weights = matrices.relative_axes(turn @ A @ turn.T, turn @ B @ turn.T)
+    # Factors are 1/2, 1, 1/2, 1/4 along the columns: two are single, the least and the greatest.
+    np.testing.assert_allclose(np.abs(weights[:, 0]), np.abs(turn[:, 3]))
+    np.testing.assert_allclose(np.abs(weights[:, 3]), np.abs(turn[:, 1]) / 2**0.5)
+    values, axes = matrices.principal_axes(turn @ A @ turn.T)
+    np.testing.assert_allclose(values, [4, 2, 1, 1])
+    np.testing.assert_allclose(np.abs(axes[:, :2]), np.abs(turn[:, :2]))
+    assert (axes[np.abs(axes).argmax(axis=0), np.arange(4)] > 0).all()
     assert matrices.effective_dimension(A) == pytest.approx(64 / 22)
     assert matrices.effective_dimension(np.eye(5)) == pytest.approx(5)
     assert matrices.random_skewers(A, 3 * A) == pytest.approx(1)
@@ -138,10 +147,12 @@ def test_random_skewers_have_the_mean_of_their_distribution():
 def test_matrices_without_variance_are_not_compared():
     zero, known = np.zeros((3, 3)), np.eye(3)
     assert np.isnan(matrices.relative_eigenvalues(zero, known)).all()
+    assert np.isnan(matrices.relative_axes(zero, known)).all()
     assert np.isnan(matrices.random_skewers(zero, known))
     assert np.isnan(matrices.effective_dimension(zero))
     unknown = np.full((3, 3), np.nan)
     assert np.isnan(matrices.angle(unknown, known))
+    assert np.isnan(matrices.principal_axes(unknown)[1]).all()
     assert np.isnan(matrices.common_subspace(np.eye(1), np.eye(1)))
 
 

@@ -31,6 +31,6 @@ def draw(evidence: Evidence) -> Figure | None:
 
 
 def _is_measured(run: Run) -> bool:
-    """Return whether a run has unguided images, and the trait of all of them."""
+    """Return whether a run has unguided images, and the trait of all of them or its moments."""
     generations = [g for g in run.generations() if g.draw("unguided").complete]
-    return any(g.number for g in generations) and _TRAIT in Measured(run).traits
+    return any(g.number for g in generations) and _TRAIT in Measured(run).offered

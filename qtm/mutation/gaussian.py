@@ -35,6 +35,10 @@ class GaussianMutation(Mutation):
     def examples(cls) -> list[Self]:
         return [cls(variance=0.3)]
 
+    @property
+    def gaussian_variance(self) -> Float[Array, "..."]:
+        return self.variance
+
     def moments(self, state: Moments) -> Moments:
         require_nonnegative("variance", self.variance)
         return Moments(state.mean, state.variance + self.variance)

@@ -44,6 +44,9 @@ class JointMoments(Evolving):
     def after(self, part: Any, *draws: Any) -> Any:
         return part.joint(self, *draws)
 
+    def balance(self, inheritance: Any, *parts: Any) -> Any:
+        return inheritance.joint_balance(self, *parts)
+
     def draws(self, key: PRNGKeyArray | None, size: int | None) -> Draws:
         if key is not None and size is not None:
             raise ValueError("key must be None for JointMoments, which take their expectation.")

@@ -58,7 +58,7 @@ class JointMoments(Evolving):
         return jnp.diagonal(real(self.covariance))
 
 
-def least_eigenvalue(name: str, matrix: Array) -> float | None:
+def least_eigenvalue(name: str, matrix: Float[Array, "... D D"]) -> float | None:
     """Return the least eigenvalue of a concrete matrix; ValueError if it is not symmetric."""
     if not concrete(matrix):
         return None

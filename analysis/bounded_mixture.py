@@ -11,7 +11,7 @@ from typing import Literal
 import jax
 import numpy as np
 import pandas as pd
-from jaxtyping import ArrayLike
+from jaxtyping import ArrayLike, Float
 
 from empirical.errors import UserError
 from empirical.runs.record import Run
@@ -26,7 +26,7 @@ def bounded_mixture(
     uptake: float = 1.0,
     leak: float = 0.0,
     mutation: float = 0.0,
-    bound: Callable[[np.ndarray], ArrayLike] | None = None,
+    bound: Callable[[Float[np.ndarray, "N d"]], ArrayLike] | None = None,
     generations: int | None = None,
     levels: mixture.NoiseLevels | None = None,
     operator: Literal["ddim", "ddpm"] = "ddim",

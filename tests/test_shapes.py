@@ -19,6 +19,7 @@ from qtm.cycle.evolution import Trajectory
 from tests.helpers import shapes
 
 PACKAGE = Path(empirical.__file__).parent
+SHAPED = re.compile(r"\w+\[(np\.ndarray|Tensor|Array), \\?['\"]")
 
 
 def test_a_wrong_rank_is_refused():
@@ -69,7 +70,7 @@ def test_tensors_are_refused_as_arrays_are(request):
 
 
 def annotations(tree):
-    """Yield (line, annotation) of every argument, result and field of a module."""
+    """Yield (line, annotation) of every argument, result and field below a node."""
     for node in ast.walk(tree):
         if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation is not None:
             yield node.lineno, node.annotation
@@ -77,23 +78,89 @@ def annotations(tree):
             yield node.lineno, node.returns
 
 
+def public(node):
+    """Yield (line, annotation) of what is public in a module or class: arguments and results of
+    functions, fields, and those of public classes."""
+    for child in node.body:
+        name = getattr(child, "name", "")
+        if name.startswith("_") and not name.endswith("__"):
+            continue
+        if isinstance(child, ast.ClassDef):
+            yield from public(child)
+        elif isinstance(child, ast.AnnAssign):
+            yield child.lineno, child.annotation
+        elif isinstance(child, ast.FunctionDef):
+            arguments = child.args
+            for argument in (
+                *arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg,
+                arguments.kwarg,
+            ):  # fmt: skip
+                if argument is not None and argument.annotation is not None:
+                    yield argument.lineno, argument.annotation
+            if child.returns is not None:
+                yield child.lineno, child.returns
+
+
 def lacks_a_shape(annotation):
-    """Return whether ndarray or Tensor is named other than as in ``Float[Tensor, "n d"]``."""
+    """Return whether a class of arrays is named other than as in ``Float[Tensor, "n d"]``."""
     text = ast.unparse(annotation)
-    shaped = re.compile(r"\w+\[(np\.ndarray|Tensor), \\?['\"]")
-    return re.search(r"\b(ndarray|Tensor)\b", shaped.sub("", text)) is not None
+    return re.search(r"\b(ndarray|Tensor|Array)\b", SHAPED.sub("", text)) is not None
+
+
+def bare(package, select):
+    """Return the places of a package at which a selected annotation has no shape, and how many
+    annotations have one."""
+    places, count = [], 0
+    for path in sorted(package.rglob("*.py")):
+        for line, annotation in select(path, ast.parse(path.read_text(encoding="utf-8"))):
+            places += [f"{path}:{line}"] if lacks_a_shape(annotation) else []
+            count += SHAPED.search(ast.unparse(annotation)) is not None
+    return places, count
+
+
+def test_an_array_without_a_shape_is_found():
+    for text in (
+        "dict[str, np.ndarray | None]",
+        "'Tensor'",
+        "Float[Tensor, 'n'] | Tensor",
+        "Callable[[Array], Float[Array, '...']]",
+        "jax.Array",
+    ):
+        assert lacks_a_shape(ast.parse(text, mode="eval").body)
+    module = """
+class Public:
+    field: Array
+    def method(self, x: Array, *rest: Array) -> Array: ...
+    def __call__(self, x: Array): ...
+    def _hidden(self, x: Array): ...
+class _Hidden:
+    field: Array
+def function(x: Array): ...
+def shaped(x: Float[Array, "n d"], y: ArrayLike): ...
+"""
+    found = [line for line, x in public(ast.parse(module)) if lacks_a_shape(x)]
+    assert found == [3, 4, 4, 4, 5, 9]
 
 
 def test_every_array_of_a_chain_has_a_shape():
-    for text in ("dict[str, np.ndarray | None]", "'Tensor'", "Float[Tensor, 'n'] | Tensor"):
-        assert lacks_a_shape(ast.parse(text, mode="eval").body)
-    bare, count = [], 0
-    for path in sorted(PACKAGE.rglob("*.py")):
-        for line, annotation in annotations(ast.parse(path.read_text(encoding="utf-8"))):
-            bare += [f"{path}:{line}"] if lacks_a_shape(annotation) else []
-            count += "[Tensor, " in ast.unparse(annotation)
-    assert bare == []
+    places, count = bare(PACKAGE, lambda path, tree: annotations(tree))
+    assert places == []
     assert count > 50
+
+
+@pytest.mark.parametrize("package", ["qtm", "analysis", "figures"])
+def test_every_public_array_has_a_shape(package):
+    root = PACKAGE.parent / package
+
+    def of_public_modules(path, tree):
+        names = path.relative_to(root).with_suffix("").parts
+        if any(name.startswith("_") and name != "__init__" for name in names):
+            return []
+        return public(tree)
+
+    places, count = bare(root, of_public_modules)
+    assert places == []
+    assert count > {"qtm": 150, "analysis": 150, "figures": 20}[package]
 
 
 def test_every_module_with_shapes_is_checked():

@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
-from jaxtyping import Float, Shaped
+from jaxtyping import Array, Float, Shaped
 
 from analysis.arms.read import Arm
 from analysis.models import Setting
@@ -19,19 +18,19 @@ from qtm._core.numerics import require_double
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Design:
-    """Arms [R] of G generations as arrays.
+    """Arms [R] of G generations as arrays, T = G + 1.
 
-    `measured` and `sampling` [R, G + 1, 3, D] as in `Arm`; `present` [R, G + 1] is 1 where a
+    `measured` and `sampling` [R, T, 3, D] as in `Arm`; `present` [R, T] is 1 where a
     generation exists (arms may differ in length), else 0; `settings` of every transition, with
     leading axes [R, G]; `seen` [R, G] is 1 for transitions that a fit may see,
     a fraction for those that count less.
     """
 
-    measured: Array
-    sampling: Array
-    present: Array
+    measured: Float[Array, "R T 3 D"]
+    sampling: Float[Array, "R T 3 D"]
+    present: Float[Array, "R T"]
     settings: Setting
-    seen: Array
+    seen: Float[Array, "R G"]
 
     @property
     def components(self) -> int:

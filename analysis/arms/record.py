@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Shaped
 
 from empirical.recipe import MeasureTable, Recipe, Settings
 from empirical.runs.moments import Replicates
@@ -20,7 +21,7 @@ class Images(Protocol):
 
     def traits(self) -> list[str]: ...
 
-    def trait(self, name: str) -> np.ndarray: ...
+    def trait(self, name: str) -> Shaped[np.ndarray, "n k"]: ...
 
     def replicates(self) -> Replicates | None: ...
 

@@ -14,7 +14,7 @@ def spread_of(
     run: Record,
     trait: str,
     captions: list[str],
-    components: np.ndarray,
+    components: Int[np.ndarray, " D"],
     pooled: bool,
     G: int,
     separated: bool,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float
 from scipy.stats import chi2
 
 from analysis.arms.design import Design
@@ -41,7 +42,7 @@ class Contest:
         return not self.distinct or abs(self.gap) < 2 * self.error
 
 
-def densities(fitted: Maximum, design: Design) -> np.ndarray:
+def densities(fitted: Maximum, design: Design) -> Float[np.ndarray, " T"]:
     """Return the log density of each seen transition [T], its three quantities together."""
     model = fitted.model
     values = values_of(all_parameters(model, design.components), jnp.asarray(fitted.x))

@@ -13,6 +13,7 @@ from math import factorial
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from analysis.arms.design import design
 from analysis.arms.read import Arm
@@ -25,7 +26,9 @@ _WAYS = {"unconditional": "drop_uptake", "mutation": "drop_mutation"}
 _ENDS = {"within": 1, "between": 2}
 
 
-def parts_of(fitted: Maximum, plain: Arm, treated: Arm, draws: np.ndarray) -> pd.DataFrame:
+def parts_of(
+    fitted: Maximum, plain: Arm, treated: Arm, draws: Float[np.ndarray, "S k"]
+) -> pd.DataFrame:
     """Return the effect of each part of a treatment in the last generation, by a fitted model.
 
     The parts are the treated arm's schedule of the scale (`selection`), and the effects of its

@@ -19,10 +19,10 @@ from functools import cache
 
 import jax
 import jax.numpy as jnp
-from jax import Array
+from jaxtyping import Array, Float
 
 from analysis.arms.design import Design
-from analysis.models import EVERY_LINK, Model, Parameter, Setting, Values, priors
+from analysis.models import EVERY_LINK, Model, Parameter, Setting, Values, priors, values_of
 from qtm import Families
 from qtm._core.numerics import require_double
 
@@ -55,25 +55,22 @@ def all_parameters(model: Model, components: int) -> tuple[Parameter, ...]:
     return (*model.general.parameters, *PROCESS, GROWTH, PERSISTENCE, *shared)
 
 
-def values_of(parameters: tuple[Parameter, ...], x: Array) -> dict[str, Array]:
-    """Map a vector on the scale of the search to values by name."""
-    return {p.name: p.from_real(x[i]) for i, p in enumerate(parameters)}
-
-
-def expected(model: Model, values: Values, y: Array, setting: Setting) -> Array:
+def expected(
+    model: Model, values: Values, y: Float[Array, "3 D"], setting: Setting
+) -> Float[Array, "3 D"]:
     """Return the expected mean, ln V_W and ln V_B after the measured y [3, D]."""
     state = Families(y[0], jnp.exp(y[1]), jnp.exp(y[2]))
     after = model.step(values, state, setting)
     return jnp.stack([after.mean, jnp.log(after.within), jnp.log(after.between)])
 
 
-def all_expected(model: Model, values: Values, design: Design) -> Array:
+def all_expected(model: Model, values: Values, design: Design) -> Float[Array, "R G 3 D"]:
     """Return the expectation of generations 1 to G of all arms, each from the one before."""
     step = lambda y, setting: expected(model, values, y, setting)
     return jax.vmap(jax.vmap(step))(design.measured[:, :-1], design.settings)
 
 
-def pointwise(model: Model, values: Values, design: Design) -> Array:
+def pointwise(model: Model, values: Values, design: Design) -> Float[Array, "R G 3"]:
     """Return the log density [R, G, 3] of each quantity in each transition, seen or not."""
     rest = design.measured[:, 1:] - all_expected(model, values, design)
     before = jnp.pad(rest[:, :-1], ((0, 0), (1, 0), (0, 0), (0, 0)))
@@ -82,7 +79,7 @@ def pointwise(model: Model, values: Values, design: Design) -> Array:
     return log_density(rest, _errors(design), tau, values.get(CORRELATION.name, 0.0))
 
 
-def _errors(design: Design) -> Array:
+def _errors(design: Design) -> Float[Array, "R G 3 D"]:
     """Return the variances of the sampling errors of transitions [R, G, 3, D].
 
     The images of families are themselves what is learnt, and so an exact start. Where replicates
@@ -93,7 +90,9 @@ def _errors(design: Design) -> Array:
     return design.sampling[:, 1:] + jnp.where(estimated, design.sampling[:, :-1], 0.0)
 
 
-def process_std(values: Values, y: Array, first: Array) -> Array:
+def process_std(
+    values: Values, y: Float[Array, "*n 3 D"], first: Float[Array, "... 3 D"]
+) -> Float[Array, "*n 3 1"]:
     """Return the process standard deviations [..., 3, 1] after y [..., 3, D]; `first` is y of
     generation 0."""
     lost = jnp.mean(first[..., 1, :] - y[..., 1, :], axis=-1)
@@ -103,7 +102,12 @@ def process_std(values: Values, y: Array, first: Array) -> Array:
     return (tau * jnp.stack([same, growth, same], axis=-1))[..., None]
 
 
-def log_density(rest: Array, sampling: Array, tau: Array, r: Array | float) -> Array:
+def log_density(
+    rest: Float[Array, "*n 3 D"],
+    sampling: Float[Array, "*n 3 D"],
+    tau: Float[Array, "*n 3 1"],
+    r: Float[Array, ""] | float,
+) -> Float[Array, "*n 3"]:
     """Return the log density of N(0, S + tau^2 [(1 - r) I + r 1 1^T]) at `rest` [..., 3, D].
 
     By the matrix inversion lemma, with a = S + tau^2 (1 - r) and b = tau^2 r.
@@ -117,13 +121,13 @@ def log_density(rest: Array, sampling: Array, tau: Array, r: Array | float) -> A
     return -0.5 * (square + log_det + rest.shape[-1] * jnp.log(2 * jnp.pi))
 
 
-def log_likelihood(model: Model, x: Array, design: Design) -> Array:
+def log_likelihood(model: Model, x: Float[Array, " k"], design: Design) -> Float[Array, ""]:
     """Return the log likelihood of seen transitions, at x on the scale of the search."""
     values = values_of(all_parameters(model, design.components), x)
     return jnp.sum(design.seen[..., None] * pointwise(model, values, design))
 
 
-def log_prior(parameters: tuple[Parameter, ...], x: Array) -> Array:
+def log_prior(parameters: tuple[Parameter, ...], x: Float[Array, " k"]) -> Float[Array, ""]:
     """Return the log density of the priors, normal on the scale of the search within the bounds, up
     to a constant."""
     low, high, typical, spread = priors(parameters)

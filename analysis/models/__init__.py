@@ -19,12 +19,13 @@ from analysis.models._base import (
     Setting,
     Values,
     priors,
+    values_of,
 )
 from analysis.models._parts import Theory
 
 __all__ = [
     "EVERY_LINK", "LINKS", "Link", "Model", "Parameter", "Setting", "Theory", "Values",
-    "every_model", "priors",
+    "every_model", "priors", "values_of",
 ]  # fmt: skip
 
 

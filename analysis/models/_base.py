@@ -8,12 +8,12 @@ from typing import ClassVar, Literal
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float, Real
 from scipy.stats import truncnorm
 
 from qtm import Families
 
-Values = Mapping[str, Array]
+Values = Mapping[str, Float[Array, "..."]]
 Link = Literal["exact", "linear", "log", "saturating"]
 LINKS: tuple[Link, ...] = ("linear", "log", "saturating")
 EVERY_LINK: tuple[Link, ...] = ("exact", *LINKS)
@@ -80,12 +80,24 @@ class Parameter:
 
 def priors(
     parameters: Sequence[Parameter],
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+) -> tuple[
+    Float[np.ndarray, " k"],
+    Float[np.ndarray, " k"],
+    Float[np.ndarray, " k"],
+    Float[np.ndarray, " k"],
+]:
     """Return bounds below and above, medians and standard deviations of priors [k] each, all on
     the scale of the search."""
     rows = [(*p.limits, p.to_real(p.typical), p.spread) for p in parameters]
     low, high, typical, spread = np.transpose(rows)
     return low, high, typical, spread
+
+
+def values_of(
+    parameters: Sequence[Parameter], x: Float[Array, "k ..."]
+) -> dict[str, Float[Array, "..."]]:
+    """Map a vector, or several as columns, on the scale of the search to values by name."""
+    return {p.name: p.from_real(x[i]) for i, p in enumerate(parameters)}
 
 
 @jax.tree_util.register_dataclass
@@ -101,18 +113,18 @@ class Setting:
     """
 
     base: Families
-    scales: Array
-    noise: Array
-    scale: Array
-    dropped: Array
-    real: Array
-    mutation: Array
-    family_size: Array
-    families: Array
-    stochastic: Array
-    direction: Array
-    trend: Array
-    link: Array
+    scales: Float[Array, "*n L"]
+    noise: Float[Array, "*n L D"]
+    scale: Float[Array, "*n"]
+    dropped: Float[Array, "*n"] | float
+    real: Float[Array, "*n"] | float
+    mutation: Float[Array, "*n D"]
+    family_size: Float[Array, "*n"]
+    families: Float[Array, "*n"]
+    stochastic: Float[Array, "*n"]
+    direction: Float[Array, "*n D"]
+    trend: Float[Array, "*n 3 D"]
+    link: Real[Array, "*n"]
 
 
 @dataclass(frozen=True)
@@ -165,7 +177,9 @@ class Model(ABC):
         """The model with the link that has all parameters, compiled once for every link."""
         return replace(self, link="saturating")
 
-    def excess(self, values: Values, w: Array, setting: Setting) -> Array:
+    def excess(
+        self, values: Values, w: Float[Array, "..."], setting: Setting
+    ) -> Float[Array, "..."]:
         """Compute the strength of selection by a CFG scale: 0 at w = 1.
 
         w - 1 (``exact``);  s (w - 1) (``linear``);  s ln w (``log``);

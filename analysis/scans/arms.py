@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from analysis.arms.read import Arm, arm
 from analysis.arms.record import Effective
@@ -51,7 +52,7 @@ class Images:
     def traits(self) -> list[str]:
         return self.draw.traits()
 
-    def trait(self, name: str) -> np.ndarray:
+    def trait(self, name: str) -> Float[np.ndarray, "n d"]:
         return self.draw.trait(name)
 
     def replicates(self) -> Replicates | None:

@@ -2,14 +2,13 @@
 
 Theories of families leave the means of traits unmoved, although these move most. In generation 1
 the mean of a trait shifts by T + S, T the transmission at scale 1 and S the effect of guidance at
-the scale of the chain (both in standard deviations of generation 0). A chain repeats the two, and
-retains a fraction of both:
+the scale of the chain (both in standard deviations of generation 0). A chain repeats the two and
+retains a fraction of each, a_T and a_S, by regression to the base model. Each accumulates as
+`qtm.cycle.means.accumulated` defines, and the mean is their sum:
 
-    mu_0 = tau_0 = 0,   tau_{t+1} = T + a_T tau_t,   mu_1 = S,   mu_{t+1} = S + d + a_S mu_t + e_t
-
-(the breeder's equation with regression to the base), with the mean tau + mu. d is the part of
-selection that generation 1 does not show, in which the model has not yet departed from its base;
-e_t the chance of each generation.
+- transmission: T in every generation;
+- selection: S in generation 1, and S + d + e_t later. d is the part of selection that generation 1
+  does not show, in which the model has not yet departed from its base; e_t is due to chance.
 
 The priors are set from 15 kept chains of the embedded model other than its baseline (condition
 drop, decaying scales, an interval, fewer sampling steps), of whose generations 2 to 6 the 90 %
@@ -24,6 +23,7 @@ import numpy as np
 from jaxtyping import Float
 
 from analysis.arms.read import Arm
+from qtm.cycle.means import accumulated
 
 TRANSMITTED, SELECTED = (0.03, 0.03), (0.6, 0.3)
 UNSEEN, CHANCE = (0.05, 0.9, 0.05, 0.07), (0.1, 0.2)
@@ -33,7 +33,9 @@ _CURVED = 0.25
 _LEAST = 0.05
 
 
-def response(arms: Sequence[Arm], scale: float) -> tuple[Float[np.ndarray, " D"], np.ndarray]:
+def response(
+    arms: Sequence[Arm], scale: float
+) -> tuple[Float[np.ndarray, " D"], Float[np.ndarray, " D"]]:
     """Return the shift of the mean in generation 1 at any scale [D], and its standard error [D].
 
     Linear in ln w between neighbours, and beyond the range as between the last two. The error is
@@ -75,11 +77,11 @@ def forecast(
     size, x = np.abs(S), abs(np.log(max(scale, _LEAST)))
     spread = UNSEEN[0] + UNSEEN[1] * size + x * (UNSEEN[2] + UNSEEN[3] * np.abs(T))
     d = spread * rng.normal(size=(draws, D))
-    chance = CHANCE[0] + CHANCE[1] * size
-    paths = [np.zeros((draws, D)), first]
-    tau, mu = T, S
-    for _ in range(1, generations):
-        tau = T + a_T * tau
-        mu = S + d + a_S * mu + chance * rng.normal(size=(draws, D))
-        paths.append(tau + mu)
-    return np.stack(paths[: generations + 1], axis=1)
+    e = (CHANCE[0] + CHANCE[1] * size) * rng.normal(size=(generations - 1, draws, D))
+    e = np.concatenate([np.zeros((1, draws, D)), e])
+    responses = np.stack([S] + (generations - 1) * [S + d])
+    transmitted = accumulated(np.broadcast_to(T, responses.shape), a_T)
+    selected = accumulated(responses, a_S, e)
+    paths = np.asarray(transmitted + selected)
+    # T + S is the first generation up to rounding, which a forecast repeats as measured.
+    return np.concatenate([paths[:1], first[None], paths[2:]]).swapaxes(0, 1)

@@ -355,7 +355,7 @@ def _log_density_of_variances(s: TraitSeries) -> float:
     varies = ~s.lone
     k, variance = s.n[varies] - 1, s.variance[varies]
     pooled = (k * variance).sum() / k.sum()
-    return float(log_chi2_density(jnp.log(variance / pooled), k).sum())
+    return float(log_chi2_density(jnp.log(variance / pooled), jnp.asarray(k)).sum())
 
 
 def _aicc(log_likelihood: float, k: int, n: int) -> float:

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.optimize import OptimizeResult, minimize
 from scipy.special import logsumexp
 from scipy.stats import qmc
@@ -88,7 +88,7 @@ class CycleFit:
         )
         return importance.Draws(mode, typical + spread * z, k_hat, effective)
 
-    def explain(self, x: np.ndarray, generations: np.ndarray) -> Explained:
+    def explain(self, x: Float[np.ndarray, "n k"], generations: Int[np.ndarray, " m"]) -> Explained:
         """Return the explanations of `generations` [m] at points [n, k], each part [n, m, ...].
 
         Points are processed in blocks: a few samples may be thousands of generations apart.
@@ -104,7 +104,7 @@ class CycleFit:
             blocks.append([np.asarray(part)[: len(some), generations] for part in parts])
         return Explained(*(np.concatenate(part) for part in zip(*blocks, strict=True)))
 
-    def _log_prior(self, x: np.ndarray) -> np.ndarray:
+    def _log_prior(self, x: Float[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
         low, high, typical, spread = priors(self.parameters)
         inside = np.all((low <= x) & (x <= high), axis=1)
         values = {
@@ -187,7 +187,7 @@ def maximize(
     data: Samples,
     parameters: tuple[Parameter, ...],
     size: float | None,
-    near: Sequence[np.ndarray] = (),
+    near: Sequence[Float[np.ndarray, " k"]] = (),
     prior: float = 0.0,
 ) -> CycleFit:
     """Maximize the likelihood times a power of the priors, from `near` and further starts."""
@@ -231,7 +231,7 @@ def maximize(
     )
 
 
-def _covariance(loss, z, least, most, at_bound) -> np.ndarray:
+def _covariance(loss, z, least, most, at_bound) -> Float[np.ndarray, "k k"]:
     """Return the inverse curvature by differences of exact gradients, in units of the priors.
 
     At a bound, differences are taken inside; the density falls there with slope g and curvature h,

@@ -22,13 +22,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import Array, lax
+from jax import lax
 from jax.scipy.special import digamma, gammaln, polygamma
 from jax.scipy.stats import norm
-from jaxtyping import Float
+from jaxtyping import Array, Float, Int
 
 import qtm
-from analysis.models import Parameter
+from analysis.models import values_of
 from analysis.trait_series.cycles import POPULATION_SIZE, CycleModel, Scale, Values
 from analysis.trait_series.series import TraitSeries
 from empirical.errors import UserError
@@ -40,17 +40,17 @@ MOST_GENERATIONS = 20_000
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Samples:
-    """A series on the axis of generations [G + 1], 0 where a generation was not sampled.
+    """A series on the axis of generations [T], T = G + 1, 0 where a generation was not sampled.
 
-    `mean`, `log_variance` and `n` are those of the samples; `measured` [G + 1, 2] is 1 where a
-    mean, or a variance, was measured, else 0; `seen` [G + 1] is 1 for samples that a fit may see.
+    `mean`, `log_variance` and `n` are those of the samples; `measured` [T, 2] is 1 where a
+    mean, or a variance, was measured, else 0; `seen` [T] is 1 for samples that a fit may see.
     """
 
-    mean: Array
-    log_variance: Array
-    n: Array
-    measured: Array
-    seen: Array
+    mean: Float[Array, " T"]
+    log_variance: Float[Array, " T"]
+    n: Float[Array, " T"]
+    measured: Float[Array, "T 2"]
+    seen: Float[Array, " T"]
 
     @classmethod
     def from_series(cls, s: TraitSeries, seen: int | None = None) -> "Samples":
@@ -86,12 +86,12 @@ class Samples:
         return self.mean.shape[0] - 1
 
     @property
-    def freedom(self) -> Array:
-        """Degrees of freedom of the sample variances [G + 1], at least 1."""
+    def freedom(self) -> Float[Array, " T"]:
+        """Degrees of freedom of the sample variances [T], at least 1."""
         return jnp.maximum(self.n - 1, 1.0)
 
 
-def generations_of(s: TraitSeries) -> np.ndarray:
+def generations_of(s: TraitSeries) -> Int[np.ndarray, " T"]:
     """Return the times [T] of a series as whole generations since the first.
 
     Raises `UserError` for times that are not whole, or too many of them.
@@ -144,7 +144,9 @@ def explain(model: CycleModel, values: Values, data: Samples) -> Explained:
     return Explained(density, states, jnp.zeros((*states.shape, 2)))
 
 
-def log_chi2_density(y: Array, k: Array) -> Array:
+def log_chi2_density(
+    y: Float[Array, "*shape"], k: Float[Array, "*shape"]
+) -> Float[Array, "*shape"]:
     """Return the log density of y = ln(chi2_k/k)."""
     return k / 2 * (jnp.log(k / 2) + y - jnp.exp(y)) - gammaln(k / 2)
 
@@ -203,7 +205,7 @@ def _updated(
     return Explained(jnp.stack([of_mean, of_variance]), state, (P + P.T) / 2)
 
 
-def inverse_trigamma(y: Array) -> Array:
+def inverse_trigamma(y: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Return x with trigamma(x) = y > 0, by Newton's method on 1/trigamma.
 
     Monotone from 1/2 + 1/y (Smyth 2004, Stat. Appl. Genet. Mol. Biol. 3:3, appendix). Six steps
@@ -226,11 +228,6 @@ def inverse_trigamma(y: Array) -> Array:
     return inverse(y)
 
 
-def named_values(parameters: tuple[Parameter, ...], x: Array) -> dict[str, Array]:
-    """Map a vector on the scale of the search to values by name."""
-    return {p.name: p.from_real(x[i]) for i, p in enumerate(parameters)}
-
-
 @cache
 def compiled(model: CycleModel, size: float | None) -> dict[str, Any]:
     """Return the compiled functions of a form, shared by all series of one length.
@@ -244,7 +241,7 @@ def compiled(model: CycleModel, size: float | None) -> dict[str, Any]:
     parameters = model.parameters(Scale(0.0, 1.0, 1.0, 0.0, 1.0, 1.0), size is None)
 
     def explained(x: Array, data: Samples) -> Explained:
-        values = named_values(parameters, x)
+        values = values_of(parameters, x)
         if size is not None and np.isfinite(size):
             values[POPULATION_SIZE.name] = jnp.asarray(float(size))
         return explain(model, values, data)

@@ -13,14 +13,14 @@ from typing import ClassVar, Literal
 
 import equinox as eqx
 import numpy as np
-from jax import Array
+from jaxtyping import Array, Float, Real
 
 import qtm
 from analysis.models import Parameter
 from analysis.trait_series.series import TraitSeries
 from qtm.selection import Selection
 
-Values = Mapping[str, Array]
+Values = Mapping[str, Float[Array, "..."] | float]
 
 # Priors are weak, and flat on the scales on which data are informative: V changes by
 # V_m - V^2/omega^2 per generation, and drifts by V/N, so mutation and the inverses of width and
@@ -32,10 +32,10 @@ _NONE = 1e12
 class _Line(eqx.Module):
     """The schedule start + rate t."""
 
-    start: Array
-    rate: Array
+    start: Float[Array, ""] | float
+    rate: Float[Array, ""] | float
 
-    def __call__(self, t: Array) -> Array:
+    def __call__(self, t: Real[Array, ""]) -> Float[Array, ""]:
         return self.start + self.rate * t
 
 
@@ -95,7 +95,9 @@ class CycleModel(ABC):
     # The theories that this one contains, at the values of `idle`.
     contains: ClassVar[tuple[str, ...]] = ()
 
-    def log_prior(self, values: Mapping[str, np.ndarray]) -> np.ndarray | float:
+    def log_prior(
+        self, values: Mapping[str, Float[np.ndarray, " n"]]
+    ) -> Float[np.ndarray, " n"] | float:
         """Return the joint part of the log prior of the parameters, up to a constant."""
         return 0.0
 
@@ -219,7 +221,9 @@ class Disruptive(CycleModel):
     theory = "disruptive"
     contains = ("neutral",)
 
-    def log_prior(self, values: Mapping[str, np.ndarray]) -> np.ndarray | float:
+    def log_prior(
+        self, values: Mapping[str, Float[np.ndarray, " n"]]
+    ) -> Float[np.ndarray, " n"] | float:
         # Flat in theta/omega^2, the push away from the worst value, not in theta: weak selection
         # allows a wider range of worst values, which would favour weak selection.
         return -np.log(values["width2"])

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from scipy.optimize import OptimizeResult, minimize, minimize_scalar
 
 from analysis.trait_series.series import TraitSeries
@@ -45,9 +46,9 @@ class Search:
     omega): finite at both ends of the rate of return, unlike the variance of a step.
     """
 
-    t: np.ndarray
-    z: np.ndarray
-    error: np.ndarray
+    t: Float[np.ndarray, " T"]
+    z: Float[np.ndarray, " T"]
+    error: Float[np.ndarray, " T"]
     span: float
     middle: float
     unit: float
@@ -60,7 +61,7 @@ class Search:
         return cls(t, z, s.error / unit**2, span, middle, unit)
 
     @cached_property
-    def gains(self) -> np.ndarray:
+    def gains(self) -> Float[np.ndarray, " gains"]:
         """Variances from negligible against the errors to more than any step requires."""
         steps = np.diff(self.z) ** 2 / np.diff(self.t)
         high = 10 * max(float(steps.max()), float(np.ptp(self.z)) ** 2, float(self.error.max()))
@@ -68,13 +69,13 @@ class Search:
         return np.geomspace(low, high, 2 + int(2 * np.log10(high / low)))
 
     @cached_property
-    def rates(self) -> np.ndarray:
+    def rates(self) -> Float[np.ndarray, " rates"]:
         """Rates of return, from negligible to complete between all samples."""
         full = _FULL / float(np.diff(self.t).min())
         slow = np.geomspace(_NONE, 1e-3, 7)[:-1]
         return np.concatenate([slow, np.geomspace(1e-3, full, 2 + int(4 * np.log10(full / 1e-3)))])
 
-    def design(self, model: str, rate: float) -> np.ndarray:
+    def design(self, model: str, rate: float) -> Float[np.ndarray, "T k"]:
         """Return the columns [T, k] of the linear model of the mean: the start and, for some
         models, the change."""
         ones = np.ones_like(self.t)
@@ -92,7 +93,9 @@ class Search:
             return {"alpha": rate, "step_variance": gain * 2 * rate / -np.expm1(-2 * rate)}
         return {"step_variance": gain}
 
-    def solve(self, model: str, gain: float, rate: float = 0.0) -> tuple[float, np.ndarray]:
+    def solve(
+        self, model: str, gain: float, rate: float = 0.0
+    ) -> tuple[float, Float[np.ndarray, " k"]]:
         """Return the log likelihood at the best mean, and that mean's coefficients [k]."""
         root = innovations(model, self.scaled(model, gain, rate), self.t, self.error)
         X = self.design(model, rate)

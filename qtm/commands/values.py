@@ -12,7 +12,7 @@ from typing import Any
 
 import equinox as eqx
 import numpy as np
-from jaxtyping import Array
+from jaxtyping import Array, Float, Real, Shaped
 
 import qtm
 from qtm.errors import UserError
@@ -30,10 +30,10 @@ def hint(key: str, known: Mapping[str, str]) -> str:
 class Line(eqx.Module):
     """The schedule start + slope t."""
 
-    start: Array
-    slope: Array
+    start: Float[Array, "..."] | float
+    slope: Float[Array, "..."] | float
 
-    def __call__(self, t: Array) -> Array:
+    def __call__(self, t: Real[Array, ""]) -> Float[Array, "..."]:
         return self.start + self.slope * t
 
 
@@ -84,7 +84,9 @@ def placed(value: Any, point: Mapping[str, Any]) -> Any:
     return value
 
 
-def _range(name: str, from_: Any, to_: Any, count_: Any, spacing_: Any = "linear") -> np.ndarray:
+def _range(
+    name: str, from_: Any, to_: Any, count_: Any, spacing_: Any = "linear"
+) -> Shaped[np.ndarray, " n"]:
     numbers = all(isinstance(x, int | float) and not isinstance(x, bool) for x in (from_, to_))
     if not numbers or not isinstance(count_, int) or count_ < 1:
         raise UserError(f"'{name}' must go from a number to a number in a count of at least 1")

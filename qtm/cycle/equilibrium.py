@@ -11,15 +11,9 @@ from jax import lax
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array
 
-from qtm._core.matrices import as_matrix, as_vector
-from qtm._core.numerics import concrete, is_scheduled, require_double, safe_sqrt
+from qtm._core.numerics import concrete, is_scheduled, require_double
 from qtm.cycle.evolution import Cycle, evolve
 from qtm.cycle.lifecycle import LifeCycle
-from qtm.inheritance.clonal import Clonal
-from qtm.inheritance.infinitesimal import Infinitesimal
-from qtm.mutation.gaussian import GaussianMutation
-from qtm.mutation.none import NoMutation
-from qtm.selection.stabilizing import Stabilizing
 from qtm.states import Density, Families, Individuals, JointMoments, Moments, Population
 
 S = TypeVar("S", Moments, JointMoments, Density, Families)
@@ -68,43 +62,9 @@ def equilibrium(cycle: Cycle, state: S) -> S:
 
 
 def _closed(cycle: Cycle, state: S) -> S | None:
-    if not (
-        isinstance(cycle, LifeCycle)
-        and isinstance(cycle.selection, Stabilizing)
-        and cycle.size is None
-    ):
+    if not isinstance(cycle, LifeCycle) or cycle.size is not None:
         return None
-    theta, V_s = cycle.selection.optimum, cycle.selection.width2
-    clonal = isinstance(cycle.inheritance, Clonal) and isinstance(cycle.mutation, GaussianMutation)
-    if clonal and isinstance(state, JointMoments):
-        M = as_matrix("variance", cycle.mutation.variance, state.mean)  # pyright: ignore
-        Omega = as_matrix("width2", V_s, state.mean)
-        return JointMoments(as_vector("optimum", theta, state.mean), _matrix_balance(M, Omega))
-    if not isinstance(state, Moments):
-        return None
-    if clonal:
-        V_m = cycle.mutation.variance  # pyright: ignore
-        V = V_m / 2 + safe_sqrt(V_m**2 / 4 + V_m * V_s)
-    elif isinstance(cycle.inheritance, Infinitesimal) and isinstance(cycle.mutation, NoMutation):
-        V_a, V_s = cycle.inheritance.genic_variance, V_s + cycle.inheritance.environmental_variance
-        apart = V_a - V_s
-        at_birth = (apart + safe_sqrt(apart**2 + 8 * V_a * V_s)) / 4
-        V = at_birth * V_s / (at_birth + V_s)
-    else:
-        return None
-    # without any variance, now or from mutation, nothing moves
-    m = jnp.where((state.variance > 0) | (V > 0), theta, state.mean)
-    return Moments(m, V + 0 * state.variance)
-
-
-def _matrix_balance(M: Array, Omega: Array) -> Array:
-    """Compute Omega^1/2 f(Omega^-1/2 M Omega^-1/2) Omega^1/2, f(b) = (b + sqrt(b^2 + 4 b))/2."""
-    widths, axes = jnp.linalg.eigh(Omega)
-    root = (axes * jnp.sqrt(widths)) @ axes.T
-    inverse = (axes / jnp.sqrt(widths)) @ axes.T
-    b, turn = jnp.linalg.eigh(inverse @ M @ inverse)
-    b = jnp.maximum(b, 0.0)
-    return root @ ((turn * ((b + safe_sqrt(b**2 + 4 * b)) / 2)) @ turn.T) @ root
+    return state.balance(cycle.inheritance, cycle.selection, cycle.mutation)
 
 
 @eqx.filter_jit

@@ -91,7 +91,7 @@ def _evolve(
     return Trajectory(mean, variance, state, *parts)
 
 
-def recorded(state: Population) -> tuple[Array, ...]:
+def recorded(state: Population) -> tuple[Float[Array, "*traits"], ...]:
     """Return mean and variance, and of families also the variance within and between them."""
     parts = (state.within, state.between) if isinstance(state, Families) else ()
     return (state.mean, state.variance, *parts)

@@ -2,11 +2,13 @@
 
 from abc import abstractmethod
 
-from jaxtyping import ArrayLike, PRNGKeyArray
+import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from qtm._parts import Part, Sampling
+from qtm.mutation import Mutation
 from qtm.selection import Selection
-from qtm.states import Individuals, Moments, Population
+from qtm.states import Individuals, JointMoments, Moments, Population
 
 
 class Inheritance(Part):
@@ -15,7 +17,8 @@ class Inheritance(Part):
     A form has `moments`, and of the verbs `density`, `individuals` and `joint` those that it has an
     equation for. Three methods define the rest of a generation that depends on inheritance; the
     defaults suit a form that takes up one training set, shows its traits to selection as they are,
-    and leaves sampling alone.
+    and leaves sampling alone. `balance` and `joint_balance` are equilibria in closed form, where a
+    form has one.
     """
 
     @abstractmethod
@@ -50,3 +53,27 @@ class Inheritance(Part):
         was drawn with: a form that draws in both places folds a number into one of them.
         """
         return Sampling(size)
+
+    def balance(self, state: Moments, selection: Selection, mutation: Mutation) -> Moments | None:
+        """Return the equilibrium to which `state` evolves, None without a closed form.
+
+        It is that of expectations without a size, recorded after mutation as in `evolve`.
+        """
+        return None
+
+    def joint_balance(
+        self, state: JointMoments, selection: Selection, mutation: Mutation
+    ) -> JointMoments | None:
+        """Return the equilibrium to which correlated traits evolve, None without a closed form."""
+        return None
+
+
+def at_optimum(
+    state: Moments, optimum: Float[Array, "..."], variance: Float[Array, "..."]
+) -> Moments:
+    """Return moments at rest: at the optimum, except that nothing moves without any variance.
+
+    `variance` is that of the equilibrium; without it, and without any in `state`, means stay.
+    """
+    m = jnp.where((state.variance > 0) | (variance > 0), optimum, state.mean)
+    return Moments(m, variance + 0 * state.variance)

@@ -9,8 +9,9 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from qtm._core.matrices import as_matrix, require_variances
 from qtm._core.numerics import parameter, require_nonnegative, safe_sqrt
-from qtm.inheritance._base import Inheritance
+from qtm.inheritance._base import Inheritance, at_optimum
 from qtm.inheritance.phenotype import OnPhenotype
+from qtm.mutation import Mutation
 from qtm.mutation.gaussian import gaussian_kernel
 from qtm.selection import Selection
 from qtm.states import Density, Individuals, JointMoments, Moments
@@ -80,3 +81,18 @@ class Infinitesimal(Inheritance):
     def seen_by(self, selection: Selection) -> Selection:
         """Return selection of phenotypes, which show breeding values through the environment."""
         return OnPhenotype(selection, self.environmental_variance)
+
+    def balance(self, state: Moments, selection: Selection, mutation: Mutation) -> Moments | None:
+        """Balance Gaussian fitness and segregation, without mutation (Bulmer 1971).
+
+        At birth V_A = [V_a - V_s + sqrt((V_a - V_s)^2 + 8 V_a V_s)]/4 with V_s = omega^2 + V_E, and
+        after selection V_A V_s/(V_A + V_s). The mean is at the optimum.
+        """
+        fitness = self.seen_by(selection).gaussian_fitness
+        if fitness is None or not mutation.is_absent:
+            return None
+        theta, V_s = fitness
+        V_a = self.genic_variance
+        apart = V_a - V_s
+        at_birth = (apart + safe_sqrt(apart**2 + 8 * V_a * V_s)) / 4
+        return at_optimum(state, theta, at_birth * V_s / (at_birth + V_s))

@@ -2,14 +2,12 @@
 
 import jax
 import jax.numpy as jnp
-import jax.random as jr
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from qtm._core.matrices import as_matrix
-from qtm._core.numerics import safe_sqrt
 from qtm.mutation.gaussian import gaussian_kernel
-from qtm.selection import FitnessSelection, Selection
-from qtm.selection._base import draw_parents, fitness_on_grid, log_fraction
+from qtm.selection import Selection
+from qtm.selection._base import log_fraction
 from qtm.states import Density, Individuals, JointMoments, Moments
 from qtm.states.grid import convolved, reweighted
 
@@ -17,8 +15,9 @@ from qtm.states.grid import convolved, reweighted
 class OnPhenotype(Selection):
     """`selection` of phenotypes a + e, e ~ N(0, V_E), as a map of breeding values a.
 
-    Moments and samplers without a fitness use the regression of a on a + e, which is exact for
-    Gaussian breeding values; a density and individuals use the law of fitness itself.
+    Moments, and individuals under a selection without a fitness, use the regression of a on a + e,
+    which is exact for Gaussian breeding values; otherwise a density and individuals use the law of
+    fitness itself.
     """
 
     selection: Selection
@@ -43,12 +42,7 @@ class OnPhenotype(Selection):
     def density(self, state: Density) -> Density:
         kernel = gaussian_kernel(state, self.environmental_variance + 0 * state.mean)
         seen = convolved(state, kernel)
-        if not isinstance(self.selection, FitnessSelection):
-            raise ValueError(
-                f"selection must be by fitness for a density of breeding values, got "
-                f"{type(self.selection).__name__}."
-            )
-        log_w = fitness_on_grid(self.selection, seen)
+        log_w = self.selection.log_weights(seen)
         # relative to mean fitness; overflow happens only where the density is 0
         mean = jax.nn.logsumexp(log_w + log_fraction(seen.density * state.step), axis=0)
         w = jnp.exp(jnp.minimum(log_w - mean, 600.0))
@@ -60,15 +54,13 @@ class OnPhenotype(Selection):
         )
 
     def individuals(self, state: Individuals, key: PRNGKeyArray, size: int) -> Individuals:
-        express, select, regress = jr.split(key, 3)
-        V_E = self.environmental_variance
-        noise = safe_sqrt(V_E) * jr.normal(express, state.values.shape)
-        seen = Individuals(state.values + noise)
-        if isinstance(self.selection, FitnessSelection):
-            log_w = self.selection.log_fitness(seen.values, seen)
-            return draw_parents(state, log_w, select, size)
-        after = self.selection.individuals(seen, select, size).values
-        V_A, m = state.variance, state.mean
-        h2 = V_A / jnp.where(V_A + V_E > 0, V_A + V_E, 1.0)
-        residual = safe_sqrt(h2 * V_E) * jr.normal(regress, after.shape)
-        return Individuals(m + h2 * (after - m) + residual)
+        return self.selection.by_phenotype(state, self.environmental_variance, key, size)
+
+    @property
+    def gaussian_fitness(self) -> tuple[Float[Array, "..."], Float[Array, "..."]] | None:
+        """That of phenotypes, averaged over the environment: the squared width is omega^2 + V_E."""
+        fitness = self.selection.gaussian_fitness
+        if fitness is None:
+            return None
+        optimum, width2 = fitness
+        return optimum, width2 + self.environmental_variance

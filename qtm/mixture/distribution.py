@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Key
+from jaxtyping import Array, ArrayLike, Float, Key, Shaped
 
 from qtm._core.numerics import (
     concrete,
@@ -68,7 +68,9 @@ class Mixture(eqx.Module):
         return cls(real(p / p.sum()), real(m), real(np.maximum(spectra, 0.0)), real(axes))
 
     @classmethod
-    def fit(cls, values: ArrayLike, families: Sequence | np.ndarray, ddof: int = 1) -> "Mixture":
+    def fit(
+        cls, values: ArrayLike, families: Sequence | Shaped[np.ndarray, " n"], ddof: int = 1
+    ) -> "Mixture":
         """Fit weights, means and covariances to traits [n, d] with n labels (prompts).
 
         Families come in the sorted order of their labels. Covariances have the divisor n_c - ddof:
@@ -199,7 +201,7 @@ def _score(mixture: Mixture, z: Array, s: Array) -> Array:
 
 
 @eqx.filter_jit
-def denoised(mixture: Mixture, z: Array, s: Array) -> Array:
+def denoised(mixture: Mixture, z: Float[Array, "n d"], s: Float[Array, ""]) -> Float[Array, "n d"]:
     """Compute `Mixture.denoise` without its checks."""
     q = _coordinates(mixture, z)
     p = jax.nn.softmax(_log_parts(mixture, z, s, q), axis=-1)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, ArrayLike
+from jaxtyping import Array, ArrayLike, Float, Int, Key, UInt8
 
 from qtm._core.numerics import require_positive
 from qtm.mixture.distribution import Mixture
@@ -23,7 +23,7 @@ class Captioned(Protocol):
     """Images [n, height, width, channels] (uint8), and the caption of each."""
 
     @property
-    def images(self) -> np.ndarray: ...
+    def images(self) -> UInt8[np.ndarray, "n height width channels"]: ...
 
     @property
     def captions(self) -> Sequence[str]: ...
@@ -88,20 +88,20 @@ class MixtureGenerator:
 
     def sample(
         self, captions: Sequence[str], seeds: Sequence[int], progress: Progress
-    ) -> np.ndarray:
+    ) -> UInt8[np.ndarray, "n height width channels"]:
         """Draw images [n, height, width, channels] (uint8); image i depends on seed i alone."""
         return self._sample(captions, seeds, progress, self.sampler)
 
     def sample_unguided(
         self, captions: Sequence[str], seeds: Sequence[int], progress: Progress
-    ) -> np.ndarray:
+    ) -> UInt8[np.ndarray, "n height width channels"]:
         """Draw as `sample` does, with the same randomness for a seed, but at scale 1."""
         unguided = Sampler(self.sampler.levels, 1.0, self.sampler.operator)
         return self._sample(captions, seeds, progress, unguided)
 
     def _sample(
         self, captions: Sequence[str], seeds: Sequence[int], progress: Progress, sampler: Sampler
-    ) -> np.ndarray:
+    ) -> UInt8[np.ndarray, "n height width channels"]:
         keys = _keys(np.asarray(seeds, np.uint64))
         z = np.asarray(sample(*self._now, self._families(captions), keys, sampler))
         if not np.isfinite(z).all():
@@ -112,7 +112,9 @@ class MixtureGenerator:
         values = np.clip(np.rint(_GREY + self.resolution * z), 0, 255)
         return values.astype(np.uint8).reshape(-1, *self.shape)
 
-    def encode(self, images: np.ndarray) -> np.ndarray:
+    def encode(
+        self, images: UInt8[np.ndarray, "n height width channels"]
+    ) -> Float[np.ndarray, "n d"]:
         """Map images to their traits [n, d]."""
         values = np.asarray(images, np.float64).reshape(len(images), -1)
         return (values - _GREY) / self.resolution
@@ -122,7 +124,7 @@ class MixtureGenerator:
         """Work of one `fit`, and of one image of `sample`, in units of `progress`."""
         return 1, self.sampler.levels.steps
 
-    def _families(self, captions: Sequence[str]) -> np.ndarray:
+    def _families(self, captions: Sequence[str]) -> Int[np.ndarray, " n"]:
         unknown = sorted(set(captions) - set(self._family))
         if unknown:
             raise ValueError(
@@ -132,5 +134,5 @@ class MixtureGenerator:
 
 
 @jax.jit
-def _keys(seeds: ArrayLike) -> Array:
+def _keys(seeds: ArrayLike) -> Key[Array, " n"]:
     return jax.vmap(jr.key)(jnp.asarray(seeds))

@@ -94,7 +94,9 @@ class NoiseLevels(eqx.Module):
         return cls(np.sqrt((1 - A) / A), 1 / np.sqrt(A[0]), np.sqrt(final))
 
 
-def scaled_linear(low: float = 0.00085, high: float = 0.012, levels: int = 1000) -> np.ndarray:
+def scaled_linear(
+    low: float = 0.00085, high: float = 0.012, levels: int = 1000
+) -> Float[np.ndarray, " T"]:
     """Return Stable Diffusion's A = prod (1 - beta), sqrt(beta) even from `low` to `high`.
 
     Raises ValueError unless 0 < low < high < 1 and there is at least one level.

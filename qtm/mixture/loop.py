@@ -7,14 +7,14 @@ import equinox as eqx
 import jax
 import jax.random as jr
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
+from jaxtyping import Array, ArrayLike, Float, Int, Key, PRNGKeyArray, Shaped
 
 from qtm._core.numerics import require_double, require_integer, require_nonnegative
 from qtm.mixture.distribution import Mixture
 from qtm.mixture.learning import Learning
 from qtm.mixture.sampler import Sampler, keys_of, sample
 
-Bound = Callable[[np.ndarray], ArrayLike]
+Bound = Callable[[Float[np.ndarray, "N d"]], ArrayLike]
 
 
 class DivergenceError(ValueError):
@@ -43,7 +43,7 @@ def chain(
     generations: int,
     key: PRNGKeyArray,
     values: ArrayLike | None = None,
-    families: Sequence | np.ndarray | None = None,
+    families: Sequence | Shaped[np.ndarray, " n"] | None = None,
     learning: Learning | None = None,
     mutation: ArrayLike = 0.0,
     bound: Bound | None = None,
@@ -71,12 +71,12 @@ def populations(
     generations: int,
     key: PRNGKeyArray,
     values: ArrayLike | None = None,
-    families: Sequence | np.ndarray | None = None,
+    families: Sequence | Shaped[np.ndarray, " n"] | None = None,
     learning: Learning | None = None,
     mutation: ArrayLike = 0.0,
     bound: Bound | None = None,
     size: int | None = None,
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[Float[np.ndarray, "N d"], Int[np.ndarray, " N"]]]:
     """Yield the traits [N, d] and families [N] of generations 0, 1, ..., as they are produced.
 
     Order: inherit (`learning`, from the base each time) -> select (guided sampling) -> mutate
@@ -130,9 +130,9 @@ def _first(
     base: Mixture,
     key: PRNGKeyArray,
     values: ArrayLike | None,
-    families: Sequence | np.ndarray | None,
+    families: Sequence | Shaped[np.ndarray, " n"] | None,
     size: int | None,
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[Float[np.ndarray, "N d"], Int[np.ndarray, " N"]]:
     if (values is None) != (families is None):
         given, missing = ("families", "values") if values is None else ("values", "families")
         raise ValueError(f"{missing} must be given together with {given}, got None.")
@@ -151,11 +151,11 @@ def _first(
 
 
 @jax.jit
-def _two_of_each(keys: Array) -> tuple[Array, Array]:
+def _two_of_each(keys: Key[Array, " N"]) -> tuple[Key[Array, " N"], Key[Array, " N"]]:
     two = jax.vmap(jr.split)(keys)
     return two[:, 0], two[:, 1]
 
 
 @partial(jax.jit, static_argnames="d")
-def _normals(keys: Array, d: int) -> Array:
+def _normals(keys: Key[Array, " N"], d: int) -> Float[Array, "N d"]:
     return jax.vmap(lambda key: jr.normal(key, (d,)))(keys)

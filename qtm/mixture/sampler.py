@@ -47,7 +47,7 @@ class Sampler(eqx.Module):
     def __init__(
         self,
         levels: NoiseLevels,
-        scale: ArrayLike | Callable[[Array], ArrayLike] = 1.0,
+        scale: ArrayLike | Callable[[Float[Array, " K"]], ArrayLike] = 1.0,
         operator: Literal["ddim", "ddpm"] = "ddim",
     ):
         w = real(scale(levels.levels[:-1]) if callable(scale) else scale)
@@ -61,7 +61,9 @@ class Sampler(eqx.Module):
         self.operator = operator
 
 
-def interval(scale: float, low: float, high: float) -> Callable[[Array], Array]:
+def interval(
+    scale: float, low: float, high: float
+) -> Callable[[Float[Array, "..."]], Float[Array, "..."]]:
     """Return guidance at noise levels low <= s < high only: w = `scale` there and 1 elsewhere.
 
     Source: Kynkäänniemi et al., arXiv 2404.07724.

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 
 import jax.numpy as jnp
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Float, PRNGKeyArray
 
 from qtm._parts import Part
 from qtm.states import Density, Individuals, Moments
@@ -23,6 +23,16 @@ class Mutation(Part):
     def individuals(self, state: Individuals, key: PRNGKeyArray) -> Individuals:
         """Return the same individuals after mutation."""
         raise self._no_form("Individuals")
+
+    @property
+    def gaussian_variance(self) -> Float[Array, "..."] | None:
+        """The variance V_m of mutation that adds N(0, V_m) to every individual, else None."""
+        return None
+
+    @property
+    def is_absent(self) -> bool:
+        """Whether every individual stays unchanged."""
+        return False
 
 
 def steps(state: Density) -> Array:

@@ -35,6 +35,10 @@ class GaussianMutation(Mutation):
     def examples(cls) -> list[Self]:
         return [cls(variance=0.3)]
 
+    @property
+    def gaussian_variance(self) -> Float[Array, "..."]:
+        return self.variance
+
     def moments(self, state: Moments) -> Moments:
         require_nonnegative("variance", self.variance)
         return Moments(state.mean, state.variance + self.variance)
@@ -56,8 +60,8 @@ class GaussianMutation(Mutation):
         return Individuals(state.values + noise)
 
 
-def gaussian_kernel(state: Density, variance: Array) -> Array:
-    """Return the weights `[2G - 1, ...]` of jumps by integer steps of the grid."""
+def gaussian_kernel(state: Density, variance: Float[Array, "..."]) -> Float[Array, "K ..."]:
+    """Return the weights [K, ...], K = 2G - 1, of jumps by integer steps of the grid."""
     k = rows(steps(state), variance)
     t = column(variance) / state.step**2
     long = t >= SHORT

@@ -9,6 +9,10 @@ from qtm.states import Density, Individuals, JointMoments, Moments
 class NoMutation(Mutation):
     """Individuals stay unchanged."""
 
+    @property
+    def is_absent(self) -> bool:
+        return True
+
     def moments(self, state: Moments) -> Moments:
         return state
 

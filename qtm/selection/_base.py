@@ -41,6 +41,42 @@ class Selection(Part):
         """
         return normal_draws(self.moments(model), key, size)
 
+    def log_weights(self, phenotypes: Density) -> Float[Array, "G ..."]:
+        """Return the log fitness of every node of a density of phenotypes.
+
+        Raises ValueError for a form without fitness: it does not determine the density of the
+        breeding values behind the phenotypes.
+        """
+        raise ValueError(
+            f"selection must be by fitness for a density of breeding values, got "
+            f"{type(self).__name__}."
+        )
+
+    def by_phenotype(
+        self,
+        state: Individuals,
+        environmental_variance: Float[Array, "..."],
+        key: PRNGKeyArray,
+        size: int,
+    ) -> Individuals:
+        """Draw `size` breeding values a after selection of phenotypes a + e, e ~ N(0, V_E).
+
+        By default from their regression on the selected phenotypes, which is exact for Gaussian
+        breeding values.
+        """
+        express, select, regress = jr.split(key, 3)
+        seen = phenotypes(state, environmental_variance, express)
+        after = self.individuals(seen, select, size).values
+        V_A, V_E, m = state.variance, environmental_variance, state.mean
+        h2 = V_A / jnp.where(V_A + V_E > 0, V_A + V_E, 1.0)
+        residual = safe_sqrt(h2 * V_E) * jr.normal(regress, after.shape)
+        return Individuals(m + h2 * (after - m) + residual)
+
+    @property
+    def gaussian_fitness(self) -> tuple[Float[Array, "..."], Float[Array, "..."]] | None:
+        """Optimum theta and squared width omega^2 of a Gaussian fitness, None for any other."""
+        return None
+
     def families(self, state: Families) -> Families:
         """Select within every family: V_W* = V*(m, V_W), m* = m*(m, V_W), V_B* = (dm*/dm)^2 V_B.
 
@@ -69,11 +105,31 @@ class FitnessSelection(Selection):
 
     def density(self, state: Density) -> Density:
         """Multiply the density by the fitness and scale it to the sum 1."""
-        return reweighted(state, fitness_on_grid(self, state))
+        return reweighted(state, self.log_weights(state))
+
+    def log_weights(self, phenotypes: Density) -> Float[Array, "G ..."]:
+        """Return the log fitness of every node; ValueError, nan inside `jit`, without survivors."""
+        shape = phenotypes.density.shape
+        log_w = jnp.broadcast_to(self.log_fitness(phenotypes.nodes, phenotypes), shape)
+        alive = jnp.where(phenotypes.density > 0, log_w, -jnp.inf)
+        return jnp.where(survivors(alive), log_w, jnp.nan)
 
     def individuals(self, state: Individuals, key: PRNGKeyArray, size: int) -> Individuals:
         """Draw `size` parents, each with a probability proportional to its fitness."""
         return draw_parents(state, self.log_fitness(state.values, state), key, size)
+
+    def by_phenotype(
+        self,
+        state: Individuals,
+        environmental_variance: Float[Array, "..."],
+        key: PRNGKeyArray,
+        size: int,
+    ) -> Individuals:
+        """Draw `size` breeding values, each with a probability proportional to the fitness of its
+        phenotype: exact for any distribution."""
+        express, select, _ = jr.split(key, 3)
+        seen = phenotypes(state, environmental_variance, express)
+        return draw_parents(state, self.log_fitness(seen.values, seen), select, size)
 
     def sampled(self, model: Moments, key: PRNGKeyArray, size: int) -> Individuals:
         """Draw `size` individuals from N(m, V) times the fitness.
@@ -103,11 +159,9 @@ def normal_draws(state: Moments, key: PRNGKeyArray, size: int) -> Individuals:
     return Individuals(state.mean + safe_sqrt(state.variance) * noise)
 
 
-def fitness_on_grid(selection: FitnessSelection, state: Density) -> Float[Array, "G ..."]:
-    """Return the log fitness of every node; ValueError, nan inside `jit`, without survivors."""
-    log_w = jnp.broadcast_to(selection.log_fitness(state.nodes, state), state.density.shape)
-    alive = jnp.where(state.density > 0, log_w, -jnp.inf)
-    return jnp.where(survivors(alive), log_w, jnp.nan)
+def phenotypes(state: Individuals, V_E: Float[Array, "..."], key: PRNGKeyArray) -> Individuals:
+    """Draw the phenotypes a + e of breeding values a, with the environment e ~ N(0, V_E)."""
+    return Individuals(state.values + safe_sqrt(V_E) * jr.normal(key, state.values.shape))
 
 
 def survivors(log_fitness: Float[Array, "N ..."]) -> Array:

@@ -1,6 +1,7 @@
 """Classifier-free guidance as selection."""
 
-from typing import Literal, Self, cast
+from collections.abc import Callable
+from typing import Any, Literal, Self, cast
 
 import equinox as eqx
 import jax.numpy as jnp
@@ -20,11 +21,14 @@ from qtm.states.grid import carried, reweighted
 _OPERATORS = ("tilt", "ddim", "ddpm")
 
 
-def scale_or_schedule(value: ArrayLike | ByNoise | AtLevels) -> Array | ByNoise | AtLevels:
+def scale_or_schedule(value: ArrayLike | ByNoise | AtLevels) -> Any:
+    """Return a schedule over noise levels as it is, anything else as `parameter` does."""
     return value if isinstance(value, ByNoise | AtLevels) else parameter(value)
 
 
-def require_scale(scale: Array | ByNoise | AtLevels, operator: str) -> None:
+def require_scale(
+    scale: Float[Array, "..."] | ByNoise | AtLevels | Callable[..., Any], operator: str
+) -> None:
     """Raise ValueError for an unknown operator, or a scale that is not finite or not for it."""
     if operator not in _OPERATORS:
         raise ValueError(f"operator must be one of {', '.join(_OPERATORS)}, got {operator!r}.")

@@ -39,7 +39,9 @@ class ByNoise(eqx.Module):
     breaks: Float[Array, "K"]
 
     def __init__(
-        self, scale: Callable[[Array], ArrayLike], breaks: ArrayLike | Sequence[float] = ()
+        self,
+        scale: Callable[[Float[Array, "..."]], ArrayLike],
+        breaks: ArrayLike | Sequence[float] = (),
     ):
         self.scale = Law(scale)
         self.breaks = real(jnp.asarray(breaks)).reshape(-1)

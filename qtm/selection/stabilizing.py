@@ -44,6 +44,11 @@ class Stabilizing(FitnessSelection):
     def log_fitness(self, z: ArrayLike, population: State) -> Float[Array, "..."]:
         return -jnp.square(real(z) - self.optimum) / (2 * self.width2)
 
+    @property
+    def gaussian_fitness(self) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+        """The optimum and the squared width."""
+        return self.optimum, self.width2
+
     def moments(self, state: Moments) -> Moments:
         require_positive("width2", self.width2)
         m, V, theta = state.mean, state.variance, self.optimum

@@ -57,7 +57,9 @@ class Truncation(FitnessSelection):
         return Moments(state.mean + sign * i * safe_sqrt(state.variance), state.variance * (1 - k))
 
 
-def intensity(fraction: Array) -> tuple[Array, Array]:
+def intensity(
+    fraction: Float[Array, "*traits"],
+) -> tuple[Float[Array, "*traits"], Float[Array, "*traits"]]:
     """Compute selection intensity i and the fraction k of variance that truncation removes."""
     everyone = fraction >= 1
     # At p = 1 the threshold is -inf and i falls infinitely steeply. One float below it both are

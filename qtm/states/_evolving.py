@@ -29,6 +29,13 @@ class Evolving(eqx.Module):
         Raises ValueError if the population cannot be drawn with this key and size.
         """
 
+    def balance(self, inheritance: Any, *parts: Any) -> Any:
+        """Return the equilibrium that inheritance reaches with selection and mutation, the `parts`.
+
+        None unless `inheritance` has it in closed form for this kind of population.
+        """
+        return None
+
     def require_axes(self, axes_after: Callable[[tuple[int, ...]], tuple[int, ...]]) -> None:
         """Raise ValueError if the population lacks trait axes that the parameters have.
 

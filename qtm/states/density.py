@@ -179,6 +179,6 @@ def resolved(state: Density) -> Density:
     return with_density(state, jnp.where(inside & is_resolved, p, jnp.nan))
 
 
-def with_density(state: Density, density: Array) -> Density:
+def with_density(state: Density, density: Float[Array, "G ..."]) -> Density:
     """Return `state` with another density, scaled to the sum 1."""
     return Density(state.grid, density)

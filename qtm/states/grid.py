@@ -2,13 +2,13 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array
+from jaxtyping import Array, Float
 
 from qtm.states._columns import by_column
 from qtm.states.density import Density, resolved, with_density
 
 
-def reweighted(state: Density, log_weight: Array) -> Density:
+def reweighted(state: Density, log_weight: Float[Array, "G ..."]) -> Density:
     """Return the density proportional to p exp(log_weight), for log weights of any size."""
     p = state.density
     alive = p > 0
@@ -16,7 +16,7 @@ def reweighted(state: Density, log_weight: Array) -> Density:
     return resolved(with_density(state, jax.nn.softmax(log_p, axis=0)))
 
 
-def carried(state: Density, mean: Array, stretch: Array) -> Density:
+def carried(state: Density, mean: Float[Array, "..."], stretch: Float[Array, "..."]) -> Density:
     """Map the population by z -> mean + stretch (z - old mean), for a stretch greater than 0.
 
     The logarithm of the density is interpolated by cubics: no error at all for a Gaussian, and of
@@ -48,10 +48,10 @@ def carried(state: Density, mean: Array, stretch: Array) -> Density:
     return resolved(with_density(state, by_column(interpolate, p, origin)))
 
 
-def convolved(state: Density, kernel: Array) -> Density:
+def convolved(state: Density, kernel: Float[Array, "K ..."]) -> Density:
     """Convolve the density with jumps of k grid steps of weight kernel[G - 1 + k].
 
-    `kernel` has shape `[2G - 1, ...]`. Direct summation of positive terms: the tails keep their
+    `kernel` is [K, ...] with K = 2G - 1. Direct summation of positive terms: the tails keep their
     digits, which a Fourier transform would lose, and nothing turns negative.
     """
     G, p = len(state.grid), state.density

@@ -44,6 +44,9 @@ class JointMoments(Evolving):
     def after(self, part: Any, *draws: Any) -> Any:
         return part.joint(self, *draws)
 
+    def balance(self, inheritance: Any, *parts: Any) -> Any:
+        return inheritance.joint_balance(self, *parts)
+
     def draws(self, key: PRNGKeyArray | None, size: int | None) -> Draws:
         if key is not None and size is not None:
             raise ValueError("key must be None for JointMoments, which take their expectation.")
@@ -55,7 +58,7 @@ class JointMoments(Evolving):
         return jnp.diagonal(real(self.covariance))
 
 
-def least_eigenvalue(name: str, matrix: Array) -> float | None:
+def least_eigenvalue(name: str, matrix: Float[Array, "... D D"]) -> float | None:
     """Return the least eigenvalue of a concrete matrix; ValueError if it is not symmetric."""
     if not concrete(matrix):
         return None

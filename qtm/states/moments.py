@@ -47,6 +47,9 @@ class Moments(Evolving):
     def after(self, part: Any, *draws: Any) -> Any:
         return part.moments(self, *draws)
 
+    def balance(self, inheritance: Any, *parts: Any) -> Any:
+        return inheritance.balance(self, *parts)
+
     def draws(self, key: PRNGKeyArray | None, size: int | None) -> Draws:
         return (), (), (), (key,)
 

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
 from jax import lax
-from jaxtyping import Array, PRNGKeyArray
+from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from qtm._core.sizes import chunk_of, chunks_of_a_block, cores
 from qtm.cycle.evolution import Cycle, evolve, recorded
@@ -47,8 +47,8 @@ class Job(eqx.Module):
             raise ValueError(f"keep must be one of last, all, got {self.keep!r}.")
 
     def __call__(
-        self, parameters: Any, index: Array | None, key: PRNGKeyArray | None
-    ) -> tuple[Array, ...]:
+        self, parameters: Any, index: Int[Array, "..."] | None, key: PRNGKeyArray | None
+    ) -> tuple[Float[Array, "*record"], ...]:
         """Return the records of `evolve` for one set, `[...]` or `[generations + 1, ...]`.
 
         `index` is the number of the set, or several that are folded into the key in turn; None
@@ -86,10 +86,10 @@ def _final(
 def run(
     job: Job,
     parameters: Any,
-    indices: np.ndarray | None,
+    indices: Int[np.ndarray, "sets ..."] | None,
     key: PRNGKeyArray | None,
     chunk: int | None = None,
-) -> tuple[np.ndarray, ...]:
+) -> tuple[Float[np.ndarray, "sets *record"], ...]:
     """Return the records of the sets; `indices` are the numbers for their keys, None without a
     key."""
     sets = _sets(parameters, indices)
@@ -131,7 +131,7 @@ def run(
 
 def in_chunks(
     job: Job, parameters: Any, indices: Any, key: PRNGKeyArray | None, width: int
-) -> tuple[Array, ...]:
+) -> tuple[Float[Array, "sets *record"], ...]:
     """Return the records of all sets, `width` of them at a time."""
     sets = _sets(parameters, indices)
     count = -(-sets // width)

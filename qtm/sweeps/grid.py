@@ -7,6 +7,7 @@ from itertools import product
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int, Shaped
 
 from qtm._core.numerics import require_integer
 
@@ -24,7 +25,7 @@ class Grid:
     has a separate program. All others are float64.
     """
 
-    axes: dict[str, np.ndarray]
+    axes: dict[str, Shaped[np.ndarray, "_"]]
     fixed: frozenset[str]
     replicates: int | None
 
@@ -78,7 +79,9 @@ class Grid:
             if name in self.fixed
         }
 
-    def sets(self, region: Region) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    def sets(
+        self, region: Region
+    ) -> tuple[dict[str, Shaped[np.ndarray, " populations"]], Int[np.ndarray, "populations k"]]:
         """Return parameters `[populations]` by name, and the numbers for each key.
 
         The numbers are `[populations, 1]`, that of the set in the grid, or `[populations, 2]` with
@@ -99,7 +102,7 @@ class Grid:
         numbers = [number] if self.replicates is None else [places[-1], number]
         return parameters, np.stack(numbers, axis=-1)
 
-    def __iter__(self) -> Iterator[tuple[str, np.ndarray]]:
+    def __iter__(self) -> Iterator[tuple[str, Shaped[np.ndarray, "_"]]]:
         return iter(self.axes.items())
 
 
@@ -108,7 +111,7 @@ def count(region: Region) -> int:
     return math.prod(side.stop - side.start for side in region)
 
 
-def _axis(name: str, value: Any) -> np.ndarray:
+def _axis(name: str, value: Any) -> Shaped[np.ndarray, " n"]:
     values = np.asarray(value)
     if not name.isidentifier() or name in _RESERVED:
         raise ValueError(

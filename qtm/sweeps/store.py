@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 import xarray as xr
 import zarr
+from jaxtyping import Float, Shaped
 
 from qtm.sweeps.claim import claim
 from qtm.sweeps.grid import Region
@@ -31,7 +32,7 @@ class Layout:
     shape: tuple[int, ...]
     chunks: tuple[int, ...]
     names: tuple[str, ...]
-    coords: dict[str, tuple[str, np.ndarray, dict[str, Any]]]
+    coords: dict[str, tuple[str, Shaped[np.ndarray, "_"], dict[str, Any]]]
     identity: str
 
 
@@ -50,7 +51,9 @@ class Store(Protocol):
         """Return the numbers of the unfinished tasks."""
         ...
 
-    def write(self, number: int, region: Region, results: tuple[np.ndarray, ...]) -> None: ...
+    def write(
+        self, number: int, region: Region, results: tuple[Float[np.ndarray, "*record"], ...]
+    ) -> None: ...
 
     def finish(self) -> xr.Dataset:
         """Return the data set once no task is missing."""
@@ -67,7 +70,9 @@ class Memory:
     def missing(self, tasks: int) -> list[int]:
         return list(range(tasks))
 
-    def write(self, number: int, region: Region, results: tuple[np.ndarray, ...]) -> None:
+    def write(
+        self, number: int, region: Region, results: tuple[Float[np.ndarray, "*record"], ...]
+    ) -> None:
         for array, result in zip(self._arrays.values(), results, strict=True):
             array[region] = result
 
@@ -107,7 +112,9 @@ class ZarrStore:
     def missing(self, tasks: int) -> list[int]:
         return np.flatnonzero(~np.asarray(self._finished[:tasks])).tolist()
 
-    def write(self, number: int, region: Region, results: tuple[np.ndarray, ...]) -> None:
+    def write(
+        self, number: int, region: Region, results: tuple[Float[np.ndarray, "*record"], ...]
+    ) -> None:
         for array, result in zip(self._arrays, results, strict=True):
             array[(*region, ...)] = result
         self._finished[number] = True
@@ -139,7 +146,9 @@ class NetCDF:
     def missing(self, tasks: int) -> list[int]:
         return [] if self._finished else self._store.missing(tasks)
 
-    def write(self, number: int, region: Region, results: tuple[np.ndarray, ...]) -> None:
+    def write(
+        self, number: int, region: Region, results: tuple[Float[np.ndarray, "*record"], ...]
+    ) -> None:
         self._store.write(number, region, results)
 
     def finish(self) -> xr.Dataset:

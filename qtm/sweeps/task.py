@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
-from jaxtyping import PRNGKeyArray
+from jaxtyping import Float, PRNGKeyArray, UInt32
 
 from qtm.cycle.evolution import Cycle
 from qtm.states import Population
@@ -43,7 +43,7 @@ class Plan:
     keep: Keep
     grid: Grid
     seed: (
-        tuple[str, np.ndarray] | None
+        tuple[str, UInt32[np.ndarray, "..."]] | None
     )  # a key as its kind and its numbers, which any process reads
     chunk: int | None
     code: dict[str, str] = field(default_factory=code)
@@ -62,7 +62,7 @@ class Plan:
         state = Bound(self.state, known) if callable(self.state) else self.state
         return Job(Bound(self.cycle_of, known), state, self.generations, self.keep)
 
-    def compute(self, region: Region) -> tuple[np.ndarray, ...]:
+    def compute(self, region: Region) -> tuple[Float[np.ndarray, "*record"], ...]:
         """Return the records of a box, each of its shape followed by that of one population.
 
         Raises ValueError on a worker whose code of qtm differs from that of the leading process.

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import islice
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -178,7 +179,7 @@ def test_the_density_of_correlated_components_is_the_multivariate_normal():
     rng = np.random.default_rng(0)
     rest, sampling = rng.normal(size=(3, 4)), rng.uniform(0.1, 1, (3, 4))
     tau, r = np.array([0.5, 0.7, 0.2]), 0.4
-    densities = log_density(rest, sampling, tau[:, None], r)
+    densities = log_density(*map(jnp.asarray, (rest, sampling, tau[:, None])), r)
     for q in range(3):
         covariance = np.diag(sampling[q]) + tau[q] ** 2 * ((1 - r) * np.eye(4) + r)
         by_hand = multivariate_normal(np.zeros(4), covariance).logpdf(rest[q])

@@ -11,6 +11,10 @@ from scipy.integrate import quad
 from scipy.optimize import brentq
 
 import qtm
+from qtm.cycle import equilibrium
+from qtm.inheritance import Inheritance
+from qtm.mutation import Mutation
+from qtm.selection import FitnessSelection
 
 START = qtm.Moments(mean=0.3, variance=1.0)
 TRUNCATED = qtm.LifeCycle(qtm.Regression(0.7, 0.0, 1.0), qtm.Truncation(0.5))
@@ -24,6 +28,59 @@ def test_mutation_and_stabilizing_selection():
     np.testing.assert_allclose(held.variance, (V_m + np.sqrt(V_m**2 + 4 * V_m * V_s)) / 2)
     np.testing.assert_allclose(held.mean, 1.0)
     np.testing.assert_allclose(cycle.step(held).variance, held.variance, rtol=1e-12)
+
+
+class Around(FitnessSelection):
+    """A form from elsewhere, with the fitness exp(-(z - 1)^2/8)."""
+
+    @property
+    def gaussian_fitness(self):
+        return jnp.asarray(1.0), jnp.asarray(4.0)
+
+    def log_fitness(self, z, population):
+        return -((z - 1) ** 2) / 8
+
+    def moments(self, state):
+        return qtm.Stabilizing(1.0, 4.0).moments(state)
+
+
+class Nothing(Mutation):
+    """A form from elsewhere."""
+
+    @property
+    def is_absent(self):
+        return True
+
+    def moments(self, state):
+        return state
+
+
+class Forgotten(Inheritance):
+    """A form from elsewhere, which takes up nothing of a trait."""
+
+    def moments(self, state):
+        return qtm.Moments(0 * state.mean, 0 * state.variance)
+
+    def balance(self, state, selection, mutation):
+        return selection.moments(self.moments(state))
+
+
+@pytest.mark.parametrize(
+    ("heredity", "change"),
+    [
+        (qtm.Clonal(), qtm.GaussianMutation(0.3)),
+        (qtm.Infinitesimal(1.1, 0.4), Nothing()),
+        (Forgotten(), Nothing()),
+    ],
+    ids=lambda part: type(part).__name__,
+)
+def test_new_forms_have_closed_forms(heredity, change, monkeypatch):
+    cycle = qtm.LifeCycle(heredity, Around(), change)
+    path = qtm.evolve(cycle, START, 300)
+    monkeypatch.setattr(equilibrium, "_iterated", None)
+    held = qtm.equilibrium(cycle, START)
+    np.testing.assert_allclose(held.mean, path.mean[-1], atol=1e-10)
+    np.testing.assert_allclose(held.variance, path.variance[-1], rtol=1e-10)
 
 
 def test_newton_finds_what_iteration_leads_to():

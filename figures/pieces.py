@@ -41,7 +41,7 @@ def generations_below(axis: Axes) -> None:
 
 def plain_logarithm(axis, ticks: Sequence[float]) -> None:
     """Put plain numbers on a logarithmic axis (`xaxis` or `yaxis`) at `ticks`; between the ends,
-    those too close to the one before have no number."""
+    those too close to a neighbour have no number."""
     shown = _apart(ticks)
     axis.set_major_locator(FixedLocator(list(ticks)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if value in shown else ""))

@@ -9,13 +9,17 @@ import importlib
 import pkgutil
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Literal
 
 from empirical.embedded._captioned import SIDE, Captioned
 
-__all__ = ["SIDE", "Captioned", "Part", "are_embedded", "is_embedded", "load", "names"]
+__all__ = ["MODELS", "SIDE", "Captioned", "Part", "are_embedded", "is_embedded", "load", "names"]
 
 Part = Literal["real", "reference"]
+
+# The folder of the models that come with this package.
+MODELS = Path(__file__).parents[1] / "models"
 
 
 @cache

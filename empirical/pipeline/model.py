@@ -28,6 +28,7 @@ from transformers.utils import logging as transformers_logging
 
 from empirical import files
 from empirical.conditioning import Conditioning
+from empirical.embedded import MODELS as EMBEDDED
 from empirical.errors import UserError
 from empirical.pipeline import loading, memory, winograd
 from empirical.pipeline.compiled import CompiledDenoiser
@@ -36,7 +37,6 @@ from empirical.pipeline.compiled import CompiledDenoiser
 diffusers_logging.disable_progress_bar()
 transformers_logging.disable_progress_bar()
 
-EMBEDDED = Path(__file__).parents[1] / "models"
 # CPU: SIMD width, and the sequence length below which plain attention beats the fused kernel.
 _VECTOR, _FEW_TOKENS = 16, 256
 

@@ -65,20 +65,23 @@ def encoded(tokenizer: CLIPTokenizer, captions: list[str]) -> BatchEncoding:
 
 
 def text_encoder(tokenizer: CLIPTokenizer, sizes: Sizes) -> CLIPTextModel:
-    """Return a text encoder of two layers for the vocabulary of a tokenizer."""
-    return CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=len(tokenizer),
-            hidden_size=sizes.text,
-            intermediate_size=2 * sizes.text,
-            projection_dim=sizes.text,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            max_position_embeddings=tokenizer.model_max_length,
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-        )
+    """Return a text encoder for the vocabulary of a tokenizer."""
+    return CLIPTextModel(text_config(tokenizer, sizes))
+
+
+def text_config(tokenizer: CLIPTokenizer, sizes: Sizes) -> CLIPTextConfig:
+    """Return the configuration of a text encoder of two layers."""
+    return CLIPTextConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=sizes.text,
+        intermediate_size=2 * sizes.text,
+        projection_dim=sizes.text,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        max_position_embeddings=tokenizer.model_max_length,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
     )
 
 

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import CLIPConfig, CLIPModel, CLIPTextConfig, CLIPTokenizer, CLIPVisionConfig
+from transformers import CLIPConfig, CLIPModel, CLIPTokenizer, CLIPVisionConfig
 
 from empirical import files
 from empirical.embedded import SIDE, Captioned
@@ -88,17 +88,6 @@ def save(model: CLIPModel, plan: Plan, folder: Path) -> None:
 
 
 def _config(plan: Plan, tokenizer: CLIPTokenizer) -> CLIPConfig:
-    text = CLIPTextConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=plan.sizes.text,
-        intermediate_size=2 * plan.sizes.text,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        max_position_embeddings=tokenizer.model_max_length,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
-    )
     vision = CLIPVisionConfig(
         image_size=SIDE,
         patch_size=_PATCH,
@@ -109,7 +98,7 @@ def _config(plan: Plan, tokenizer: CLIPTokenizer) -> CLIPConfig:
         num_attention_heads=4,
     )
     return CLIPConfig(
-        text_config=text.to_dict(),
+        text_config=architecture.text_config(tokenizer, plan.sizes).to_dict(),
         vision_config=vision.to_dict(),
         projection_dim=plan.sizes.text,
     )

@@ -10,10 +10,10 @@ import pytest
 import torch
 from transformers import CLIPConfig, CLIPModel, Dinov2Config, Dinov2Model
 
+from empirical.embedded import MODELS
 from empirical.errors import UserError
 from empirical.measuring import extractors
 from empirical.measuring.extractors import _networks
-from empirical.measuring.extractors.classifier import _EMBEDDED
 from tests.helpers import rounding
 
 SIDE = 24
@@ -42,7 +42,7 @@ def folders(tmp_path_factory):
     text |= {"eos_token_id": 2, "bos_token_id": 1}
     clip = CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)
     CLIPModel(clip).save_pretrained(root / "tiny-clip")
-    for path in (_EMBEDDED / "digits" / "tokenizer").iterdir():
+    for path in (MODELS / "digits" / "tokenizer").iterdir():
         shutil.copy(path, root / "tiny-clip" / path.name)
     dino = Dinov2Config(**TINY, image_size=SIDE, patch_size=8)
     Dinov2Model(dino).save_pretrained(root / "tiny-dinov2")

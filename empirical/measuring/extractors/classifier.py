@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from empirical.classifier import config
+from empirical.embedded import MODELS, SIDE
 from empirical.errors import UserError
 from empirical.measuring import traits
 
 WEIGHTS = "digits"
-_EMBEDDED = Path(__file__).parents[2] / "models"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,6 @@ class ClassifierExtractor:
     ) -> tuple[Float[np.ndarray, "n 64"], list[str]]:
         """Return features [n, 64] and categories of images [n, 32, 32, channels] (uint8)."""
         from empirical.classifier import network
-        from empirical.embedded import SIDE
 
         settings = self._network.config
         if images.shape[1:] != (SIDE, SIDE, settings.channels):
@@ -62,7 +61,7 @@ class ClassifierExtractor:
 
 def folder_of(model: str) -> Path | None:
     """Return the classifier's folder of an embedded model or a pipeline folder, if it has one."""
-    base = _EMBEDDED / model if (_EMBEDDED / model).is_dir() else Path(model)
+    base = MODELS / model if (MODELS / model).is_dir() else Path(model)
     folder = base / "classifier"
     return folder if (folder / "model.safetensors").is_file() else None
 

@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
+from empirical.embedded import MODELS
 from empirical.measuring.extractors import _networks
 
 WEIGHTS = "openai/clip-vit-large-patch14"
-_EMBEDDED = Path(__file__).parents[2] / "models"
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,8 @@ def load(weights: str, offline: bool = False) -> Clip:
     from transformers import AutoTokenizer, CLIPModel
 
     what = "the CLIP"
-    if weights in (path.parent.name for path in _EMBEDDED.glob("*/clip")):
-        weights, offline = str(_EMBEDDED / weights / "clip"), True
+    if weights in (path.parent.name for path in MODELS.glob("*/clip")):
+        weights, offline = str(MODELS / weights / "clip"), True
     model = _networks.network(CLIPModel, what, weights, offline)
     tokenizer = _networks.pretrained(
         AutoTokenizer, f"the tokenizer of {what}", weights, offline, trust_remote_code=False

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from qtm.cycle.family import neutral_scale, response
     from qtm.cycle.family_cycle import FamilyCycle
     from qtm.cycle.lifecycle import LifeCycle
+    from qtm.cycle.prompt_cycle import PromptCycle
     from qtm.inheritance.clonal import Clonal
     from qtm.inheritance.infinitesimal import Infinitesimal
     from qtm.inheritance.refit import Refit
@@ -51,7 +52,7 @@ if TYPE_CHECKING:
     from qtm.selection.stabilizing import Stabilizing
     from qtm.selection.tails import Tails
     from qtm.selection.truncation import Truncation
-    from qtm.states import Density, Families, Individuals, JointMoments, Moments
+    from qtm.states import Density, Families, Individuals, JointMoments, Moments, Prompts
     from qtm.sweeps.many import evolve_many
     from qtm.sweeps.run import sweep
 
@@ -66,6 +67,8 @@ _HOME = {
     "JointMoments": "states",
     "LifeCycle": "cycle.lifecycle",
     "Moments": "states",
+    "PromptCycle": "cycle.prompt_cycle",
+    "Prompts": "states",
     "Trajectory": "cycle.evolution",
     "equilibrium": "cycle.equilibrium",
     "evolve": "cycle.evolution",

@@ -11,11 +11,11 @@ from jax import lax
 from jaxtyping import Array, ArrayLike, Bool, Float, PRNGKeyArray
 
 from qtm._core.numerics import concrete, require_double, require_integer
-from qtm.states import Families, Population
+from qtm.states import Population
 
 
 class Cycle(Protocol):
-    """A cycle that `evolve` can repeat: `LifeCycle`, `FamilyCycle`."""
+    """A cycle that `evolve` can repeat: `LifeCycle`, `FamilyCycle`, `PromptCycle`."""
 
     def step(
         self, state: Any, key: PRNGKeyArray | None = None, generation: ArrayLike | None = None
@@ -27,8 +27,8 @@ class Trajectory(eqx.Module):
 
     `mean` and `variance` have shape `[T, ...]`, T = generations + 1 with generation 0, in feature
     units and their square; the variance of individuals has divisor N. `final` is the population of
-    the last generation. For `Families`, `variance` is that of all images, and `within` and
-    `between` are its two parts; otherwise both are None.
+    the last generation. For `Families` and `Prompts`, `variance` is that of all images, and
+    `within` and `between` are its two parts; otherwise both are None.
     """
 
     mean: Float[Array, "T ..."]
@@ -92,9 +92,8 @@ def _evolve(
 
 
 def recorded(state: Population) -> tuple[Float[Array, "*traits"], ...]:
-    """Return mean and variance, and of families also the variance within and between them."""
-    parts = (state.within, state.between) if isinstance(state, Families) else ()
-    return (state.mean, state.variance, *parts)
+    """Return mean and variance, and of families and prompts the variance within and between."""
+    return (state.mean, state.variance, *state.parts)
 
 
 def _shapes(state: Population) -> list[tuple[int, ...]]:

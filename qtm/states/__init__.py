@@ -1,8 +1,9 @@
-"""Populations at three resolutions, and two with more structure.
+"""Populations at three resolutions, and three with more structure.
 
 `Moments`, mean and variance of Gaussian traits; `Density`, the density of a trait on a grid;
 `Individuals`, the trait values themselves. `JointMoments` are the moments of correlated traits,
-`Families` those within and between families.
+`Families` those within and between families, `Prompts` the mean vector and covariance of each
+prompt.
 
 The three resolutions offer selection `mean`, `variance`, `cdf(z)`, and the fractions strictly
 `below(z)` and `above(z)`. The two are kept apart because 1 - cdf(z) loses all digits in the upper
@@ -14,11 +15,12 @@ from qtm.states.families import Families
 from qtm.states.individuals import Individuals
 from qtm.states.joint import JointMoments
 from qtm.states.moments import Moments
+from qtm.states.prompts import Prompts
 
 State = Moments | Density | Individuals
 """A population on which any fitness can act."""
 
-Population = State | JointMoments | Families
+Population = State | JointMoments | Families | Prompts
 """A population that can evolve."""
 
 __all__ = [
@@ -28,5 +30,6 @@ __all__ = [
     "JointMoments",
     "Moments",
     "Population",
+    "Prompts",
     "State",
 ]

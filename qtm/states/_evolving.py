@@ -29,6 +29,11 @@ class Evolving(eqx.Module):
         Raises ValueError if the population cannot be drawn with this key and size.
         """
 
+    @property
+    def parts(self) -> tuple[Array, ...]:
+        """The variance within and between families, of populations that have them."""
+        return ()
+
     def balance(self, inheritance: Any, *parts: Any) -> Any:
         """Return the equilibrium that inheritance reaches with selection and mutation, the `parts`.
 

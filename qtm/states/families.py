@@ -46,3 +46,8 @@ class Families(Evolving):
     def variance(self) -> Float[Array, "..."]:
         """The variance of all images, V = V_W + V_B."""
         return real(self.within) + self.between
+
+    @property
+    def parts(self) -> tuple[Float[Array, "..."], Float[Array, "..."]]:
+        """V_W and V_B."""
+        return self.within, self.between

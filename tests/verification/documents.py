@@ -22,7 +22,13 @@ _BLOCK = re.compile(
     r"<!-- begin: (?P<name>[\w-]+) -->\n(?P<table>.*?)<!-- end: (?P=name) -->", re.DOTALL
 )
 _MARKER = re.compile(r"<!-- (?:begin|end): [\w-]+ -->")
-_NUMBER = re.compile(r"(?<![\w.,])[−+-]?\d+(?:[.,:]\d+)*(?!\w)")
+_NUMBER = re.compile(
+    r"(?<![\w.,])[−+-]?\d+(?:[.,:]\d+)*(?!\w)"
+    # In words only where they measure something.
+    r"|\b(?:two|three|four|five|six|seven|eight|nine|ten|\w+ty) (?:to \w+ )?"
+    r"(?:minutes?|hours?|seconds?|figures|times as)\b"
+    r"|\b(?:a|two) (?:thirds?|quarters?|fifths?|sixths?)\b|\bhalf as long\b"
+)
 # Numbers that are names, settings or versions, not measurements.
 _NAMES = (
     r"```.*?```",
@@ -32,7 +38,8 @@ _NAMES = (
     r"\b(at|from|to|below|above) (CFG|scale|scales) [\d.]+",
     r"\b[Gg]enerations? \d+((–| to | and )\d+)?( from \d+[–]\d+)?",
     r"\b(rate|rates) \d+",
-    r"Stable Diffusion( XL)? [\d.]+(, \d)?",
+    r"Stable Diffusion( XL)?\W* [\d.]+(, \d)?( and XL)?",
+    r"x86-64",
     r"Python( [\d.]+,?)+( or [\d.]+)?",
     r"arXiv \d+\.\d+|CC BY-SA 3\.0|Apache-2\.0|SPDX",
     r"90 %( intervals?)?(?=[^)]*interval|\)|\*|;| \|)|90 % intervals?",

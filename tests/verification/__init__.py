@@ -4,8 +4,8 @@ python -m tests.verification --list | NAME [NAME ...] | --all | --under SECONDS
 python -m tests.verification --numbers
 python -m tests.verification.tables [--write]
 
-Each verification is a file in `tests/verification/checks`, found without a list. Its docstring says
-how it measures, and it has
+Each verification is a file in `tests/verification/checks`, listed nowhere else. Its docstring
+states the method, and it has
 
 - `CLAIMS`: the exact sentences of the documents that it verifies (a test finds them there);
 - `EXPECTED`: name -> expected value with its tolerance (`tests.verification.expectations`);
@@ -13,7 +13,8 @@ how it measures, and it has
   "idle machine";
 - `measure(...)`: name -> measured value; its keyword parameters are options of the command line.
 
-The numbers of which only a log entry tells, because they cost too much or a machine is gone, are in
-`tests.verification.recorded`. Tables of the documents between markers are written by
+Numbers that are too costly to measure again, or need another machine, are in
+`tests.verification.recorded` with their entry of the log. `--numbers` prints every number of the
+documents with its source; a test fails where one has none. Tables between markers are written by
 `tests.verification.tables`.
 """

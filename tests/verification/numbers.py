@@ -30,8 +30,8 @@ def every_number(known: Mapping[str, Verification]) -> Iterator[Number]:
         text = documents.prose(place)
         for position, number in documents.numbers(place):
             words = text[max(0, position - 40) : position + 30]
-            found = [source for span, source in covered if position in span]
-            yield Number(place, number, words, ", ".join(dict.fromkeys(found)))
+            named = [source for span, source in covered if position in span]
+            yield Number(place, number, words, ", ".join(dict.fromkeys(named)))
 
 
 def missing_claims(known: Mapping[str, Verification]) -> list[Claim]:

@@ -100,7 +100,7 @@ def _draw(names: list[str], counts: Any, sets: int, out: Path) -> None:
     for axis, name, row in zip(axes.flat, names, counts, strict=False):
         axis.axhspan(low, high, color="0.85")
         centres = [(i + 0.5) / BINS for i in range(BINS)]
-        axis.bar(centres, row, 1 / BINS, edgecolor="white")
+        axis.bar(centres, row, 1 / BINS, edgecolor="black", fill=False)
         axis.set_title(name, fontsize=8)
     for axis in axes.flat[len(names) :]:
         axis.set_visible(False)

@@ -86,8 +86,8 @@ def measure(
             failures += check_with_pip(python, platform, Path(folder))
 
     def size(part: str, machine: str) -> float:
-        found = sizes.get((part, machine), [])
-        return sum(found) / len(found) if found else float("nan")
+        each = sizes.get((part, machine), [])
+        return sum(each) / len(each) if each else float("nan")
 
     return {
         "targets without a wheel": len(failures),

@@ -75,5 +75,5 @@ def _neutral(runs, scales, generation: int, axis: str) -> float:
     growth = np.log(growth) if axis == "linear" else np.sqrt(growth) - 1
     x = np.asarray(scales) if axis == "linear" else np.log(scales)
     i = int(np.flatnonzero(growth >= 0)[0])
-    at = x[i - 1] - growth[i - 1] * (x[i] - x[i - 1]) / (growth[i] - growth[i - 1])
-    return float(at if axis == "linear" else np.exp(at))
+    neutral = x[i - 1] - growth[i - 1] * (x[i] - x[i - 1]) / (growth[i] - growth[i - 1])
+    return float(neutral if axis == "linear" else np.exp(neutral))

@@ -84,8 +84,8 @@ def measure() -> dict[str, float]:
             for e in ("embedded", "neutral")
         )
         if trait not in VECTORS:
-            whole = maximize(model, design(grid), prior=1.0)
-            x = draw_posterior(whole, design(grid), 256).x
+            of_all = maximize(model, design(grid), prior=1.0)
+            x = draw_posterior(of_all, design(grid), 256).x
             every = [*grid, *near]
             stacked, start = design(every), np.ones(len(every), int)
             of_grid = simulate(model, x, stacked, start)

@@ -98,7 +98,7 @@ def measure() -> dict[str, float | Measured]:
         for quantity in ("within", "between")
         for part in ("transmission", "selection")
     }
-    along, whole = _removed(runs[STRONG])
+    along, in_all = _removed(runs[STRONG])
     return {
         "transmission, generation 1 (%)": 100 * float(passed_on.loc[STRONG, 1]),
         "transmission, generation 6, CFG 7.5 (%)": 100 * float(passed_on.loc[STRONG, 6]),
@@ -113,7 +113,7 @@ def measure() -> dict[str, float | Measured]:
         "brightness, S (sd)": float(wide("pixel_mean", "S_standardised").loc[STRONG, 1]),
         "entropy, S (sd)": float(wide("entropy", "S_standardised").loc[STRONG, 1]),
         "variance removed on the axis of prompts (%)": 100 * along,
-        "variance removed (%)": 100 * whole,
+        "variance removed (%)": 100 * in_all,
         "weight of the base that guidance adds: largest": float(
             base.loc[strong, 2:].to_numpy().max()
         ),

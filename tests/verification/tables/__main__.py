@@ -17,15 +17,15 @@ def main() -> int:
     parser.description = __doc__
     parser.add_argument("--write", action="store_true", help="write the tables into the documents")
     args = parser.parse_args()
-    contents, found = every_table(), 0
+    contents, changed = every_table(), 0
     for place in documents_with_tables():
         lines = differing(place, contents)
         if args.write and lines:
             (documents.ROOT / place).write_text(rewritten(place, contents))
         for line in lines:
             print(f"{place}: {line}")
-        found += len(lines)
-    return bool(found) and not args.write
+        changed += len(lines)
+    return bool(changed) and not args.write
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ README = "README.md"
 CLAIMS = (
     Claim(README, "Finetuning passes on prompt means by 94 % in the first generation, and by less "
     "the further they are from the base model (65 % in generation 6 at CFG 7.5)"),
-    Claim(README, "it *adds* variance within prompts in every generation."),
+    Claim(README, "it *adds* variance within prompts in every generation"),
     Claim(README, "Guidance moves prompts apart, and in the first generation by an amount "
     "proportional to ln w; at CFG 7.5 it makes images brighter (by 1.2 standard deviations within "
     "prompts) and higher in entropy (by 1.6), and removes 57 % of the variance within prompts "

@@ -14,7 +14,7 @@ The default is the small version; `--sets 300` takes three minutes.
 from pathlib import Path
 from typing import Any
 
-from tests.verification.checks.recovery import FURTHEST
+from tests.verification._experiments import experiment
 from tests.verification.expectations import Claim, Measured, at_least, at_most, near
 
 CLAIMS = (
@@ -64,22 +64,20 @@ def ranked(model: str, sets: int, first: int = 0) -> tuple[list[str], Any, Any]:
     `DRAWS`, and k-hat [sets]; seeds start at `first`."""
     import numpy as np
 
-    from analysis.arms.design import design
     from analysis.inference.importance import draw_posterior
     from analysis.inference.maximum import maximize
     from analysis.models import every_model
-    from analysis.prediction.synthetic import draw_arms, draw_values, vector
+    from analysis.prediction.synthetic import vector
     from empirical.seeds import seed_of
 
     fitted, ranks, k_hats, number = every_model()[model], [], [], first
     while len(ranks) < sets:
         seed = seed_of("calibration", model, number)
         number += 1
-        values = draw_values(fitted, seed)
-        stacked = design(draw_arms(fitted, values, seed=seed))
-        moved = np.abs(stacked.measured - stacked.measured[:, :1])[:, :, 1:]
-        if moved.max() > FURTHEST:
+        drawn = experiment(fitted, seed)
+        if drawn is None:
             continue
+        values, stacked = drawn
         draws = draw_posterior(maximize(fitted, stacked, 3, prior=1.0), stacked, DRAWS, seed)
         ranks.append((draws.x < vector(fitted, values)).sum(axis=0))
         k_hats.append(draws.k_hat)

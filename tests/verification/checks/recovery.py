@@ -17,9 +17,9 @@ from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
+from tests.verification._experiments import experiment
 from tests.verification.expectations import Claim, Measured, at_least, between, exactly
 
-FURTHEST = 5.0
 CLAIMS = (
     Claim("docs/fits.md", "On 300 to 800 experiments drawn from each of 14 models, 90 % intervals "
     "of identified parameters contain the truth in 89 to 90 % of cases (86 to 94 % for single "
@@ -58,24 +58,20 @@ def candidates() -> dict[str, str]:
 def one_set(theory: str, seed: int, compared: bool) -> tuple[list[tuple], list[tuple]]:
     """Draw one experiment and fit it: rows of parameters, rows of rivals; none where it is
     skipped."""
-    import numpy as np
-
-    from analysis.arms.design import design
     from analysis.comparison.contest import contest
     from analysis.inference.importance import draw_posterior
     from analysis.inference.maximum import maximize
     from analysis.models import every_model
-    from analysis.prediction.synthetic import draw_arms, draw_values
     from empirical.seeds import seed_of
 
     models, names = every_model(), candidates()
     model = models[names[theory]]
     # Seeds differ between theories: an unlikely draw of one is not one of all.
     seeded = seed_of("recovery", theory, seed)
-    values = draw_values(model, seeded)
-    stacked = design(draw_arms(model, values, seed=seeded))
-    if np.abs(stacked.measured - stacked.measured[:, :1])[:, :, 1:].max() > FURTHEST:
+    drawn = experiment(model, seeded)
+    if drawn is None:
         return [], []
+    values, stacked = drawn
     draws = draw_posterior(maximize(model, stacked, 3, prior=1.0), stacked)
     learnt = dict(zip((p.name for p in draws.mode.parameters), draws.contraction, strict=True))
     rows = [

@@ -21,7 +21,7 @@ HANGS := -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true
 # posteriors that hold the truth, chains that are interrupted everywhere, trained or sampled at
 # length, further processes and devices, compiled denoisers, the wheel, further Pythons.
 # At most 40 minutes with installation. A file stays on one worker, which builds the wheel once.
-.PHONY: demo test test-slow install check-install memory bench trials lint types clean
+.PHONY: demo test test-slow install check-install memory bench verify lint types clean
 
 demo: install
 	$(RUN)/qtm demo
@@ -46,22 +46,20 @@ $(STAMP): pyproject.toml constraints.txt
 
 # Check against the package index that the pins install on every supported machine.
 check-install:
-	$(PYTHON) -m tests.trials.install_check --pip
+	$(PYTHON) -m tests.verification install --pip
 
-# Peak memory of the suite and of the demo, all their processes together.
+# Time and peak memory of the demo and of both test tiers, all their processes together.
 memory: install
-	$(RUN)/python -m tests.trials.peak_memory $(MAKE) --no-print-directory test
-	$(RUN)/python -m tests.trials.peak_memory $(MAKE) --no-print-directory demo
+	$(RUN)/python -m tests.verification memory
 
 bench: install
 	$(PIP) --editable '.[bench]'
 	$(RUN)/pytest tests/benchmarks --benchmark-only --benchmark-group-by=group --benchmark-columns=min,median,rounds -o addopts=
 
-trials: install
-	$(RUN)/python -m tests.trials.kill_nine
-	$(RUN)/python -m tests.trials.stable_diffusion --batch 1 --checkpointing
-	$(RUN)/python -m tests.trials.forecasts
-	$(RUN)/python -m tests.trials.recovery --out runs/recovery
+# Verify the numbers of README.md and docs that take less than `UNDER` seconds each.
+UNDER ?= 60
+verify: install
+	$(RUN)/python -m tests.verification --under $(UNDER)
 
 lint: install
 	$(RUN)/ruff check --fix .

@@ -1,4 +1,4 @@
-"""Trait series drawn from a life cycle, for tests, trials and power studies."""
+"""Trait series drawn from a life cycle, for tests, verifications and power studies."""
 
 from collections.abc import Mapping
 

@@ -1,11 +1,11 @@
-"""90 % intervals hold the truth at the designs of real chains; all of it in `tests.trials`."""
+"""90 % intervals hold the truth at the designs of real chains, in a few draws."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from tests.helpers.simulated_generations import DISTINCT, TEN
-from tests.trials.selection_coverage import REQUIRED, coverage
+from tests.verification.checks.selection_coverage import REQUIRED, coverage
 
 
 def shares(design, draws):

@@ -14,6 +14,7 @@ from analysis.trait_series import (
     stepwise_log_likelihood,
 )
 from empirical.errors import UserError
+from tests.helpers.published_walks import FIRST, PARAMETERS, PUBLISHED, SECOND
 
 TRUTHS = {
     "random walk": {"ancestor": 1.0, "step_variance": 0.04},
@@ -161,30 +162,6 @@ def test_what_cannot_be_read_is_reported(tmp_path):
         read_paleots(tmp_path / "empty.txt")
 
 
-# The example series of the package paleoTS (Hunt), as R draws them: sim.GRW(ns = 20, ms = 0.5,
-# vs = 0.1) after set.seed(10), and sim.GRW(ns = 40, ms = 0.2, vs = 0.1, vp = 4) after
-# set.seed(90).
-FIRST = [
-    0.10799728, 0.37258895, 0.4590173, 0.86310488, 0.85069954, 1.6347725, 2.4573899, 2.5051739,
-    2.8488908, 3.0067579, 3.3916598, 3.8823111, 5.0183899, 5.6770611, 6.3140912, 6.6986239,
-    7.214452, 7.8144282, 7.7784073, 8.8918563,
-]  # fmt: skip
-SECOND = [
-    0.53898667, 0.74262636, 0.26942029, -0.90689677, 1.5283793, 0.72898845, 1.0684996,
-    1.5171238, 2.0551698, 2.1435579, 3.2311586, 3.3724413, 3.138587, 3.4436069, 3.9849429,
-    4.4217014, 5.1141751, 4.9731499, 5.9218212, 5.6000032, 6.0616414, 5.324747, 5.2501665,
-    6.8710843, 6.7744568, 6.4528944, 6.6316202, 5.4904622, 7.2892354, 6.9153007, 7.1400555,
-    7.9181845, 8.8891136, 7.800864, 7.9727977, 8.6630571, 7.9052649, 8.118108, 8.7731302,
-    8.5894689,
-]  # fmt: skip
-# Results of its vignette "Basics of paleoTS": log likelihood and AICc of the joint fits.
-PUBLISHED = {
-    "directional walk": [(-6.114511, 19.72902), (-38.68156, 84.02978)],
-    "random walk": [(-17.194526, 39.09493), (-44.12027, 92.56487)],
-    "stasis": [(-48.715248, 102.13638), (-97.68580, 199.69593)],
-}
-
-
 @pytest.mark.parametrize("model", PUBLISHED)
 def test_fits_are_those_that_paleots_published(model):
     for means, V, (height, aicc) in zip((FIRST, SECOND), (1.0, 4.0), PUBLISHED[model], strict=True):
@@ -193,9 +170,4 @@ def test_fits_are_those_that_paleots_published(model):
         assert fit.log_likelihood == pytest.approx(height, abs=2e-5)
         assert fit.aicc == pytest.approx(aicc, abs=2e-5)
         if model == "directional walk" and T == 20:
-            printed = {
-                "ancestor": -0.02171216,
-                "step_mean": 0.45961229,
-                "step_variance": 0.05507783,
-            }
-            assert fit.values == pytest.approx(printed, abs=1e-6)
+            assert fit.values == pytest.approx(PARAMETERS, abs=1e-6)

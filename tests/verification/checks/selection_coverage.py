@@ -1,18 +1,14 @@
-"""Do 90 % intervals of selection and transmission hold the truth, for the target they name?
-
-python -m tests.trials.selection_coverage [--draws 1000] [--seed 0]
+"""Do 90 % intervals of selection and transmission contain the truth, for the target they name?
 
 One generation of simulated individuals with known parameters on eight axes, drawn anew each time
-with its prompts, at the two designs of real chains: ten prompts of 50 images, and 500
-prompts of one image with a replicate. Variances of prompts are unequal (a coefficient of variation
-of 1/2). An interval for these prompts must hold the value of the very prompts of its draw; one for
-a population of prompts the parameter of the simulation. Quantities of one trait are of the leading
-axis, "averaged" those of all. Ends with code 1 where the mean coverage of S, beta, transmission,
-V_W and V_B is not 88 to 92 % or one's is not 84 to 96 %; the others are printed beside them.
+with its prompts, at the two designs of real chains: ten prompts of 50 images, and 500 prompts of
+one image with a replicate. Variances of prompts are unequal (a coefficient of variation of 1/2). An
+interval for these prompts must contain the value of the very prompts of its draw; one for a
+population of prompts the parameter of the simulation. Quantities of one trait are of the leading
+axis, "averaged" those of all. S, beta, transmission, V_W and V_B count; the others are printed
+beside them.
 """
 
-import argparse
-import sys
 from collections import defaultdict
 
 import numpy as np
@@ -28,7 +24,22 @@ from tests.helpers.simulated_generations import (
     Truth,
     simulate,
 )
+from tests.verification.expectations import Claim, Measured, between, rounded
 
+CLAIMS = (
+    Claim("LOG.md", "90 % intervals contain the truth, on average over quantities, in 90.1 % with "
+    "10 prompts x 50 images and in 90.1 % with 500 prompts x 1 image and a replicate."),
+    Claim("LOG.md", "No quantity is below 87.7 or above 93.0."),
+)  # fmt: skip
+EXPECTED = {
+    "10 x 50: mean (%)": rounded(90.1, 1, errors=2),
+    "10 x 50: lowest (%)": between(87.7, 93.0, errors=2),
+    "10 x 50: highest (%)": between(87.7, 93.0, errors=2),
+    "500 x 1 + 1: mean (%)": rounded(90.1, 1, errors=2),
+    "500 x 1 + 1: lowest (%)": between(87.7, 93.0, errors=2),
+    "500 x 1 + 1: highest (%)": between(87.7, 93.0, errors=2),
+}
+SECONDS, MEMORY = 240, 0.5
 DESIGNS = {"10 x 50": TEN, "500 x 1 + 1": DISTINCT}
 REQUIRED = {"S", "S_standardised", "beta", "beta_standardised", "transmission", "V_W", "V_B"}
 Counts = dict[tuple[str, str, str], list[bool]]
@@ -126,30 +137,24 @@ def coverage(design: Design, draws: int, seed: int = 0) -> Counts:
     return held
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--draws", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    failed = False
+def measure(draws: int = 1000, seed: int = 0) -> dict[str, Measured]:
+    values = {}
     for name, design in DESIGNS.items():
-        shares = {}
-        print(f"{name}, {args.draws} draws, intervals of {intervals.LEVEL:.0%}")
+        fractions = {}
+        print(f"{name}, {draws} draws, intervals of {intervals.LEVEL:.0%}")
         grouped = defaultdict(list)
-        for (label, quantity, target), held in coverage(design, args.draws, args.seed).items():
+        for (label, quantity, target), held in coverage(design, draws, seed).items():
             if quantity in REQUIRED:
-                shares[label, target] = np.mean(held)
+                fractions[label, target] = np.mean(held)
             grouped[quantity or label, target].append(np.mean(held))
-        for (quantity, target), values in grouped.items():
+        for (quantity, target), each in grouped.items():
             beside = "" if quantity in REQUIRED else "  (beside)"
-            several = f" ({min(values):.1%} to {max(values):.1%})" if len(values) > 1 else ""
-            print(f"  {quantity:28s} {target:22s} {np.mean(values):.1%}{several}{beside}")
-        mean = np.mean(list(shares.values()))
-        print(f"  mean of those that are required {mean:.1%}")
-        failed |= not 0.88 <= mean <= 0.92
-        failed |= not all(0.84 <= share <= 0.96 for share in shares.values())
-    sys.exit(failed)
-
-
-if __name__ == "__main__":
-    main()
+            several = f" ({min(each):.1%} to {max(each):.1%})" if len(each) > 1 else ""
+            print(f"  {quantity:28s} {target:22s} {np.mean(each):.1%}{several}{beside}")
+        # Quantities of a draw share its images: the error of their mean is at most that of one.
+        error = 100 * (0.9 * 0.1 / draws) ** 0.5
+        percent = 100 * np.array(list(fractions.values()))
+        values[f"{name}: mean (%)"] = Measured(float(percent.mean()), error)
+        values[f"{name}: lowest (%)"] = Measured(float(percent.min()), error)
+        values[f"{name}: highest (%)"] = Measured(float(percent.max()), error)
+    return values

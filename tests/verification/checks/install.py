@@ -1,7 +1,5 @@
 """Whether the pinned releases install on every supported machine, and how much is downloaded.
 
-python -m tests.trials.install_check [--python 3.12 ...] [--platform macos-arm64 ...] [--pip]
-
 For each Python, platform and set of extras, uv resolves pyproject.toml under constraints.txt as
 on that machine (environment markers and wheel tags are the target's, not those of this one),
 from PyPI alone, wheels only, without any local configuration. Metadata is read, no wheel is
@@ -13,22 +11,41 @@ that the benchmarks are left out elsewhere, and across operating systems all but
 Linux torch asks for CUDA.
 """
 
-import argparse
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.helpers.interpreters import interpreter
+from tests.verification.documents import ROOT
+from tests.verification.expectations import Claim, exactly, near
 
-from tests.helpers.interpreters import interpreter  # noqa: E402
+CLAIMS = (
+    Claim("docs/install.md", "Python 3.11, 3.12 or 3.13, on Linux (x86-64 or arm64) or macOS 14 or "
+    "newer (arm64)."),
+    Claim("docs/install.md", "| none | 225 MB, on macOS 170 MB | | PyPI's for Linux, with CUDA | 3 "
+    "GB | | PyPI's for macOS | 320 MB |"),
+    Claim("docs/install.md", "`make check-install` checks against the package index that the "
+    "pinned versions have wheels for all supported machines."),
+)  # fmt: skip
+# Wheels of three Pythons differ by some MB; the mean of the targets is compared.
+EXPECTED = {
+    "targets without a wheel": exactly(0),
+    "without torch, Linux (MB)": near(225, 12),
+    "without torch, macOS (MB)": near(170, 12),
+    "with torch, Linux (MB)": near(3000, 300),
+    "with torch, macOS (MB)": near(320, 20),
+}
+SECONDS, MEMORY = 300, 0.5
+NEEDS = ("network",)
 
 INDEX = "https://pypi.org/simple"
 PYTHONS = ("3.11", "3.12", "3.13")
-# Our name of a platform: uv's name, and pip's tags from the newest to the oldest.
+# Name of a platform: uv's name, and pip's tags from the newest to the oldest.
 PLATFORMS = {
     "linux-x86_64": (
         "x86_64-manylinux_2_28",
@@ -45,33 +62,44 @@ MACOS = "14.0"
 PARTS = {"theory": (), "chain": ("chain",), "chain, dev": ("chain", "dev"), "bench": ("bench",)}
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--python", nargs="+", default=PYTHONS, choices=PYTHONS)
-    parser.add_argument("--platform", nargs="+", default=list(PLATFORMS), choices=PLATFORMS)
-    parser.add_argument("--pip", action="store_true")
-    args = parser.parse_args()
-    failures = []
+def measure(
+    python: tuple[str, ...] = PYTHONS,
+    platform: tuple[str, ...] = tuple(PLATFORMS),
+    pip: bool = False,
+) -> dict[str, float]:
+    failures, sizes = [], {}
     with tempfile.TemporaryDirectory(prefix="qtm-install-") as folder:
         uv = shutil.which("uv") or fetch_uv(Path(folder))
         print(f"{'python':8}{'platform':15}{'part':12}{'packages':>9}{'MB':>7}  result")
-        for python in args.python:
-            for platform in args.platform:
+        for version in python:
+            for machine in platform:
                 for part, extras in PARTS.items():
-                    packages, size, error = resolve(uv, python, platform, extras, Path(folder))
+                    packages, size, error = resolve(uv, version, machine, extras, Path(folder))
                     print(
-                        f"{python:8}{platform:15}{part:12}{packages:9}{size / 1e6:7.0f}  "
+                        f"{version:8}{machine:15}{part:12}{packages:9}{size / 1e6:7.0f}  "
                         f"{error or 'wheels for all'}",
                         flush=True,
                     )
                     failures += [error] if error else []
-        if args.pip:
-            failures += check_with_pip(args.python, args.platform, Path(folder))
-    return bool(failures)
+                    sizes.setdefault((part, machine), []).append(size / 1e6)
+        if pip:
+            failures += check_with_pip(python, platform, Path(folder))
+
+    def size(part: str, machine: str) -> float:
+        each = sizes.get((part, machine), [])
+        return sum(each) / len(each) if each else float("nan")
+
+    return {
+        "targets without a wheel": len(failures),
+        "without torch, Linux (MB)": size("theory", "linux-x86_64"),
+        "without torch, macOS (MB)": size("theory", "macos-arm64"),
+        "with torch, Linux (MB)": size("chain", "linux-x86_64"),
+        "with torch, macOS (MB)": size("chain", "macos-arm64"),
+    }
 
 
 def clean_environment() -> dict[str, str]:
-    """Return the environment without what configures pip or uv, but with certificates."""
+    """Return the environment without configuration of pip or uv, but with certificates."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PIP_", "UV_", "PYTHON"))}
     certificates = {k: v for k, v in os.environ.items() if k == "PIP_CERT"}
     return {
@@ -98,13 +126,13 @@ def resolve(
     """Return how many packages a target installs, their bytes, and an error or ""."""
     lock = folder / "pylock.toml"
     lock.unlink(missing_ok=True)
-    words = [uv, "pip", "compile", "pyproject.toml", "--no-config", "--quiet"]
-    words += ["--constraints", "constraints.txt", "--only-binary", ":all:"]
-    words += ["--default-index", INDEX, "--no-header", "--output-file", str(lock)]
-    words += ["--python-version", python, "--python-platform", PLATFORMS[platform][0]]
-    words += [word for extra in extras for word in ("--extra", extra)]
+    command = [uv, "pip", "compile", "pyproject.toml", "--no-config", "--quiet"]
+    command += ["--constraints", "constraints.txt", "--only-binary", ":all:"]
+    command += ["--default-index", INDEX, "--no-header", "--output-file", str(lock)]
+    command += ["--python-version", python, "--python-platform", PLATFORMS[platform][0]]
+    command += [word for extra in extras for word in ("--extra", extra)]
     run = subprocess.run(
-        words, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False
+        command, cwd=ROOT, env=clean_environment(), capture_output=True, text=True, check=False
     )
     if run.returncode:
         lines = [line for line in run.stderr.splitlines() if line.strip()]
@@ -114,17 +142,17 @@ def resolve(
     return len(packages), size, ""
 
 
-def check_with_pip(pythons: list[str], platforms: list[str], folder: Path) -> list[str]:
-    """Print what `pip install --dry-run` says of every target, and return the failures."""
+def check_with_pip(pythons: Sequence[str], platforms: Sequence[str], folder: Path) -> list[str]:
+    """Print the result of `pip install --dry-run` for every target, and return the failures."""
     failures = []
     print(f"\n{'python':8}{'platform':15}{'part':12}  pip install --dry-run")
     for python in pythons:
-        found = interpreter(python)
-        if found is None:
+        path = interpreter(python)
+        if path is None:
             print(f"{python:8}no such interpreter here")
             continue
         venv = folder / f"pip-{python}"
-        subprocess.run([found, "-m", "venv", venv], check=True)
+        subprocess.run([path, "-m", "venv", venv], check=True)
         native = f"{sys.platform}-{os.uname().machine}".replace("darwin", "macos")
         native = native.replace("aarch64", "arm64")
         for platform in platforms:
@@ -132,17 +160,17 @@ def check_with_pip(pythons: list[str], platforms: list[str], folder: Path) -> li
                 elsewhere = platform.split("-")[0] != native.split("-")[0]
                 if platform != native and (part == "bench" or (elsewhere and part != "theory")):
                     continue
-                words = [str(venv / "bin" / "pip"), "install", "--dry-run", "--ignore-installed"]
-                words += ["--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
-                words += ["--index-url", INDEX, "--constraint", "constraints.txt"]
+                command = [str(venv / "bin" / "pip"), "install", "--dry-run", "--ignore-installed"]
+                command += ["--quiet", "--disable-pip-version-check", "--only-binary=:all:"]
+                command += ["--index-url", INDEX, "--constraint", "constraints.txt"]
                 if platform != native:
-                    words += [w for tag in PLATFORMS[platform][1] for w in ("--platform", tag)]
-                    words += ["--python-version", python, "--implementation", "cp"]
+                    command += [w for tag in PLATFORMS[platform][1] for w in ("--platform", tag)]
+                    command += ["--python-version", python, "--implementation", "cp"]
                     abi = f"cp{python.replace('.', '')}"
-                    words += ["--abi", abi, "--abi", "abi3", "--abi", "none"]
-                    words += ["--target", str(folder / "target")]
+                    command += ["--abi", abi, "--abi", "abi3", "--abi", "none"]
+                    command += ["--target", str(folder / "target")]
                 run = subprocess.run(
-                    words + requirements(extras),
+                    command + requirements(extras),
                     cwd=ROOT,
                     env=clean_environment(),
                     capture_output=True,
@@ -160,7 +188,3 @@ def requirements(extras: tuple[str, ...]) -> list[str]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     optional = project["optional-dependencies"]
     return project["dependencies"] + [r for extra in extras for r in optional[extra]]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

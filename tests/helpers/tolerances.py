@@ -1,6 +1,6 @@
 """A plugin of pytest: how near each comparison comes to the tolerance that it allows.
 
-python -m pytest -p tests.trials.tolerances ...
+python -m pytest -p tests.helpers.tolerances ...
 
 At the end it prints, a test, the largest ratio of a difference to its tolerance, of assert_allclose
 of NumPy, assert_close of torch and pytest.approx. TOLERANCES names a JSON file to write instead.

@@ -1,0 +1,1 @@
+"""Verifications, one file each; see `tests.verification`."""

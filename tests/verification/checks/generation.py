@@ -1,0 +1,54 @@
+"""A generation of the embedded model on two cores, beside the stock example of diffusers: seconds.
+
+`tests/benchmarks/test_bench_chain.py -k Generation`, three rounds; the ranges of the claims are
+those of minima and medians on two days.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.verification.documents import ROOT
+from tests.verification.expectations import Claim, between
+
+CLAIMS = (
+    Claim("README.md", "On two cores a generation of the embedded model takes 44 to 49 s, the "
+    "stock example of diffusers 65 to 75 s."),
+    Claim("README.md", "torch.compile: minutes once, then a fifth faster"),
+    Claim("docs/hardware.md", "One generation: finetuning on 500 images in 200 steps of 64, and "
+    "500 images drawn in 20 guided steps (`make bench`). | | time | |---|---:| | this package | 44 "
+    "to 49 s | | with `model.compile`, compiled before | 35 to 41 s | | stock example of "
+    "diffusers, with the same batches | 65 to 75 s |"),
+)  # fmt: skip
+EXPECTED = {
+    "this package (s)": between(44, 49.5),
+    "compiled before (s)": between(35, 41.5),
+    "stock example (s)": between(65, 75),
+    "compiled over not compiled": between(0.75, 0.88),
+}
+SECONDS, MEMORY = 900, 3
+NEEDS = ("idle machine",)
+_PLACE = "tests/benchmarks/test_bench_chain.py"
+
+
+def measure() -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as temporary:
+        table = Path(temporary) / "times.json"
+        command = [sys.executable, "-m", "pytest", _PLACE, "-k", "Generation", "-o", "addopts="]
+        command += ["--benchmark-only", f"--benchmark-json={table}", "-q"]
+        subprocess.run(command, cwd=ROOT, check=True)
+        rows = json.loads(table.read_text())["benchmarks"]
+    seconds = {row["name"]: row["stats"]["median"] for row in rows}
+    ours, compiled = (
+        next(value for name, value in seconds.items() if part in name)
+        for part in ("as it is", "compiled before")
+    )
+    stock = next(value for name, value in seconds.items() if "stock" in name)
+    return {
+        "this package (s)": ours,
+        "compiled before (s)": compiled,
+        "stock example (s)": stock,
+        "compiled over not compiled": compiled / ours,
+    }

@@ -128,7 +128,10 @@ def _means(axis: Axes, table: pd.DataFrame) -> None:
     axis.axhline(0, color="0.6", linewidth=0.8)
     axis.set_title("shift of trait means (sd)")
     if axis.get_legend_handles_labels()[0]:
-        axis.legend(ncols=2, fontsize=6)
+        # Six curves leave no corner free: the legend has a place above them.
+        low, high = axis.get_ylim()
+        axis.set_ylim(low, high + 0.35 * (high - low))
+        axis.legend(ncols=2, fontsize=6, loc="upper left")
 
 
 def _quality(axis: Axes, table: pd.DataFrame) -> None:

@@ -7,11 +7,14 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from pages import derivations, gallery, included, recipe, reference
 
+from qtm.__main__ import quieten
+
 _WITH_LINKS_OF_THE_SITE = ("recipe.md", "derivations.md", "gallery.md", *included.FILES.values())
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages and pictures that are made from the code."""
+    quieten()
     content: dict[str, str | bytes] = {
         "recipe.md": recipe.page(),
         "derivations.md": derivations.page(),

@@ -3,8 +3,10 @@
 import inspect
 import re
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
-_SPECIAL = re.compile(r"[\\*_\[\]<>#$|~^]")
+# Characters that Markdown, or an extension of this site, would read as markup.
+_SPECIAL = re.compile(r"[\\*_\[\]<>#$|`]")
 _CODE = re.compile(r"(``[^`]+``|`[^`]*`)")
 
 
@@ -12,15 +14,10 @@ def prose(text: str) -> str:
     """Return plain text as Markdown that shows it literally.
 
     Code between backticks stays code, and so do indented lines, with blank lines around them.
+    Paragraphs with columns, as of equations, keep their lines.
     """
-    lines: list[str] = []
-    for line in text.splitlines():
-        indented = line.startswith("    ")
-        before = lines[-1] if lines else ""
-        if before.strip() and indented != before.startswith("    ") and not _is_item(before):
-            lines.append("")
-        lines.append(line if indented else _literal(line))
-    return "\n".join(lines)
+    blocks = re.split(r"\n\s*\n", text.strip("\n"))
+    return "\n\n".join(_part(part) for block in blocks for part in _split(block))
 
 
 def description(documented: object) -> str:
@@ -35,7 +32,7 @@ def title(documented: object) -> str:
 
 def cell(text: str) -> str:
     """Return plain text as Markdown in one cell of a table."""
-    return prose(" ".join(text.split())).replace("\\|", "&#124;")
+    return prose(" ".join(text.split()))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -44,13 +41,24 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def _split(block: str) -> list[str]:
+    """Split a paragraph before and after its indented lines, except those of its items."""
+    if re.match(r"\s*(?:[-*]|\d+\.) ", block):
+        return [block]
+    groups = groupby(block.splitlines(), key=lambda line: line.startswith("    "))
+    return ["\n".join(lines) for _, lines in groups]
+
+
+def _part(block: str) -> str:
+    if block.startswith("    "):
+        return block
+    end = "<br>\n" if re.search(r"\S {3,}\S", block) else "\n"
+    return end.join(map(_literal, block.splitlines()))
+
+
 def _literal(line: str) -> str:
     parts = _CODE.split(line)
     return "".join(
-        part if index % 2 else _SPECIAL.sub(lambda match: "\\" + match.group(), part)
+        part if index % 2 else _SPECIAL.sub(lambda match: f"&#{ord(match.group())};", part)
         for index, part in enumerate(parts)
     )
-
-
-def _is_item(line: str) -> bool:
-    return re.match(r"\s*(?:[-*]|\d+\.) ", line) is not None

@@ -132,7 +132,6 @@ class Page(HTMLParser):
 def site(tmp_path_factory):
     """The site, built strictly: a warning ends the build."""
     pytest.importorskip("mkdocs", reason="the documentation needs the extra 'docs'")
-    pytest.importorskip("torch", reason="the reference of chains needs the extra 'chain'")
     from tests.helpers.package_copies import call
 
     folder = tmp_path_factory.mktemp("documentation") / "site"

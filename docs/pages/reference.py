@@ -1,10 +1,9 @@
 """The reference of the API: pages of exported names with their docstrings, by mkdocstrings."""
 
-import inspect
+import ast
+import importlib.util
 from collections.abc import Iterable
-from importlib import import_module
-from types import ModuleType
-from typing import Any
+from pathlib import Path
 
 import qtm
 from qtm import _forms
@@ -19,6 +18,13 @@ _OF_QTM = {
     "mutation": ("Mutation", ("Mutation",)),
     "sweeps": ("Sweeps", ()),
 }
+# Names that users import from elsewhere than the module that defines them.
+_IMPORTED_AS = {
+    "empirical.chain.loop.Chain": "empirical.Chain",
+    "empirical.recipe.Recipe": "empirical.Recipe",
+    "analysis.comparison.fit.fit": "analysis.fit",
+    "analysis.comparison.fit.Result": "analysis.Result",
+}
 # Further pages: title, sentence, and modules with their documented names (all exported ones by ()).
 _FURTHER: dict[str, tuple[str, str, dict[str, tuple[str, ...]]]] = {
     "qtm-mixture": (
@@ -30,8 +36,8 @@ _FURTHER: dict[str, tuple[str, str, dict[str, tuple[str, ...]]]] = {
         "Chains and recipes",
         "Run chains, read recipes, and draw images under any guidance rule.",
         {
-            "empirical": (),
-            "empirical.recipe": ("Settings", "read", "parse", "dump", "differences"),
+            "empirical.chain.loop": ("Chain",),
+            "empirical.recipe": ("Recipe", "Settings", "read", "parse", "dump", "differences"),
             "empirical.chain.scan": ("plan", "scan", "Plan"),
             "empirical.generator.sampling": ("draw",),
         },
@@ -49,21 +55,25 @@ _FURTHER: dict[str, tuple[str, str, dict[str, tuple[str, ...]]]] = {
         "Rules, remedies, traits and measures",
         "Base classes, and the arguments of functions that [extensions](../extending.md) define.",
         {
-            "empirical.guidance": ("GuidanceRule", "Levels", "every_rule"),
-            "empirical.remedies": ("Remedy",),
+            "empirical.guidance._base": ("GuidanceRule", "Levels"),
+            "empirical.guidance": ("every_rule",),
+            "empirical.remedies._base": ("Remedy",),
             "empirical.measuring.traits": ("View", "every_trait"),
             "empirical.measuring.metrics.measures": ("every_measure",),
             "empirical.measuring.metrics.measures._base": ("Sample", "Pair"),
-            "empirical.embedded": ("Captioned", "names", "load"),
+            "empirical.embedded._captioned": ("Captioned",),
+            "empirical.embedded": ("names", "load"),
         },
     ),
     "analysis-fits": (
         "Fits and forecasts",
         "Fit models of collapse to runs, compare them, and forecast chains.",
         {
-            "analysis": ("fit", "Result"),
+            "analysis.comparison.fit": ("fit", "Result"),
             "analysis.prediction.forecast": ("forecast", "Forecast"),
-            "analysis.models": ("Model", "Theory", "Parameter", "Setting", "every_model"),
+            "analysis.models._base": ("Model", "Parameter", "Setting"),
+            "analysis.models._parts": ("Theory",),
+            "analysis.models": ("every_model",),
         },
     ),
     "analysis-selection": (
@@ -99,44 +109,48 @@ _FURTHER: dict[str, tuple[str, str, dict[str, tuple[str, ...]]]] = {
 
 
 def pages() -> dict[str, str]:
-    """Return the pages of the reference as Markdown for mkdocstrings, by their path."""
+    """Return the pages of the reference as Markdown for mkdocstrings, by their path.
+
+    Sources are read, not imported: this needs neither JAX nor torch.
+    """
     written = {}
+    homes = {name: f"qtm.{home}" for name, home in qtm._HOME.items()} | _forms.all_modules()
     for folder, (title, bases) in _OF_QTM.items():
-        names = [name for name in qtm.__all__ if _home(getattr(qtm, name)).startswith(f"{folder}.")]
-        entries = [*(_entry(f"qtm.{folder}", name) for name in bases)]
-        entries += [_entry("qtm", name) for name in names]
+        entries = [_entry(f"qtm.{folder}._base", name) for name in bases]
+        entries += [
+            _entry(home, name, f"qtm.{name}")
+            for name, home in sorted(homes.items())
+            if f"{home}.".startswith(f"qtm.{folder}.")
+        ]
         written[f"{FOLDER}/qtm-{folder}.md"] = _page(title, "", entries)
     for name, (title, sentence, modules) in _FURTHER.items():
         entries = [
             _entry(module, exported)
             for module, names in modules.items()
-            for exported in names or exported_names(import_module(module))
+            for exported in names or exported_names(module)
         ]
         written[f"{FOLDER}/{name}.md"] = _page(title, sentence, entries)
     written[f"{FOLDER}/index.md"] = _index(written)
     return dict(sorted(written.items()))
 
 
-def exported_names(module: ModuleType) -> list[str]:
-    """Return the classes and functions that a module exports."""
-    return [name for name in module.__all__ if not _is_constant(getattr(module, name))]
+def exported_names(module: str) -> list[str]:
+    """Return the names in `__all__` of a module, without constants."""
+    spec = importlib.util.find_spec(module)
+    assert spec is not None
+    assert spec.origin is not None
+    for node in ast.parse(Path(spec.origin).read_text()).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
+            return [name for name in ast.literal_eval(node.value) if not name.isupper()]
+    raise ValueError(f"'{module}' has no list '__all__'")
 
 
-def _is_constant(value: Any) -> bool:
-    return not (inspect.isclass(value) or inspect.isfunction(value))
-
-
-def _home(value: Any) -> str:
-    """Return the module of a name of qtm below the package, "" for a module."""
-    return "" if inspect.ismodule(value) else value.__module__.removeprefix("qtm.")
-
-
-def _entry(module: str, name: str) -> str:
+def _entry(module: str, name: str, public: str | None = None) -> str:
     """Return the block of mkdocstrings for a name, headed as users import it."""
-    value = getattr(import_module(module), name)
-    public = ".".join(part for part in (module, name) if not part.startswith("_"))
-    public = public.replace("._base.", ".")
-    return f"::: {value.__module__}.{value.__qualname__}\n    options:\n      heading: {public}"
+    path = f"{module}.{name}"
+    without_private = ".".join(part for part in path.split(".") if not part.startswith("_"))
+    heading = public or _IMPORTED_AS.get(path, without_private)
+    return f"::: {path}\n    options:\n      heading: {heading}"
 
 
 def _page(title: str, sentence: str, entries: Iterable[str]) -> str:
@@ -147,8 +161,7 @@ def _index(written: dict[str, str]) -> str:
     lines = ["# API", "", "Pages of exported names; their text is that of the docstrings.", ""]
     for path, text in written.items():
         title = text.partition("\n")[0].removeprefix("# ")
-        package = path.removeprefix(f"{FOLDER}/").removesuffix(".md").partition("-")[0]
-        lines.append(f"- `{package}`: [{title}]({path.removeprefix(FOLDER + '/')})")
-    forms = sum(len(_forms.modules(folder)) for folder in _forms.ABSTRACT)
-    lines += ["", f"`qtm` has {forms} forms of selection, mutation and inheritance (`qtm forms`)."]
+        file = path.removeprefix(f"{FOLDER}/")
+        package = file.removesuffix(".md").partition("-")[0]
+        lines.append(f"- `{package}`: [{title}]({file})")
     return "\n".join(lines) + "\n"

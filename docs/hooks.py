@@ -1,11 +1,12 @@
 """Hooks of mkdocs: add generated pages, and make links of the repository those of the site."""
 
+from pathlib import Path
 from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
-from pages import derivations, gallery, included, recipe, reference
+from pages import derivations, gallery, included, recipe, reference, tutorial
 
 from qtm.__main__ import quieten
 
@@ -22,8 +23,12 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         **gallery.pictures(),
         **included.pages(),
         **reference.pages(),
+        **tutorial.pages(Path(config.docs_dir) / tutorial.FOLDER),
     }
     for path, text in content.items():
+        written = files.get_file_from_path(path)
+        if written is not None:
+            files.remove(written)
         files.append(File.generated(config, path, content=text))
     return files
 

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
 import qtm
-from docs.pages import included, recipe, reference, text
+from docs.pages import included, recipe, reference, text, tutorial
 from empirical.guidance import every_rule
 from empirical.recipe import Recipe, parse
 from empirical.remedies import Remedy
@@ -111,6 +111,25 @@ def test_links_of_the_repository_become_those_of_the_site():
         included.relinked("[a](../qtm/x.py)", "docs/x.md")
 
 
+def test_tutorials_show_output_values_and_figures_of_their_cells():
+    source = (
+        "A\n\n```python\nfrom pathlib import Path\nx = 2\nprint('b')\nx + 1\n```\n\n"
+        "```sh\nrm -rf never\n```\n\n```python\nfrom matplotlib.figure import Figure\n"
+        "Path('kept').touch()\nFigure(figsize=(1, x))\n```\n"
+    )
+    shown, pictures = tutorial.executed(source, "name")
+    assert '```text title="Output"\nb\n3\n```' in shown
+    assert "](name-1.png)" in shown
+    assert pictures["name-1.png"].startswith(b"\x89PNG")
+    assert not Path("kept").exists()
+    assert (
+        re.sub(r"```text.*?```\n\n|!\[.*?\)\n", "", shown, flags=re.DOTALL).split()
+        == source.split()
+    )
+    with pytest.raises(RuntimeError, match="name, cell of line 5: ZeroDivisionError"):
+        tutorial.executed("A\n\n\n```python\n1 / 0\n```\n", "name")
+
+
 class Page(HTMLParser):
     """Anchors, links and sources of a page."""
 
@@ -155,6 +174,16 @@ def test_links_of_the_site_lead_to_pages_and_anchors(site):
                                       and not anchor.startswith("__")):  # fmt: skip
                 broken.append(f"{path.relative_to(site)}: {link}")
     assert broken == []
+
+
+@pytest.mark.slow
+def test_tutorials_are_shown_with_their_outputs(site):
+    written = sorted((ROOT / "docs" / "tutorials").glob("*.md"))
+    assert written
+    for path in written:
+        shown = (site / "tutorials" / f"{path.stem}.html").read_text()
+        assert ">Output<" in shown, path
+        assert f'src="{path.stem}-1.png"' in shown, path
 
 
 @pytest.mark.slow

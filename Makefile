@@ -37,7 +37,7 @@ test-slow: install
 
 # The documentation, in site/: open site/index.html. A warning is an error.
 docs: install
-	$(RUN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict
 
 install: $(STAMP)
 

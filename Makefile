@@ -19,9 +19,10 @@ HANGS := -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true
 #
 # `test-slow` runs tests of many fits, chains, processes or an installation: intervals and
 # posteriors that hold the truth, chains that are interrupted everywhere, trained or sampled at
-# length, further processes and devices, compiled denoisers, the wheel, further Pythons.
+# length, further processes and devices, compiled denoisers, the wheel, the documentation, further
+# Pythons.
 # At most 40 minutes with installation. A file stays on one worker, which builds the wheel once.
-.PHONY: demo test test-slow install check-install memory bench verify lint types clean
+.PHONY: demo test test-slow docs install check-install memory bench verify lint types clean
 
 demo: install
 	$(RUN)/qtm demo
@@ -34,6 +35,10 @@ test: install
 test-slow: install
 	$(RUN)/pytest -m slow --numprocesses auto --dist loadfile
 
+# The documentation, in site/: open site/index.html. A warning is an error.
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(RUN)/mkdocs build --strict
+
 install: $(STAMP)
 
 $(STAMP): pyproject.toml constraints.txt
@@ -41,7 +46,7 @@ $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(if $(TORCH_INDEX),$(PIP) --no-deps --retries 1 --index-url $(TORCH_INDEX) torch || echo "$(TORCH_INDEX) has no build of torch for this machine: taking PyPI's")
 	$(PIP) torch
-	$(PIP) --editable '.[chain,dev]'
+	$(PIP) --editable '.[chain,dev,docs]'
 	touch $(STAMP)
 
 # Check against the package index that the pins install on every supported machine.
@@ -69,4 +74,4 @@ types: install
 	$(RUN)/pyright
 
 clean:
-	rm -rf $(VENV) runs .pytest_cache .ruff_cache .benchmarks *.egg-info
+	rm -rf $(VENV) runs site .pytest_cache .ruff_cache .benchmarks *.egg-info

@@ -43,7 +43,10 @@ AnyRemedy = Annotated[_any_of(Remedy), Field(discriminator="name")]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    # The docstring below a key is its description, from which the recipe reference is made.
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True
+    )
 
 
 class ModelTable(_Table):
@@ -51,23 +54,28 @@ class ModelTable(_Table):
     denoiser computes."""
 
     name: Name = "digits"
+    """An embedded model, the folder of a diffusers pipeline, or a hub id."""
     precision: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the denoiser."""
     compile: bool = False
+    """Whether the denoiser is compiled by `torch.compile`: minutes once, then a fifth faster."""
 
 
 class DataTable(_Table):
     """The real images of generation 0: an embedded set, folders, or data sets of the hub
-    (``hub:owner/name``), and their number.
-
-    caption_column: the column of their tables that holds the captions; by default the first of
-    text, caption and prompt. prompts: whether every generation draws the captions of generation 0,
-    or a fresh sample of them with replacement.
-    """
+    (``hub:owner/name``), and their number."""
 
     name: Name | Annotated[list[Name], Field(min_length=1)] = "digits"
+    """An embedded set, a folder of images with captions, a saved data set, or ``hub:owner/name``;
+    or a list of several."""
     size: Annotated[int, Field(ge=2)] = 500
+    """Number of real images, and of the images that every generation draws."""
     prompts: Literal["same", "resampled"] = "same"
+    """Whether every generation draws the captions of generation 0, or a fresh sample of them with
+    replacement."""
     caption_column: Name | None = None
+    """Column of tables that holds the captions; by default the first of text, caption and
+    prompt."""
 
     @property
     def names(self) -> list[str]:
@@ -76,28 +84,39 @@ class DataTable(_Table):
 
 
 class FinetuneTable(_Table):
-    """How a generation is finetuned, and on which images.
-
-    training_set: the images of the previous generation (replace), of all so far (accumulate), as
-    many of those as generation 0 has (accumulate-subsample), the previous ones with a fraction of
-    real images (mix), or freshly drawn real images (real, the control).
-    """
+    """How a generation is finetuned, and on which images."""
 
     method: Literal["lora", "full"] = "lora"
+    """A low-rank adapter, or all weights of the denoiser."""
     rank: Positive = 8
+    """Rank of the adapter."""
     targets: Annotated[list[Name], Field(min_length=1)] = list(TARGETS)
+    """Ends of the names of the layers that the adapter changes."""
     text_encoder: bool = False
+    """Whether the text encoder is finetuned too."""
     steps: Positive = 200
+    """Optimiser steps in each generation."""
     batch_size: Positive = 64
+    """Images in a step."""
     micro_batches: Positive = 1
+    """Number of parts into which a batch is divided, to save memory."""
     gradient_checkpointing: bool = False
+    """Whether activations are computed again in the backward pass, to save memory."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 5e-4
+    """Learning rate of the optimiser."""
     start_from: Literal["base", "previous"] = "base"
+    """The model that each generation finetunes: the base model, or that of the previous
+    generation."""
     training_set: Literal["replace", "accumulate", "accumulate-subsample", "mix", "real"] = (
         "replace"
     )
+    """The images of the previous generation (replace), of all so far (accumulate), as many of those
+    as generation 0 has (accumulate-subsample), the previous ones with a fraction of real images
+    (mix), or freshly drawn real images (real, the control)."""
     real_fraction: Fraction = 0.0
+    """Fraction of real images in a mix."""
     condition_drop: Fraction = 0.0
+    """Probability with which finetuning replaces a caption by the empty prompt."""
 
     @model_validator(mode="after")
     def _settings_fit_together(self) -> "FinetuneTable":
@@ -130,23 +149,27 @@ class GenerateTable(_Table):
     guidance: Guidance = Field(  # type: ignore[valid-type]
         default_factory=lambda: {"rule": "constant", "scale": 7.5}, validate_default=True
     )
+    """A guidance rule with its settings."""
     sampler: Literal["ddim", "ddpm", "dpm++", "euler", "euler_ancestral", "heun", "unipc"] = "ddim"
+    """Sampler of diffusers."""
     steps: Positive = 20
+    """Sampling steps."""
     batch_size: Positive = 250
+    """Images that are drawn at a time."""
 
 
 class MeasureTable(_Table):
-    """Images that each generation draws in addition, only to be measured; no other number changes.
-
-    unguided: its prompts and seeds again, at scale 1. replicates: further images of each prompt, at
-    the chain's scale and, with `unguided`, at scale 1; "auto" is 1 where captions are mostly
-    distinct, else 0, and is resolved at the start of a run. unguided_images: whether these images
-    are kept, not only their traits.
-    """
+    """Images that each generation draws in addition, only to be measured; no other number
+    changes."""
 
     unguided: bool = True
+    """Whether prompts and seeds of the generation are drawn again, at scale 1."""
     replicates: Literal["auto"] | Annotated[int, Field(ge=0)] = "auto"
+    """Further images of each prompt, at the scale of the chain and, with `unguided`, at scale 1.
+    "auto" is 1 where captions are mostly distinct, else 0, and is resolved at the start of a
+    run."""
     unguided_images: bool = False
+    """Whether these images are kept, not only their traits."""
 
     @classmethod
     def off(cls) -> Self:
@@ -175,7 +198,9 @@ class _Chain(_Table):
     """The tables that `Recipe` and `Settings` have in common."""
 
     generations: Positive = 6
+    """Number of generations after the real images."""
     seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of all random numbers of the chain."""
     model: ModelTable = ModelTable()
     data: DataTable = DataTable()
     finetune: FinetuneTable = FinetuneTable()

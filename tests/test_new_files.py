@@ -1,123 +1,28 @@
-"""A remedy, guidance rule, trait, measure, model of collapse or figure is one file with one class
-or function, and a life cycle of a trait series one class: `import`, the command line and the tests
-find it."""
+"""A remedy, guidance rule, trait, measure, data set, model of collapse or figure is one file with
+one class or function, and a life cycle of a trait series one class: `import`, the command line and
+the tests find it. The files are those of `docs/extending.md`."""
 
+import configparser
 import json
+import tomllib
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from empirical.runs import kept
+from tests.helpers import documented
 from tests.helpers.package_copies import call, copy_of
 
+# The examples of the documentation. Forms have their own tests.
+SHOWN = documented.files("extending.md")
+CYCLES, PROJECT = "analysis/trait_series/cycles.py", "pyproject.toml"
 FILES = {
-    "empirical/remedies/short_training.py": '''
-from typing import Literal
-
-from empirical.remedies._base import Remedy
-
-
-class ShortTraining(Remedy):
-    """Finetune in half of the steps."""
-
-    reads = ("finetune.steps",)
-    name: Literal["short_training"]
-
-    def settings(self, given):
-        return {"finetune.steps": given["finetune.steps"] // 2}
-''',
-    "empirical/guidance/warm_up.py": '''
-from typing import Literal
-
-import numpy as np
-
-from empirical.guidance._base import Fraction, GuidanceRule, Scale
-
-
-class WarmUp(GuidanceRule):
-    """No guidance in the first `fraction` of sampling, then a constant scale. Introduced here."""
-
-    examples = ({"scale": 3.0, "fraction": 0.25},)
-    neutral = {"scale": 1.0}
-
-    rule: Literal["warm_up"]
-    scale: Scale
-    fraction: Fraction = 0.5
-
-    def scales(self, levels, generation=0, seeds=()):
-        return np.where(levels.progress < self.fraction, 1.0, self.scale)
-''',
-    "empirical/measuring/traits/brightest.py": '''
-def measure(view):
-    """Return the greatest luminance of each image [n, 1]."""
-    return view.grey.max(axis=(1, 2))[:, None]
-''',
-    "empirical/measuring/metrics/measures/spread.py": '''
-def alone(sample):
-    """Return the total variance of a set, nan of none."""
-    return float(sample.features.var(axis=0).sum()) if len(sample.features) else float("nan")
-''',
-    "analysis/models/shrinking.py": '''
-from dataclasses import dataclass
-from typing import ClassVar
-
-from analysis.models._base import Model, Parameter
-from qtm import Families
-
-
-@dataclass(frozen=True)
-class Shrinking(Model):
-    """V_W shrinks by a constant factor."""
-
-    theory: ClassVar = "shrinking"
-    links: ClassVar = ()
-    theory_parameters: ClassVar = (
-        Parameter("remaining", "fraction of V_W that remains", "fraction", 0.01, 0.99, 0.9, 1.0),
-    )
-
-    def step(self, values, state, setting):
-        return Families(state.mean, state.within * values["remaining"], state.between)
-''',
-    "figures/gallery/number_of_runs.py": '''"""The number of runs."""
-
-from matplotlib.figure import Figure
-
-from figures.style import COLUMN
-
-NUMBER, MADE_BY = 11, "any recipes"
-CAPTION = "The height of the bar is the number of runs. " * 5
-
-
-def draw(study):
-    """Draw one bar."""
-    figure = Figure(figsize=(COLUMN, 2))
-    figure.subplots().bar([0], [len(study.runs)])
-    figure.axes[0].set(ylabel="runs")
-    return figure
-''',
+    path: content
+    for path, content in SHOWN.items()
+    if not path.startswith("qtm/") and path not in (CYCLES, PROJECT)
 }
-# Appended to the file of all life cycles.
-LIFE_CYCLE = '''
-
-class EveryOther(CycleModel):
-    """The upper half survives: no parameter."""
-
-    theory = "every other"
-    contains = ()
-
-    def selection_parameters(self, scale):
-        return ()
-
-    def selection(self, values):
-        return qtm.Truncation(0.5)
-'''
-RECIPE = """
-generations = 1
-finetune.steps = 40
-generate.guidance = { rule = "warm_up", scale = 3.0 }
-remedy.name = "short_training"
-"""
 
 
 @pytest.fixture(scope="module")
@@ -126,10 +31,23 @@ def copy(tmp_path_factory):
     root = copy_of(tmp_path_factory.mktemp("copy"), ("empirical", "analysis", "figures", "tests"))
     for path, content in FILES.items():
         (root / path).write_text(content)
-    with (root / "analysis" / "trait_series" / "cycles.py").open("a") as file:
-        file.write(LIFE_CYCLE)
-    (root / "recipe.toml").write_text(RECIPE)
+    with (root / CYCLES).open("a") as file:
+        file.write("\n\n" + SHOWN[CYCLES])
+    install(tomllib.loads(SHOWN[PROJECT])["project"], root)
     return root
+
+
+def install(project, folder):
+    """Write the metadata from which Python reads the entry points of an installed package."""
+    metadata = folder / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    )
+    entry_points = configparser.ConfigParser()
+    entry_points.read_dict(project["entry-points"])
+    with (metadata / "entry_points.txt").open("w") as file:
+        entry_points.write(file)
 
 
 def output(result):
@@ -151,7 +69,7 @@ abar = np.linspace(0.1, 0.9, 5)
 print(*rule.scales(guidance.Levels(abar[:-1], abar[1:])))
 """
     assert output(call(copy, "-c", code)).split() == ["1.0", "1.0", "3.0", "3.0"]
-    (copy / "wrong.toml").write_text(RECIPE + "remedy.stps = 1\n")
+    (copy / "wrong.toml").write_text(FILES["recipe.toml"] + "remedy.stps = 1\n")
     result = call(copy, "-m", "qtm", "chain", "run", "wrong.toml", "--out", "run")
     assert result.returncode == 2
     assert "'remedy.stps'" in result.stderr
@@ -187,6 +105,27 @@ print(json.dumps([float(after.within), series.selection.fraction.item()]))
     assert json.loads(output(call(copy, "-c", code))) == [2.0, 0.5]
 
 
+def test_recipes_name_new_data_sets(copy):
+    code = """
+from empirical import recipe
+from empirical.data.real_images import real, reference
+
+data = recipe.parse({"data": {"name": "stripes", "size": 200}}).data
+images = real(data, side=32, mode="L", seed=0)
+print(images.images.shape, *images.captions[:2])
+print(reference(data, side=32, mode="L", seed=0).shape)
+lying, standing = images.images[0, ..., 0], images.images[1, ..., 0]
+assert (lying == lying[:, :1]).all() and (standing == standing[:1]).all()
+"""
+    output(call(copy, "-c", code))
+
+
+def test_the_command_line_has_the_commands_of_other_packages(copy):
+    run = kept.runs("embedded")[0]
+    assert int(output(call(copy, "-m", "qtm", "count", run.folder))) == len(run.generations())
+    assert "Count the generations of runs." in output(call(copy, "-m", "qtm", "--help"))
+
+
 def test_the_command_line_finds_new_figures(copy):
     code = """
 from pathlib import Path
@@ -199,7 +138,7 @@ figures(table=True)
 write.write(every_figure()["number_of_runs"], Study(()), Path("drawn"), ["png"])
 """
     listed = output(call(copy, "-c", code)).splitlines()
-    assert listed[-1].split() == ["11", "number_of_runs", "The", "number", "of", "runs"]
+    assert listed[-1].split() == ["99", "number_of_runs", "The", "number", "of", "runs"]
     assert (copy / "drawn" / "number_of_runs.png").is_file()
     assert "The height of" in (copy / "drawn" / "number_of_runs.txt").read_text()
 

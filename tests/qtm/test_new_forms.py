@@ -10,30 +10,12 @@ import pytest
 
 import qtm
 from qtm import _forms
+from tests.helpers import documented
 from tests.helpers.package_copies import ROOT, call, copy_of
 
-SELECTION = '''
-import equinox as eqx
-from jaxtyping import Array
-
-from qtm._core.numerics import parameter
-from qtm.selection import FitnessSelection
-from qtm.states import Moments
-
-
-class Tilted(FitnessSelection):
-    """Fitness exp(b z)."""
-
-    slope: Array = eqx.field(converter=parameter)
-
-    def log_fitness(self, z, population):
-        return self.slope * z
-
-    def moments(self, state):
-        return Moments(state.mean + self.slope * state.variance, state.variance)
-'''
-# The example of the documentation.
-MUTATION = (ROOT / "docs" / "forms.md").read_text().split("```python\n")[1].split("```")[0]
+# The examples of the documentation.
+SHOWN = {k: v for k, v in documented.files("extending.md").items() if k.startswith("qtm/")}
+SELECTION = SHOWN["qtm/selection/tilted.py"]
 INHERITANCE = '''
 from qtm._parts import Part
 from qtm.inheritance import Inheritance
@@ -67,10 +49,10 @@ class Drift(Part):
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory):
-    """A copy of qtm and of its tests with one new file for each kind of form."""
+    """A copy of qtm and of its tests with the new forms."""
     root = copy_of(tmp_path_factory.mktemp("copy"), ("qtm", "tests"))
-    (root / "qtm" / "selection" / "tilted.py").write_text(SELECTION)
-    (root / "qtm" / "mutation" / "drive.py").write_text(MUTATION)
+    for path, content in SHOWN.items():
+        (root / path).write_text(content)
     (root / "qtm" / "inheritance" / "forgetful.py").write_text(INHERITANCE)
     return root
 
@@ -78,7 +60,7 @@ def copy(tmp_path_factory):
 def test_import_finds_new_forms_without_jax(copy):
     code = """
 import sys, qtm
-new = {"Tilted", "Drive", "Forgetful"}
+new = {"Tilted", "Drive", "Fading", "Forgetful"}
 assert new <= set(qtm.__all__) and new <= set(dir(qtm)), qtm.__all__
 assert "jax" not in sys.modules and "numpy" not in sys.modules
 assert "Drift" not in qtm.__all__
@@ -104,12 +86,15 @@ for state in (Density.normal(), Moments.multivariate([0.0], [[1.0]])):
 
 def test_the_command_line_finds_new_forms(copy):
     result = call(copy, "-m", "qtm", "forms")
-    for line in ("Tilted slope", "Drive distance", "Forgetful"):
+    for line in ("Tilted slope", "Drive distance", "Fading kept", "Forgetful"):
         assert f"  {line}\n" in result.stdout, result.stderr
     words = ["--generations", 1, "--size", 10, "--state", "Moments mean=1 variance=4"]
     words += ["--inheritance", "forgetful", "--mutation", "drive distance=2"]
     result = call(copy, "-m", "qtm", "simulate", *words, "--selection", "tilted slope=0.5")
     assert result.stdout.split()[-3:] == ["1", "2.5", "3.0"], result.stderr
+    words[words.index("forgetful")] = "fading kept=0.5"
+    result = call(copy, "-m", "qtm", "simulate", *words)
+    assert result.stdout.split()[-3:] == ["1", "3.0", "1.8"], result.stderr
 
 
 def test_the_command_line_takes_forms_of_other_packages(qtm, tmp_path, monkeypatch):
@@ -130,11 +115,12 @@ def test_the_command_line_takes_forms_of_other_packages(qtm, tmp_path, monkeypat
 
 @pytest.mark.slow
 def test_the_tests_find_new_forms(copy):
-    chosen = "(Tilted or Drive or Forgetful) and (elementwise or finite_differences or exported)"
+    names = "Tilted or Drive or Fading or Forgetful"
+    chosen = f"({names}) and (elementwise or finite_differences or exported)"
     words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-k", chosen]
     files = [copy / "tests" / "qtm" / name for name in ("test_forms.py", "test_package.py")]
     result = call(copy, *words, *files)
-    assert "9 passed" in result.stdout, result.stdout + result.stderr
+    assert "12 passed" in result.stdout, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("folder", _forms.ABSTRACT)

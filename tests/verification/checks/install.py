@@ -59,7 +59,10 @@ PLATFORMS = {
     "macos-arm64": ("aarch64-apple-darwin", [f"macosx_{n}_0_arm64" for n in range(14, 10, -1)]),
 }
 MACOS = "14.0"
-PARTS = {"theory": (), "chain": ("chain",), "chain, dev": ("chain", "dev"), "bench": ("bench",)}
+PARTS = {
+    "theory": (), "docs": ("docs",), "chain": ("chain",), "all": ("chain", "dev", "docs"),
+    "bench": ("bench",),
+}  # fmt: skip
 
 
 def measure(

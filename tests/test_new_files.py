@@ -85,7 +85,7 @@ from matplotlib.figure import Figure
 
 from figures.style import COLUMN
 
-NUMBER, MADE_BY = 11, "any recipes"
+NUMBER, MADE_BY = 12, "any recipes"
 CAPTION = "The height of the bar is the number of runs. " * 5
 
 
@@ -199,7 +199,7 @@ figures(table=True)
 write.write(every_figure()["number_of_runs"], Study(()), Path("drawn"), ["png"])
 """
     listed = output(call(copy, "-c", code)).splitlines()
-    assert listed[-1].split() == ["11", "number_of_runs", "The", "number", "of", "runs"]
+    assert listed[-1].split() == ["12", "number_of_runs", "The", "number", "of", "runs"]
     assert (copy / "drawn" / "number_of_runs.png").is_file()
     assert "The height of" in (copy / "drawn" / "number_of_runs.txt").read_text()
 

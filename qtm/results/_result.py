@@ -2,9 +2,10 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from jaxtyping import ArrayLike, Float
+from jaxtyping import Float
 
 SIGMAS = 4.0
 """Standard errors within which a random number agrees with the expected one."""
@@ -104,22 +105,20 @@ def number(value: float) -> str:
     return f"{value:.5g}"
 
 
-def average(
-    samples: ArrayLike,
-) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
+def average(samples: Any) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."]]:
     """Return mean and standard error over the last axis, of independent samples `[..., R]`."""
     values = np.asarray(samples, float)
     error = values.std(axis=-1, ddof=1) / math.sqrt(values.shape[-1])
-    return values.mean(axis=-1), error
+    return np.asarray(values.mean(axis=-1)), np.asarray(error)
 
 
-def of_samples(quantity: str, samples: ArrayLike, expected: float, accuracy: float = 0.0) -> Check:
+def of_samples(quantity: str, samples: Any, expected: float, accuracy: float = 0.0) -> Check:
     """Make the check of a mean of independent samples `[R]` against a number."""
     mean, error = average(samples)
     return Check(quantity, float(mean), expected, standard_error=float(error), accuracy=accuracy)
 
 
-def curve(x: ArrayLike, y: ArrayLike) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+def curve(x: Any, y: Any) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
     """Return x and y `[n]` as a line or marks of a series; a number y is constant."""
     x = np.asarray(x, float)
     return x, np.broadcast_to(np.asarray(y, float), x.shape)

@@ -17,6 +17,7 @@ that are drawn anew in every generation.
 """
 
 import math
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -46,7 +47,7 @@ class FreshMean(eqx.Module):
         return jr.normal(jr.fold_in(self.key, t), (_REPLICATES,)) / math.sqrt(_IMAGES)
 
 
-def squared_errors(weights: ArrayLike) -> Float[Array, "W R"]:
+def squared_errors(weights: Any) -> Float[Array, "W R"]:
     """Return n (m - m_real)^2 of the model of every replicate, for weights `[W]`.
 
     The noise is the same for all weights, so that the simulated risk is smooth in them.

@@ -59,7 +59,7 @@ class Check:
         """The standard error, else the accuracy, as text."""
         if self.standard_error:
             return f"SE {self.standard_error:.1g}"
-        return f"{self.accuracy:.0e}"
+        return f"{self.accuracy:.0e}" if self.accuracy else "-"
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,8 @@ class Panel:
     """A small picture of a result. Symbols between dollar signs in labels are formulas.
 
     `logarithmic` names the axes with a logarithmic scale: "", "x", "y" or "xy". `level` is the y of
-    a horizontal line for a limit.
+    a horizontal line for a limit. `legend` is the place of the legend by its matplotlib name, or
+    "above" for the room above all values. `ticks` name the places 0, 1, ... of x.
     """
 
     title: str
@@ -90,6 +91,8 @@ class Panel:
     series: tuple[Series, ...]
     logarithmic: str = ""
     level: float | None = None
+    legend: str = "above"
+    ticks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,7 @@ def compute() -> Reproduction:
                   standard_error=float(standard[-1] / replaced[-1])),
         ),
         Panel(
-            "accumulate, subsample",
+            "subsampling",
             "sets of images",
             "$N$ squared error",
             (

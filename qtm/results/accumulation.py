@@ -65,9 +65,9 @@ def compute() -> Reproduction:
             ),
         ),
         Panel(
-            "accumulated images",
+            "accumulation",
             "sets of images",
-            "$N$ squared error of mean",
+            "$N$ squared error",
             (
                 Series("replace", curve(j, replaced)),
                 Series("accumulate", curve(j, law), curve(j[shown], mean), error),

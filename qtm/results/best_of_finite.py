@@ -54,6 +54,7 @@ def compute() -> Reproduction:
             (Series("Burrows", curve(N, _burrows(infinite, N)), curve(_SIZES, means), errors),),
             logarithmic="x",
             level=infinite,
+            legend="lower right",
         ),
     )  # fmt: skip
 

@@ -46,7 +46,7 @@ def compute() -> Reproduction:
     counts = {scale: np.histogram(z, bins)[0] / len(z) for scale, z in drawn.items()}
     return Reproduction(
         (
-            Check("within 0.5 of the centre, w = 1", inside(drawn[1.0]), of_normal,
+            Check("within 0.5 of the centre, w = 1, 20 steps", inside(drawn[1.0]), of_normal,
                   standard_error=float(np.sqrt(of_normal * (1 - of_normal) / _IMAGES)),
                   accuracy=0.03),
             Check("the same, w = 10, 20 steps", inside(drawn[10.0]), above=0.99),
@@ -57,7 +57,7 @@ def compute() -> Reproduction:
             Check("within 0.5 of the centre, w = 40, 1000 steps", inside(fine), above=0.99),
         ),
         Panel(
-            "middle of three components",
+            "three components",
             "trait",
             "fraction of images",
             tuple(

@@ -32,7 +32,7 @@ _GRADIENT, _GENERATIONS = 0.5, 4
 
 def compute() -> Reproduction:
     """Curate a density by two rewards, and populations of individuals."""
-    rewards = {"reward b z": _linear, "bounded reward": _bounded}
+    rewards = {"r = b z": _linear, "r = tanh z": _bounded}
     series, checks = [], []
     for label, reward in rewards.items():
         cycle = qtm.LifeCycle(selection=qtm.Fitness(reward))

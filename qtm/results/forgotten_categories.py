@@ -68,7 +68,8 @@ def compute() -> Reproduction:
                   _half(exact[:, 2]) / _half(exact[:, 1]),
                   standard_error=float(average(ratios)[1])),
         ),
-        Panel("forgotten categories", "generations / count", "fraction forgotten", tuple(series)),
+        Panel("forgetting", "generations / count", "fraction forgotten", tuple(series),
+              legend="lower right"),
     )  # fmt: skip
 
 

@@ -79,6 +79,7 @@ def compute() -> Reproduction:
             ),
             logarithmic="xy",
             level=1.0,
+            legend="lower left",
         ),
     )  # fmt: skip
 

@@ -81,7 +81,7 @@ def compute() -> Reproduction:
             of_samples("n R(0.95)", errors[-2], _risk(0.95)),
         ),
         Panel(
-            "weighted fresh images",
+            "golden ratio",
             "weight of fresh images",
             "$n R$",
             (Series("", curve(grid, _risk(grid)), curve(tried[shown], risk[shown]),

@@ -54,7 +54,8 @@ def compute() -> Reproduction:
         label = f"{name.upper()}, integral over the noise"
         checks.append(Check(label, float(integral), expected[name], accuracy=1e-8))
     w = np.linspace(0.0, 4.2, 64)
-    series = [Series("tilt", curve(w, 1 / (w / _CONDITIONAL + (1 - w) / _UNCONDITIONAL)))]
+    tilt = curve(w, 1 / (w / _CONDITIONAL + (1 - w) / _UNCONDITIONAL))
+    series = [Series("tilt", tilt, curve([_SCALE], float(tilted.variance)))]
     for name, law in (("ddim", _CONDITIONAL**w * _UNCONDITIONAL ** (1 - w)), ("ddpm", _ddpm(w))):
         V = [_sampled(scale, name) for scale in _SHOWN]
         # DDIM maps its noise linearly, which leaves no error of sampling; DDPM draws.
@@ -70,7 +71,9 @@ def compute() -> Reproduction:
         series.append(Series(name.upper(), curve(w, law), marks, relative * marks[1]))
     return Reproduction(
         tuple(checks),
-        Panel("one Gaussian, guided", "guidance scale w", "variance", tuple(series)),
+        Panel(
+            "three operators", "guidance scale w", "variance", tuple(series), legend="upper right"
+        ),
     )
 
 

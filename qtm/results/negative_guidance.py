@@ -84,14 +84,16 @@ def compute() -> Reproduction:
     return Reproduction(
         tuple(checks),
         Panel(
-            "schedules, many classes",
-            "constant, falling, rising, interval, window",
+            "many classes",
+            "",
             "$V/V_c$",
             (
                 Series("Gaussian", None, curve(places, list(ratio.values()))),
                 Series("60 classes", None, sampled, error * sampled[1]),
             ),
             level=1.0,
+            legend="center left",
+            ticks=tuple(ratio),
         ),
     )
 

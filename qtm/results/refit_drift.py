@@ -49,12 +49,13 @@ def compute() -> Reproduction:
             of_samples("V_6/V_0, 1,000 populations of 500", left[-1], float(law[-1])),
         ),
         Panel(
-            "refit to 500 draws",
+            "refitting",
             "generation",
             "$V_t/V_0$",
             (
                 Series("Gaussians", curve(t, law), curve(t, mean), error),
                 Series("individuals", None, curve(t, means), errors),
             ),
+            legend="lower left",
         ),
     )

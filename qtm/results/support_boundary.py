@@ -52,7 +52,7 @@ def compute() -> Reproduction:
             Check("furthest trait, w = 30", furthest, above=_FAR, below=_FAR + 5 * _WIDTH),
         ),
         Panel(
-            "boundary of the support",
+            "edge of the support",
             "guidance scale w",
             "in the outer fifth",
             (Series("", None, curve(_SCALES, outer)),),

@@ -55,11 +55,12 @@ def compute() -> Reproduction:
     return Reproduction(
         tuple(checks),
         Panel(
-            "refit: standard deviation",
+            "vanishing sd",
             "generations / N",
             "geometric mean sd",
             tuple(series),
             logarithmic="y",
+            legend="lower left",
         ),
     )
 

@@ -30,7 +30,6 @@ from qtm.results._result import Check, Panel, Reproduction, Series, average, cur
 SOURCE = "Suresh, Thangaraj & Khandavally, arXiv 2412.17646; Wright-Fisher model"
 
 _IMAGES, _COUNTS, _GENERATIONS, _REPLICATES = 100, (1, 3, 9), 54, 800
-_BATCHES = 16
 
 
 def compute() -> Reproduction:
@@ -42,9 +41,9 @@ def compute() -> Reproduction:
     lost = np.moveaxis(np.asarray(frequencies == 0, float), 0, -1)  # [T, counts, replicates]
 
     exact = _lost_exactly()
-    batches = lost.reshape(*lost.shape[:2], _BATCHES, -1).mean(axis=3)
-    ratios = [_half(batch[:, 2]) / _half(batch[:, 1]) for batch in np.moveaxis(batches, 2, 0)]
-    ratio = _half(lost[:, 2].mean(axis=1)) / _half(lost[:, 1].mean(axis=1))
+    chosen = [(3 * count, i) for i, count in enumerate(_COUNTS)]
+    fractions, errors = np.transpose([average(lost[place]) for place in chosen])
+    ratio = fractions[2] / fractions[1]
     t = np.arange(_GENERATIONS + 1)
     series = []
     for i, count in enumerate(_COUNTS):
@@ -64,9 +63,11 @@ def compute() -> Reproduction:
                 )
                 for i, count in enumerate(_COUNTS)
             ),
-            Check("time until half forget, count 9 over count 3", ratio,
-                  _half(exact[:, 2]) / _half(exact[:, 1]),
-                  standard_error=float(average(ratios)[1])),
+            Check(
+                "ratio of these, count 9 over count 3", float(ratio),
+                float(exact[chosen[2]] / exact[chosen[1]]),
+                standard_error=float(ratio * np.hypot(*(errors / fractions)[1:])),
+            ),
         ),
         Panel("forgetting", "generations / count", "fraction forgotten", tuple(series),
               legend="lower right"),
@@ -83,8 +84,3 @@ def _lost_exactly() -> np.ndarray:
         state = state @ step
         rows.append(state[:, 0])
     return np.stack(rows)
-
-
-def _half(lost: np.ndarray) -> float:
-    """Return the time, interpolated, at which half of the replicates have lost a category."""
-    return float(np.interp(0.5, lost, np.arange(len(lost))))

@@ -14,7 +14,7 @@ exp[b^2 V (t + 1/2)] in generation t, as long as finetuning passes everything on
     ...     qtm.LifeCycle(selection=qtm.Directional(0.5)), qtm.Density.normal(0.0, 1.0), 3
     ... )
     >>> print(f"{path.mean[-1]:.6f}")
-    0.750000
+    1.500000
 """
 
 import jax.numpy as jnp

@@ -27,7 +27,7 @@ _DISTANCE, _VARIANCE, _IMAGES = 3.0, 1.0, 2_000
 
 def middle(scale: float, steps: int) -> Float[np.ndarray, " n"]:
     """Draw guided images of the middle component by DDIM, with exact scores."""
-    means = [[-_DISTANCE], [0.0], [_DISTANCE]]
+    means = np.array([[-_DISTANCE], [0.0], [_DISTANCE]])
     three = mixture.Mixture.of(np.ones(3), means, np.full((3, 1, 1), _VARIANCE))
     keys = mixture.keys_of(jr.key(0), 0, _IMAGES)
     sampler = mixture.Sampler(mixture.NoiseLevels.preserving(steps), scale)

@@ -15,6 +15,8 @@ generations with the probability a (1 - a)^k, so that the limit is a mixture of 
     1.5000
 """
 
+from typing import cast
+
 import equinox as eqx
 import jax.numpy as jnp
 import jax.random as jr
@@ -58,7 +60,7 @@ def compute() -> Reproduction:
     )
     data = qtm.Density.normal(jnp.zeros(len(a)), 1.0, -16.0, 16.0, 513)
     path = qtm.evolve(cycle, data, _GENERATIONS)
-    final = path.final
+    final = cast(qtm.Density, path.final)
     fourth = np.asarray(jnp.sum(final.nodes**4 * final.density, axis=0) * final.step)
     V = np.asarray(path.variance)
     limit = 1 + _TAU / a
@@ -97,14 +99,16 @@ def _added_by_a_sampler() -> tuple[float, float]:
     DDIM maps one noise linearly: its end with and without early stopping has the ratio of the
     standard deviations.
     """
-    data = mixture.Mixture.of([1.0], [[0.0]], [[[1.0]]])
+    data = mixture.Mixture.of(np.ones(1), np.zeros((1, 1)), np.ones((1, 1, 1)))
     keys = mixture.keys_of(jr.key(0), 0, 1)
     added = []
     for steps in (2_000, 4_000):
         high = np.geomspace(30.0, np.sqrt(_TAU), steps)
         low = np.geomspace(np.sqrt(_TAU), 1e-3, steps)[1:]
         ends = [
-            mixture.sample(data, data, [0], keys, mixture.Sampler(mixture.NoiseLevels(levels)))
+            mixture.sample(
+                data, data, np.zeros(1, int), keys, mixture.Sampler(mixture.NoiseLevels(levels))
+            )
             for levels in (high, np.append(np.concatenate([high, low]), 0.0))
         ]
         added.append(float((ends[0] / ends[1])[0, 0] ** 2 - 1))

@@ -18,9 +18,12 @@ many of them harm; the stronger the bias, the fewer. The forms are derived here 
     0.8333
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 import jax.random as jr
 import numpy as np
+from jaxtyping import Array
 
 import qtm
 from qtm.results._result import Check, Panel, Reproduction, Series, average, curve, of_samples
@@ -39,7 +42,7 @@ def compute() -> Reproduction:
     ratio, error, squares = [], [], {}
     for count in _SYNTHETIC:
         size = _REAL + count
-        loop = qtm.Refit(bias=_BIASES, inflow=_REAL / size, fresh=real)
+        loop = qtm.Refit(bias=jnp.asarray(_BIASES), inflow=_REAL / size, fresh=real)
         path = qtm.evolve(qtm.LifeCycle(loop, size=size), real, _GENERATIONS, key=jr.key(count))
         mean, standard = average(np.asarray(_distance(path.final)).T)
         ratio.append(reference / mean)
@@ -84,7 +87,7 @@ def compute() -> Reproduction:
     )  # fmt: skip
 
 
-def _distance(state: qtm.Moments):
+def _distance(state: Any) -> Array:
     """The squared Wasserstein distance of a Gaussian to N(0, 1)."""
     return jnp.square(state.mean) + jnp.square(jnp.sqrt(state.variance) - 1)
 

@@ -56,7 +56,8 @@ def compute() -> Reproduction:
     w = np.linspace(0.0, 4.2, 64)
     tilt = curve(w, 1 / (w / _CONDITIONAL + (1 - w) / _UNCONDITIONAL))
     series = [Series("tilt", tilt, curve([_SCALE], float(tilted.variance)))]
-    for name, law in (("ddim", _CONDITIONAL**w * _UNCONDITIONAL ** (1 - w)), ("ddpm", _ddpm(w))):
+    laws = (_CONDITIONAL**w * _UNCONDITIONAL ** (1 - w), _ddpm(w))
+    for name, law in zip(operators, laws, strict=True):
         V = [_sampled(scale, name) for scale in _SHOWN]
         # DDIM maps its noise linearly, which leaves no error of sampling; DDPM draws.
         relative = np.sqrt(2 / _SAMPLES) if name == "ddpm" else 0.0
@@ -86,7 +87,8 @@ def _ddpm(w):
 def _sampled(scale: float, operator: Literal["ddim", "ddpm"]) -> float:
     """Return the variance of guided samples with exact scores."""
     conditional, unconditional = (
-        mixture.Mixture.of([1.0], [[0.0]], [[[V]]]) for V in (_CONDITIONAL, _UNCONDITIONAL)
+        mixture.Mixture.of(np.ones(1), np.zeros((1, 1)), np.full((1, 1, 1), V))
+        for V in (_CONDITIONAL, _UNCONDITIONAL)
     )
     levels = mixture.NoiseLevels.exploding(0.01, 100.0, _STEPS)
     draw = lambda sampler, count: mixture.sample(

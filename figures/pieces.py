@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Sequence
+from string import ascii_lowercase
 
 import numpy as np
 from jaxtyping import UInt8
@@ -64,7 +65,7 @@ def _apart(ticks: Sequence[float], least: float = 0.06) -> set[float]:
 
 def letters(axes: Iterable[Axes]) -> None:
     """Put a, b, c, ... before the titles of panels."""
-    for letter, axis in zip("abcdefghijkl", axes, strict=False):
+    for letter, axis in zip(ascii_lowercase, axes, strict=False):
         title, marked = axis.get_title(), is_formula(axis.title)
         moved = axis.set_title(f"{letter}   {title}" if title else letter, loc="left")
         if marked:

@@ -77,7 +77,7 @@ _HOME = {
     "response": "cycle.family",
     "sweep": "sweeps.run",
 }
-_MODULES = {"family": "cycle.family", "mixture": "mixture"}
+_MODULES = {"family": "cycle.family", "mixture": "mixture", "results": "results"}
 
 
 def __getattr__(name: str) -> Any:

@@ -131,4 +131,4 @@ def test_the_best_theory_beats_the_naive_forecasts_of_what_was_held_out(fitted):
 
 
 def test_every_figure_of_the_study_is_there():
-    assert len(every_figure()) == 10
+    assert len(every_figure()) == 11

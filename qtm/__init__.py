@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 # For type checkers, which cannot search a folder: a form missing from this list still works.
 if TYPE_CHECKING:
-    from qtm import mixture
+    from qtm import mixture, results
     from qtm.cycle import family
     from qtm.cycle.equilibrium import equilibrium
     from qtm.cycle.evolution import Trajectory, evolve

@@ -13,6 +13,7 @@ UNIT = qtm.Moments(mean=0.0, variance=1.0)
 FAMILIES = qtm.Families(0.0, 0.5, 0.5)
 CYCLE = qtm.LifeCycle(selection=qtm.Stabilizing(optimum=0.5, width2=4.0))
 OF_FAMILIES = qtm.FamilyCycle(0.9, scale=2.0, base=FAMILIES)
+PROMPTS = qtm.Prompts([[0.0], [1.0]], [[0.5]])
 DENSITY = qtm.Density.normal(0.0, 1.0)
 PEOPLE = qtm.Individuals.normal(jr.key(0), size=8)
 JOINT = qtm.Moments.multivariate([0.0, 0.0], np.eye(2))
@@ -21,6 +22,7 @@ LABELS = np.repeat([0, 1], 4)
 BASE = mixture.Mixture.fit(np.arange(16.0).reshape(8, 2) ** 1.1, LABELS)
 LEVELS = mixture.NoiseLevels.preserving(steps=4)
 SAMPLER = mixture.Sampler(LEVELS, 1.5)
+OF_PROMPTS = qtm.PromptCycle(0.9, scale=2.0, base=PROMPTS, levels=LEVELS)
 
 
 def of(point):
@@ -51,6 +53,8 @@ MADE = {
     "Moments": lambda: qtm.Moments(0.0, 1.0),
     "Neutral": lambda: qtm.LifeCycle().step(UNIT),
     "NoMutation": lambda: qtm.LifeCycle(mutation=qtm.NoMutation()).step(UNIT),
+    "PromptCycle": lambda: OF_PROMPTS.step(PROMPTS),
+    "Prompts": lambda: qtm.Prompts([[0.0]], [[1.0]]),
     "Refit": lambda: qtm.LifeCycle(inheritance=qtm.Refit(), size=9).step(UNIT, KEY, 1),
     "Regression": lambda: qtm.Regression(0.9, 0.0, 1.0).moments(UNIT),
     "SoftTruncation": lambda: qtm.SoftTruncation(0.5, 0.1).moments(UNIT),
@@ -86,7 +90,7 @@ MADE = {
 # They hold what others have computed, or compute nothing of traits.
 HOLDERS = {"Trajectory", "family", "mixture", "mixture.DivergenceError", "mixture.Path",
            "mixture.MixtureGenerator", "mixture.interval", "mixture.keys_of",
-           "mixture.scaled_linear"}  # fmt: skip
+           "mixture.scaled_linear", "results"}  # fmt: skip
 
 
 @pytest.fixture

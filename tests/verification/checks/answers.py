@@ -10,8 +10,8 @@ from tests.verification.expectations import Claim, between, exactly, near
 
 README = "README.md"
 CLAIMS = (
-    Claim(README, "Of the kept chains of 500 digits, at CFG 2.5 (the first line along the eight "
-    "leading axes of the latents, whose single images are kept):"),
+    Claim(README, "Of the kept chains of 500 digits, at CFG 2.5 (the scale by the eight leading "
+    "axes of the latents):"),
     Claim(README, "neutral guidance scale: 1.07 (90 %: below 1 to 1.13)"),
     Claim(README, "V_W, within prompts, below half of generation 0: generation 3 (90 %: generation "
     "3 to not yet)"),

@@ -48,6 +48,7 @@ class Measured:
 
     @cached_property
     def complete(self) -> list[Generation]:
+        """The generations that are finished, generation 0 first."""
         return self.run.generations()
 
     @cached_property

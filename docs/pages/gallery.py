@@ -19,8 +19,8 @@ _WIDTH = 1400
 _INTRODUCTION = """# Gallery
 
 `qtm figures --out figures` draws all figures of the study from the kept chains and the kept fit, as
-PDF and PNG with their captions; `--runs` and `--fit` take others. The figures on this page were
-drawn when it was built.
+PDF and PNG with their captions; `--runs` and `--fit` take others. Named results need neither. Each
+caption names the recipe of its data. The figures on this page were drawn when it was built.
 """
 
 

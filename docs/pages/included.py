@@ -7,6 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 # Pages by the files that they show.
 FILES = {
+    "README.md": "index.md",
     "LOG.md": "log.md",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",

@@ -43,7 +43,8 @@ _RULES = """## Guidance rules { #rules }
 
 The value of `generate.guidance`: a table with the key `rule` and the keys of that rule. A scale of
 1 is no guidance; scales below 1, also 0 and negative ones, are used literally in
-e_u + w (e_c - e_u)."""
+e_u + w (e_c - e_u). A rule also works without a chain:
+`empirical.generator.sampling.draw(pipeline, prompts, rule, seeds)`."""
 _REMEDIES = """## Remedies { #remedies }
 
 The table `[remedy]`: the key `name` and the keys of that remedy. By default there is none."""

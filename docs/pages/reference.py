@@ -32,6 +32,11 @@ _FURTHER: dict[str, tuple[str, str, dict[str, tuple[str, ...]]]] = {
         "Exact scores, samplers and chains of Gaussian mixtures: `qtm.mixture`.",
         {"qtm.mixture": ()},
     ),
+    "qtm-results": (
+        "Named results",
+        "Reproduce the [named results](../named-results.md): `qtm.results`.",
+        {"qtm.results": ()},
+    ),
     "empirical-chains": (
         "Chains and recipes",
         "Run chains, read recipes, and draw images under any guidance rule.",

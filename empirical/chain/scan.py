@@ -47,10 +47,12 @@ class Plan:
 
     @property
     def settings(self) -> Settings:
+        """The effective settings of the recipe."""
         return self.recipe.settings
 
     @property
     def replicates(self) -> int:
+        """The number of further images of each prompt at every scale."""
         return self.settings.measure.replicate_count
 
     @property

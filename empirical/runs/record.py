@@ -109,6 +109,7 @@ class Run:
 
     @property
     def name(self) -> str:
+        """The name of its folder."""
         return self.folder.name
 
     @property

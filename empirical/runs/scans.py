@@ -35,6 +35,7 @@ class Scan:
 
     @property
     def name(self) -> str:
+        """The name of its folder."""
         return self.folder.name
 
     @property

@@ -106,6 +106,7 @@ class Mixture(eqx.Module):
 
     @property
     def covariances(self) -> Float[Array, "C d d"]:
+        """Covariances C_c of the traits of each family, in feature units squared."""
         return jnp.einsum("cir,cr,cjr->cij", self.axes, real(self.spectra), self.axes)
 
     @property

@@ -113,10 +113,12 @@ class Density(Evolving):
 
     @property
     def mean(self) -> Float[Array, "..."]:
+        """Mean of the density, a sum over the nodes of the grid."""
         return jnp.sum(self.nodes * self.density, axis=0) * self.step
 
     @property
     def variance(self) -> Float[Array, "..."]:
+        """Variance of the density, a sum over the nodes of the grid."""
         return jnp.sum(jnp.square(self.nodes - self.mean) * self.density, axis=0) * self.step
 
     def cdf(self, z: ArrayLike) -> Float[Array, "..."]:

@@ -68,6 +68,7 @@ class Individuals(Evolving):
 
     @property
     def mean(self) -> Float[Array, "..."]:
+        """Mean of the individuals."""
         return jnp.mean(real(self.values), axis=0)
 
     @property

@@ -52,6 +52,7 @@ def report(known: Mapping[str, Verification]) -> str:
     for place in documents.VERIFIED:
         for name in documents.tables(documents.read(place)):
             lines.append(f"{place}  the table '{name}': tests.verification.tables.{name}")
+    lines += [f"{place}  all of it: {test}" for place, test in documents.WRITTEN.items()]
     return "\n".join(lines)
 
 

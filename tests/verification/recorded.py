@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tests.verification.expectations import Claim
 
-README, IMAGES, SERIES = "README.md", "docs/images.md", "docs/trait-series.md"
+IMAGES, SERIES = "docs/images.md", "docs/trait-series.md"
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ RECORDED = tuple(
     Recorded(Claim(place, text), source)
     for place, text, source in (
         (
-            README,
+            "docs/measured.md",
             "which took eight minutes on one H100",
             "on an H100 with 15 chains at a time under NVIDIA's multi-process service: eight "
             "minutes in all.",
@@ -43,6 +43,11 @@ RECORDED = tuple(
             "14 s, a quarter of a generation",
         ),
         (
+            "docs/install.md",
+            "4 minutes beside other work, of them 1 minute of computing",
+            "It takes 61 s of processor time, 4:12 beside other work.",
+        ),
+        (
             SERIES,
             "whose log likelihood in one trial with N = 40 was 0.03 (directional) and 0.2 "
             "(truncation) too high.",
@@ -55,10 +60,12 @@ RECORDED = tuple(
 DEFINED = tuple(
     Recorded(Claim(place, text), source)
     for place, text, source in (
-        (README, "A scale of 1 is no guidance; scales below 1, also 0 and negative ones, are used "
-         "literally in e_u + w (e_c - e_u).", "tests/empirical/test_guidance_rules.py"),
-        (README, "a link from the CFG scale to the strength (w - 1, ln w, saturating).",
+        ("docs/pages/recipe.py", "A scale of 1 is no guidance; scales below 1, also 0 and negative "
+         "ones, are used literally in e_u + w (e_c - e_u).",
+         "tests/empirical/test_guidance_rules.py"),
+        ("docs/fits.md", "a link from the CFG scale to the strength (w - 1, ln w, saturating).",
          "analysis/models/_base.py"),
+        ("docs/selection.md", "two figures with captions", "figures/selection.py"),
         ("docs/fits.md", "0 (the real images) to the last forecast |",
          "tests/analysis/test_scan_forecasts.py"),
         ("docs/fits.md", "written as component 0.", "tests/empirical/test_kept.py"),

@@ -18,8 +18,8 @@ from tests.verification._experiments import experiment
 from tests.verification.expectations import Claim, Measured, at_least, at_most, near
 
 CLAIMS = (
-    Claim("README.md", "Intervals of parameters are those of the posterior, by importance sampling "
-    "for every model"),
+    Claim("docs/fits.md", "Intervals of parameters are those of the posterior, by importance "
+    "sampling for every model"),
 )  # fmt: skip
 EXPECTED = {
     "smallest p of a parameter, times their number": at_least(0.01),

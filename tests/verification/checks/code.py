@@ -1,20 +1,16 @@
 """Counts, limits and defaults that the documents state, read from the code and its files."""
 
 import json
-import re
-import tomllib
 
 from tests.verification import documents
 from tests.verification.expectations import Claim, exactly, near, rounded
 
-README, IMAGES = "README.md", "docs/images.md"
+MEASURED, IMAGES = "docs/measured.md", "docs/images.md"
 CLAIMS = (
-    Claim(README, "Most of these chains belong to one grid of 59, "
+    Claim(MEASURED, "Most of these chains belong to one grid of 59, "
     "`empirical/recipes/grid/embedded.toml`"),
-    Claim(README, "those at 1.1 and 1.2 belong to `neutral.toml` in the same folder. The package "
+    Claim(MEASURED, "those at 1.1 and 1.2 belong to `neutral.toml` in the same folder. The package "
     "contains all of them"),
-    Claim(README, "The complete recipe, with its defaults:"),
-    Claim(README, "draws the ten figures of the study"),
     Claim(IMAGES, "500 handwritten digits, ten captions | | | `emoji` | 500 drawings in colour, "
     "500 captions:"),
     Claim(IMAGES, "500 drawings of the same artist, with the captions of 30 families"),
@@ -34,10 +30,6 @@ EXPECTED = {
     "chains of the grid": exactly(59),
     "of these kept": exactly(59),
     "kept chains at 1.1 and 1.2": exactly(4),
-    "settings in README's recipe": exactly(29),
-    "of these not the default": exactly(0),
-    "settings missing there": exactly(0),
-    "figures": exactly(10),
     "digits": exactly(500),
     "captions of digits": exactly(10),
     "emoji": exactly(500),
@@ -57,18 +49,13 @@ EXPECTED = {
     "leading components of latents": exactly(8),
 }
 SECONDS, MEMORY = 15, 0.8
-# Optional keys that the recipe shows as comments.
-_COMMENTED = {"data.caption_column", "remedy"}
 
 
 def measure() -> dict[str, float]:
-    from figures.gallery import every_figure
-
-    return {**_recipes(), "figures": len(every_figure()), **_images(), **_moments()}
+    return {**_recipes(), **_images(), **_moments()}
 
 
 def _recipes() -> dict[str, float]:
-    from empirical import recipe
     from empirical.runs import kept
     from empirical.sweeps.grid import read
 
@@ -76,20 +63,12 @@ def _recipes() -> dict[str, float]:
     grid = read(folder / "embedded.toml").chains
     neutral = read(folder / "neutral.toml").chains
     near_neutral = [run.name for run in kept.runs("neutral") if run.name in neutral]
-    block = re.search(r"```toml\n(.*?)```", documents.read(README), re.DOTALL)
-    assert block is not None
-    written = tomllib.loads(block.group(1))
-    shown, defaults = recipe.parse(written).flat(), recipe.Recipe().flat()
-    named = recipe.flatten(written)
     return {
         "chains of the grid": len(grid),
         "of these kept": len(set(grid) & {run.name for run in kept.runs("embedded")}),
         "kept chains at 1.1 and 1.2": sum(
             name.endswith(("scale=1.1", "scale=1.2")) for name in near_neutral
         ),
-        "settings in README's recipe": len(named),
-        "of these not the default": sum(shown[key] != defaults[key] for key in defaults),
-        "settings missing there": len(set(defaults) - set(named) - _COMMENTED),
     }
 
 

@@ -9,8 +9,6 @@ from tests.verification.expectations import Claim, exactly, rounded
 
 SEEN = 2
 CLAIMS = (
-    Claim("README.md", "In 42 chains it missed ln V_W and ln V_B of generations 3 to 6 by 0.13 and "
-    "0.15 on average (linear extrapolation: 0.39 and 0.83), with priors chosen on these chains."),
     Claim("docs/fits.md", "Mean absolute errors of generations 3 to 6, predicted from generations "
     "0 to 2 of one chain: | chains | ln V_W, ln V_B | no change | linear extrapolation | in 90 % "
     "intervals | |---|---:|---:|---:|---:| | 42 of digits; the priors were chosen on them | 0.13, "

@@ -14,9 +14,7 @@ from tests.verification.documents import ROOT
 from tests.verification.expectations import Claim, between
 
 CLAIMS = (
-    Claim("README.md", "On two cores a generation of the embedded model takes 44 to 49 s, the "
-    "stock example of diffusers 65 to 75 s."),
-    Claim("README.md", "torch.compile: minutes once, then a fifth faster"),
+    Claim("empirical/recipe.py", "compiled by `torch.compile`: minutes once, then a fifth faster."),
     Claim("docs/hardware.md", "One generation: finetuning on 500 images in 200 steps of 64, and "
     "500 images drawn in 20 guided steps (`make bench`). | | time | |---|---:| | this package | 44 "
     "to 49 s | | with `model.compile`, compiled before | 35 to 41 s | | stock example of "

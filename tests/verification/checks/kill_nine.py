@@ -16,8 +16,8 @@ from tests.verification.documents import ROOT
 from tests.verification.expectations import Claim, at_least, exactly
 
 CLAIMS = (
-    Claim("README.md", "run a chain; run the command again to resume it, bit for bit, or to "
-    "lengthen it (generations)"),
+    Claim("docs/questions.md", "run a chain; run the command again to resume it, bit for bit, or "
+    "to lengthen it (generations)"),
     Claim("LOG.md", "It completed four times, the last time after all 30 kills; no file differs "
     "from those of the uninterrupted chain."),
 )  # fmt: skip

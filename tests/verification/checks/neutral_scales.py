@@ -30,46 +30,32 @@ SECONDS, MEMORY = 20, 0.6
 
 
 def measure() -> dict[str, float | Measured]:
-    import numpy as np
-
     from analysis.scans import neutral
-    from analysis.scans.curves import Curve
-    from analysis.selection.draws import Sample
-    from empirical.runs import kept
+    from tests.verification._scans import baselines, curve
 
-    every = [(e, run) for e in ("embedded", "neutral") for run in kept.runs(e)]
     values = {}
     for seed in (0, 1):
-        runs = {
-            float(run.recipe.settings.generate.guidance.scale): (experiment, run)
-            for experiment, run in every
-            if run.name.startswith(f"baseline,seed={seed},")
-        }
-        grid = sorted(w for w, (experiment, _) in runs.items() if experiment == "embedded")
-        first = runs[grid[0]][1]
-        codes = np.unique(first.generation(0).captions, return_inverse=True)[1]
-        samples = [
-            Sample(run.generation(t).trait("latent_pc").astype(float), codes)
-            for run, t in [(first, 0), *((runs[w][1], 1) for w in grid)]
-        ]
-        curve = Curve(tuple(grid), tuple(samples[1:]), samples[0])
-        variance, slope = neutral.by_variance(curve), neutral.by_slope(curve)
+        grid = baselines("embedded", seed)
+        runs = grid | baselines("neutral", seed)
+        scan = curve("embedded", seed)
+        variance, slope = neutral.by_variance(scan), neutral.by_slope(scan)
         assert variance is not None
         assert slope is not None
         for name, estimate in (("variance", variance), ("slope", slope)):
             values[f"{name}, eight axes, seed {seed}"] = Measured(
                 estimate.scale, estimate.standard_error
             )
-        values[f"variance, all latents, seed {seed}"] = _neutral(runs, grid, 1, "log")
-        values[f"six generations, seed {seed}"] = _neutral(runs, sorted(runs), 6, "linear")
+        values[f"variance, all latents, seed {seed}"] = _neutral(grid, 1, "log")
+        values[f"six generations, seed {seed}"] = _neutral(runs, 6, "linear")
     return values
 
 
-def _neutral(runs, scales, generation: int, axis: str) -> float:
+def _neutral(runs, generation: int, axis: str) -> float:
     """Return the scale at which V_B of the latents in a generation is that of generation 0."""
     import numpy as np
 
-    tables = [runs[w][1].moments().query("feature == 'latent'") for w in scales]
+    scales = sorted(runs)
+    tables = [runs[w].moments().query("feature == 'latent'") for w in scales]
     V_B = [t.set_index("generation")["between"] for t in tables]
     growth = np.array([float(v[generation] / v[0]) for v in V_B])
     growth = np.log(growth) if axis == "linear" else np.sqrt(growth) - 1

@@ -3,8 +3,6 @@
 from tests.verification.expectations import Claim, at_most, exactly
 
 CLAIMS = (
-    Claim("README.md", "by the walks of paleoTS, which reproduce its published likelihoods to "
-    "every digit"),
     Claim("docs/trait-series.md", "The walks reproduce the log likelihoods and AICc that paleoTS "
     "published to every digit, and its estimates to six decimals."),
 )  # fmt: skip

@@ -4,8 +4,8 @@ from tests.verification._redifine import ALL, DROPPED, SCHEDULED, measured
 from tests.verification.expectations import Claim, rounded
 
 CLAIMS = (
-    Claim("README.md", "ReDiFine (rate 15) acts by weakening selection: of its change of ln V_W by "
-    "+1.06 the decaying scale contributes +0.92 ± 0.08, condition drop +0.15 ± 0.08."),
+    Claim("docs/fits.md", "ReDiFine combines a decaying scale with condition drop, and acts by "
+    "weakening selection."),
     Claim("docs/fits.md", "Changes at generation 6 against CFG 7.5, rate 15, two seeds, with "
     "standard errors between seeds:"),
 )  # fmt: skip

@@ -19,18 +19,18 @@ from tests.verification.expectations import (
     rounded,
 )
 
-README = "README.md"
+MEASURED = "docs/measured.md"
 CLAIMS = (
-    Claim(README, "Finetuning passes on prompt means by 94 % in the first generation, and by less "
-    "the further they are from the base model (65 % in generation 6 at CFG 7.5)"),
-    Claim(README, "it *adds* variance within prompts in every generation"),
-    Claim(README, "Guidance moves prompts apart, and in the first generation by an amount "
+    Claim(MEASURED, "Finetuning passes on prompt means by 94 % in the first generation, and by "
+    "less the further they are from the base model (65 % in generation 6 at CFG 7.5)"),
+    Claim(MEASURED, "it *adds* variance within prompts in every generation"),
+    Claim(MEASURED, "Guidance moves prompts apart, and in the first generation by an amount "
     "proportional to ln w; at CFG 7.5 it makes images brighter (by 1.2 standard deviations within "
     "prompts) and higher in entropy (by 1.6), and removes 57 % of the variance within prompts "
     "along the main axis on which prompts differ, 35 % of all."),
-    Claim(README, "From the second generation on, at CFG 2.5 and above, it pushes them away from "
+    Claim(MEASURED, "From the second generation on, at CFG 2.5 and above, it pushes them away from "
     "the base model, while finetuning returns to it."),
-    Claim(README, "at CFG 7.5 each generation gains and loses about as much variance as real "
+    Claim(MEASURED, "at CFG 7.5 each generation gains and loses about as much variance as real "
     "images have"),
 )  # fmt: skip
 EXPECTED = {

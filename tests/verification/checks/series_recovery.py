@@ -16,8 +16,6 @@ from pathlib import Path
 from tests.verification.expectations import Claim, Measured, between
 
 CLAIMS = (
-    Claim("README.md", "On simulated series 90 % intervals contain the truth in 88 to 91 % of "
-    "cases, and the true model ranks first in 85 to 100 %"),
     Claim("docs/trait-series.md", "On 1,000 series drawn from each life cycle (13 generations, n = "
     "400) the 90 % intervals contain the truth in 88 to 91 % of cases, parameter by parameter in "
     "87 to 92 %, and the true model ranks first in 85 to 100 %"),

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 # For type checkers, which cannot search a folder: a form missing from this list still works.
 if TYPE_CHECKING:
-    from qtm import mixture, results
+    from qtm import mixture
     from qtm.cycle import family
     from qtm.cycle.equilibrium import equilibrium
     from qtm.cycle.evolution import Trajectory, evolve
@@ -77,7 +77,9 @@ _HOME = {
     "response": "cycle.family",
     "sweep": "sweeps.run",
 }
-_MODULES = {"family": "cycle.family", "mixture": "mixture", "results": "results"}
+_MODULES = {"family": "cycle.family", "mixture": "mixture"}
+# Computed with all of the above, so that it is none of the names that make up the theory.
+_ABOVE = {"results": "results"}
 
 
 def __getattr__(name: str) -> Any:
@@ -85,8 +87,8 @@ def __getattr__(name: str) -> Any:
 
     if name == "__all__":
         value = sorted({*_HOME, *_MODULES, *all_modules()})
-    elif name in _MODULES:
-        value = import_module(f"qtm.{_MODULES[name]}")
+    elif name in _MODULES or name in _ABOVE:
+        value = import_module(f"qtm.{(_MODULES | _ABOVE)[name]}")
     elif name in _HOME:
         value = getattr(import_module(f"qtm.{_HOME[name]}"), name)
     elif name in all_modules():

@@ -67,6 +67,7 @@ def rows(text):
     return [row for row in cells if len(row) == 5 and row[0] != "quantity"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", results.names())
 def test_the_page_in_the_docs_is_that_of_the_code(name):
     """Word by word; computed numbers may differ from machine to machine, by less than errors."""

@@ -7,9 +7,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from qtm._core.numerics import (
-    at_generation,
     concrete,
-    is_scheduled,
     optional_parameter,
     parameter,
     require,
@@ -20,6 +18,7 @@ from qtm._core.numerics import (
     require_positive,
     safe_sqrt,
 )
+from qtm.cycle._laws import in_generation, lag, saturated
 from qtm.selection import Selection
 from qtm.selection.guidance import Guidance, require_scale, scale_or_schedule
 from qtm.selection.levels import AtLevels
@@ -32,8 +31,6 @@ _FRACTIONS = (
     "confusion",
 )  # fmt: skip
 _NONNEGATIVE = ("mutation_variance", "drop_mutation", "drop_uptake", "training_noise")
-# How sharply V_B saturates at its bound: the fourth power acts as a clamp with a rounded corner.
-_CORNER = 4
 
 
 class FamilyCycle(eqx.Module):
@@ -151,11 +148,7 @@ class FamilyCycle(eqx.Module):
         require_double()
         if key is not None:
             raise ValueError("key must be None for Families, which take their expectation.")
-        if not is_scheduled(self):
-            return self._step(state)
-        if generation is None:
-            raise ValueError("generation must be given where a parameter depends on it, got None.")
-        return at_generation(self, generation)._step(state)
+        return in_generation(self, generation)._step(state)
 
     def _step(self, state: Families) -> Families:
         families = self._guided(self._inherited(state))
@@ -183,7 +176,7 @@ class FamilyCycle(eqx.Module):
         if self.scale is None:
             return families
         m, base = families.mean, self.base
-        stays = (1 - self.uptake) * jnp.exp(-self.drop_uptake * self.condition_drop)
+        stays = lag(self.uptake, self.drop_uptake, self.condition_drop)
         V_U = stays * base.variance + (1 - stays) * families.variance
         # families without any variance, all taken up, have no guidance
         V_U = jnp.where(V_U > 0, V_U, 1.0)
@@ -201,7 +194,7 @@ class FamilyCycle(eqx.Module):
     def _sampled(self, families: Families) -> Families:
         m, V_W, V_B = families.mean, families.within, families.between
         if self.bound is not None:
-            V_B = V_B * (1 + (V_B / self.bound) ** _CORNER) ** (-1 / _CORNER)
+            V_B = V_B * saturated(V_B / self.bound)
         kept = jnp.square(1 - self.confusion)
         V_W, V_B = V_W + (1 - kept) * V_B, kept * V_B
         V_W = V_W + self.mutation_variance + self.drop_mutation * self.condition_drop

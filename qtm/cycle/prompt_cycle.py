@@ -10,8 +10,6 @@ from jax import lax
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from qtm._core.numerics import (
-    at_generation,
-    is_scheduled,
     optional_parameter,
     parameter,
     real,
@@ -23,6 +21,7 @@ from qtm._core.numerics import (
     require_positive,
     safe_sqrt,
 )
+from qtm.cycle._laws import in_generation, lag, saturated
 from qtm.mixture.flow import guided
 from qtm.mixture.levels import NoiseLevels
 from qtm.states.prompts import Prompts, covariance_of_each
@@ -31,8 +30,6 @@ _FRACTIONS = (
     "heritability", "within_heritability", "uptake", "leak", "real_share", "condition_drop",
 )  # fmt: skip
 _NONNEGATIVE = ("blur", "mutation_variance", "training_noise", "drop_uptake")
-# How sharply deviations saturate at the bound, as in `FamilyCycle`.
-_CORNER = 4
 
 
 class PromptCycle(eqx.Module):
@@ -151,13 +148,7 @@ class PromptCycle(eqx.Module):
             )
         if key is not None and self.size is None:
             raise ValueError("size must be given with a key: drift depends on it.")
-        if is_scheduled(self):
-            if generation is None:
-                raise ValueError(
-                    "generation must be given where a parameter depends on it, got None."
-                )
-            return at_generation(self, generation)._step(state, key)
-        return self._step(state, key)
+        return in_generation(self, generation)._step(state, key)
 
     @eqx.filter_jit
     def path(self, state: Prompts, generations: int, key: PRNGKeyArray | None = None) -> Prompts:
@@ -191,15 +182,15 @@ class PromptCycle(eqx.Module):
     def unguided(self, inherited: Prompts) -> Prompts:
         """Return the components of the unconditional branch, as guidance sees them."""
         base = self.base
-        stays = (1 - self.uptake) * jnp.exp(-self.drop_uptake * self.condition_drop)
+        stays = lag(self.uptake, self.drop_uptake, self.condition_drop)
         U = stays * base.means + (1 - stays) * inherited.means
         V = stays * covariance_of_each(base) + (1 - stays) * covariance_of_each(inherited)
         branch = Prompts(U, V, inherited.weights)
         B = branch.between
         if self.unconditional == "gaussian":
-            d = U - branch.mean
-            scatter = jnp.einsum("c,ci,cj->ij", branch.weights, d, d)
-            return Prompts(branch.mean[None], (branch.pooled + scatter + self.blur * B)[None])
+            # Among all images the means have the divisor 1, that of a distribution.
+            spread = 1 - jnp.sum(jnp.square(branch.weights)) + self.blur
+            return Prompts(branch.mean[None], (branch.pooled + spread * B)[None])
         return Prompts(U, V + self.blur * B, inherited.weights)
 
     @eqx.filter_jit
@@ -213,7 +204,7 @@ class PromptCycle(eqx.Module):
         if self.bound is not None:
             d = M - self.base.mean
             length = safe_sqrt(jnp.mean(jnp.square(d) / self.base.variance, axis=1))
-            kept = (1 + (length / self.bound) ** _CORNER) ** (-1 / _CORNER)
+            kept = saturated(length / self.bound)
             M, P = self.base.mean + kept[:, None] * d, jnp.square(kept)[:, None, None] * P
         P = P + _diagonal(self.mutation_variance, P)
         if key is not None:

@@ -60,10 +60,9 @@ def guided(
     s = real(levels.levels)
     w = jnp.broadcast_to(real(scales), (len(s) - 1,))
     P = covariance_of_each(conditional)
-    precisions = jax.vmap(lambda t: jnp.linalg.inv(P + t * jnp.eye(P.shape[-1])))(
-        jnp.square(s[:-1])
-    )
-    other = jax.vmap(lambda t: _unconditional(unconditional, t))(jnp.square(s[:-1]))
+    noise = jnp.square(s[:-1])
+    precisions, _ = jax.vmap(lambda t: _precisions(conditional, t))(noise)
+    other = jax.vmap(lambda t: _precisions(unconditional, t))(noise)
     run = lambda scale: _flow(
         conditional.means, precisions, unconditional, other, scale, levels, operator
     )
@@ -90,8 +89,8 @@ def _root(matrix: Array) -> Array:
     return _symmetric(lax.fori_loop(0, _ROOT_STEPS, refine, (matrix, Z))[0])
 
 
-def _unconditional(prompts: Prompts, t: Array) -> tuple[Array, Array]:
-    """Return precisions [J, K, K] and ln |U_j + t| [J] of the components at noise variance t."""
+def _precisions(prompts: Prompts, t: Array) -> tuple[Array, Array]:
+    """Return precisions [C, K, K] and ln |P_c + t| [C] of prompts at the noise variance t."""
     V = covariance_of_each(prompts) + t * jnp.eye(prompts.means.shape[1])
     return jnp.linalg.inv(V), jnp.linalg.slogdet(V)[1]
 

@@ -6,7 +6,6 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, PRNGKeyArray
 
 from qtm._core.numerics import (
-    concrete,
     real,
     require_double,
     require_finite,
@@ -114,8 +113,3 @@ def covariance_of_each(prompts: Prompts) -> Float[Array, "C K K"]:
     require_double()
     C, K = prompts.means.shape
     return jnp.broadcast_to(prompts.within, (C, K, K))
-
-
-def known(prompts: Prompts) -> bool:
-    """Return whether all numbers are known, neither traced nor functions of the generation."""
-    return all(concrete(x) for x in (prompts.means, prompts.within, prompts.weights))

@@ -101,6 +101,12 @@ def test_docstrings_are_shown_literally():
     assert text.prose("a = b,   c = d\ne = f") == "a = b,   c = d<br>\ne = f"
 
 
+def test_written_pages_link_only_to_what_the_site_has():
+    for path in sorted((ROOT / "docs").glob("**/*.md")):
+        file = path.relative_to(ROOT).as_posix()
+        included.relinked(path.read_text(), file)
+
+
 def test_links_of_the_repository_become_those_of_the_site():
     page = "[a](../LOG.md) [b](forms.md#verbs) [c](https://a.org/b.md) [d](#there) ![e](x.png)"
     assert included.relinked(page, "docs/x.md") == (

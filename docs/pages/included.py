@@ -13,7 +13,8 @@ FILES = {
     "CONTRIBUTING.md": "contributing.md",
     "SECURITY.md": "security.md",
     "empirical/models/digits/README.md": "models/digits.md",
-    "empirical/embedded/files/emoji/README.md": "models/emoji.md",
+    "empirical/models/emoji/README.md": "models/emoji.md",
+    "empirical/embedded/files/emoji/README.md": "data/emoji.md",
 }
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)(#[^)\s]*)?(?=[)\s])")
 

@@ -6,10 +6,12 @@ import tarfile
 import pandas as pd
 import pytest
 
+from analysis.arms.read import arms
 from analysis.scans.forecast import COLUMNS
 from analysis.selection.read import Measured
 from analysis.selection.tables import tables
 from empirical import recipe
+from empirical.runs.prompts import prompts_of_draw
 from empirical.runs.record import Run
 from tests.helpers import captioned_digits
 from tests.helpers.tiny_chain import tiny
@@ -86,6 +88,21 @@ def test_every_command_answers(answer, tmp_path):
     assert len(both) == 3 * 4
     for name in ("before", "transmission", "selection", "after"):
         assert both[name].to_list() == pytest.approx(both[f"{name}_full"].to_list(), abs=2e-3)
+    means = prompts_of_draw(Run(tmp_path / "thinned" / "run").generation(1)).means
+    assert {"latent", "latent_pc", "pixel_mean"} <= set(means)
+    assert not {"power_spectrum", "classifier"} & set(means)
+
+    # Without its draws a kept run is far smaller, and fits are the same.
+    answer("chain", "keep", run, "--out", tmp_path / "small", "--no-draws", "--probes", "1")
+    small, large = (tmp_path / part / "run.tar.xz" for part in ("small", "kept"))
+    assert small.stat().st_size < 0.6 * large.stat().st_size
+    with tarfile.open(small) as content:
+        content.extractall(tmp_path / "less" / "run", filter="data")
+    less = Run(tmp_path / "less" / "run")
+    assert less.moments().equals(Run(tmp_path / "thinned" / "run").moments())
+    assert less.generation(1).draws() == []
+    assert len(less.generation(1).probes()) == 1
+    assert len(arms([less])[0]) == 1
 
 
 def test_a_scan_and_its_forecast_answer(answer, tmp_path):

@@ -170,13 +170,19 @@ def chain_keep(
     images: Annotated[
         int, typer.Option(help="Number of images to keep of each generation.", min=0)
     ] = 0,
+    draws: Annotated[
+        bool, typer.Option(help="Keep also what selection and transmission are measured on.")
+    ] = True,
+    probes: Annotated[
+        int, typer.Option(help="Most probes to keep of each generation.", min=0)
+    ] = 10,
 ) -> None:
     """Write finished runs, thinned to the needs of figures and fits, as DIR/NAME.tar.xz."""
     from empirical.runs import kept
     from empirical.runs.record import open_run
 
     for folder in runs:
-        print(kept.keep(open_run(folder), out, images))
+        print(kept.keep(open_run(folder), out, images, draws, probes))
 
 
 @app.command("moments")

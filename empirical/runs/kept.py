@@ -5,6 +5,9 @@ few), the held-out ones and the list of the real ones, and the features of singl
 leading principal scores of the latents and, where selection was measured, traits of few components.
 The moments of prompts (`empirical.runs.prompts`) replace the others; moments of many components are
 averaged. It opens as a `Run`, so code that reads runs reads kept ones.
+
+Where every image has its own caption, prompt means are traits of single images, and very many:
+these of the latents are kept, and of traits of few components.
 """
 
 import io
@@ -12,6 +15,7 @@ import json
 import lzma
 import tarfile
 import tempfile
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -72,8 +76,12 @@ def _name(path: Path) -> str:
     return path.name.removesuffix(_SUFFIX)
 
 
-def keep(run: Run, out: Path, images: int = 0) -> Path:
+def keep(run: Run, out: Path, images: int = 0, draws: bool = True, probes: int = _PROBES) -> Path:
     """Write a finished run as ``out/NAME.tar.xz``, with the first `images` of each generation.
+
+    Without `draws` it omits what selection and transmission are measured on, the images that were
+    drawn only to be measured; their variances, which fits need, are among the moments. `probes` is
+    the most of the images with the same seeds in every generation that are kept.
 
     Raises `UserError` where the run is not finished.
     """
@@ -96,19 +104,23 @@ def keep(run: Run, out: Path, images: int = 0) -> Path:
         for row in generation.metadata()[:images]:
             image = source / "images" / row["file_name"]
             content[f"{prefix}/images/{image.name}"] = image.read_bytes()
-        content |= _measured(generation, prefix, selection=bool(generation.draws()))
-        content[f"{prefix}/{prompts.FILE}"] = prompts.prompts_of_draw(generation).packed()
-        for name in generation.draws():
+        names = generation.draws() if draws else ()
+        distinct = len(set(generation.captions)) == len(generation.captions)
+        content |= _measured(generation, prefix, bool(names))
+        moments = prompts.prompts_of_draw(generation)
+        if names or not distinct:
+            content[f"{prefix}/{prompts.FILE}"] = _moments_of_prompts(moments, distinct)
+        for name in names:
             draw, place = generation.draw(name), f"{prefix}/draws/{name}"
-            content |= _measured(draw, place, selection=True)
+            content |= _measured(draw, place, True)
             moments = prompts.prompts_of_draw(generation, name)
-            content[f"{place}/{prompts.FILE}"] = moments.packed()
+            content[f"{place}/{prompts.FILE}"] = _moments_of_prompts(moments, distinct)
             seeds = ({"text": row["text"], "seed": row["seed"]} for row in draw.metadata())
             lines = "".join(json.dumps(row) + "\n" for row in seeds)
             content[f"{prefix}/draws/{name}/metadata.jsonl"] = lines.encode()
-        if generation.draws() and generation.number:
+        if names and generation.number:
             content[f"{prefix}/training.jsonl"] = (source / "training.jsonl").read_bytes()
-        for probe in files.visible(source / "probes", "*.png")[:_PROBES]:
+        for probe in files.visible(source / "probes", "*.png")[:probes]:
             content[f"{prefix}/probes/{probe.name}"] = probe.read_bytes()
         if (source / "loss.csv").is_file():
             content[f"{prefix}/loss.csv"] = _thinned_loss(generation.loss())
@@ -130,6 +142,17 @@ def _measured(images: Measured, place: str, selection: bool) -> dict[str, bytes]
         if name == _SCORES or (selection and values.shape[1] <= _FEW):
             content[f"{place}/features/{name}.npy"] = _half(values)
     return content
+
+
+def _moments_of_prompts(moments: prompts.Prompts, distinct: bool) -> bytes:
+    if distinct:
+        means = {
+            name: values
+            for name, values in moments.means.items()
+            if name in (prompts.LATENT, _SCORES) or values.shape[1] <= _FEW
+        }
+        moments = replace(moments, means=means)
+    return moments.packed()
 
 
 def _packed(content: dict[str, bytes]) -> bytes:

@@ -1,8 +1,10 @@
 """Parameters of correlated traits: a number, one per trait `[D]`, or a matrix `[D, D]`."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
+from jax import lax
+from jaxtyping import Array, Float
 
 from qtm._core.numerics import concrete, require, require_nonnegative
 
@@ -49,3 +51,42 @@ def as_vector(name: str, value: Array, mean: Array) -> Array:
             f"{name} must be a number or have shape {mean.shape}, got shape {value.shape}."
         )
     return jnp.broadcast_to(value, mean.shape)
+
+
+@jax.custom_jvp
+def inverse(
+    matrices: Float[Array, "*n K K"],
+) -> tuple[Float[Array, "*n K K"], Float[Array, "*n"]]:
+    """Return A^-1 and ln |A| of symmetric matrices without eigenvalues below 0, by K sweeps.
+
+    A sweep takes A_ij to A_ij - A_ik A_kj / A_kk, A_ik to A_ik / A_kk and A_kk to -1 / A_kk; all K
+    of them leave -A^-1. Without LAPACK, because JAX spreads its batches over the threads on which
+    the program itself runs, and waits for them there: two at a time never end on two processors.
+    """
+    K = matrices.shape[-1]
+
+    def sweep(state, k):
+        A, log_volume = state
+        here = jnp.arange(K) == k
+        column = jnp.einsum("...ik,k->...i", A, here.astype(A.dtype))
+        pivot = jnp.einsum("...i,i->...", column, here.astype(A.dtype))[..., None, None]
+        scaled = column[..., :, None] * (column[..., None, :] / pivot)
+        crossing = here[:, None] | here[None]
+        A = jnp.where(crossing, A / pivot, A - scaled)
+        A = jnp.where(here[:, None] & here[None], -1 / pivot, A)
+        return (A, log_volume + jnp.log(pivot[..., 0, 0])), None
+
+    start = (matrices, jnp.zeros(matrices.shape[:-2], matrices.dtype))
+    (swept, log_volume), _ = lax.scan(sweep, start, jnp.arange(K))
+    return -swept, log_volume
+
+
+@inverse.defjvp
+def _(primals, tangents):
+    (A,), (change,) = primals, tangents
+    inverted, log_volume = inverse(A)
+    product = inverted @ change
+    return (inverted, log_volume), (
+        -product @ inverted,
+        jnp.trace(product, axis1=-2, axis2=-1),
+    )

@@ -26,6 +26,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, ArrayLike
 
+from qtm._core.matrices import inverse
 from qtm._core.numerics import real
 from qtm.mixture.levels import NoiseLevels
 from qtm.states.prompts import Prompts, covariance_of_each
@@ -67,7 +68,7 @@ def guided(
         conditional.means, precisions, unconditional, other, scale, levels, operator
     )
     (m, S), (m_1, S_1) = run(w), run(jnp.ones_like(w))
-    T = _root(_symmetric(P @ jnp.linalg.inv(S_1)))
+    T = _root(_symmetric(P @ inverse(S_1)[0]))
     return Prompts(conditional.means + m - m_1, _symmetric(T @ S @ T), conditional.weights)
 
 
@@ -83,7 +84,7 @@ def _root(matrix: Array) -> Array:
 
     def refine(_, roots):
         Y, Z = roots
-        return (Y + jnp.linalg.inv(Z)) / 2, (Z + jnp.linalg.inv(Y)) / 2
+        return (Y + inverse(Z)[0]) / 2, (Z + inverse(Y)[0]) / 2
 
     Z = jnp.broadcast_to(jnp.eye(matrix.shape[-1]), matrix.shape)
     return _symmetric(lax.fori_loop(0, _ROOT_STEPS, refine, (matrix, Z))[0])
@@ -92,7 +93,7 @@ def _root(matrix: Array) -> Array:
 def _precisions(prompts: Prompts, t: Array) -> tuple[Array, Array]:
     """Return precisions [C, K, K] and ln |P_c + t| [C] of prompts at the noise variance t."""
     V = covariance_of_each(prompts) + t * jnp.eye(prompts.means.shape[1])
-    return jnp.linalg.inv(V), jnp.linalg.slogdet(V)[1]
+    return inverse(V)
 
 
 def _flow(

@@ -1,5 +1,7 @@
 """The life cycle of prompts, beside closed forms, one trait, and drawn images."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 import qtm
 from qtm import mixture
+from qtm._core.matrices import inverse
 from qtm.mixture.flow import guided
 
 FINE = mixture.NoiseLevels.exploding(2e-3, 3e4, 1500)
@@ -215,6 +218,27 @@ def test_parameters_have_gradients_and_scales_a_batch():
     batch = jax.vmap(lambda w: cycle(base, scale=w).step(base).means)(scales)
     alone = jnp.stack([cycle(base, scale=w).step(base).means for w in scales])
     np.testing.assert_allclose(batch, alone, rtol=1e-10)
+
+
+def test_matrices_are_inverted_without_lapack():
+    """Two of its batches at a time wait for each other where there are two processors."""
+    start = prompts()
+    program = str(jax.make_jaxpr(lambda w: cycle(start, scale=w).step(start).means)(2.0))
+    called = set(re.findall(r"= (\w+)[\[ ]", program))
+    assert {"scan", "dot_general"} <= called
+    assert not {"lu", "cholesky", "eigh", "triangular_solve", "custom_linear_solve"} & called
+
+
+def test_inverse_and_volume_are_those_of_numpy():
+    A = prompts(C=5, K=7).within + jnp.diag(jnp.geomspace(1e-3, 10.0, 7))
+    inverted, log_volume = inverse(A)
+    np.testing.assert_allclose(inverted @ A, np.broadcast_to(np.eye(7), A.shape), atol=1e-10)
+    np.testing.assert_allclose(log_volume, np.linalg.slogdet(A)[1], rtol=1e-12)
+    slope = lambda invert, volume: jax.grad(
+        lambda x: jnp.sum(jnp.sin(invert(x * A[0]))) + volume(x * A[0])
+    )(1.3)
+    expected = slope(jnp.linalg.inv, lambda B: jnp.linalg.slogdet(B)[1])
+    assert slope(lambda B: inverse(B)[0], lambda B: inverse(B)[1]) == pytest.approx(expected)
 
 
 def test_a_scale_may_differ_by_step_and_generation():

@@ -1,0 +1,111 @@
+"""The same measurements of chains in three worlds: digits, and drawings with captions of two kinds.
+
+A world has chains at constant scales, one or two seeds each, and chains with ReDiFine at CFG 7.5.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from empirical.runs import kept
+from empirical.runs.record import Run
+
+LAST = 6
+
+
+@dataclass(frozen=True)
+class World:
+    """Names of kept chains: an experiment, and patterns with places for the seed and the scale."""
+
+    label: str
+    experiment: str
+    baseline: str
+    redifine: str
+    fit: str
+
+    def chains(self, pattern: str, scale: float = 0.0) -> list[Run]:
+        """Return the chains of a pattern, a seed each."""
+        names = [pattern.format(seed=seed, scale=f"{scale:g}") for seed in (0, 1)]
+        return [runs(self.experiment)[name] for name in names if name in runs(self.experiment)]
+
+    def at(self, scale: float) -> list[Run]:
+        """Return the chains at a constant scale."""
+        return self.chains(self.baseline, scale)
+
+    def remedied(self) -> list[Run]:
+        return self.chains(self.redifine)
+
+    def scales(self) -> list[float]:
+        """Return the constant scales of chains, rising."""
+        return [w for w in (1, 1.05, 1.1, 1.15, 1.2, 1.25, 1.5, 2.5, 5, 7.5) if self.at(w)]
+
+
+_PLAIN = "baseline,seed={seed},guidance.scale={scale}"
+WORLDS = (
+    World("digits", "embedded", _PLAIN, "redifine_rate,seed={seed},remedy.rate=15", "embedded"),
+    World("drawings, a caption each", "emoji", _PLAIN, "redifine,seed={seed}", "emoji"),
+    World(
+        "drawings, family captions", "emoji", "families,seed={seed},guidance.scale={scale}",
+        "families_redifine,seed={seed}", "emoji-families",
+    ),
+)  # fmt: skip
+
+
+@cache
+def runs(experiment: str) -> dict[str, Run]:
+    """Return the kept runs of an experiment by name."""
+    return {run.name: run for run in kept.runs(experiment)}
+
+
+def moments(run: Run, trait: str) -> pd.DataFrame:
+    """Return mean, within and between of a trait by generation, averaged over its components."""
+    table = run.moments()
+    table = table[table["feature"] == trait]
+    return table.groupby("generation")[["mean", "within", "between"]].mean()
+
+
+def change(run: Run, quantity: str) -> float:
+    """Return V_W or V_B of the latents in the last generation, relative to generation 0."""
+    V = moments(run, "latent")[quantity]
+    return float(V[LAST] / V[0])
+
+
+def shift(run: Run, trait: str) -> float:
+    """Return the change of a trait's mean to the last generation, in its standard deviations in
+    generation 0."""
+    table = moments(run, trait)
+    first = table.loc[0]
+    return float((table["mean"][LAST] - first["mean"]) / np.sqrt(first["within"] + first["between"]))
+
+
+def last(run: Run, measure: str) -> float:
+    """Return a measure of the last generation."""
+    return float(run.metrics().set_index("generation")[measure][LAST])
+
+
+def first(run: Run, measure: str) -> float:
+    """Return a measure of real images."""
+    return float(run.metrics().set_index("generation")[measure][0])
+
+
+def neutral(world: World, generation: int) -> list[float]:
+    """Return the scale at which V_B of a generation is that of generation 0, of each seed,
+    interpolated between chains; nan where no two chains lie on both sides."""
+    found = []
+    for seed in range(len(world.at(1))):
+        scales = [w for w in world.scales() if len(world.at(w)) > seed]
+        growth = []
+        for w in scales:
+            V_B = moments(world.at(w)[seed], "latent")["between"]
+            growth.append(np.log(V_B[generation] / V_B[0]))
+        growth, x = np.array(growth), np.log(scales)
+        above = np.flatnonzero(growth >= 0)
+        if not len(above) or above[0] == 0:
+            found.append(float("nan"))
+            continue
+        i = int(above[0])
+        part = -growth[i - 1] / (growth[i] - growth[i - 1])
+        found.append(float(np.exp(x[i - 1] + part * (x[i] - x[i - 1]))))
+    return found

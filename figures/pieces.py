@@ -122,7 +122,8 @@ def probes(generation: Generation) -> UInt8[np.ndarray, "n h w c"] | None:
 
 
 def stored_images(generation: Generation, count: int) -> UInt8[np.ndarray, "n h w c"] | None:
-    """Return images of a generation, cycling through prompts; None if fewer than `count` exist."""
+    """Return images of a generation, cycling through prompts, of more prompts than images through
+    evenly spaced ones; None if fewer than `count` exist."""
     rows = generation.metadata()
     stored = {path.name for path in (generation.folder / "images").glob("*.png")}
     members: dict[str, list[int]] = {}
@@ -135,4 +136,7 @@ def stored_images(generation: Generation, count: int) -> UInt8[np.ndarray, "n h 
         for indices in members.values()
         if place < len(indices)
     ]
-    return generation.images(turns[:count]) if len(turns) >= count else None
+    if len(turns) < count:
+        return None
+    apart = max(len(members) / count, 1.0)
+    return generation.images([turns[int(i * apart)] for i in range(count)])

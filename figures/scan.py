@@ -98,7 +98,9 @@ def _variances(axis: Axes, table: pd.DataFrame, neutral: pd.DataFrame, captions:
     known = neutral[(neutral["criterion"] == "V_B") & neutral["scale"].notna()]
     if len(known):
         row, (least, most) = known.iloc[0], (table["scale"].min(), table["scale"].max())
-        axis.axvspan(max(row["low"], least), min(row["high"], most), color="0.85", linewidth=0)
+        ends = max(row["low"], least), min(row["high"], most)
+        # Behind the intervals of both variances.
+        axis.axvspan(*ends, color="0.85", linewidth=0, zorder=0)
         axis.axvline(row["scale"], color="0.4", linewidth=0.8)
     axis.set_title("variance / training set")
     if axis.get_legend_handles_labels()[0]:

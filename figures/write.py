@@ -14,6 +14,10 @@ from figures.study import Study
 from figures.text import literally, quiet_boxes
 
 FORMATS = ("pdf", "png", "svg")
+_OTHERS = (
+    "What follows was written for the kept chains of digits: panels and marks are the same here, "
+    "results may differ."
+)
 # No dates in files: the same data give the same files.
 _METADATA = {
     "pdf": {"CreationDate": None, "Producer": None, "Creator": None},
@@ -23,17 +27,40 @@ _METADATA = {
 
 
 def write(
-    module: ModuleType, study: Study, out: Path, formats: Sequence[str] = ("pdf", "png")
+    module: ModuleType,
+    study: Study,
+    out: Path,
+    formats: Sequence[str] = ("pdf", "png"),
+    others: bool = False,
 ) -> list[Path]:
     """Draw one figure and write it as ``out/NAME.FORMAT``, with its caption in ``out/NAME.txt``.
+
+    The caption describes the runs that the figure is of by default; of `others` it names the runs,
+    and says so.
 
     Raises `UserError`, and writes nothing, where the runs lack the data of the figure.
     """
     name = module.__name__.rpartition(".")[2]
-    text = (
-        f"Figure {module.NUMBER}. {title(module)}. {module.CAPTION}\n\nMade by: {module.MADE_BY}.\n"
-    )
+    text = f"Figure {module.NUMBER}. {title(module)}. "
+    if others:
+        text += f"Made from: {_sources(study)}.\n\n{_OTHERS} {module.CAPTION}\n"
+    else:
+        text += f"{module.CAPTION}\n\nMade by: {module.MADE_BY}.\n"
     return write_drawn(lambda: module.draw(study), out / name, text, formats)
+
+
+def _sources(study: Study) -> str:
+    """Return the runs of a study in words: their number, models, data, seeds and first names."""
+    recipes = [run.recipe.settings for run in study.runs]
+    parts = {
+        "model": {recipe.model.name for recipe in recipes},
+        "data": {recipe.data.name for recipe in recipes},
+        "seed": {str(recipe.seed) for recipe in recipes},
+    }
+    words = [f"{name} {', '.join(sorted(values))}" for name, values in parts.items()]
+    names = [run.name for run in study.runs]
+    shown = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
+    return f"{len(names)} runs ({shown}; {'; '.join(words)})"
 
 
 def write_drawn(

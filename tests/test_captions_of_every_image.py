@@ -13,6 +13,7 @@ from analysis.selection.tables import tables
 from empirical import recipe
 from empirical.runs.prompts import prompts_of_draw
 from empirical.runs.record import Run
+from figures.pieces import stored_images
 from tests.helpers import captioned_digits
 from tests.helpers.tiny_chain import tiny
 
@@ -69,7 +70,9 @@ def test_every_command_answers(answer, tmp_path):
     )  # fmt: skip
     assert model in fitted
     forecast = tmp_path / "forecast.csv"
-    assert "neutral CFG scale" in answer("forecast", run, "--generations", "2", "--csv", forecast)
+    assert "neutral guidance scale" in answer(
+        "forecast", run, "--generations", "2", "--csv", forecast
+    )
     assert pd.read_csv(forecast)[["low", "median", "high"]].notna().all(axis=None)
     answer("report", run, "--out", tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
@@ -93,7 +96,8 @@ def test_every_command_answers(answer, tmp_path):
     assert not {"power_spectrum", "classifier"} & set(means)
 
     # Without its draws a kept run is far smaller, and fits are the same.
-    answer("chain", "keep", run, "--out", tmp_path / "small", "--no-draws", "--probes", "1")
+    few = ("--no-draws", "--probes", "1", "--images", "4")
+    answer("chain", "keep", run, "--out", tmp_path / "small", *few)
     small, large = (tmp_path / part / "run.tar.xz" for part in ("small", "kept"))
     assert small.stat().st_size < 0.6 * large.stat().st_size
     with tarfile.open(small) as content:
@@ -103,6 +107,9 @@ def test_every_command_answers(answer, tmp_path):
     assert less.generation(1).draws() == []
     assert len(less.generation(1).probes()) == 1
     assert len(arms([less])[0]) == 1
+    names = [path.name for path in sorted((less.folder / "gen_001" / "images").glob("*.png"))]
+    assert names == ["00000.png", "00006.png", "00012.png", "00018.png"]
+    assert stored_images(less.generation(1), 2) is not None
 
 
 def test_a_scan_and_its_forecast_answer(answer, tmp_path):
@@ -120,6 +127,8 @@ def test_a_scan_and_its_forecast_answer(answer, tmp_path):
         printed = answer("forecast", scan, *words)
         assert "V_B, between prompts, below half of generation 0" in printed
         assert "nan" not in printed
+        assert printed.count("the priors say more than these data") <= 1
+        assert "identifying it takes" not in printed
         forecast = pd.read_csv(csv)
         assert tuple(forecast.columns) == COLUMNS
         assert forecast[["low", "median", "high"]].notna().all(axis=None)

@@ -109,8 +109,9 @@ def test_a_forecast_of_a_run(qtm, tiny_run, tmp_path):
                         "--csv", tmp_path / "f.csv")  # fmt: skip
     assert code == 0
     for words in (
+        "at CFG 1.5, trait 'latent', averaged over its components: generations 0 to 2 as measured",
         "V_W, within prompts, below half",
-        "neutral CFG scale:",
+        "neutral guidance scale:",
         "fraction of real images",
     ):
         assert words in said

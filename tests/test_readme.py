@@ -48,8 +48,9 @@ def test_its_links_lead_to_files_of_the_repository():
 
 
 def test_its_recipe_is_valid():
-    (text,) = re.findall(r"echo '(.*)' > recipe\.toml", README)
-    assert parse(tomllib.loads(text)).data.size == 200
+    (text,) = re.findall(r"printf '(.*)' > recipe\.toml", README)
+    recipe = parse(tomllib.loads(text.replace("\\n", "\n")))
+    assert (recipe.model.name, recipe.data.size) == ("emoji", 200)
 
 
 def parse_calls(text):

@@ -55,16 +55,19 @@ def forecast(
     table = prediction.table()
     if csv is not None:
         files.write_text(csv, table.to_csv(index=False))
+    arm = described[0]
+    scale = guidance if guidance is not None else float(arm.scales[-1].mean())
+    tables.heading(arm.name, trait, scale, arm.generations)
     tables.trajectories(table)
     print()
     tables.half_lives(prediction.half_lives())
-    print(f"neutral CFG scale: {tables.interval(quantiles(prediction.neutral), 'none up to 20')}")
+    neutral = tables.interval(quantiles(prediction.neutral), "none up to 20")
+    print(f"neutral guidance scale: {neutral}")
     print(
         "fraction of real images in each training set that keeps V_W and V_B above half: "
         + tables.interval(quantiles(prediction.real), "none")
     )
-    for sentence in prediction.fitted.warnings:
-        print(f"qtm: {sentence}")
+    tables.assumptions(prediction.fitted)
 
 
 forecast.out_of_memory = "use fewer runs at a time"

@@ -44,6 +44,8 @@ def forecast(
     prediction = ahead(arms(scan, trait, components), scale, generations)
     if csv is not None:
         _write(scan, scale, generations, csv)
+    chain = prediction.arm
+    tables.heading(chain.name, trait, scale, prediction.last)
     tables.trajectories(prediction.table())
     print()
     tables.half_lives(half_lives(prediction.paths))
@@ -55,8 +57,7 @@ def forecast(
             f"qtm: the scale {scale:g} is outside the range that was scanned, {least:g} to "
             f"{most:g}: generation 1 is extrapolated"
         )
-    for sentence in prediction.fitted.warnings:
-        print(f"qtm: {sentence}")
+    tables.assumptions(prediction.fitted)
 
 
 def _recipe_scale(scan: "Scan") -> float:

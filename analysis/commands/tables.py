@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
+    from analysis.inference.maximum import Maximum
+
 Ends = tuple[float, float, float]
 
 _NAMES = {
@@ -13,6 +15,15 @@ _NAMES = {
     "between": "V_B, between prompts,",
     "total": "V_W + V_B",
 }
+
+
+def heading(name: str, trait: str, scale: float, last: int) -> None:
+    """Print which trait of which chain follows, at which scale, and how much of it is measured."""
+    known = "generation 0" if last == 0 else f"generations 0 to {last}"
+    print(
+        f"'{name}' at CFG {scale:g}, trait '{trait}', averaged over its components: {known} as "
+        f"measured, then median and 90 % interval, in the trait's units"
+    )
 
 
 def trajectories(table: "pd.DataFrame") -> None:
@@ -30,6 +41,16 @@ def half_lives(intervals: Mapping[str, Ends]) -> None:
         print(f"{_NAMES[name]} below half of generation 0: {_generation(ends)}")
 
 
+def assumptions(fitted: "Maximum") -> None:
+    """Print in one sentence which parameters the priors decide, and not the data."""
+    names = fitted.unidentified
+    if names:
+        print(
+            f"qtm: about {', '.join(names[:-1])}{' and ' * (len(names) > 1)}{names[-1]} the priors "
+            f"say more than these data: more generations and other CFG scales would tell"
+        )
+
+
 def interval(ends: Ends, never: str) -> str:
     """Return a median with its interval, in words."""
     low, middle, high = (f"{x:.3g}" if x < float("inf") else never for x in ends)
@@ -37,5 +58,7 @@ def interval(ends: Ends, never: str) -> str:
 
 
 def _generation(ends: Ends) -> str:
+    if min(ends) == float("inf"):
+        return "not yet (90 %: none of the draws)"
     low, middle, high = (f"generation {x:.0f}" if x < float("inf") else "not yet" for x in ends)
     return f"{middle} (90 %: {low} to {high})"

@@ -1,6 +1,6 @@
 """Draw the images and the probes of a generation, batch by batch: none is drawn twice."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,14 +56,22 @@ def draw_probes(
 ) -> None:
     """Draw a few images from prompts and seeds that are the same in every generation.
 
-    The population takes fresh seeds in each generation: with repeated noise its sampling errors
-    would add up instead of averaging out.
+    The population takes fresh seeds in each generation: with repeated noise its
+    sampling errors would add up instead of averaging out.
     """
-    families = list(dict.fromkeys(captions))
-    prompts = [families[i % len(families)] for i in range(probes(settings))]
-    seeds = [seed_of("probe", settings.seed, i) for i in range(probes(settings))]
+    count = probes(settings)
+    prompts = probe_prompts(captions, count)
+    seeds = [seed_of("probe", settings.seed, i) for i in range(count)]
     draw(generator, generation.folder / "probes", prompts, seeds, settings, progress)
     processes.wait()
+
+
+def probe_prompts(captions: Sequence[str], count: int) -> list[str]:
+    """Return `count` prompts in turn; of more prompts, which may lie in order of their subjects,
+    evenly spaced ones."""
+    families = list(dict.fromkeys(captions))
+    apart = max(len(families) / count, 1.0)
+    return [families[int(i * apart) % len(families)] for i in range(count)]
 
 
 def probes(settings: Settings) -> int:

@@ -96,7 +96,8 @@ def listed(table: DataTable) -> list[tuple[int, _Pairs]]:
         source = source_of(name, table.caption_column)
         if size > len(source):
             raise UserError(
-                f"'data.size' needs {size} images of '{name}', which has {len(source)} images"
+                f"'data.size' needs {size} images of '{name}', which has {len(source)} images: "
+                f"give that number or fewer"
             )
         sources.append((size, source))
     return sources

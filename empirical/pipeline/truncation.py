@@ -35,7 +35,8 @@ def warn(base: Model, captions: Sequence[str]) -> None:
         names = [_end(caption) for caption in cut]
         warnings.warn(
             f"{len(cut)} of {len(unique)} different captions are longer than the {limit} tokens "
-            f"that the text encoder reads, and are truncated: {counted(names)}",
+            f"that the text encoder reads, and are truncated: {counted(names)}; a word that the "
+            f"model does not know counts as several tokens: use shorter captions, or another model",
             stacklevel=2,
         )
     if same:

@@ -77,7 +77,9 @@ def _name(path: Path) -> str:
 
 
 def keep(run: Run, out: Path, images: int = 0, draws: bool = True, probes: int = _PROBES) -> Path:
-    """Write a finished run as ``out/NAME.tar.xz``, with the first `images` of each generation.
+    """Write a finished run as ``out/NAME.tar.xz``, with a few `images` of each generation.
+
+    They are the first ones, or where every image has its own caption, evenly spaced ones.
 
     Without `draws` it omits what selection and transmission are measured on, the images that were
     drawn only to be measured; their variances, which fits need, are among the moments. `probes` is
@@ -101,11 +103,13 @@ def keep(run: Run, out: Path, images: int = 0, draws: bool = True, probes: int =
         rows = ({"file_name": r["file_name"], "text": r["text"]} for r in generation.metadata())
         captions = "".join(json.dumps(row) + "\n" for row in rows)
         content[f"{prefix}/images/metadata.jsonl"] = captions.encode()
-        for row in generation.metadata()[:images]:
+        distinct = len(set(generation.captions)) == len(generation.captions)
+        metadata, few = generation.metadata(), min(images, len(generation.captions))
+        apart = len(metadata) / few if distinct and few else 1.0
+        for row in (metadata[int(i * apart)] for i in range(few)):
             image = source / "images" / row["file_name"]
             content[f"{prefix}/images/{image.name}"] = image.read_bytes()
         names = generation.draws() if draws else ()
-        distinct = len(set(generation.captions)) == len(generation.captions)
         content |= _measured(generation, prefix, bool(names))
         moments = prompts.prompts_of_draw(generation)
         if names or not distinct:

@@ -9,6 +9,8 @@ from empirical.errors import UserError
 
 app = typer.Typer()
 
+DEFAULT = "embedded"
+
 
 @app.command()
 def figures(
@@ -19,6 +21,10 @@ def figures(
     runs: Annotated[
         Path | None,
         typer.Option(help="Folder of run folders; the runs kept in this package by default."),
+    ] = None,
+    experiment: Annotated[
+        str | None,
+        typer.Option("--kept", help="Experiment of the kept runs: embedded by default, emoji."),
     ] = None,
     fit: Annotated[
         Path | None,
@@ -47,13 +53,16 @@ def figures(
     for name in names or ():
         if name not in known:
             raise UserError(f"there is no figure '{name}', there are {', '.join(known)}")
+    if runs is not None and experiment is not None:
+        raise UserError(f"figures are of kept runs or of the folder '{runs}', not of both")
     chosen = {name: known[name] for name in names or known}
-    study = _study(runs, fit)
+    study = _study(runs, experiment or DEFAULT, fit)
+    others = runs is not None or experiment not in (None, DEFAULT)
     missing = []
     with tqdm(total=len(chosen), desc="drawing") as bar:
         for module in chosen.values():
             try:
-                write.write(module, study, out, formats or ("pdf", "png"))
+                write.write(module, study, out, formats or ("pdf", "png"), others)
             except UserError as error:
                 # Without names, figures that the runs do not support are listed, not an error.
                 if names:
@@ -67,15 +76,17 @@ def figures(
     print(out)
 
 
-def _study(folder: Path | None, fit: Path | None):
+def _study(folder: Path | None, experiment: str, fit: Path | None):
     from empirical.runs import kept
     from empirical.runs.record import open_run
     from figures import fitted
     from figures.study import Study
 
     if folder is None:
-        fit = fitted.KEPT if fit is None and fitted.KEPT.is_dir() else fit
-        runs = kept.runs()
+        runs = kept.runs(experiment)
+        of_these = fitted.KEPT.parent / experiment
+        if fit is None and (of_these / "comparison.csv").is_file():
+            fit = of_these
     else:
         # Hidden copies of an editor or a file system are not runs.
         runs = [open_run(path.parent) for path in sorted(folder.glob("[!.]*/recipe.toml"))]

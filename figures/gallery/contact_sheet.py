@@ -19,6 +19,7 @@ CAPTION = (
 )
 _PROMPTS = 5
 _TOGETHER = 30
+_FEW, _LEAST = 3, 10
 
 
 def draw(study: Study) -> Figure:
@@ -27,7 +28,8 @@ def draw(study: Study) -> Figure:
     first = {scale: run for scale, run in by_scale.items() if run is not None}
     if not first:
         raise UserError("none of the runs stores its probes")
-    training = {scale: rows for scale, run in first.items() if (rows := _training_sets(run))}
+    training = {scale: run for scale, run in first.items() if _training_sets(run, _LEAST)}
+    count = _TOGETHER // max(len(training), 1)
     rows = max(len(run.generations()) for run in first.values())
     side = (PAGE - 0.5) / (_PROMPTS * len(first))
     upper = side * rows
@@ -50,15 +52,14 @@ def draw(study: Study) -> Figure:
     axes[0].set_ylabel("generation")
     if training:
         axes = parts[1].subplots(1, len(training), squeeze=False)[0]
-        for axis, (scale, rows) in zip(axes, training.items(), strict=True):
-            count = _TOGETHER // len(training)
-            show_mosaic(
-                axis,
-                [images[:count] for images in rows],
-                [str(i + 1) for i in range(len(rows))] if axis is axes[0] else None,
-            )
+        for axis, (scale, run) in zip(axes, training.items(), strict=True):
+            sets = _training_sets(run, count)
+            names = [str(i + 1) for i in range(len(sets))]
+            show_mosaic(axis, sets, names if axis is axes[0] else None)
+            # Many titles of full length would overlap.
+            words = "training sets, " if axis is axes[0] or len(training) < _FEW else ""
             letter = "b   " if axis is axes[0] else ""
-            axis.set_title(f"{letter}training sets at CFG {scale:g}", loc="left")
+            axis.set_title(f"{letter}{words}CFG {scale:g}", loc="left")
         axes[0].set_ylabel("for generation")
     return figure
 
@@ -69,12 +70,13 @@ def _with_probes(runs: list[Run]) -> Run | None:
     return next(stored, None)
 
 
-def _training_sets(run: Run) -> list:
-    """Return training images of each generation after generation 0, none if they are not stored.
+def _training_sets(run: Run, count: int) -> list:
+    """Return `count` training images of each generation after generation 0, or as many as ten; none
+    if they are not stored.
 
     They are right for training sets that are replaced in each generation."""
-    sets = [stored_images(generation, 10) for generation in run.generations()[:-1]]
-    if any(images is None for images in sets):
-        return []
-    together = [stored_images(generation, _TOGETHER) for generation in run.generations()[:-1]]
-    return sets if any(images is None for images in together) else together
+    for few in (count, min(count, _LEAST)):
+        sets = [stored_images(generation, few) for generation in run.generations()[:-1]]
+        if all(images is not None for images in sets):
+            return sets
+    return []

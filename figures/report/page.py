@@ -220,7 +220,7 @@ def _picture(figure: Figure) -> str:
 def _subtitle(runs: Sequence[Run]) -> str:
     models = ", ".join(dict.fromkeys(printable(run.recipe.model.name) for run in runs))
     seeds = ", ".join(dict.fromkeys(str(run.recipe.seed) for run in runs))
-    return f"Model {models}; one chain per setting, seed {seeds}: a few percent may be noise."
+    return f"Model {models}; one chain per setting, seed {seeds}; chance is in the error bars."
 
 
 def _summary(run: Run) -> dict[str, object]:

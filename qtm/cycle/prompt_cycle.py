@@ -40,13 +40,15 @@ class PromptCycle(eqx.Module):
 
         train on   M <- (1 - a) M + a R,   P <- (1 - a) P + a Q + V_d
         leak       M <- (1 - l) M + l m,   m the mean over prompts
-        inherit    M <- (1 - h) M_0 + h M,   P <- (1 - h_W) P_0 + h_W P
+        inherit    M <- M_0 + h r (M - M_0),   P <- (1 - h_W) P_0 + h_W P,
+                   r = [1 + (d/d_max)^4]^(-1/4),   d the length of M - M_0
         uptake     the unconditional branch is a mixture of prompts with
                    U = (1 - u*) M_0 + u* M,   1 - u* = (1 - u) e^(-k p),   and the covariances
                    (1 - u*) P_0 + u* P + b B,   B the covariance of the U
         guide      (M, P) <- guided sampling with both branches (`qtm.mixture.flow`)
         bound      M <- m_0 + (M - m_0) [1 + (D/D_max)^4]^(-1/4),   P shrinks by the square,
-                   D the length of M - m_0 in standard deviations of the base, per trait
+                   D the length of M - m_0; lengths are in standard deviations of the base, per
+                   trait
         mutate     P <- P + V_m
         sample     M <- M + N(0, P/n), with a key
 
@@ -63,19 +65,21 @@ class PromptCycle(eqx.Module):
       (w - 1)/(1 + |w - 1|/c);
     - `uptake` is u, `blur` b, `condition_drop` p the probability that finetuning sees the empty
       prompt, `drop_uptake` k its effect;
+    - `reach` is d_max, the farthest that finetuning takes a prompt from where the base has it;
     - `leak` is l, the fraction of a prompt's mean that other prompts' training overwrites;
     - `real_share` is a, the fraction of real images in training sets, `training_noise` V_d the
       variance of noise that is put on training images;
     - `bound` is D_max, the farthest from the base that images can be, `mutation_variance` V_m, a
-      number or `[K]`, `size` n the images of each prompt; no bound and no sampling unless given.
+      number or `[K]`, `size` n the images of each prompt; no bound, no end of the reach and no
+      sampling unless given.
 
     Variances are in feature units squared, fractions, b, c and k without units. Every number may
     be a function of the generation. In one trait, with one Gaussian as unconditional, it is
     `FamilyCycle`; with exact scores (u = 1, b = 0) and drawn images it is `qtm.mixture.chain`.
 
     Raises ValueError if a fraction is not in [0, 1], the scale not finite, a variance, b or k
-    negative, c or D_max not greater than 0, n below 1, the operator or the unconditional unknown,
-    or base and real images have other prompts.
+    negative, c, d_max or D_max not greater than 0, n below 1, the operator or the unconditional
+    unknown, or base and real images have other prompts.
 
     Source: a derivation of this project, from guided sampling with exact scores of mixtures
     (Bradley & Nakkiran, arXiv 2408.09000) and multivariate selection (Lande 1979).
@@ -96,6 +100,7 @@ class PromptCycle(eqx.Module):
     unconditional: Literal["mixture", "gaussian"] = eqx.field(default="mixture", static=True)
     saturation: Float[Array, "..."] | None = eqx.field(default=None, converter=optional_parameter)
     bound: Float[Array, "..."] | None = eqx.field(default=None, converter=optional_parameter)
+    reach: Float[Array, "..."] | None = eqx.field(default=None, converter=optional_parameter)
     size: Float[Array, "..."] | None = eqx.field(default=None, converter=optional_parameter)
     real: Prompts | None = None
     real_share: Float[Array, "..."] = eqx.field(default=0.0, converter=parameter)
@@ -107,7 +112,7 @@ class PromptCycle(eqx.Module):
         checks = dict.fromkeys(_FRACTIONS, require_fraction)
         checks |= dict.fromkeys(_NONNEGATIVE, require_nonnegative)
         checks |= {"scale": require_finite, "saturation": require_positive}
-        checks |= {"bound": require_positive}
+        checks |= {"bound": require_positive, "reach": require_positive}
         for name, check in checks.items():
             if getattr(self, name) is not None:
                 check(name, getattr(self, name))
@@ -176,8 +181,10 @@ class PromptCycle(eqx.Module):
         M = M + self.leak * (state.weights @ M - M)
         # A matrix moves towards the base along each pair of traits.
         pairs = safe_sqrt(h_W)[..., :, None] * safe_sqrt(h_W)[..., None, :] if h_W.ndim else h_W
-        P_0 = covariance_of_each(base)
-        return Prompts(base.means + h * (M - base.means), P_0 + pairs * (P - P_0), state.weights)
+        P_0, d = covariance_of_each(base), M - base.means
+        if self.reach is not None:
+            d = saturated(self._length(d) / self.reach)[:, None] * d
+        return Prompts(base.means + h * d, P_0 + pairs * (P - P_0), state.weights)
 
     def unguided(self, inherited: Prompts) -> Prompts:
         """Return the components of the unconditional branch, as guidance sees them."""
@@ -193,6 +200,10 @@ class PromptCycle(eqx.Module):
             return Prompts(branch.mean[None], (branch.pooled + spread * B)[None])
         return Prompts(U, V + self.blur * B, inherited.weights)
 
+    def _length(self, d: Float[Array, "C K"]) -> Float[Array, " C"]:
+        """Return the root-mean-square of deviations in standard deviations of the base."""
+        return safe_sqrt(jnp.mean(jnp.square(d) / self.base.variance, axis=1))
+
     @eqx.filter_jit
     def _step(self, state: Prompts, key: PRNGKeyArray | None) -> Prompts:
         inherited = self.inherited(state)
@@ -203,8 +214,7 @@ class PromptCycle(eqx.Module):
         M, P = drawn.means, covariance_of_each(drawn)
         if self.bound is not None:
             d = M - self.base.mean
-            length = safe_sqrt(jnp.mean(jnp.square(d) / self.base.variance, axis=1))
-            kept = saturated(length / self.bound)
+            kept = saturated(self._length(d) / self.bound)
             M, P = self.base.mean + kept[:, None] * d, jnp.square(kept)[:, None, None] * P
         P = P + _diagonal(self.mutation_variance, P)
         if key is not None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.arms.design import design
+from analysis.commands import tables
 from analysis.comparison.mechanism import measured_parts, parts_of
 from analysis.inference.importance import draw_posterior
 from analysis.inference.maximum import maximize
@@ -50,6 +51,17 @@ def test_two_generations_are_enough_for_a_forecast(ahead):
     assert inside.mean() >= 0.7
     width = (high - low)[:, 1, 0]
     assert width[8] > width[3] > 0
+
+
+def test_one_sentence_names_what_the_priors_decide(ahead, capsys):
+    fitted = ahead[1].fitted
+    tables.assumptions(fitted)
+    (line,) = capsys.readouterr().out.splitlines()
+    assert len(fitted.unidentified) > 2
+    assert all(name in line for name in fitted.unidentified)
+    tables.assumptions(replace(fitted, inactive=fitted.inactive & False,
+                               weakly_identified=fitted.inactive & False))  # fmt: skip
+    assert capsys.readouterr().out == ""
 
 
 @pytest.mark.slow

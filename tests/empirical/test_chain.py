@@ -10,6 +10,7 @@ import pytest
 
 from empirical import files, recipe
 from empirical.chain import loop
+from empirical.chain.drawing import probe_prompts
 from empirical.data.real_images import Population
 from empirical.errors import UserError
 from empirical.pipeline.adapters import WEIGHTS
@@ -286,3 +287,8 @@ def test_a_generation_is_an_image_folder(tiny_run, tmp_path):
     assert loaded["seed"] == [row["seed"] for row in tiny_run.generation(1).metadata()]
     images = np.stack([np.asarray(image) for image in loaded["image"]])[..., None]
     assert (images == tiny_run.generation(1).images()).all()
+
+
+def test_probes_are_of_prompts_in_turn_or_evenly_spaced():
+    assert probe_prompts(["b", "a", "b"], 5) == ["b", "a", "b", "a", "b"]
+    assert probe_prompts([str(i) for i in range(10)], 4) == ["0", "2", "5", "7"]

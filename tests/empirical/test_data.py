@@ -88,5 +88,8 @@ def test_what_is_wrong_with_a_folder_is_said(tmp_path):
     with pytest.raises(UserError, match="line 2 of"):
         real(few, 2)
     (few / "metadata.jsonl").write_text('{"file_name": "9.png", "text": "a"}\n')
-    with pytest.raises(UserError, match=r"names '9\.png', which does not exist"):
+    with pytest.raises(UserError, match=r"names '9\.png', which does not exist$"):
+        real(few, 2)
+    (few / "metadata.jsonl").write_text('{"file_name": "0.PNG", "text": "a"}\n')
+    with pytest.raises(UserError, match=r"which does not exist: did you mean '0\.png'\?$"):
         real(few, 2)

@@ -150,6 +150,10 @@ def test_writing_gives_pictures_and_a_caption_that_are_the_same_again(study, tmp
     for path, other in zip(paths, again, strict=True):
         assert path.read_bytes() == other.read_bytes(), path.name
     assert module.MADE_BY in paths[-1].read_text()
+    caption = write.write(module, study, tmp_path / "c", ["png"], others=True)[-1].read_text()
+    assert module.MADE_BY not in caption
+    assert f"{len(study.runs)} runs ({study.runs[0].name}" in caption
+    assert caption.index("was written for the kept chains") < caption.index(module.CAPTION)
 
 
 def test_without_fitting_runs_a_figure_says_so(study):

@@ -164,6 +164,19 @@ def test_images_stay_within_the_bound():
     assert np.trace(bounded.pooled) < np.trace(free.pooled)
 
 
+def test_finetuning_takes_a_prompt_only_so_far():
+    base = prompts()
+    near, far = (base.means + length * jnp.sqrt(base.variance) for length in (0.1, 100.0))
+    inherit = lambda M, **parts: np.asarray(
+        cycle(base, heritability=0.8, **parts).inherited(qtm.Prompts(M, base.within)).means
+        - base.means
+    )
+    np.testing.assert_allclose(inherit(near, reach=2.0), inherit(near), rtol=1e-5)
+    # Every trait deviates by the same number of standard deviations.
+    expected = np.broadcast_to(0.8 * 2.0 * np.sqrt(base.variance), base.means.shape)
+    np.testing.assert_allclose(inherit(far, reach=2.0), expected, rtol=1e-6)
+
+
 def test_linear_traits_are_those_of_the_images():
     state = prompts(C=6)
     rng = np.random.default_rng(0)

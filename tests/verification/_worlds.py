@@ -77,7 +77,9 @@ def shift(run: Run, trait: str) -> float:
     generation 0."""
     table = moments(run, trait)
     first = table.loc[0]
-    return float((table["mean"][LAST] - first["mean"]) / np.sqrt(first["within"] + first["between"]))
+    return float(
+        (table["mean"][LAST] - first["mean"]) / np.sqrt(first["within"] + first["between"])
+    )
 
 
 def last(run: Run, measure: str) -> float:

@@ -194,7 +194,10 @@ def _path(listed: Listing, table: tables.Table, where: str, name: str) -> Path:
         near = listed.by_name.get(normal(listed.name(short)))
         if near is not None:
             return near
-    raise CaptionError(f"{where} of '{table.path}' names '{name}', which does not exist")
+    # A file system may ignore capitals; this table was perhaps written on one.
+    alike = [p.name for p in listed.paths if p.name.lower() == Path(name).name.lower()]
+    hint = f": did you mean '{alike[0]}'?" if alike else ""
+    raise CaptionError(f"{where} of '{table.path}' names '{name}', which does not exist{hint}")
 
 
 def _may_be_an_image(path: Path) -> bool:

@@ -5,7 +5,17 @@ from collections.abc import Callable
 import numpy as np
 
 from empirical.runs.record import Run
-from tests.verification._worlds import LAST, WORLDS, World, change, first, last, moments, neutral, shift
+from tests.verification._worlds import (
+    LAST,
+    WORLDS,
+    World,
+    change,
+    first,
+    last,
+    moments,
+    neutral,
+    shift,
+)
 from tests.verification.tables import markdown, signed
 
 _TRAITS = {

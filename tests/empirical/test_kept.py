@@ -1,5 +1,7 @@
 """Kept runs: whole enough to be read as runs, and those of the grid that made them."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -16,11 +18,19 @@ def runs():
     return kept.runs("embedded")
 
 
+# Arms of grids of which not all chains were run, with the number of those that were.
+PARTLY = {"emoji": {"baseline": 12, "redifine": 1, "families": 3, "families_redifine": 1}}
+
+
 @pytest.mark.parametrize("name", kept.names())
 def test_they_are_the_chains_of_the_grid_of_that_name(name):
     path = EMBEDDED.parent / "recipes" / "grid" / f"{name}.toml"
     chains, runs = grid.read(path).chains, kept.runs(name)
-    assert {run.name for run in runs} == set(chains)
+    if name in PARTLY:
+        assert {run.name for run in runs} < set(chains)
+        assert Counter(run.name.split(",")[0] for run in runs) == PARTLY[name]
+    else:
+        assert {run.name for run in runs} == set(chains)
     for run in runs:
         assert recipe.differences(run.recipe, chains[run.name]) == []
         assert len(run.generations()) == run.recipe.generations + 1
@@ -51,8 +61,9 @@ def test_they_fit_into_a_repository():
     archives = list(kept.FOLDER.glob("*/*.tar.xz"))
     assert len(archives) == sum(len(kept.runs(name)) for name in kept.names())
     # Runs with both draws keep the moments of prompts twice: a third of all bytes for a tenth of
-    # the runs. The theory of prompts has no other data.
-    assert sum(path.stat().st_size for path in archives) < 11e6
+    # the runs. The theory of prompts has no other data. A quarter are drawings in colour, all but
+    # one of whose runs are without such draws.
+    assert sum(path.stat().st_size for path in archives) < 14e6
 
 
 def test_keeping_a_run_keeps_its_numbers(tiny_run, tmp_path, monkeypatch):

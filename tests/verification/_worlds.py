@@ -17,10 +17,10 @@ LAST = 6
 
 @dataclass(frozen=True)
 class World:
-    """Names of kept chains: an experiment, and patterns with places for the seed and the scale."""
+    """Names of kept chains: experiments, and patterns with places for the seed and the scale."""
 
     label: str
-    experiment: str
+    experiments: tuple[str, ...]
     baseline: str
     redifine: str
     fit: str
@@ -28,7 +28,8 @@ class World:
     def chains(self, pattern: str, scale: float = 0.0) -> list[Run]:
         """Return the chains of a pattern, a seed each."""
         names = [pattern.format(seed=seed, scale=f"{scale:g}") for seed in (0, 1)]
-        return [runs(self.experiment)[name] for name in names if name in runs(self.experiment)]
+        known = {name: run for e in self.experiments for name, run in runs(e).items()}
+        return [known[name] for name in names if name in known]
 
     def at(self, scale: float) -> list[Run]:
         """Return the chains at a constant scale."""
@@ -44,10 +45,13 @@ class World:
 
 _PLAIN = "baseline,seed={seed},guidance.scale={scale}"
 WORLDS = (
-    World("digits", "embedded", _PLAIN, "redifine_rate,seed={seed},remedy.rate=15", "embedded"),
-    World("drawings, a caption each", "emoji", _PLAIN, "redifine,seed={seed}", "emoji"),
     World(
-        "drawings, family captions", "emoji", "families,seed={seed},guidance.scale={scale}",
+        "digits", ("embedded", "neutral"), _PLAIN, "redifine_rate,seed={seed},remedy.rate=15",
+        "embedded",
+    ),
+    World("drawings, a caption each", ("emoji",), _PLAIN, "redifine,seed={seed}", "emoji"),
+    World(
+        "drawings, family captions", ("emoji",), "families,seed={seed},guidance.scale={scale}",
         "families_redifine,seed={seed}", "emoji-families",
     ),
 )  # fmt: skip

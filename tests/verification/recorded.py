@@ -63,6 +63,8 @@ DEFINED = tuple(
         ("docs/pages/recipe.py", "A scale of 1 is no guidance; scales below 1, also 0 and negative "
          "ones, are used literally in e_u + w (e_c - e_u).",
          "tests/empirical/test_guidance_rules.py"),
+        ("README.md", "an embedded one, of 32 x 32 pixels",
+         "empirical/models/emoji/unet/config.json"),
         ("docs/fits.md", "a link from the CFG scale to the strength (w - 1, ln w, saturating).",
          "analysis/models/_base.py"),
         ("docs/selection.md", "two figures with captions", "figures/selection.py"),

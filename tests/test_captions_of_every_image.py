@@ -7,12 +7,15 @@ import pandas as pd
 import pytest
 
 from analysis.arms.read import arms
+from analysis.scans import neutral
+from analysis.scans.curves import Reader
 from analysis.scans.forecast import COLUMNS
 from analysis.selection.read import Measured
 from analysis.selection.tables import tables
 from empirical import recipe
 from empirical.runs.prompts import prompts_of_draw
 from empirical.runs.record import Run
+from empirical.runs.scans import open_scan
 from figures.pieces import stored_images
 from tests.helpers import captioned_digits
 from tests.helpers.tiny_chain import tiny
@@ -129,6 +132,8 @@ def test_a_scan_and_its_forecast_answer(answer, tmp_path):
         assert "nan" not in printed
         assert printed.count("the priors say more than these data") <= 1
         assert "identifying it takes" not in printed
+        passed_on = neutral.passed_on(Reader(open_scan(scan), 1).curve(neutral.TRAIT))
+        assert ("the model hardly knows such images" in printed) == (passed_on < 0.75)
         forecast = pd.read_csv(csv)
         assert tuple(forecast.columns) == COLUMNS
         assert forecast[["low", "median", "high"]].notna().all(axis=None)

@@ -10,6 +10,10 @@ from empirical.errors import UserError
 if TYPE_CHECKING:
     from empirical.runs.scans import Scan
 
+# Below this slope at the lowest scale forecasts of drawings failed (0.28, 0.52); of digits, with
+# 0.95, they did not.
+_FAMILIAR = 0.75
+
 
 def is_scan(folder: Path) -> bool:
     """Return whether a folder is that of a scan."""
@@ -51,6 +55,14 @@ def forecast(
     tables.half_lives(half_lives(prediction.paths))
     curve = Reader(scan, 1).curve(neutral.TRAIT)
     print(neutral.sentence(neutral.by_variance(curve), curve.positive))
+    passed_on = neutral.passed_on(curve)
+    if passed_on < _FAMILIAR:
+        print(
+            f"qtm: at CFG {curve.scales[0]:g} finetuning passed on {100 * passed_on:.0f} % of the "
+            f"differences between prompts: the model hardly knows such images, and later "
+            f"generations may behave otherwise than the first, the only one that a scan knows; "
+            f"two generations of a chain forecast better"
+        )
     least, most = scan.scales[0], scan.scales[-1]
     if not least <= scale <= most:
         print(

@@ -85,6 +85,19 @@ def by_slope(curve: Curve) -> Neutral | None:
     return _crossing("slope", curve, excess)
 
 
+def passed_on(curve: Curve) -> float:
+    """Return the slope of prompt means on those of the training set at the lowest scale, nan where
+    it is unknown.
+
+    Where it is far below 1, a model of images that it did not know has passed on little of them.
+    The next generation learns images of that model instead, so that a chain's first generation does
+    not foretell the rest.
+    """
+    sample = curve.at_scale(curve.scales[0])
+    slopes = [e.value for e in transmission.slope(sample, curve.parents, "slope")]
+    return slopes[0] if slopes else float("nan")
+
+
 def between(sample: Sample, separated: bool) -> tuple[float, float]:
     """Return V_B averaged over components, and its variance over images of these prompts.
 

@@ -279,3 +279,8 @@ def test_traits_that_only_some_draws_have_are_left_out(tmp_path):
     assert np.isfinite(values).all()
     assert isinstance(scan.draw(1, 1.5), Draw)
     assert files.read_json(scan.folder / "scan.json")["replicates"] == 0
+
+
+def test_what_finetuning_passed_on_is_the_slope_at_the_lowest_scale(tmp_path):
+    curve = Reader(by_hand(tmp_path), 1).curve("latent")
+    assert neutral.passed_on(curve) == pytest.approx(0.9)

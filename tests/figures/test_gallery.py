@@ -11,6 +11,7 @@ from matplotlib.text import Text
 
 from empirical.errors import UserError
 from figures import style, write
+from figures.commands import gallery
 from figures.fitted import Fitted, one_link_each
 from figures.gallery import every_figure, trait_densities
 from figures.study import SCALE, Study
@@ -224,3 +225,18 @@ def test_the_command(study, tmp_path, monkeypatch, capsys):
     assert code == 2
     assert "no folder of a run" in output
     assert not (tmp_path / "x").exists()
+
+
+def test_other_kept_runs_have_figures_too(qtm, tmp_path):
+    code, out, _ = qtm("figures", "degradation", "--kept", "emoji", "--out", tmp_path,
+                       "--format", "png")  # fmt: skip
+    assert code == 0, out
+    assert "17 runs (" in (tmp_path / "degradation.txt").read_text()
+    assert gallery._study(None, "emoji", None).fitted.models[0]
+    for words, message in (
+        (("--kept", "emojis"), "there are no kept runs 'emojis', there are embedded, emoji"),
+        (("--kept", "emoji", "--runs", tmp_path), "not of both"),
+    ):
+        code, _, complaint = qtm("figures", *words, "--out", tmp_path)
+        assert code == 2
+        assert message in complaint

@@ -35,8 +35,8 @@ def write(
 ) -> list[Path]:
     """Draw one figure and write it as ``out/NAME.FORMAT``, with its caption in ``out/NAME.txt``.
 
-    The caption describes the runs that the figure is of by default; of `others` it names the runs,
-    and says so.
+    With `others`, the caption names the runs that are drawn, and says that its text was written for
+    the kept chains of digits.
 
     Raises `UserError`, and writes nothing, where the runs lack the data of the figure.
     """
@@ -54,7 +54,7 @@ def _sources(study: Study) -> str:
     recipes = [run.recipe.settings for run in study.runs]
     parts = {
         "model": {recipe.model.name for recipe in recipes},
-        "data": {recipe.data.name for recipe in recipes},
+        "data": {name for recipe in recipes for name in recipe.data.names},
         "seed": {str(recipe.seed) for recipe in recipes},
     }
     words = [f"{name} {', '.join(sorted(values))}" for name, values in parts.items()]

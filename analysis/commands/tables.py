@@ -42,13 +42,17 @@ def half_lives(intervals: Mapping[str, Ends]) -> None:
 
 
 def assumptions(fitted: "Maximum") -> None:
-    """Print in one sentence which parameters the priors decide, and not the data."""
+    """Print in one sentence which parameters the priors decide, and not the data; and one for each
+    parameter at the end of its range."""
     names = fitted.unidentified
     if names:
         print(
             f"qtm: about {', '.join(names[:-1])}{' and ' * (len(names) > 1)}{names[-1]} the priors "
             f"say more than these data: more generations and other CFG scales would tell"
         )
+    for sentence in fitted.warnings:
+        if " is at its " in sentence:
+            print(f"qtm: {sentence}")
 
 
 def interval(ends: Ends, never: str) -> str:
@@ -59,6 +63,6 @@ def interval(ends: Ends, never: str) -> str:
 
 def _generation(ends: Ends) -> str:
     if min(ends) == float("inf"):
-        return "not yet (90 %: none of the draws)"
+        return "not yet, in all draws"
     low, middle, high = (f"generation {x:.0f}" if x < float("inf") else "not yet" for x in ends)
     return f"{middle} (90 %: {low} to {high})"

@@ -1,13 +1,13 @@
 """Kept runs: the part of a chain that figures and fits need, small enough for a repository.
 
-A kept run is a run folder in a ``tar.xz`` file, thinned: it omits images (all, or all but the first
+A kept run is a run folder in a ``tar.xz`` file, thinned: it omits images (all, or all but a
 few), the held-out ones and the list of the real ones, and the features of single images except the
 leading principal scores of the latents and, where selection was measured, traits of few components.
 The moments of prompts (`empirical.runs.prompts`) replace the others; moments of many components are
 averaged. It opens as a `Run`, so code that reads runs reads kept ones.
 
-Where every image has its own caption, prompt means are traits of single images, and very many:
-these of the latents are kept, and of traits of few components.
+Where every image has its own caption, prompt means are traits of single images: only those of the
+latents and of traits of few components are kept, and none without draws.
 """
 
 import io
@@ -111,8 +111,8 @@ def keep(run: Run, out: Path, images: int = 0, draws: bool = True, probes: int =
             content[f"{prefix}/images/{image.name}"] = image.read_bytes()
         names = generation.draws() if draws else ()
         content |= _measured(generation, prefix, bool(names))
-        moments = prompts.prompts_of_draw(generation)
         if names or not distinct:
+            moments = prompts.prompts_of_draw(generation)
             content[f"{prefix}/{prompts.FILE}"] = _moments_of_prompts(moments, distinct)
         for name in names:
             draw, place = generation.draw(name), f"{prefix}/draws/{name}"

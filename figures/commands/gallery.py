@@ -24,7 +24,7 @@ def figures(
     ] = None,
     experiment: Annotated[
         str | None,
-        typer.Option("--kept", help="Experiment of the kept runs: embedded by default, emoji."),
+        typer.Option("--kept", help="Kept runs to draw, such as emoji; embedded by default."),
     ] = None,
     fit: Annotated[
         Path | None,

@@ -57,7 +57,7 @@ def as_vector(name: str, value: Array, mean: Array) -> Array:
 def inverse(
     matrices: Float[Array, "*n K K"],
 ) -> tuple[Float[Array, "*n K K"], Float[Array, "*n"]]:
-    """Return A^-1 and ln |A| of symmetric matrices without eigenvalues below 0, by K sweeps.
+    """Return A^-1 and ln |A| of symmetric positive definite matrices, by K sweeps.
 
     A sweep takes A_ij to A_ij - A_ik A_kj / A_kk, A_ik to A_ik / A_kk and A_kk to -1 / A_kk; all K
     of them leave -A^-1. Without LAPACK, because JAX spreads its batches over the threads on which

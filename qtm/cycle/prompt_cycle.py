@@ -65,7 +65,7 @@ class PromptCycle(eqx.Module):
       (w - 1)/(1 + |w - 1|/c);
     - `uptake` is u, `blur` b, `condition_drop` p the probability that finetuning sees the empty
       prompt, `drop_uptake` k its effect;
-    - `reach` is d_max, the farthest that finetuning takes a prompt from where the base has it;
+    - `reach` is d_max: finetuning takes a prompt at most h d_max from where the base has it;
     - `leak` is l, the fraction of a prompt's mean that other prompts' training overwrites;
     - `real_share` is a, the fraction of real images in training sets, `training_noise` V_d the
       variance of noise that is put on training images;

@@ -13,6 +13,8 @@ from empirical.runs import kept
 from empirical.runs.record import Run
 
 LAST = 6
+# Of ln w, between the neighbouring scales of an interpolation.
+_FAR = 0.55
 
 
 @dataclass(frozen=True)
@@ -98,13 +100,14 @@ def first(run: Run, measure: str) -> float:
 
 def neutral(world: World, generation: int) -> list[float]:
     """Return the scale at which V_B of a generation is that of generation 0, of each seed,
-    interpolated between chains; nan where no two chains lie on both sides."""
+    interpolated between chains; nan where no two chains, less than a factor of 1.7 apart, lie on
+    both sides."""
     found = []
     for seed in range(len(world.at(1))):
-        scales = [w for w in world.scales() if len(world.at(w)) > seed]
-        growth = []
-        for w in scales:
-            V_B = moments(world.at(w)[seed], "latent")["between"]
+        grid = {w: run for w in world.scales() for run in world.at(w) if run.recipe.seed == seed}
+        scales, growth = list(grid), []
+        for run in grid.values():
+            V_B = moments(run, "latent")["between"]
             growth.append(np.log(V_B[generation] / V_B[0]))
         growth, x = np.array(growth), np.log(scales)
         above = np.flatnonzero(growth >= 0)
@@ -112,6 +115,9 @@ def neutral(world: World, generation: int) -> list[float]:
             found.append(float("nan"))
             continue
         i = int(above[0])
+        if x[i] - x[i - 1] > _FAR:
+            found.append(float("nan"))
+            continue
         part = -growth[i - 1] / (growth[i] - growth[i - 1])
         found.append(float(np.exp(x[i - 1] + part * (x[i] - x[i - 1]))))
     return found

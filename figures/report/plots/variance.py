@@ -12,8 +12,8 @@ ORDER = 20
 CAPTION = (
     "Variance of the VAE latents, averaged over coordinates, relative to generation 0. Within "
     "prompts: how different images of one prompt are. Between prompts: how far apart prompts "
-    "are. High guidance loses the first, low guidance the second. Where every prompt has one "
-    "image and no replicate, only the variance of all images is known."
+    "are. On digits high guidance loses the first, low guidance the second. Where every prompt has "
+    "one image and no replicate, only the variance of all images is known."
 )
 _PARTS = (
     ("within", "within prompts, $V_W / V_W(0)$"),

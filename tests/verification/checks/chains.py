@@ -11,7 +11,7 @@ CLAIMS = (
     Claim(README, "Generation 6 of chains on 500 digits, two seeds; variances relative to the real "
     "digits, and the Fréchet distance to held-out ones (real to real: 3.3). No remedy at CFG 7.5 "
     "comes as near to these as CFG 1.1."),
-    Claim(MEASURED, "Chains of the embedded model: 500 images, six generations, each finetuned "
+    Claim(MEASURED, "Chains on digits: 500 images, six generations, each finetuned "
     "from the base model."),
     Claim(MEASURED, "The Fréchet distance is to held-out digits, in the features of a classifier "
     "(real to real: 3.3)."),

@@ -12,7 +12,7 @@ _ALWAYS = ("late guidance, log", "no change", "linear extrapolation")
 def table() -> str:
     """Return scores and errors of the best model, and of three that are in every table."""
     head = ["chains", "model", "generations 4–6: score", "errors V_W, V_B", "CFG scale: score",
-            "errors V_W, V_B", "in 90 %"]  # fmt: skip
+            "errors V_W, V_B", "CFG scale: in 90 %"]  # fmt: skip
     rows = []
     for world in WORLDS[1:]:
         scores = pd.read_csv(KEPT.parent / world.fit / "comparison.csv").set_index("model")

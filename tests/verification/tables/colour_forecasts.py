@@ -20,8 +20,8 @@ _VECTORS = ("latent_pc", "power_spectrum")
 def table() -> str:
     """Return mean absolute errors of later generations beside two naive forecasts.
 
-    Of the latents' ln V_W and ln V_B, and of the means of all traits of one component in standard
-    deviations of generation 0.
+    Of the latents' ln V_W and ln V_B, and of the means of traits, averaged over their components,
+    in standard deviations of generation 0.
     """
     head = ["from, captions", "quantity", "error", "no change", "line", "in 90 %"]
     rows = []

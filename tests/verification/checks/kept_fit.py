@@ -10,8 +10,9 @@ CLAIMS = (
     "all 41 models with their links are in `analysis/results/embedded/comparison.csv`):"),
     Claim(MEASURED, "On digits guided sampling with a bound explains what classical selection on "
     "traits does not. *Late guidance* (the family model under DDIM whose guidance acts at low "
-    "noise, with bounded V_B and confused prompts) predicts best in all three comparisons, with smaller errors "
-    "than both naive forecasts; its 90 % intervals contain 88 % to 89 % of the held-out values. "
+    "noise, with bounded V_B and confused prompts) predicts best in all three comparisons, with "
+    "smaller errors than both naive forecasts; its 90 % intervals contain 88 % to 89 % of the "
+    "held-out values. "
     "**No theory predicts how far V_B falls at CFG 1** when that scale is held out: no other arm "
     "shows it."),
 )  # fmt: skip

@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullFormatter
 
 from empirical.runs.record import Generation
+from empirical.runs.spacing import spaced
 from figures.study import Curve
 from figures.style import Look
 from figures.text import formula, is_formula, name_lines
@@ -138,5 +139,4 @@ def stored_images(generation: Generation, count: int) -> UInt8[np.ndarray, "n h 
     ]
     if len(turns) < count:
         return None
-    apart = max(len(members) / count, 1.0)
-    return generation.images([turns[int(i * apart)] for i in range(count)])
+    return generation.images([turns[place] for place in spaced(len(members), count)])

@@ -13,6 +13,7 @@ from empirical.pipeline import model
 from empirical.progress import Progress
 from empirical.recipe import Settings
 from empirical.runs.record import Generation
+from empirical.runs.spacing import spaced
 from empirical.seeds import seed_of
 
 PROBES = 20
@@ -56,8 +57,8 @@ def draw_probes(
 ) -> None:
     """Draw a few images from prompts and seeds that are the same in every generation.
 
-    The population takes fresh seeds in each generation: with repeated noise its
-    sampling errors would add up instead of averaging out.
+    The population takes fresh seeds in each generation: with repeated noise its sampling errors
+    would add up instead of averaging out.
     """
     count = probes(settings)
     prompts = probe_prompts(captions, count)
@@ -70,8 +71,7 @@ def probe_prompts(captions: Sequence[str], count: int) -> list[str]:
     """Return `count` prompts in turn; of more prompts, which may lie in order of their subjects,
     evenly spaced ones."""
     families = list(dict.fromkeys(captions))
-    apart = max(len(families) / count, 1.0)
-    return [families[int(i * apart) % len(families)] for i in range(count)]
+    return [families[place % len(families)] for place in spaced(len(families), count)]
 
 
 def probes(settings: Settings) -> int:

@@ -28,6 +28,7 @@ from empirical.errors import UserError
 from empirical.runs import prompts
 from empirical.runs.draws import Measured
 from empirical.runs.record import Run
+from empirical.runs.spacing import spaced
 
 FOLDER = Path(__file__).parents[1] / "results"
 # Moments of these are averaged over their components, as component 0.
@@ -104,19 +105,19 @@ def keep(run: Run, out: Path, images: int = 0, draws: bool = True, probes: int =
         captions = "".join(json.dumps(row) + "\n" for row in rows)
         content[f"{prefix}/images/metadata.jsonl"] = captions.encode()
         distinct = len(set(generation.captions)) == len(generation.captions)
-        metadata, few = generation.metadata(), min(images, len(generation.captions))
-        apart = len(metadata) / few if distinct and few else 1.0
-        for row in (metadata[int(i * apart)] for i in range(few)):
-            image = source / "images" / row["file_name"]
+        metadata = generation.metadata()
+        few = min(images, len(metadata))
+        for place in spaced(len(metadata) if distinct else few, few):
+            image = source / "images" / metadata[place]["file_name"]
             content[f"{prefix}/images/{image.name}"] = image.read_bytes()
         names = generation.draws() if draws else ()
-        content |= _measured(generation, prefix, bool(names))
+        content |= _measured(generation, prefix, selection=bool(names))
         if names or not distinct:
             moments = prompts.prompts_of_draw(generation)
             content[f"{prefix}/{prompts.FILE}"] = _moments_of_prompts(moments, distinct)
         for name in names:
             draw, place = generation.draw(name), f"{prefix}/draws/{name}"
-            content |= _measured(draw, place, True)
+            content |= _measured(draw, place, selection=True)
             moments = prompts.prompts_of_draw(generation, name)
             content[f"{place}/{prompts.FILE}"] = _moments_of_prompts(moments, distinct)
             seeds = ({"text": row["text"], "seed": row["seed"]} for row in draw.metadata())

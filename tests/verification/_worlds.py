@@ -88,14 +88,9 @@ def shift(run: Run, trait: str) -> float:
     )
 
 
-def last(run: Run, measure: str) -> float:
-    """Return a measure of the last generation."""
-    return float(run.metrics().set_index("generation")[measure][LAST])
-
-
-def first(run: Run, measure: str) -> float:
-    """Return a measure of real images."""
-    return float(run.metrics().set_index("generation")[measure][0])
+def measured(run: Run, measure: str, generation: int = LAST) -> float:
+    """Return a measure of a generation, the last one unless given; 0 are the real images."""
+    return float(run.metrics().set_index("generation")[measure][generation])
 
 
 def neutral(world: World, generation: int) -> list[float]:

@@ -36,7 +36,7 @@ SECONDS, MEMORY = 5, 0.5
 
 def measure() -> dict[str, float]:
     from tests.verification._kept import mean
-    from tests.verification._worlds import WORLDS, change, last, moments, shift
+    from tests.verification._worlds import WORLDS, change, measured, moments, shift
 
     digits, each, families = WORLDS
     ends = lambda world, w, quantity: mean([change(run, quantity) for run in world.at(w)])
@@ -46,8 +46,8 @@ def measure() -> dict[str, float]:
         mean([change(run, "between") for run in world.remedied()]) / ends(world, 7.5, "between")
     )
     distance = lambda world: (
-        mean([last(run, "frechet") for run in world.remedied()])
-        / mean([last(run, "frechet") for run in world.at(2.5)])
+        mean([measured(run, "frechet") for run in world.remedied()])
+        / mean([measured(run, "frechet") for run in world.at(2.5)])
     )
     return {
         "digits: V_W at 7.5": ends(digits, 7.5, "within"),

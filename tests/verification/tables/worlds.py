@@ -10,8 +10,7 @@ from tests.verification._worlds import (
     WORLDS,
     World,
     change,
-    first,
-    last,
+    measured,
     moments,
     neutral,
     shift,
@@ -56,7 +55,7 @@ def _percent(runs: list[Run], quantity: str) -> str:
 
 
 def _numbers(runs: list[Run], measure: str) -> str:
-    return ", ".join(f"{last(run, measure):.0f}" for run in runs)
+    return ", ".join(f"{measured(run, measure):.0f}" for run in runs)
 
 
 def _ranges(world: World) -> str:
@@ -64,9 +63,8 @@ def _ranges(world: World) -> str:
     ends = [[np.log(change(run, "between")) for run in world.at(w)] for w in world.scales()]
     means = [np.mean(seeds) for seeds in ends]
     between = [abs(seeds[0] - seeds[1]) for seeds in ends if len(seeds) > 1]
-    return f"{max(means) - min(means):.2f}, {np.mean(between):.2f}" if between else (
-        f"{max(means) - min(means):.2f}, –"
-    )  # fmt: skip
+    of_seeds = f"{np.mean(between):.2f}" if between else "–"
+    return f"{max(means) - min(means):.2f}, {of_seeds}"
 
 
 def _scales(found: list[float]) -> str:
@@ -84,15 +82,15 @@ def _shifts(trait: str) -> Callable[[World], str]:
 
 
 def _measures(world: World, measure: str, factor: float, unit: str) -> str:
-    real = first(world.at(1)[0], measure)
-    ends = [np.mean([last(run, measure) for run in world.at(w)]) for w in (1, 7.5)]
+    real = measured(world.at(1)[0], measure, 0)
+    ends = [np.mean([measured(run, measure) for run in world.at(w)]) for w in (1, 7.5)]
     return ", ".join(f"{factor * value:.0f}{unit}" for value in (real, *ends))
 
 
 def _best(world: World) -> str:
     """Return the scale with the least mean Fréchet distance, and that distance."""
     distances = {
-        w: float(np.mean([last(run, "frechet") for run in world.at(w)])) for w in world.scales()
+        w: float(np.mean([measured(run, "frechet") for run in world.at(w)])) for w in world.scales()
     }
     best = min(distances, key=lambda w: distances[w])
     return f"{best:g}: {distances[best]:.0f}"

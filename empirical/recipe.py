@@ -56,9 +56,11 @@ class ModelTable(_Table):
     name: Name = "digits"
     """An embedded model, the folder of a diffusers pipeline, or a hub id."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the denoiser."""
+    """Arithmetic of the denoiser; weights that learn stay in float32."""
     compile: bool = False
     """Whether the denoiser is compiled by `torch.compile`: minutes once, then a fifth faster."""
+    reproducible: bool = True
+    """Whether a GPU takes only algorithms that give the same bits twice."""
 
 
 class DataTable(_Table):

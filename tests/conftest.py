@@ -17,12 +17,12 @@ import tests.helpers.shapes
 
 CHECKED = (
     "chain", "classifier", "conditioning", "data", "embedded", "files", "generator", "guidance",
-    "measuring", "pipeline.adapters", "pipeline.model", "pretraining", "processes", "remedies",
-    "runs", "sheet",
+    "measuring", "pipeline.adapters", "pipeline.model", "pipeline.replay", "pipeline.still",
+    "pretraining", "processes", "remedies", "runs", "sheet",
 )  # fmt: skip
 # Every function of these packages refuses, in this process, an array of another shape or dtype
 # than its annotation says. It comes before the first import of them. Left out are
-# `pipeline.compiled` and `pipeline.winograd`, which torch.compile traces: a check in every layer
+# `pipeline.bare`, `compiled` and `winograd`, which torch.compile traces: a check in every layer
 # breaks the denoiser's one graph into 40.
 jaxtyping.install_import_hook(
     ["qtm", "analysis", "figures", *(f"empirical.{part}" for part in CHECKED)],

@@ -172,7 +172,8 @@ def test_every_module_with_shapes_is_checked():
             loader = importlib.util.find_spec(name).loader
             unchecked += [] if "jaxtyping" in type(loader).__module__ else [name]
     # See tests/conftest.py.
-    assert unchecked == ["empirical.pipeline.compiled", "empirical.pipeline.winograd"]
+    traced = ("bare", "compiled", "winograd")
+    assert unchecked == [f"empirical.pipeline.{name}" for name in traced]
 
 
 @jaxtyped(typechecker=shapes.checked)

@@ -111,7 +111,9 @@ def _completed(recipe: Recipe, out: Path, progress: Progress, on_generation: OnG
 def load(recipe: Recipe) -> model.Model:
     """Load the model of a recipe on this process's device."""
     table = recipe.settings.model
-    return model.load(table.name, processes.device(), table.precision, table.compile)
+    return model.load(
+        table.name, processes.device(), table.precision, table.compile, table.reproducible
+    )
 
 
 @dataclass(frozen=True)

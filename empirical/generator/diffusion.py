@@ -1,6 +1,7 @@
 """The interface of a chain to a model, and its implementation by a diffusion model."""
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import replace
 from functools import cached_property
@@ -18,7 +19,6 @@ from empirical.generator.sampling import sample
 from empirical.guidance import Constant, GuidanceRule
 from empirical.measuring.extractors.classifier import ClassifierExtractor
 from empirical.measuring.traits import Classifier
-from empirical.pipeline import adapters
 from empirical.pipeline import model as models
 from empirical.progress import Progress
 from empirical.recipe import Settings
@@ -154,7 +154,10 @@ class DiffusionGenerator:
     ) -> UInt8[np.ndarray, "n h w c"]:
         """Draw one batch of images by another guidance rule than the recipe's."""
         table = self.settings.generate
-        with adapters.merged(self.model.unet, self.model.precision):
+        with ExitStack() as contexts:
+            contexts.enter_context(self.model.drawing())
+            if guidance.weak is not None:
+                contexts.enter_context(self._weak.drawing())
             return sample(
                 self.model,
                 captions,

@@ -1,6 +1,7 @@
 """Finetuning: the model learns the images of one generation."""
 
 import io
+import math
 import pickle
 import time
 from collections.abc import Sequence
@@ -12,13 +13,13 @@ import torch
 from diffusers import DDPMScheduler
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.nn import functional as F
 
 from empirical import files, processes
 from empirical.conditioning import Conditioning
 from empirical.data.real_images import Population
 from empirical.errors import UserError
 from empirical.generator import trainable
+from empirical.generator.training_step import TrainingStep
 from empirical.out_of_memory import is_out_of_memory
 from empirical.pipeline import adapters
 from empirical.pipeline.model import Model
@@ -134,9 +135,8 @@ def finetune(
         trainable.load(model, table, [*previous, folder])
         return
     trained = trainable.begin(model, table, seed_of("lora", seed, generation), previous)
-    weights = list(trained.weights.values())
-    optimizer = torch.optim.AdamW(weights, lr=table.learning_rate, weight_decay=1e-2, fused=True)
-    losses = _restore(checkpoint, trained.weights, optimizer, model)
+    taken = TrainingStep(model, list(trained.weights.values()), table)
+    losses = _restore(checkpoint, trained.weights, taken.optimizer, model)
     progress(3 * len(losses) * table.batch_size)
 
     mean, std = model.encode(population.images)
@@ -150,33 +150,24 @@ def finetune(
     saved = time.monotonic()
     with adapters.rounded(model.unet, model.precision):
         for step in range(len(losses), table.steps):
-            optimizer.zero_grad()
             batch = processes.mine(visits.batch(step, table.batch_size))
-            loss = torch.zeros((), device=model.device)
             for part in _split(batch, table.micro_batches):
                 noisy, target, timesteps, dropped = examples.draw(part)
-                predicted = model.denoise(
-                    noisy.to(model.device, memory_format=model.layout),
-                    timesteps.to(model.device),
-                    captions.embeddings([image for image, _ in part], dropped),
-                )
-                # The mean over the whole batch, wherever its images are.
-                fraction = len(part) / table.batch_size
-                error = F.mse_loss(predicted, target.to(model.device)) * fraction
-                error.backward()
-                loss += error.detach()
-            if not batch:
-                # More processes than images of a batch: this one adds nothing.
-                for weight in weights:
-                    weight.grad = torch.zeros_like(weight)
-            processes.add_up([loss, *(weight.grad for weight in weights)])
-            norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
-            _require_finite(loss, norm, generation, step, table, model)
-            optimizer.step()
-            losses.append((loss.item(), norm.item()))
-            progress(3 * table.batch_size)
-            if processes.is_main() and time.monotonic() - saved > _CHECKPOINT_SECONDS:
-                _save_checkpoint(checkpoint, trained.weights, optimizer, losses)
+                conditioning = captions.embeddings([image for image, _ in part], dropped)
+                taken.add(noisy, target, timesteps, conditioning)
+            taken.finish()
+            checkpoint_is_due = (
+                processes.is_main() and time.monotonic() - saved > _CHECKPOINT_SECONDS
+            )
+            if not (taken.is_due or checkpoint_is_due or step == table.steps - 1):
+                continue
+            before = len(losses)
+            for loss, norm in taken.read():
+                _require_finite(loss, norm, generation, len(losses), table, model)
+                losses.append((loss, norm))
+            progress(3 * table.batch_size * (len(losses) - before))
+            if checkpoint_is_due:
+                _save_checkpoint(checkpoint, trained.weights, taken.optimizer, losses)
                 saved = time.monotonic()
     trainable.mode(model, table, training=False)
     if processes.is_main():
@@ -206,7 +197,7 @@ class _Captions:
         """Return a row for each image, the null embedding where its caption is dropped."""
         places = torch.where(dropped, 0, self._place[images])
         if self._encoded is not None:
-            return self._encoded[places.to(self._model.device)]
+            return self._encoded[self._model.send(places)]
         return self._model.embed([self._unique[place] for place in places.tolist()])
 
 
@@ -226,18 +217,16 @@ def _split(batch: list[tuple[int, int]], parts: int) -> list[list[tuple[int, int
 
 
 def _require_finite(
-    loss: Float[Tensor, ""],
-    norm: Float[Tensor, ""],
+    loss: float,
+    norm: float,
     generation: int,
     step: int,
     table: FinetuneTable,
     model: Model,
 ) -> None:
-    if torch.isfinite(loss) and torch.isfinite(norm):
+    if math.isfinite(loss) and math.isfinite(norm):
         return
-    became = (
-        f"the loss of generation {generation} became {loss.item()} (gradient norm {norm.item()})"
-    )
+    became = f"the loss of generation {generation} became {loss} (gradient norm {norm})"
     precision = str(model.precision).removeprefix("torch.")
     if step == 0:
         # No weight has changed yet, so the learning rate is not the cause.

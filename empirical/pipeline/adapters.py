@@ -82,50 +82,49 @@ class _Rounded(nn.Module):
 def merged(module: nn.Module, precision: torch.dtype = torch.float32) -> Iterator[None]:
     """Merge every weight of a module once instead of at every step, while nothing is trained.
 
-    Weights and biases of linear layers and convolutions are rounded to the precision in which they
-    are computed with, as autocast rounds them at every call: the numbers are the same.
+    Its weights are rounded to the precision in which they are computed with.
     """
-    if precision == torch.float32:
-        with parametrize.cached():
-            yield
-        return
     with parametrize.cached(), rounded(module, precision):
-        changed = [
-            changes
-            for layer in _products(module)
-            if parametrize.is_parametrized(layer)
-            for changes in layer.parametrizations.values()
-        ]
-        for changes in changed:
-            changes.append(_Rounded(precision))
-        try:
-            yield
-        finally:
-            for changes in changed:
-                changes.pop(-1)
+        yield
 
 
 @contextmanager
 def rounded(module: nn.Module, precision: torch.dtype) -> Iterator[None]:
-    """Round the frozen parameters of linear layers and convolutions once, while inside."""
+    """Round a module to another precision, while inside; what it learns stays as it is.
+
+    Frozen parameters and buffers are rounded once, sums of a frozen weight and an adapter whenever
+    they are computed. Gradients reach the adapter in its own precision.
+    """
+    if precision == torch.float32:
+        yield
+        return
+    changed = [
+        changes
+        for layer in module.modules()
+        if parametrize.is_parametrized(layer)
+        for changes in layer.parametrizations.values()
+    ]
+    within = {id(part) for changes in changed for part in changes.modules()}
     frozen = [
         tensor
-        for layer in _products(module)
-        for tensor in layer.parameters(recurse=False)
-        if not tensor.requires_grad
+        for layer in module.modules()
+        if id(layer) not in within
+        for tensor in (*layer.parameters(recurse=False), *layer.buffers(recurse=False))
+        if tensor.is_floating_point() and not tensor.requires_grad
     ]
     exact = [tensor.data for tensor in frozen]
     try:
         for tensor in frozen:
             tensor.data = tensor.data.to(precision)
+        for changes in changed:
+            changes.append(_Rounded(precision))
         yield
     finally:
+        for changes in changed:
+            if isinstance(changes[-1], _Rounded):
+                changes.pop(-1)
         for tensor, before in zip(frozen, exact, strict=True):
             tensor.data = before
-
-
-def _products(module: nn.Module) -> Iterator[nn.Module]:
-    return (layer for layer in module.modules() if isinstance(layer, nn.Linear | nn.Conv2d))
 
 
 def layers(parts: Sequence[Part]) -> Iterator[tuple[str, nn.Module]]:

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,8 +31,10 @@ from empirical import files
 from empirical.conditioning import Conditioning
 from empirical.embedded import MODELS as EMBEDDED
 from empirical.errors import UserError
-from empirical.pipeline import loading, memory, winograd
-from empirical.pipeline.compiled import CompiledDenoiser
+from empirical.pipeline import adapters, compiled, loading, memory, winograd
+from empirical.pipeline.bare import Bare
+from empirical.pipeline.replay import CudaGraphs, Recorder
+from empirical.pipeline.still import ADDED, Still
 
 # Commands show their own progress bar.
 diffusers_logging.disable_progress_bar()
@@ -58,12 +61,14 @@ def load(
     device: torch.device | None = None,
     precision: str = "float32",
     compiled: bool = False,
+    reproducible: bool = True,
 ) -> "Model":
     """Load an embedded model, a pipeline folder, or a pipeline of the hub, frozen.
 
     Stable Diffusion 1, 2 and XL are supported. Weights are read from safetensors files only, and
     no code of the model's is run. `precision` is that of the denoiser's and text encoder's
     arithmetic; weights stay in float32, so that an adapter's small changes are not rounded away.
+    `reproducible` has a GPU take algorithms that give the same bits twice, for this process.
     Raises `UserError` where the name leads to no text-to-image pipeline.
     """
     embedded = EMBEDDED / name
@@ -78,7 +83,7 @@ def load(
     pipeline = loading.read(name, str(folder) if folder.is_dir() else name, known)
     device = device or device_of_choice()
     if device.type == "cuda":
-        _compute_reproducibly()
+        choose_algorithms(reproducible)
     where = embedded if embedded.is_dir() else folder
     loaded = Model(pipeline, device, where, getattr(torch, precision), compiled)
     if loaded.is_quick:
@@ -86,11 +91,11 @@ def load(
     return loaded
 
 
-def _compute_reproducibly() -> None:
-    """Make a GPU's results reproducible bit for bit, where its libraries can."""
+def choose_algorithms(reproducible: bool) -> None:
+    """Have a GPU's libraries take the fastest algorithms, or the fastest that are reproducible."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.backends.cudnn.benchmark = False
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.benchmark = not reproducible
+    torch.use_deterministic_algorithms(reproducible, warn_only=True)
     # Otherwise every tensor is filled before it is written: an eighth of a denoiser's time.
     torch.utils.deterministic.fill_uninitialized_memory = False
     # It warns of attention, whose sums were the same in every trial.
@@ -135,8 +140,10 @@ class Model:
     @property
     def layout(self) -> torch.memory_format:
         """The memory format of the denoiser's tensors."""
-        # Convolutions on two cores are a third faster with the channels last.
-        return torch.channels_last if self.device.type == "cpu" else torch.contiguous_format
+        # Convolutions on two cores are a third faster with the channels last. Tensor cores of a GPU
+        # want them last too, but only compiled blocks normalise such tensors quickly.
+        last = self.device.type == "cpu" or self.compiled
+        return torch.channels_last if last else torch.contiguous_format
 
     @property
     def unet(self) -> nn.Module:
@@ -175,7 +182,8 @@ class Model:
     @property
     def _decoded_at_once(self) -> int:
         """The autoencoder's batch size: its memory grows with the pixels."""
-        return max(1, min(64, 2**19 // self.side**2))
+        pixels = 2**21 if self.device.type == "cuda" else 2**19
+        return max(1, min(64, pixels // self.side**2))
 
     @property
     def latent_shape(self) -> tuple[int, int, int]:
@@ -243,15 +251,26 @@ class Model:
             # Attention takes half the time where keys fill SIMD vectors; the padding is masked.
             read = torch.arange(hidden.shape[1] + missing).expand(len(hidden), -1) < hidden.shape[1]
             hidden = functional.pad(hidden, (0, 0, 0, missing))
-        if conditioning.pooled is not None:
-            added = {
-                "text_embeds": conditioning.pooled,
-                "time_ids": self._sizes.expand(len(latents), -1),
-            }
-        with self.arithmetic():
+        pooled = conditioning.pooled
+        still = self._still if self._still is not None and self._still.is_held else None
+        is_rounded = still is not None or self.unet.conv_in.weight.dtype == self.precision
+        if is_rounded:
+            latents, hidden = latents.to(self.precision), hidden.to(self.precision)
+            pooled = None if pooled is None else pooled.to(self.precision)
+        with nullcontext() if is_rounded else self.arithmetic():
+            if still is not None:
+                return still(latents, timesteps, hidden, *self._added(pooled, len(latents)))
+            if pooled is not None:
+                added = dict(zip(ADDED, self._added(pooled, len(latents)), strict=True))
             return self._denoiser(
                 latents, timesteps, hidden, encoder_attention_mask=read, added_cond_kwargs=added
             ).float()
+
+    def _added(
+        self, pooled: Float[Tensor, "n p"] | None, count: int
+    ) -> tuple[Float[Tensor, "n _"], ...]:
+        """Return what Stable Diffusion XL takes besides: pooled text and sizes; else nothing."""
+        return () if pooled is None else (pooled, self._sizes.expand(count, -1))
 
     @cached_property
     def _sizes(self) -> Float32[Tensor, " 6"]:
@@ -259,11 +278,55 @@ class Model:
         sizes = [self.side, self.side, 0, 0, self.side, self.side]
         return torch.tensor(sizes, dtype=torch.float32, device=self.device)
 
+    def drawing(self) -> AbstractContextManager:
+        """Return a context for drawing: the weights are merged once, and nothing is trained.
+
+        On a GPU, work on the same shapes is recorded and replayed, also in later contexts.
+        """
+        if self._still is None:
+            return adapters.merged(self.unet, self.precision)
+        return self._still.held()
+
+    @cached_property
+    def _still(self) -> Still | None:
+        if self.recorder is None:
+            return None
+        return Still(self._bare, self._compute, self.precision, self.recorder)
+
+    @cached_property
+    def recorder(self) -> Recorder | None:
+        """The recorder of work on a GPU, or None where nothing is recorded."""
+        return CudaGraphs(self.device) if self.device.type == "cuda" else None
+
+    @cached_property
+    def _bare(self) -> Bare:
+        return Bare(self.unet)
+
+    @cached_property
+    def _compute(self) -> Callable[..., Float[Tensor, "n z y x"]]:
+        """The denoiser as a function of weights and inputs."""
+        if not self.compiled:
+            return self._bare
+        # On a processor, a compiled whole also saves the calls between blocks.
+        way = compiled.at_once if self.device.type == "cpu" else compiled.by_regions
+        return way(self._bare)
+
     @cached_property
     def _denoiser(self) -> Callable[..., Float[Tensor, "n z y x"]]:
-        if self.compiled:
-            return CompiledDenoiser(self.unet)
-        return lambda *inputs, **options: self.unet(*inputs, **options).sample
+        if not self.compiled:
+            return lambda *inputs, **options: self.unet(*inputs, **options).sample
+
+        def run(*inputs: Any, **options: Any) -> Float[Tensor, "n z y x"]:
+            self._bare.follow()
+            return self._compute(self._bare.merged(), *inputs, **options)
+
+        return run
+
+    def send(self, tensor: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
+        """Copy a tensor to the device, without waiting for work that a GPU still has to do."""
+        if self.device.type != "cuda":
+            return tensor.to(self.device)
+        return tensor.pin_memory().to(self.device, non_blocking=True)
 
     def arithmetic(self) -> AbstractContextManager:
         """Return the context in which the denoiser and the text encoder compute."""

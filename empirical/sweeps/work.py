@@ -140,12 +140,12 @@ def run(recipe: Recipe, folder: Path, progress: Progress) -> None:
 
 # Threads of one process share the model.
 _alone = threading.Lock()
-_loaded: dict[tuple[str, str, bool], "Model"] = {}
+_loaded: dict[tuple[str, str, bool, bool], "Model"] = {}
 
 
-def _model_of(recipe: Recipe) -> tuple[str, str, bool]:
+def _model_of(recipe: Recipe) -> tuple[str, str, bool, bool]:
     table = recipe.settings.model
-    return table.name, table.precision, table.compile
+    return table.name, table.precision, table.compile, table.reproducible
 
 
 def _memory(settings: Settings, base: "Model") -> int:
@@ -165,6 +165,6 @@ def _base(recipe: Recipe) -> "Model":
     key = _model_of(recipe)
     if key not in _loaded:
         _loaded.clear()
-        name, precision, compiled = key
-        _loaded[key] = model.load(name, None, precision, compiled)
+        name, *computed = key
+        _loaded[key] = model.load(name, None, *computed)
     return _loaded[key]

@@ -7,7 +7,8 @@ import torch
 from torch._dynamo.testing import CompileCounter
 
 from empirical.generator import trainable
-from empirical.pipeline import adapters, model
+from empirical.pipeline import adapters, compiled, model
+from empirical.pipeline.bare import Bare
 from empirical.recipe import FinetuneTable
 from tests.helpers import rounding
 
@@ -86,3 +87,27 @@ def test_adapters_come_and_go_without_a_new_compilation(counter, both):
         plain, compiled = (predict(which, conditioning) for which in both)
     close(compiled, plain, relative)
     assert not torch.allclose(plain, drawn, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_equal_blocks_are_compiled_once(counter, both):
+    """As on a GPU: the same predictions and gradients, from fewer functions than blocks."""
+    plain, conditioning = both[0], both[0].embed(["a handwritten digit two"] * 3)
+    relative = relative_rounding(plain, conditioning)
+    bare = Bare(plain.unet)
+    run = compiled.by_regions(bare)
+    blocks = [layer for layer in bare.module.modules() if isinstance(layer, compiled._REGIONS)]
+    noisy = torch.randn((3, *plain.latent_shape), generator=torch.Generator().manual_seed(0))
+    hidden = conditioning.hidden.requires_grad_()
+    times = torch.tensor([10, 400, 900])
+    results = []
+    for predicted in (
+        plain.unet(noisy, times, hidden).sample, run(bare.merged(), noisy, times, hidden)
+    ):  # fmt: skip
+        results.append((predicted, *torch.autograd.grad(predicted.square().mean(), hidden)))
+    for expected, actual in zip(*results, strict=True):
+        close(actual, expected, 4 * relative)
+    assert 0 < counter.frame_count < len(blocks)
+    compilations = counter.frame_count
+    run(bare.merged(), noisy, times, hidden)
+    assert counter.frame_count == compilations

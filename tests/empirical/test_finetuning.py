@@ -9,7 +9,7 @@ from diffusers import StableDiffusionPipeline
 from empirical import processes
 from empirical.data import real_images
 from empirical.errors import UserError
-from empirical.generator import finetuning, trainable
+from empirical.generator import finetuning, trainable, training_step
 from empirical.generator.finetuning import _Visits, finetune
 from empirical.pipeline import model
 from empirical.pipeline.adapters import WEIGHTS
@@ -139,7 +139,7 @@ def test_a_loss_that_is_no_number_stops_with_advice(base, population, tmp_path, 
         calls.append(a)
         return real(a, b) * float("nan" if len(calls) > good else 1.0)
 
-    monkeypatch.setattr(finetuning.F, "mse_loss", spoilt)
+    monkeypatch.setattr(training_step.functional, "mse_loss", spoilt)
     good = 1
     with pytest.raises(
         UserError, match=r"generation 3 became nan .* lower 'finetune.learning_rate'"

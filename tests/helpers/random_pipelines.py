@@ -10,7 +10,12 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
 )
-from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
+from transformers import (
+    CLIPTextConfig,
+    CLIPTextModel,
+    CLIPTextModelWithProjection,
+    CLIPTokenizer,
+)
 
 from empirical.embedded.digits import CAPTIONS
 from empirical.pretraining.architecture import tokenizer
@@ -72,43 +77,86 @@ def tiny_xl(folder: Path) -> Path:
 def version_15(folder: Path) -> Path:
     """Write a pipeline with the configuration of Stable Diffusion 1.5: a denoiser of 860 M
     parameters, 512 x 512 pixels; 4 GB on disk."""
+    size_of_15().save_pretrained(folder)
+    return folder
+
+
+def size_of_15() -> StableDiffusionPipeline:
+    """Return a pipeline with the configuration of Stable Diffusion 1.5, on torch's device."""
     torch.manual_seed(0)
+    words = _words()
+    return StableDiffusionPipeline(
+        vae=_autoencoder(512),
+        text_encoder=CLIPTextModel(_text(words, 768, 12, 12)),
+        tokenizer=words,
+        unet=UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8),
+        scheduler=_schedule(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+
+
+def size_of_xl() -> StableDiffusionXLPipeline:
+    """Return a pipeline with the configuration of Stable Diffusion XL, on torch's device: a
+    denoiser of 2.6 billion parameters, 1024 x 1024 pixels."""
+    torch.manual_seed(0)
+    words = _words()
+    unet = UNet2DConditionModel(
+        sample_size=128,
+        block_out_channels=(320, 640, 1280),
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+        transformer_layers_per_block=(1, 2, 10),
+        attention_head_dim=(5, 10, 20),
+        cross_attention_dim=2048,
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=256,
+        projection_class_embeddings_input_dim=2816,
+    )
+    return StableDiffusionXLPipeline(
+        vae=_autoencoder(1024),
+        text_encoder=CLIPTextModel(_text(words, 768, 12, 12)),
+        text_encoder_2=CLIPTextModelWithProjection(_text(words, 1280, 32, 20)),
+        tokenizer=words,
+        tokenizer_2=words,
+        unet=unet,
+        scheduler=_schedule(),
+        add_watermarker=False,
+    )
+
+
+def _words() -> CLIPTokenizer:
     words = tokenizer(CAPTIONS)
     words.model_max_length = 77
-    text = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=49408,
-            hidden_size=768,
-            intermediate_size=3072,
-            projection_dim=768,
-            num_hidden_layers=12,
-            num_attention_heads=12,
-            max_position_embeddings=77,
-            bos_token_id=words.bos_token_id,
-            eos_token_id=words.eos_token_id,
-            pad_token_id=words.pad_token_id,
-        )
+    return words
+
+
+def _text(words: CLIPTokenizer, width: int, layers: int, heads: int) -> CLIPTextConfig:
+    return CLIPTextConfig(
+        vocab_size=49408,
+        hidden_size=width,
+        intermediate_size=4 * width,
+        projection_dim=width,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        max_position_embeddings=77,
+        bos_token_id=words.bos_token_id,
+        eos_token_id=words.eos_token_id,
+        pad_token_id=words.pad_token_id,
     )
-    unet = UNet2DConditionModel(sample_size=64, cross_attention_dim=768, attention_head_dim=8)
-    vae = AutoencoderKL(
+
+
+def _autoencoder(side: int) -> AutoencoderKL:
+    return AutoencoderKL(
         block_out_channels=(128, 256, 512, 512),
         down_block_types=("DownEncoderBlock2D",) * 4,
         up_block_types=("UpDecoderBlock2D",) * 4,
         layers_per_block=2,
         latent_channels=4,
-        sample_size=512,
+        sample_size=side,
     )
-    StableDiffusionPipeline(
-        vae=vae,
-        text_encoder=text,
-        tokenizer=words,
-        unet=unet,
-        scheduler=_schedule(),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    ).save_pretrained(folder)
-    return folder
 
 
 def _schedule() -> DDIMScheduler:

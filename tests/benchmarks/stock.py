@@ -23,10 +23,15 @@ Pairs = Sequence[tuple[Path, str]]
 
 def load(folder: Path, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu"):
     """The pipeline as diffusers loads it, frozen."""
-    pipeline = StableDiffusionPipeline.from_pretrained(folder, dtype=dtype).to(device)
+    return frozen(StableDiffusionPipeline.from_pretrained(folder, dtype=dtype).to(device))
+
+
+def frozen(pipeline):
+    """A pipeline that learns nothing yet, and shows no progress."""
     pipeline.set_progress_bar_config(disable=True)
-    for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):
-        part.requires_grad_(False).eval()
+    for part in pipeline.components.values():
+        if isinstance(part, torch.nn.Module):
+            part.requires_grad_(False).eval()
     return pipeline
 
 
@@ -38,9 +43,11 @@ class Pictures(Dataset):
         self.side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
         self.mode = "L" if pipeline.vae.config.in_channels == 1 else "RGB"
         captions = [caption for _, caption in folder]
-        self.tokens = pipeline.tokenizer(
-            captions, padding="max_length", truncation=True, return_tensors="pt"
-        ).input_ids
+        tokenizers = [pipeline.tokenizer, getattr(pipeline, "tokenizer_2", None)]
+        padded = {"padding": "max_length", "truncation": True, "return_tensors": "pt"}
+        self.tokens = torch.stack(
+            [words(captions, **padded).input_ids for words in tokenizers if words is not None], 1
+        )
 
     def __len__(self) -> int:
         return len(self.folder)
@@ -53,13 +60,14 @@ class Pictures(Dataset):
 
 
 def train(pipeline, folder: Pairs, steps: int, batch: int, targets: Sequence[str]) -> None:
-    """Finetune an adapter of rank 8; it stays in the pipeline."""
+    """Finetune an adapter of rank 8, a new one if there is none; it stays in the pipeline."""
     unet, vae, device, dtype = pipeline.unet.train(), pipeline.vae, pipeline.device, pipeline.dtype
-    config = LoraConfig(
-        r=8, lora_alpha=8, init_lora_weights="gaussian", target_modules=list(targets)
-    )
-    unet.add_adapter(config)
-    cast_training_params(unet, torch.float32)
+    if not getattr(unet, "peft_config", {}):
+        config = LoraConfig(
+            r=8, lora_alpha=8, init_lora_weights="gaussian", target_modules=list(targets)
+        )
+        unet.add_adapter(config)
+        cast_training_params(unet, torch.float32)
     weights = [p for p in unet.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(weights, lr=5e-4)
     pictures = DataLoader(Pictures(pipeline, folder), batch, shuffle=True, drop_last=True)
@@ -68,18 +76,32 @@ def train(pipeline, folder: Pairs, steps: int, batch: int, targets: Sequence[str
         with torch.no_grad():
             latents = vae.encode(pixels.to(device, dtype)).latent_dist.sample()
             latents = latents * vae.config.scaling_factor
-            told = pipeline.text_encoder(words.to(device))[0]
+            told, added = _encode(pipeline, words.to(device), len(pixels))
         noise = torch.randn_like(latents)
         times = torch.randint(1000, (batch,), device=device)
         noisy = pipeline.scheduler.add_noise(latents, noise, times)
         with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
-            predicted = unet(noisy, times, told).sample
+            predicted = unet(noisy, times, told, added_cond_kwargs=added).sample
         loss = (predicted.float() - noise.float()).square().mean()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         optimizer.zero_grad()
     unet.eval()
+
+
+def _encode(pipeline, words: Tensor, count: int) -> tuple[Tensor, dict[str, Tensor] | None]:
+    """Text embeddings [n, tokens, width], and what Stable Diffusion XL takes besides."""
+    if words.shape[1] == 1:
+        return pipeline.text_encoder(words[:, 0])[0], None
+    encoders = (pipeline.text_encoder, pipeline.text_encoder_2)
+    encoded = [
+        encoder(words[:, i], output_hidden_states=True) for i, encoder in enumerate(encoders)
+    ]
+    side = pipeline.unet.config.sample_size * pipeline.vae_scale_factor
+    sizes = torch.tensor([side, side, 0, 0, side, side], device=words.device).repeat(count, 1)
+    hidden = torch.cat([each.hidden_states[-2] for each in encoded], -1)
+    return hidden, {"text_embeds": encoded[1][0], "time_ids": sizes}
 
 
 def sample(pipeline, captions: Sequence[str], batch: int, steps: int, scale: float) -> None:

@@ -1,10 +1,10 @@
 """What makes a large denoiser fast on a GPU, one lever at a time: milliseconds.
 
-python -m tests.benchmarks.gpu_levers --out DIR
+python -m tests.benchmarks.gpu_levers --out DIR [--tiny]
 
 At the size of Stable Diffusion 1.5 with random weights: the denoiser on 16 latents, a finetuning
 step of 4 images, decoding 8 images, and where the time of the last two goes. Each row is a median.
-A row that fails says why, and the others follow.
+A row that fails says why, and the others follow. `--tiny` tries the script on a processor.
 """
 
 import argparse
@@ -15,18 +15,21 @@ import traceback
 from collections.abc import Callable
 from contextlib import contextmanager, nullcontext
 from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 
 import torch
+from diffusers.training_utils import cast_training_params
+from peft import LoraConfig
 from torch.profiler import ProfilerActivity, profile
 
 from empirical.conditioning import Conditioning
 from empirical.generator import trainable
 from empirical.generator.training_step import TrainingStep
 from empirical.pipeline import adapters, model
+from empirical.pipeline.replay import Replayed
 from empirical.recipe import FinetuneTable
 from tests.helpers.random_pipelines import size_of_15
+from tests.helpers.taped import Tapes
 
 TARGETS = ["to_q", "to_k", "to_v", "to_out.0"]
 BFLOAT = torch.bfloat16
@@ -37,13 +40,14 @@ START = time.monotonic()
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--tiny", action="store_true")
     args = parser.parse_args()
-    device = torch.device("cuda")
-    ceilings(device)
+    device = torch.device("cpu" if args.tiny else "cuda")
+    ceilings(device, 64 if args.tiny else 8192)
     with device:
-        pipeline = size_of_15()
-    base = model.Model(pipeline, device, Path(), BFLOAT)
-    noisy = torch.randn(16, 4, 64, 64, device=device)
+        pipeline = model.load("emoji").pipeline if args.tiny else size_of_15()
+    base = modelled(pipeline, device)
+    noisy = torch.randn(16, *base.latent_shape, device=device)
     times = torch.tensor(500, device=device)
     told = base.embed(["a handwritten digit two"] * 16)
     for part in (forward, training, decoding, profiles):
@@ -52,6 +56,13 @@ def main() -> None:
         except Exception:
             traceback.print_exc()
     (args.out / "levers.json").write_text(json.dumps(rows, indent=1))
+
+
+def modelled(pipeline, device: torch.device, compiled: bool = False) -> model.Model:
+    base = model.Model(pipeline, device, Path(), BFLOAT, compiled)
+    if device.type == "cpu":
+        base.__dict__["recorder"] = Tapes()
+    return base
 
 
 def row(name: str, run: Callable[[], object], repeats: int = 5) -> None:
@@ -75,16 +86,18 @@ def row(name: str, run: Callable[[], object], repeats: int = 5) -> None:
 
 
 def now() -> float:
-    torch.cuda.synchronize()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter()
 
 
-def ceilings(device: torch.device) -> None:
-    a, b = (torch.randn(8192, 8192, device=device, dtype=BFLOAT) for _ in range(2))
-    row("product of 8192 x 8192 in bfloat16", lambda: a @ b, 10)
-    print(f"that is {2 * 8192**3 / rows['product of 8192 x 8192 in bfloat16'] / 1e9:.0f} TFLOP/s")
-    c = torch.randn(2**29, device=device)
-    row("copy of 2 GiB", c.clone, 10)
+def ceilings(device: torch.device, side: int) -> None:
+    a, b = (torch.randn(side, side, device=device, dtype=BFLOAT) for _ in range(2))
+    name = f"product of {side} x {side} in bfloat16"
+    row(name, lambda: a @ b, 10)
+    print(f"that is {2 * side**3 / rows[name] / 1e9:.0f} TFLOP/s")
+    c = torch.randn(8 * side**2, device=device)
+    row(f"copy of {8 * side**2} numbers in float32", c.clone, 10)
 
 
 @torch.no_grad()
@@ -96,7 +109,7 @@ def forward(base, noisy, times, told) -> None:
         h = hidden[:1].expand(count, -1, -1).to(dtype)
         return lambda: (which or unet)(x, times, h).sample
 
-    with torch.autocast("cuda", BFLOAT):
+    with torch.autocast(noisy.device.type, BFLOAT):
         row("denoiser: autocast, weights in float32", plain(dtype=torch.float32))
     row("denoiser: float32", plain(dtype=torch.float32), 2)
     torch.set_float32_matmul_precision("high")
@@ -119,7 +132,7 @@ def forward(base, noisy, times, told) -> None:
         del last
     model.choose_algorithms(True)
     for name, compiled in (("", False), (", compiled blocks", True)):
-        one = model.Model(base.pipeline, base.device, Path(), BFLOAT, compiled)
+        one = modelled(base.pipeline, base.device, compiled)
         with one.drawing():
             row(f"drawing: as a chain does{name}", lambda one=one: one.denoise(noisy, times, told))
         row(f"drawing: taking the weights{name}", lambda one=one: taken(one))
@@ -151,10 +164,11 @@ def stepper(base, recorded: bool):
     table = FinetuneTable(batch_size=4, targets=TARGETS)
     trained = trainable.begin(base, table, 0, ())
     trainable.mode(base, table, training=True)
-    if not recorded:
-        base = replace(base)
-        base.__dict__["recorder"] = None
-    return TrainingStep(base, list(trained.weights.values()), table)
+    recorder = base.recorder
+    base.__dict__["recorder"] = recorder if recorded else None
+    step = TrainingStep(base, list(trained.weights.values()), table)
+    base.__dict__["recorder"] = recorder
+    return step
 
 
 def training(base, noisy, times, told) -> None:
@@ -180,14 +194,48 @@ def training(base, noisy, times, told) -> None:
             del step
             torch.cuda.empty_cache()
     model.choose_algorithms(True)
-    one = model.Model(base.pipeline, base.device, Path(), BFLOAT, True)
+    low_rank(base, latents, moments, four)
+    one = modelled(base.pipeline, base.device, True)
     step = stepper(one, True)
     with adapters.rounded(one.unet, BFLOAT):
         row("finetuning step: recorded, compiled blocks, reproducible", lambda: run(step))
     print("losses", losses[id(step)][:8])
     trainable.unload(one)
     trainable.mode(one, FinetuneTable(targets=TARGETS), training=False)
-    print(f"peak {torch.cuda.max_memory_allocated() / 1e9:.1f} GB")
+    if torch.cuda.is_available():
+        print(f"peak {torch.cuda.max_memory_allocated() / 1e9:.1f} GB")
+
+
+def low_rank(base, latents, moments, four) -> None:
+    """A step with the adapter beside each layer, as low-rank products, recorded too."""
+    unet = deepcopy(base.unet).to(BFLOAT).train()
+    unet.add_adapter(LoraConfig(r=8, lora_alpha=8, target_modules=TARGETS))
+    cast_training_params(unet, torch.float32)
+    weights = [weight for weight in unet.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(
+        weights, lr=5e-4, fused=True, capturable=base.device.type == "cuda"
+    )
+    hidden = four.hidden.to(BFLOAT)
+
+    def step(x, t):
+        with torch.autocast(base.device.type, BFLOAT, cache_enabled=False):
+            predicted = unet(x.to(BFLOAT), t, hidden).sample
+        loss = (predicted.float() - x).square().mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=False)
+        return (loss.detach(),)
+
+    def state():
+        moments = [part for of_one in optimizer.state.values() for part in of_one.values()]
+        return [*weights, *(weight.grad for weight in weights), *moments]
+
+    for name, run in (("as it is", step), ("recorded", Replayed(step, base.recorder, state))):
+        row(
+            f"finetuning step: low-rank products, {name}, reproducible",
+            lambda run=run: run(base.send(latents), base.send(moments)),
+        )
 
 
 @torch.no_grad()
@@ -208,8 +256,7 @@ def decoding(base, noisy, times, told) -> None:
     torch.backends.cudnn.allow_tf32 = False
     decode("float32")
     torch.backends.cudnn.allow_tf32 = True
-    decode("autocast to bfloat16", lambda: torch.autocast("cuda", BFLOAT))
-    decode("autocast to float16", lambda: torch.autocast("cuda", torch.float16))
+    decode("autocast to bfloat16", lambda: torch.autocast(noisy.device.type, BFLOAT))
     with adapters.rounded(vae, BFLOAT):
         latents = latents.to(BFLOAT)
         decode("bfloat16")
@@ -221,7 +268,7 @@ def decoding(base, noisy, times, told) -> None:
         error = ((image - images["float32"]) / scale).square().mean().sqrt()
         rows[f"decoding, error in standard deviations: {name}"] = round(error.item(), 6)
         print(name, "rms error / sd", error.item())
-    pixels = torch.randn(8, 3, 512, 512, device=noisy.device)
+    pixels = torch.randn(8, base.channels, base.side, base.side, device=noisy.device)
     vae.to(memory_format=torch.contiguous_format)
     row("encoding 8 images: TF32", lambda: vae.encode(pixels).latent_dist.mean, 3)
 
@@ -255,7 +302,7 @@ def profiled(name: str, run: Callable[[], object]) -> None:
     seconds = now() - start
     with profile(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) as recorder:
         run()
-        torch.cuda.synchronize()
+        now()
     events = recorder.key_averages()
     kernels = [e for e in events if e.device_type == torch.autograd.DeviceType.CUDA]
     busy = sum(e.self_device_time_total for e in kernels) / 1e3

@@ -1,6 +1,6 @@
 """A denoiser as a function of its weights."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -16,8 +16,7 @@ class Bare:
     """The architecture of a denoiser of diffusers, without weights.
 
     Each generation attaches an adapter and changes the denoiser's layers; the architecture stays
-    the same object for all generations of a chain. `merged` returns the current weights, base and
-    adapter combined.
+    the same object for all generations of a chain.
     """
 
     def __init__(self, denoiser: nn.Module) -> None:
@@ -33,9 +32,9 @@ class Bare:
             owner, _, last = name.rpartition(".")
             self._places.append((name, denoiser.get_submodule(owner), last))
 
-    def merged(self) -> dict[str, Shaped[Tensor, "..."]]:
-        """Return the denoiser's current weights by their names."""
-        return {name: getattr(layer, last) for name, layer, last in self._places}
+    def merged(self) -> Iterator[tuple[str, Shaped[Tensor, "..."]]]:
+        """Yield the denoiser's current weights, base and adapter combined, by their names."""
+        return ((name, getattr(layer, last)) for name, layer, last in self._places)
 
     def follow(self) -> None:
         """Take the settings of the denoiser: training or not, and gradient checkpointing."""

@@ -318,7 +318,7 @@ class Model:
 
         def run(*inputs: Any, **options: Any) -> Float[Tensor, "n z y x"]:
             self._bare.follow()
-            return self._compute(self._bare.merged(), *inputs, **options)
+            return self._compute(dict(self._bare.merged()), *inputs, **options)
 
         return run
 

@@ -39,7 +39,7 @@ class Still:
     def held(self) -> Iterator[None]:
         """Take the denoiser's weights as they are now; they must not change inside."""
         with torch.no_grad():
-            for name, weight in self._bare.merged().items():
+            for name, weight in self._bare.merged():
                 if name not in self._weights:
                     self._weights[name] = weight.to(self._precision, copy=True)
                 else:

@@ -102,12 +102,12 @@ def test_equal_blocks_are_compiled_once(counter, both):
     times = torch.tensor([10, 400, 900])
     results = []
     for predicted in (
-        plain.unet(noisy, times, hidden).sample, run(bare.merged(), noisy, times, hidden)
+        plain.unet(noisy, times, hidden).sample, run(dict(bare.merged()), noisy, times, hidden)
     ):  # fmt: skip
         results.append((predicted, *torch.autograd.grad(predicted.square().mean(), hidden)))
     for expected, actual in zip(*results, strict=True):
         close(actual, expected, 4 * relative)
     assert 0 < counter.frame_count < len(blocks)
     compilations = counter.frame_count
-    run(bare.merged(), noisy, times, hidden)
+    run(dict(bare.merged()), noisy, times, hidden)
     assert counter.frame_count == compilations

@@ -20,6 +20,9 @@ from transformers import (
 from empirical.embedded.digits import CAPTIONS
 from empirical.pretraining.architecture import tokenizer
 
+# The vocabulary of Stable Diffusion's text encoders.
+_TOKENS = 49408
+
 
 def tiny_xl(folder: Path) -> Path:
     """Write a Stable Diffusion XL pipeline of 16 x 16 pixels in colour."""
@@ -130,12 +133,14 @@ def size_of_xl() -> StableDiffusionXLPipeline:
 def _words() -> CLIPTokenizer:
     words = tokenizer(CAPTIONS)
     words.model_max_length = 77
+    # As many as the text encoders have: a chain refuses a tokenizer that does not match.
+    words.add_tokens([f"<unused {i}>" for i in range(_TOKENS - len(words))])
     return words
 
 
 def _text(words: CLIPTokenizer, width: int, layers: int, heads: int) -> CLIPTextConfig:
     return CLIPTextConfig(
-        vocab_size=49408,
+        vocab_size=_TOKENS,
         hidden_size=width,
         intermediate_size=4 * width,
         projection_dim=width,

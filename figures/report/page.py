@@ -180,12 +180,9 @@ def _cautions(result: Result) -> list[str]:
     The list below the table of theories names the data that would identify them."""
     theory = result.best_theory
     fitted = result.of(theory)
-    rest = [
-        t for t in fitted.warnings if not t.startswith(("not identified", *fitted.unidentified))
-    ]
     names = ", ".join(fitted.unidentified)
     unknown = [f"the data do not identify {names}"] if names else []
-    return [f"{theory}: {text}" for text in (*unknown, *rest)]
+    return [f"{theory}: {text}" for text in (*unknown, *fitted.bounds)]
 
 
 def _forecasts(evidence: Evidence) -> list[dict[str, str]]:
@@ -280,10 +277,11 @@ def _rows(evidence: Evidence) -> list[dict[str, object]]:
 
 def _unknown(evidence: Evidence) -> list[dict[str, str]]:
     """Return unidentified parameters of each trait's best theory, with data to identify them."""
+    best = {label: result.of(result.best_theory) for label, result in evidence.fits.items()}
     return [
-        {"theory": f"{label}, {result.best_theory}", "text": text}
-        for label, result in evidence.fits.items()
-        for text in result.of(result.best_theory).warnings
+        {"theory": f"{label}, {fitted.model.name}", "text": text}
+        for label, fitted in best.items()
+        for text in (*fitted.uninfluential, *fitted.unidentified_directions)
     ]
 
 

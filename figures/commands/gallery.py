@@ -1,5 +1,6 @@
 """``qtm figures``: draw the figures of the study from kept runs or other runs."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -60,7 +61,10 @@ def figures(
     others = runs is not None or experiment not in (None, DEFAULT)
     missing = []
     with tqdm(total=len(chosen), desc="drawing") as bar:
-        for module in chosen.values():
+        for number, (name, module) in enumerate(chosen.items(), 1):
+            # A bar shows no names, and in a log one line a minute.
+            if len(chosen) > 1:
+                tqdm.write(f"{name}, {number} of {len(chosen)}", file=sys.stderr)
             try:
                 write.write(module, study, out, formats or ("pdf", "png"), others)
             except UserError as error:

@@ -274,6 +274,13 @@ def test_the_command(study, tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "x").exists()
 
 
+def test_a_scan_beside_runs_is_none_of_them(tmp_path):
+    runs = study_folder(tmp_path)
+    (runs[0].folder / "scan.json").write_text("{}")
+    names = [run.name for run in gallery._study(tmp_path, "", None).runs]
+    assert names == sorted(run.name for run in runs[1:])
+
+
 def test_other_kept_runs_have_figures_too(qtm, tmp_path):
     code, out, _ = qtm("figures", "degradation", "--kept", "emoji", "--out", tmp_path,
                        "--format", "png")  # fmt: skip

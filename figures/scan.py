@@ -28,7 +28,7 @@ _SLOPE = "Slope of prompt means on those of the training set."
 _MEANS = "Shift of trait means from the training set, in its standard deviations."
 _QUALITY = {
     "accuracy": "fraction of images that the classifier recognises",
-    "frechet": "Fréchet distance to real images",
+    "frechet": "Fréchet distance to {real}",
 }
 _IMAGES = "Images of the same prompts and noise at every scale"
 _TRAITS = ("pixel_mean", "pixel_variance", "saturation", "sharpness", "entropy", "spectral_slope")
@@ -110,7 +110,10 @@ def _panels(scan: Scan) -> list[_Panel]:
     table, neutral = (_read(scan, name, number) for name in ("scan", "neutral"))
     table["component"] = table["component"].fillna(0)
     curves = [name for name in _QUALITY if len(_rows_of(table, "images", name))]
-    quality = " and ".join(_QUALITY[name] for name in curves)
+    real = "held-out real images"
+    if not missing.is_held_out(scan.quality(number, scan.scales[0])):
+        real = "the real images of generation 0 (none are held out)"
+    quality = " and ".join(_QUALITY[name].format(real=real) for name in curves)
     variances = " and ".join(quantity for quantity, *_ in _relative(table))
     panels = {
         _Panel(

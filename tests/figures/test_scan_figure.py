@@ -44,9 +44,11 @@ def scanned(folder, quality, captions=CAPTIONS, images=False, factors=(0.9, 1.2,
     [
         ({}, "d   recognised (left), Fréchet (right)",
          "(d) Quality: fraction of images that the classifier recognises and Fréchet distance to "
-         "real images."),
+         "held-out real images."),
         ({"accuracy": None, "features": "classifier"}, "d   Fréchet",
-         "(d) Quality: Fréchet distance to real images."),
+         "(d) Quality: Fréchet distance to held-out real images."),
+        ({"accuracy": None, "reference": "generation 0"}, "d   Fréchet",
+         "(d) Quality: Fréchet distance to the real images of generation 0 (none are held out)."),
         ({"accuracy": None, "frechet": None, "features": "latent_pc"}, None, None),
     ],
 )  # fmt: skip

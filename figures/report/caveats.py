@@ -13,8 +13,8 @@ from figures.text import printable
 
 _ALL = "all runs"
 _INSTEAD = {
-    "accuracy": "; `qtm measure RUN clip_score --features clip` compares images with captions by "
-    "CLIP, where its weights are on this machine or can be downloaded"
+    "accuracy": "; `qtm measure {folder} clip_score --features clip` compares images with "
+    "captions by CLIP, where its weights are on this machine or can be downloaded"
 }
 
 
@@ -34,8 +34,11 @@ def has_few_data(result: Result) -> bool:
 
 
 def has_verdicts(result: Result) -> bool:
-    """Return whether the scores of a fit have standard errors: those of a single run have none."""
-    return len(result.arms) > 1
+    """Return whether the differences of theories have standard errors: those of the scores of a
+    single run have none."""
+    if result.held_out.empty:
+        return not has_few_data(result)
+    return result.held_out["run"].nunique() > 1
 
 
 def _of_run(run: Run) -> list[str]:
@@ -86,7 +89,8 @@ def _missing(run: Run) -> list[str]:
     lacking = [name for name in ("accuracy", "frechet") if measured.get(name) is None]
     messages = [
         f"{missing.NAMES[name]}: unknown, because "
-        f"{missing.reason(name, measured, last.captions)}{_INSTEAD.get(name, '')}"
+        f"{missing.reason(name, measured, last.captions)}"
+        f"{_INSTEAD.get(name, '').format(folder=run.folder)}"
         for name in lacking
     ]
     if measured.get("frechet") is not None and not missing.is_held_out(measured):
@@ -102,11 +106,12 @@ def _of_fits(evidence: Evidence) -> list[str]:
     messages = []
     if few:
         messages.append(
-            f"{_amount(evidence.fits[few[0]])} do not identify the parameters of a theory "
+            f"{_amount(evidence.fits[few[0]])} not identify the parameters of a theory "
             f"({', '.join(few)}): most of them rest on the prior; more generations, and runs at "
             f"other CFG scales, would identify them"
         )
-    if any(not has_verdicts(result) for result in evidence.fits.values()):
+    scored = [result for result in evidence.fits.values() if not result.held_out.empty]
+    if not all(has_verdicts(result) for result in scored):
         messages.append(
             "no verdict about theories: the scores of a single run have no standard error, so that "
             "their order may be chance"
@@ -138,11 +143,11 @@ def _of_best(result: Result) -> list[str]:
 
 
 def _amount(result: Result) -> str:
-    """Return the number of generations of a fit's runs in words."""
-    counts = sorted({arm.generations for arm in result.arms})
-    numbers = " to ".join(
-        str(count) for count in (counts if len(counts) < 2 else (counts[0], counts[-1]))
-    )
-    generations = "generation" if counts == [1] else "generations"
-    runs = len(result.arms)
-    return f"{numbers} {generations} of {runs} run{'s' * (runs > 1)}"
+    """Return the number of generations of a fit's runs in words, as a subject with its verb."""
+    counts = [arm.generations for arm in result.arms]
+    least, most = min(counts), max(counts)
+    runs = f"of {len(result.arms)} run{'s' * (len(result.arms) > 1)}"
+    if most == 1:
+        return f"1 generation {runs} does"
+    numbers = f"{most}" if least == most else f"{least} to {most}"
+    return f"{numbers} generations {runs} do"

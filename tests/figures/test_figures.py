@@ -126,7 +126,9 @@ def test_what_the_summary_lacks_is_explained(tmp_path):
     run, *_ = study_folder(tmp_path)
     without(run, "accuracy", "frechet")
     texts = [warning["text"] for warning in caveats.warnings_of(Evidence((run,)))]
-    assert texts[0].startswith(f"recognised images: unknown, because {UNKNOWN}; `qtm measure RUN")
+    assert texts[0].startswith(
+        f"recognised images: unknown, because {UNKNOWN}; `qtm measure {run.folder} "
+    )
     assert texts[1:] == ["Fréchet distance: unknown, because it is not defined for these images"]
     summary = page._summary(run)
     assert (summary["accuracy"], summary["frechet"]) == ("–", "–")
@@ -151,6 +153,17 @@ def test_two_generations_of_one_run_identify_nothing_and_decide_nothing(evidence
     assert not any("the data do not identify" in text for text in texts)
     assert page._unknown(evidence) == []
     assert {row["verdict"] for row in page._rows(evidence)} == {"–"}
+
+
+def test_one_generation_decides_nothing_either():
+    """Nothing is held out of a single generation: the data are few, but no score lacks an error."""
+    (arm,) = draw_arms(every_model()["refit drift"], {}, scales=[2.5], generations=1)
+    result = fit([arm], ["refit drift"], ["generations"])
+    assert result.held_out.empty
+    assert not caveats.has_verdicts(result)
+    texts = [w["text"] for w in caveats.warnings_of(Evidence((), {"latents": result}))]
+    assert texts[0].startswith("1 generation of 1 run does not identify")
+    assert not any("no verdict" in text for text in texts)
 
 
 def test_parameters_that_more_data_leave_open_are_named():

@@ -17,6 +17,9 @@ from figures.study import Curve
 from figures.style import Look
 from figures.text import formula, is_formula, name_lines
 
+# Of the height of a panel, above its data: half a mark and more.
+_ROOM = 0.05
+
 
 def draw_curve(axis: Axes, curve: Curve, look: Look, **changes) -> None:
     """Draw the mean over runs, with a band from lowest to highest if there are several."""
@@ -39,6 +42,17 @@ def generations_below(axis: Axes) -> None:
     """Label the horizontal axis as generations, with integer ticks."""
     axis.set_xlabel("generation")
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+
+
+def from_zero(axis: Axes, most: float | None = None) -> None:
+    """Begin the vertical axis at zero, or below negative data, and end it above the data, or at
+    `most`, with room for whole marks at both ends."""
+    low, high = min(axis.dataLim.y0, 0.0), axis.dataLim.y1 if most is None else most
+    margin = _ROOM * (high - low)
+    axis.set_ylim(low - margin if low < 0 else 0.0, high + margin)
+    # A mark at zero lies on the axis.
+    for line in axis.lines:
+        line.set_clip_on(False)
 
 
 def plain_logarithm(axis, ticks: Sequence[float]) -> None:

@@ -1,62 +1,147 @@
 """One finetuned model, drawn at several CFG scales: the figure of `qtm scan`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_lowercase
 
 import numpy as np
 import pandas as pd
+from jaxtyping import UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from empirical.errors import UserError
 from empirical.runs.scans import Scan, open_scan
+from figures import missing
 from figures.pieces import letters, mosaic, plain_logarithm
 from figures.style import PAGE
 from figures.text import formula
 from figures.write import write_drawn
 
-CAPTION = (
-    "One finetuned model, drawn at several CFG scales from the same prompts and noise. (a) "
-    "Variance of the latents within and between prompts, relative to the images that the model "
-    "learnt from; the grey band is the 90 % interval of the neutral scale, at which the variance "
-    "between prompts is preserved. (b) Slope of prompt means on those of the training set. (c) "
-    "Shift of trait means from the training set, in its standard deviations. (d) Quality: fraction "
-    "of images that the classifier recognises, and Fréchet distance to real images. (e) Images of "
-    "the same prompts and noise at every scale. Bands are 90 % intervals for these prompts."
+_VARIANCES = (
+    "Variance of the latents {} prompts, relative to the images that the model "
+    "learnt from; lines and grey bands are the scales at which the variance between prompts is "
+    "that of these images, with their 90 % intervals."
 )
+_SLOPE = "Slope of prompt means on those of the training set."
+_MEANS = "Shift of trait means from the training set, in its standard deviations."
+_QUALITY = {
+    "accuracy": "fraction of images that the classifier recognises",
+    "frechet": "Fréchet distance to {real}",
+}
+_IMAGES = "Images of the same prompts and noise at every scale"
 _TRAITS = ("pixel_mean", "pixel_variance", "saturation", "sharpness", "entropy", "spectral_slope")
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _SHOWN = 10
 
 
+@dataclass(frozen=True)
+class _Panel:
+    """A panel with data, and the part of the caption that describes it."""
+
+    draw: Callable[[Axes], None]
+    caption: str
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of images with their names: those of generation 0 where they are stored, and those at
+    each scale."""
+
+    images: list[UInt8[np.ndarray, "n h w c"]]
+    names: list[str]
+
+
 def write(folder: Path) -> list[Path]:
     """Write ``scan.pdf``, ``.png`` and ``.txt`` into the folder of a scan that was summarised."""
-    return write_drawn(lambda: draw(open_scan(folder)), folder / "scan", f"{CAPTION}\n")
+    scan = open_scan(folder)
+    return write_drawn(lambda: draw(scan), folder / "scan", f"{caption(scan)}\n")
 
 
 def draw(scan: Scan) -> Figure:
     """Draw the response curves of the first generation of a scan, and its contact sheet."""
+    panels, sheet = _panels(scan), _sheet_rows(scan)
+    rows = max(1, -(-len(panels) // 2))
+    height, sheet_height = 2.2 * rows, 0.36 * len(sheet.images) + 0.3
+    figure = Figure(figsize=(PAGE, height + sheet_height), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=[height, sheet_height])
+    axes = list(top.subplots(rows, 2, squeeze=False).flat)
+    for axis in axes[len(panels) :]:
+        axis.remove()
+    axes = axes[: len(panels)]
+    for axis, panel in zip(axes, panels, strict=True):
+        panel.draw(axis)
+        axis.set(xlabel="CFG scale", xscale="log")
+        plain_logarithm(axis.xaxis, scan.scales)
+    if sheet.images:
+        axes.append(bottom.subplots())
+        _sheet(axes[-1], sheet)
+    letters(axes)
+    return figure
+
+
+def caption(scan: Scan) -> str:
+    """Return the caption of the figure of a scan: of the panels that it has, and why others are
+    missing."""
+    parts, sheet = [panel.caption for panel in _panels(scan)], _sheet_rows(scan)
+    if sheet.images:
+        real = "; above them the real images of these prompts" if "real" in sheet.names else ""
+        parts.append(f"{_IMAGES}{real}.")
+    described = " ".join(
+        f"({letter}) {part}" for letter, part in zip(ascii_lowercase, parts, strict=False)
+    )
+    number = scan.generations[0]
+    quality = scan.quality(number, scan.scales[0])
+    lacking = [name for name in _QUALITY if quality.get(name) is None]
+    captions = scan.draw(number, scan.scales[0]).captions
+    sentences = (
+        "One finetuned model, drawn at several CFG scales from the same prompts and noise.",
+        described,
+        "Bands are 90 % intervals for these prompts.",
+        missing.sentence(lacking, quality, captions),
+    )
+    return " ".join(filter(None, sentences))
+
+
+def _panels(scan: Scan) -> list[_Panel]:
+    """Return the panels of response curves for which the first generation has data."""
     number = scan.generations[0]
     table, neutral = (_read(scan, name, number) for name in ("scan", "neutral"))
     table["component"] = table["component"].fillna(0)
-    pictured = [w for w in scan.scales if _has_images(scan, number, w)]
-    sheet_height = 0.36 * len(pictured) + 0.3
-    figure = Figure(figsize=(PAGE, 4.4 + sheet_height), layout="constrained")
-    top, bottom = figure.subfigures(2, 1, height_ratios=[4.4, sheet_height])
-    axes = list(top.subplots(2, 2).flat)
-    _variances(axes[0], table, neutral, scan.training(number).captions)
-    _slope(axes[1], table)
-    _means(axes[2], table)
-    _quality(axes[3], table)
-    for axis in axes:
-        axis.set(xlabel="CFG scale", xscale="log")
-        plain_logarithm(axis.xaxis, scan.scales)
-    if pictured:
-        images = [scan.images(number, w)[:_SHOWN] for w in pictured]
-        axes.append(bottom.subplots())
-        _sheet(axes[-1], images, pictured)
-    letters(axes)
-    return figure
+    curves = [name for name in _QUALITY if len(_rows_of(table, "images", name))]
+    real = "held-out real images"
+    if not missing.is_held_out(scan.quality(number, scan.scales[0])):
+        real = "the real images of generation 0 (none are held out)"
+    quality = " and ".join(_QUALITY[name].format(real=real) for name in curves)
+    variances = " and ".join(quantity for quantity, *_ in _relative(table))
+    panels = {
+        _Panel(
+            lambda axis: _variances(axis, table, neutral), _VARIANCES.format(variances)
+        ): variances,
+        _Panel(lambda axis: _slope(axis, table), _SLOPE): len(_rows_of(table, "latent", "slope")),
+        _Panel(lambda axis: _means(axis, table), _MEANS): _shifts(table),
+        _Panel(lambda axis: _quality(axis, table), f"Quality: {quality}."): curves,
+    }
+    return [panel for panel, data in panels.items() if data]
+
+
+def _sheet_rows(scan: Scan) -> _Rows:
+    """Return the rows of the contact sheet, none where no image is stored."""
+    number = scan.generations[0]
+    scales = [w for w in scan.scales if _has_images(scan, number, w)]
+    rows = _Rows([scan.images(number, w)[:_SHOWN] for w in scales], [f"{w:g}" for w in scales])
+    first = scan.run.generation(0)
+    if not rows.images or number != 1 or not (first.folder / "images").is_dir():
+        return rows
+    # The first generation has the prompts of generation 0, image by image.
+    names = [row["file_name"] for row in first.metadata()[: len(rows.images[0])]]
+    if not all((first.folder / "images" / name).is_file() for name in names):
+        return rows
+    real = first.images(range(len(names)))
+    if real.shape != rows.images[0].shape:
+        return rows
+    return _Rows([real, *rows.images], ["real", *rows.names])
 
 
 def _has_images(scan: Scan, generation: int, scale: float) -> bool:
@@ -85,22 +170,33 @@ def _line(axis: Axes, rows: pd.DataFrame, colour: str, label: str, unit: float =
     axis.fill_between(x, *ends, color=colour, alpha=0.2, linewidth=0)
 
 
-def _variances(axis: Axes, table: pd.DataFrame, neutral: pd.DataFrame, captions: list[str]) -> None:
-    for quantity, colour, label in (
-        ("within", _COLOURS[0], "$V_W$, within prompts"),
-        ("between", _COLOURS[1], "$V_B$, between prompts"),
-    ):
+def _relative(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame, float]]:
+    """Return the variances of the latents that are known of the training set: quantity, curve, and
+    the value of the training set."""
+    known = []
+    for quantity in ("within", "between"):
         rows = _rows_of(table, "latent", quantity)
         parents = rows[rows["scale"].isna()]["value"]
         if len(parents) and np.isfinite(parents.iloc[0]) and parents.iloc[0] > 0:
-            _line(axis, rows, colour, label, float(parents.iloc[0]))
+            known.append((quantity, rows, float(parents.iloc[0])))
+    return known
+
+
+def _variances(axis: Axes, table: pd.DataFrame, neutral: pd.DataFrame) -> None:
+    looks = {
+        "within": (_COLOURS[0], "$V_W$, within prompts"),
+        "between": (_COLOURS[1], "$V_B$, between prompts"),
+    }
+    for quantity, rows, unit in _relative(table):
+        _line(axis, rows, *looks[quantity], unit)
     axis.axhline(1, color="0.6", linewidth=0.8)
     known = neutral[(neutral["criterion"] == "V_B") & neutral["scale"].notna()]
-    if len(known):
-        row, (least, most) = known.iloc[0], (table["scale"].min(), table["scale"].max())
-        ends = max(row["low"], least), min(row["high"], most)
+    least, most = table["scale"].min(), table["scale"].max()
+    for row in known.to_dict("records"):
         # Behind the intervals of both variances.
-        axis.axvspan(*ends, color="0.85", linewidth=0, zorder=0)
+        axis.axvspan(
+            max(row["low"], least), min(row["high"], most), color="0.85", linewidth=0, zorder=0
+        )
         axis.axvline(row["scale"], color="0.4", linewidth=0.8)
     axis.set_title("variance / training set")
     if axis.get_legend_handles_labels()[0]:
@@ -114,8 +210,11 @@ def _slope(axis: Axes, table: pd.DataFrame) -> None:
     axis.set_title("parent-offspring slope")
 
 
-def _means(axis: Axes, table: pd.DataFrame) -> None:
-    for trait, colour in zip(_TRAITS, _COLOURS, strict=True):
+def _shifts(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame, float]]:
+    """Return the shift of each trait's mean from the training set: trait, curve, and the trait's
+    standard deviation in the training set."""
+    shifts = []
+    for trait in _TRAITS:
         rows, total = _rows_of(table, trait, "mean"), 0.0
         parents = rows[rows["scale"].isna()]["value"]
         for quantity in ("within", "between"):
@@ -126,7 +225,14 @@ def _means(axis: Axes, table: pd.DataFrame) -> None:
         shifted = rows.assign(
             **{name: rows[name] - float(parents.iloc[0]) for name in ("value", "low", "high")}
         )
-        _line(axis, shifted, colour, trait.replace("_", " "), np.sqrt(total))
+        shifts.append((trait, shifted, float(np.sqrt(total))))
+    return shifts
+
+
+def _means(axis: Axes, table: pd.DataFrame) -> None:
+    colours = dict(zip(_TRAITS, _COLOURS, strict=True))
+    for trait, rows, unit in _shifts(table):
+        _line(axis, rows, colours[trait], trait.replace("_", " "), unit)
     axis.axhline(0, color="0.6", linewidth=0.8)
     axis.set_title("shift of trait means (sd)")
     if axis.get_legend_handles_labels()[0]:
@@ -154,14 +260,14 @@ def _quality(axis: Axes, table: pd.DataFrame) -> None:
             side.grid(False)
     places = (" (left)", " (right)") if len(curves) == 2 else ("",)
     names = (f"{name}{place}" for (name, _, _), place in zip(curves, places, strict=False))
-    axis.set_title(", ".join(names) or "quality")
+    axis.set_title(", ".join(names))
 
 
-def _sheet(axis: Axes, images: list[np.ndarray], scales: Sequence[float]) -> None:
-    pixels = mosaic(images)
+def _sheet(axis: Axes, rows: _Rows) -> None:
+    pixels = mosaic(rows.images)
     axis.imshow(pixels, cmap="gray", vmin=0, vmax=255, aspect="equal")
-    height = pixels.shape[0] / len(scales)
-    axis.set_yticks([height * (i + 0.5) for i in range(len(scales))], [f"{w:g}" for w in scales])
+    height = pixels.shape[0] / len(rows.images)
+    axis.set_yticks([height * (i + 0.5) for i in range(len(rows.names))], rows.names)
     axis.set_xticks([])
     axis.set(ylabel="CFG scale", title="images")
     axis.grid(False)

@@ -16,12 +16,12 @@ from figures.style import PAGE
 from figures.text import formula, shortened
 from figures.write import write_drawn
 
-PARTS_CAPTION = (
-    "Changes of the variance of the latents within prompts (a) and between prompts (b) in every "
-    "generation, in units of all variance of generation 0. Passed on: images that the finetuned "
-    "model draws without guidance, less the images that it learnt from. Selected: the same prompts "
-    "and noise with guidance, less those without. Training set: what was added to it or left out. "
-    "The bars add up to the line, the change from one generation to the next."
+_PARTS_CAPTION = (
+    "Changes of the variance of the latents {} in every generation, in units of all variance of "
+    "generation 0. Passed on: images that the finetuned model draws without guidance, less the "
+    "images that it learnt from. Selected: the same prompts and noise with guidance, less those "
+    "without. Training set: what was added to it or left out. The bars add up to the line, the "
+    "change from one generation to the next."
 )
 TRAITS_CAPTION = (
     "(a) Selection differentials: by how many standard deviations within prompts guidance moves "
@@ -45,22 +45,42 @@ def write(selection: pd.DataFrame, price: pd.DataFrame, out: Path) -> list[Path]
     """Write the figures of the tables of `qtm select`: ``out/parts`` and ``out/traits``, each as
     pdf and png with its caption as txt. One that lacks its data is left out."""
     figures = {
-        "parts": (lambda: draw_parts(price), PARTS_CAPTION),
-        "traits": (lambda: draw_traits(selection), TRAITS_CAPTION),
+        "parts": (lambda: draw_parts(price), lambda: parts_caption(price)),
+        "traits": (lambda: draw_traits(selection), lambda: TRAITS_CAPTION),
     }
     paths = []
     for name, (draw, caption) in figures.items():
         with suppress(UserError):
-            paths += write_drawn(draw, out / name, f"{caption}\n")
+            paths += write_drawn(draw, out / name, f"{caption()}\n")
     return paths
+
+
+def parts_caption(price: pd.DataFrame) -> str:
+    """Return the caption of `draw_parts`."""
+    return _PARTS_CAPTION.format(
+        "within prompts (a) and between prompts (b)"
+        if separates(price)
+        else "(prompts have one image and no replicate, so that its parts are unknown)"
+    )
+
+
+def separates(price: pd.DataFrame) -> bool:
+    """Return whether V_W and V_B of any of the drawn runs are known."""
+    table = _of_latents(price)
+    within = table[(table["quantity"] == "within") & table["run"].isin(_drawn(table))]
+    return bool(within["after"].notna().any())
+
+
+def _drawn(table: pd.DataFrame) -> list[str]:
+    """Return the runs that have a place in a figure."""
+    return list(dict.fromkeys(table["run"]))[:_MOST_RUNS]
 
 
 def draw_parts(price: pd.DataFrame, names: Mapping[str, str] | None = None) -> Figure:
     """Draw the Price decomposition of V_W and V_B of the latents, a column for each run."""
     table = _of_latents(price)
-    runs = list(dict.fromkeys(table["run"]))[:_MOST_RUNS]
-    within = table[(table["quantity"] == "within") & table["run"].isin(runs)]
-    rows = _ROWS if within["after"].notna().any() else _TOTAL
+    runs = _drawn(table)
+    rows = _ROWS if separates(price) else _TOTAL
     figure = Figure(figsize=(PAGE, 0.7 + 1.6 * len(rows)), layout="constrained")
     axes = figure.subplots(len(rows), len(runs), sharex="col", sharey="row", squeeze=False)
     for column, run in enumerate(runs):
@@ -127,7 +147,7 @@ def _of_latents(table: pd.DataFrame) -> pd.DataFrame:
 
 def draw_traits(selection: pd.DataFrame) -> Figure:
     """Draw signed selection differentials of traits, and the transmission of prompt means."""
-    runs = list(dict.fromkeys(selection["run"]))[:_MOST_RUNS]
+    runs = _drawn(selection)
     tables = [_differentials(selection[selection["run"] == run]) for run in runs]
     traits = list(dict.fromkeys(name for table in tables for name in table.index))
     # Of runs with one image a prompt and no replicate no standard deviation is known.

@@ -42,10 +42,12 @@ def write(
     """
     name = module.__name__.rpartition(".")[2]
     text = f"Figure {module.NUMBER}. {title(module)}. "
+    # A caption may depend on the runs.
+    caption = module.caption(study) if hasattr(module, "caption") else module.CAPTION
     if others:
-        text += f"Made from: {_sources(study)}.\n\n{_OTHERS} {module.CAPTION}\n"
+        text += f"Made from: {_sources(study)}.\n\n{_OTHERS} {caption}\n"
     else:
-        text += f"{module.CAPTION}\n\nMade by: {module.MADE_BY}.\n"
+        text += f"{caption}\n\nMade by: {module.MADE_BY}.\n"
     return write_drawn(lambda: module.draw(study), out / name, text, formats)
 
 
@@ -60,7 +62,7 @@ def _sources(study: Study) -> str:
     words = [f"{name} {', '.join(sorted(values))}" for name, values in parts.items()]
     names = [run.name for run in study.runs]
     shown = ", ".join(names[:3]) + ", ..." * (len(names) > 3)
-    return f"{len(names)} runs ({shown}; {'; '.join(words)})"
+    return f"{len(names)} run{'s' * (len(names) > 1)} ({shown}; {'; '.join(words)})"
 
 
 def write_drawn(

@@ -8,8 +8,8 @@ from analysis.selection.tables import tables
 from empirical.runs import kept
 from figures import selection
 from figures.evidence import Evidence
+from figures.report.plots import caption_of, variance
 from figures.report.plots import selection as section
-from figures.report.plots import variance
 from tests.helpers import selected_runs
 
 
@@ -70,7 +70,7 @@ def test_the_report_has_the_section_of_kept_runs():
     assert [axis.get_ylabel() for axis in figure.axes] == ["change of $V_W$", "change of $V_B$"]
 
 
-def test_one_image_a_prompt_without_replicates_shows_its_total_variance(tmp_path):
+def test_one_image_a_prompt_without_replicates_shows_its_total_variance(tmp_path, monkeypatch):
     captions = [f"caption {i}" for i in range(24)]
     run = selected_runs.write(tmp_path / "run", captions)
     alone = tables([Measured(run)])
@@ -78,8 +78,16 @@ def test_one_image_a_prompt_without_replicates_shows_its_total_variance(tmp_path
     assert [axis.get_ylabel() for axis in figure.axes] == ["change of the variance"]
     assert figure.axes[0].patches
     assert "unknown: one image a prompt" in texts(selection.draw_traits(alone.selection))
+    assert "prompts have one image and no replicate" in selection.parts_caption(alone.price)
+    assert "(a)" not in selection.parts_caption(alone.price)
+    monkeypatch.setattr(section, "_price", lambda _: alone.price)
+    assert "(orange). Differences among all images: every" in caption_of(section, Evidence(()))
     # Beside a run with replicates its panels say that they are unknown.
     both = selected_runs.write(tmp_path / "both", captions, replicates=1)
+    price = tables([Measured(run), Measured(both)]).price
+    monkeypatch.setattr(section, "_price", lambda _: price)
+    assert caption_of(section, Evidence(())) == section.CAPTION
+    assert "within prompts (a) and between prompts (b)" in selection.parts_caption(price)
     figure = selection.draw_parts(tables([Measured(run), Measured(both)]).price)
     assert texts(figure).count("unknown") == 2
     assert len(figure.axes) == 4

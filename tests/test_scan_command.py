@@ -33,6 +33,25 @@ def test_a_recipe_is_scanned(qtm, written, tmp_path):
     assert (again, reprinted) == (0, printed)
 
 
+def test_a_plan_says_whether_it_finetunes(qtm, written, tiny_run, tmp_path):
+    pytest.importorskip("torch", reason="an estimate needs torch")
+    out = tmp_path / "scan"
+    code, printed, complaint = qtm("scan", written, "--out", out, "--scales", "1,2", "--dry-run")
+    assert code == 0, complaint
+    first, second, third, *_ = printed.splitlines()
+    assert first == f"{out}: generation 1 at 1, 2"
+    assert second.startswith(
+        "finetuning first: 3 steps of 8 images (lora), on 40 real images of digits, about "
+    )
+    assert third == "80 images in 2 steps of ddim"
+    assert not out.exists()
+    code, printed, complaint = qtm("scan", tiny_run.folder, "--out", out, "--dry-run")
+    assert code == 0, complaint
+    first, second, *_ = printed.splitlines()
+    assert first.startswith(f"{out}: 2 generations at 1, 1.25")
+    assert second == f"no finetuning: the weights are those of '{tiny_run.folder}'"
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -50,9 +50,8 @@ def assumptions(fitted: "Maximum") -> None:
             f"qtm: about {', '.join(names[:-1])}{' and ' * (len(names) > 1)}{names[-1]} the priors "
             f"say more than these data: more generations and other CFG scales would tell"
         )
-    for sentence in fitted.warnings:
-        if " is at its " in sentence:
-            print(f"qtm: {sentence}")
+    for sentence in fitted.bounds:
+        print(f"qtm: {sentence}")
 
 
 def interval(ends: Ends, never: str) -> str:

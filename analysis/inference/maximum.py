@@ -1,5 +1,6 @@
 """Maximum likelihood: multi-start with exact gradients, curvature, warnings."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +31,8 @@ class Maximum:
     `x` [k] and `covariance` [k, k] are on the scale of the search. The covariance holds for
     parameters that are neither `at_bound` nor `inactive` (without influence on these data), which
     have rows of zeros. Along directions that the data do not identify it is that of the prior;
-    parameters along them are `weakly_identified`.
+    parameters along them are `weakly_identified`. `directions` are these directions, each a weight
+    for every parameter by name, in units of the prior's standard deviations.
     """
 
     model: Model
@@ -43,7 +45,7 @@ class Maximum:
     at_bound: Bool[np.ndarray, " k"]
     inactive: Bool[np.ndarray, " k"]
     weakly_identified: Bool[np.ndarray, " k"]
-    warnings: tuple[str, ...]
+    directions: tuple[Mapping[str, float], ...]
 
     @property
     def values(self) -> dict[str, float]:
@@ -61,6 +63,59 @@ class Maximum:
         """Names of parameters about which the data are less informative than the prior."""
         unknown = self.weakly_identified | self.inactive
         return [p.name for i, p in self.indexed_parameters() if unknown[i]]
+
+    @property
+    def bounds(self) -> list[str]:
+        """A sentence for each parameter at the end of its range, other than those of the
+        process."""
+        return list(self._bounds.values())
+
+    @property
+    def uninfluential(self) -> list[str]:
+        """A sentence for each parameter without influence on these data, with data that would have
+        one."""
+        return list(self._uninfluential.values())
+
+    @property
+    def unidentified_directions(self) -> list[str]:
+        """A sentence for each direction that the data do not identify, with data that would."""
+        by_name = {p.name: p for p in self.parameters}
+        sentences = []
+        for direction in self.directions:
+            large = [(name, weight) for name, weight in direction.items() if abs(weight) > 0.3]
+            parts = sorted(large, key=lambda part: -abs(part[1]))
+            if not parts:
+                continue
+            sign = parts[0][1]
+            what = " and ".join(n if c * sign > 0 else f"(against it) {n}" for n, c in parts)
+            needed = ", ".join(dict.fromkeys(by_name[n].from_data for n, _ in parts))
+            sentences.append(f"not identified: {what}; identifying it takes {needed}")
+        return sentences
+
+    @property
+    def warnings(self) -> list[str]:
+        """All of these sentences: those of parameters in their order, then those of directions."""
+        by_name = self._bounds | self._uninfluential
+        ordered = [by_name[p.name] for _, p in self.indexed_parameters() if p.name in by_name]
+        return ordered + self.unidentified_directions
+
+    @property
+    def _bounds(self) -> dict[str, str]:
+        sentences = {}
+        for i, p in self.indexed_parameters():
+            if self.at_bound[i] and not p.name.startswith("process_"):
+                to_low, to_high = (abs(self.x[i] - p.to_real(end)) for end in (p.low, p.high))
+                bound = f"lower bound {p.low:g}" if to_low < to_high else f"upper bound {p.high:g}"
+                sentences[p.name] = f"{p.name} is at its {bound}"
+        return sentences
+
+    @property
+    def _uninfluential(self) -> dict[str, str]:
+        return {
+            p.name: f"{p.name} has no influence: identifying it takes {p.from_data}"
+            for i, p in self.indexed_parameters()
+            if self.inactive[i]
+        }
 
     @property
     def count(self) -> int:
@@ -152,7 +207,7 @@ def maximize(
         at_bound,
         inactive,
         weakly_identified,
-        tuple(_warnings(model, parameters, best.x - low < margin, at_bound, inactive, directions)),
+        tuple(directions),
     )
 
 
@@ -187,37 +242,3 @@ def _curvature(
     weak[indices] = np.square(flat).sum(axis=1) > 0.1
     names = [parameters[i].name for i in indices]
     return covariance, weak, [dict(zip(names, axis, strict=True)) for axis in flat.T]
-
-
-def _warnings(
-    model: Model,
-    parameters: tuple[Parameter, ...],
-    low: np.ndarray,
-    at_bound: np.ndarray,
-    inactive: np.ndarray,
-    directions: list[dict[str, float]],
-) -> list[str]:
-    by_name = {p.name: p for p in parameters}
-    of_other_links = {p.name for p in model.general.parameters}
-    of_other_links -= {p.name for p in model.parameters}
-    sentences = []
-    for p, is_low, is_at_bound, is_inactive in zip(
-        parameters, low, at_bound, inactive, strict=True
-    ):
-        if p.name in of_other_links:
-            continue
-        if is_inactive:
-            sentences.append(f"{p.name} has no influence: identifying it takes {p.from_data}")
-        elif is_at_bound and not p.name.startswith("process_"):
-            bound = f"lower bound {p.low:g}" if is_low else f"upper bound {p.high:g}"
-            sentences.append(f"{p.name} is at its {bound}")
-    for direction in directions:
-        parts = sorted(
-            ((n, c) for n, c in direction.items() if abs(c) > 0.3), key=lambda part: -abs(part[1])
-        )
-        if not parts:
-            continue
-        what = " and ".join(n if c * parts[0][1] > 0 else f"(against it) {n}" for n, c in parts)
-        needed = ", ".join(dict.fromkeys(by_name[n].from_data for n, _ in parts))
-        sentences.append(f"not identified: {what}; identifying it takes {needed}")
-    return sentences

@@ -10,10 +10,13 @@ The realised training images are what the model learns from: they are known exac
 of these prompts, whose images are drawn anew, paired by seed over the scales. The 90 % interval is
 the range of scales at which the criterion cannot be rejected (Fieller 1954), and open where the
 range of the scan ends first.
+
+A criterion may be met at several scales, as where V_B grows up to some scale and falls beyond it:
+the neutral scale is the first at which it rises, and the others are kept with it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -38,7 +41,9 @@ class Neutral:
 
     `standard_error` is that of the scale to first order; `low` and `high` are the ends of the 90 %
     interval, 0 and infinite where it is open. `sign` is -1 where the criterion lies below the
-    training set at every scale, +1 where above, 0 where it crosses.
+    training set at every scale, +1 where above, 0 where it crosses. `falls` is true where the
+    criterion falls through that of the training set as the scale grows; `others` are the further
+    scales at which it is met, rising.
     """
 
     criterion: str
@@ -48,6 +53,18 @@ class Neutral:
     high: float
     sign: int
     target: str = THESE
+    falls: bool = False
+    others: tuple["Neutral", ...] = ()
+
+    @property
+    def direction(self) -> str:
+        """`rises` or `falls`, empty where there is no scale."""
+        return ("falls" if self.falls else "rises") if np.isfinite(self.scale) else ""
+
+    @property
+    def every(self) -> list["Neutral"]:
+        """This scale and the others, in rising order."""
+        return sorted((self, *self.others), key=lambda each: each.scale)
 
 
 def by_variance(curve: Curve) -> Neutral | None:
@@ -133,7 +150,8 @@ def _parents_between(curve: Curve) -> tuple[float, float]:
 def _crossing(
     criterion: str, curve: Curve, excess: Callable[[float], tuple[float, float]]
 ) -> Neutral | None:
-    """Return the first scale at which a criterion rises through 0, with its interval.
+    """Return the first scale at which a criterion rises through 0 (or, where it never does, falls),
+    with its interval and the other scales at which the criterion is 0.
 
     `excess` gives the criterion and its standard error.
     """
@@ -144,21 +162,26 @@ def _crossing(
     values, errors = np.transpose([excess(float(w)) for w in fine])
     if not (np.isfinite(values).all() and np.isfinite(errors).all()):
         return None
-    rises = np.flatnonzero((values[:-1] < 0) & (values[1:] >= 0))
+    turns = np.flatnonzero((values[:-1] < 0) != (values[1:] < 0))
     accepted = np.abs(values) <= _quantile() * errors
-    if not len(rises):
+    if not len(turns):
         sign = int(np.sign(np.median(values)))
         edge = len(fine) - 1 if sign < 0 else 0
         ends = _ends(fine, accepted, edge) if accepted[edge] else (np.nan, np.nan)
         return Neutral(criterion, np.nan, np.nan, *ends, sign)
-    i = int(rises[0])
-    scale = _root(lambda w: excess(w)[0], float(fine[i]), float(fine[i + 1]))
-    steepness = (values[i + 1] - values[i]) / (fine[i + 1] - fine[i])
-    error = float(excess(scale)[1] / steepness)
-    nearest = i if accepted[i] else i + 1
-    ends = _ends(fine, accepted, nearest) if accepted[nearest] else (scale, scale)
-    low, high = _refined(excess, ends, fine)
-    return Neutral(criterion, scale, error, low, high, 0)
+
+    def crossing(i: int) -> Neutral:
+        scale = _root(lambda w: excess(w)[0], float(fine[i]), float(fine[i + 1]))
+        steepness = (values[i + 1] - values[i]) / (fine[i + 1] - fine[i])
+        error = float(excess(scale)[1] / abs(steepness))
+        nearest = i if accepted[i] else i + 1
+        ends = _ends(fine, accepted, nearest) if accepted[nearest] else (scale, scale)
+        low, high = _refined(excess, ends, fine)
+        return Neutral(criterion, scale, error, low, high, 0, falls=bool(steepness < 0))
+
+    every = [crossing(int(i)) for i in turns]
+    first = next((each for each in every if not each.falls), every[0])
+    return replace(first, others=tuple(each for each in every if each is not first))
 
 
 def _between(scales: tuple[float, ...]) -> np.ndarray:
@@ -219,12 +242,23 @@ def sentence(neutral: Neutral | None, scales: tuple[float, ...]) -> str:
             f"one image, replicates of them at every scale and of the base model"
         )
     if np.isfinite(neutral.scale):
-        low = f"below {scales[0]:g}" if neutral.low == 0 else f"{neutral.low:.2f}"
-        high = f"above {scales[-1]:g}" if np.isinf(neutral.high) else f"{neutral.high:.2f}"
-        return f"{head} {neutral.scale:.2f} (90 %: {low} to {high})"
+        others = "".join(
+            f"; {_described(each, scales)}, where the differences between prompts "
+            f"{'fall' if each.falls else 'rise'} to those of the training set"
+            for each in neutral.others
+        )
+        falling = ", above which prompts differ less than in the training set"
+        return f"{head} {_described(neutral, scales)}{falling * neutral.falls}{others}"
     least, most = scales[0], scales[-1]
     reach = (
         f"none between {least:g} and {most:g}" if least < most else f"not {least:g}, the only one"
     )
     less = "less" if neutral.sign < 0 else "more"
     return f"{head} {reach}: prompts differ {less} than in the training set throughout"
+
+
+def _described(neutral: Neutral, scales: tuple[float, ...]) -> str:
+    """Return a scale with its interval, in words."""
+    low = f"below {scales[0]:g}" if neutral.low == 0 else f"{neutral.low:.2f}"
+    high = f"above {scales[-1]:g}" if np.isinf(neutral.high) else f"{neutral.high:.2f}"
+    return f"{neutral.scale:.2f} (90 %: {low} to {high})"

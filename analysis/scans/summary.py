@@ -1,8 +1,9 @@
 """The tables of a scan: scan.csv (`analysis.scans.responses`) and neutral.csv.
 
-neutral.csv, a row for each generation and criterion: generation, criterion (`V_B`, `slope`), scale,
-standard_error, low, high (90 %; 0 and infinite where the range of the scan ends first), target; no
-scale where there is none in the range. See `analysis.scans.neutral`.
+neutral.csv, a row for each scale at which a criterion is met in a generation: generation, criterion
+(`V_B`, `slope`), scale, standard_error, low, high (90 %; 0 and infinite where the range of the scan
+ends first), target, direction (`rises` or `falls` as the scale grows); one row without scale and
+direction where there is none in the range. See `analysis.scans.neutral`.
 """
 
 from dataclasses import asdict
@@ -19,7 +20,7 @@ from empirical import files
 from empirical.runs.scans import open_scan
 
 _COLUMNS = (
-    "generation", "criterion", "scale", "standard_error", "low", "high", "target",
+    "generation", "criterion", "scale", "standard_error", "low", "high", "target", "direction",
 )  # fmt: skip
 
 
@@ -36,9 +37,10 @@ def summarise(folder: Path) -> str:
         by_variance = neutral.by_variance(curve)
         lines.append(neutral.sentence(by_variance, curve.positive))
         rows += [
-            _row(generation, criterion)
+            _row(generation, each)
             for criterion in (by_variance, neutral.by_slope(curve))
             if criterion is not None
+            for each in criterion.every
         ]
     tables = {"scan": table(scan), "neutral": pd.DataFrame(rows, columns=list(_COLUMNS))}
     for name, frame in tables.items():
@@ -50,6 +52,5 @@ def summarise(folder: Path) -> str:
 
 
 def _row(generation: int, criterion: Neutral) -> dict[str, object]:
-    row = {"generation": generation, **asdict(criterion)}
-    del row["sign"]
-    return row
+    values = {"generation": generation, **asdict(criterion), "direction": criterion.direction}
+    return {name: values[name] for name in _COLUMNS}

@@ -136,8 +136,11 @@ def verify(chain: Run) -> None:
 
 
 @contextmanager
-def claimed(folder: Path, recipe: Recipe, device: str) -> Iterator[None]:
-    """Lock the folder for this chain, and record its sessions in provenance.json."""
+def claimed(
+    folder: Path, recipe: Recipe, device: str, warnings: Sequence[str] = ()
+) -> Iterator[None]:
+    """Lock the folder for this chain, and record its sessions, with the warnings that each began
+    with, in provenance.json."""
     if not processes.is_main():
         processes.wait()
         yield
@@ -152,6 +155,7 @@ def claimed(folder: Path, recipe: Recipe, device: str) -> Iterator[None]:
             "processes": processes.count(),
             "started": provenance.now(),
             "ended": None,
+            "warnings": list(warnings),
         }
         files.write_json(path, {"sessions": [*sessions, session]})
         processes.wait()

@@ -4,7 +4,8 @@ Life cycle of one generation: inherit (finetune on the previous images) -> selec
 -> mutate (the noise that both add) -> sample N images. Generation 0 is the real data.
 """
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -74,7 +75,7 @@ def run(
     prepared = prepare(recipe, out, base)
     folder.require_room(out, prepared.disk)
     real = prepared.real
-    with folder.claimed(out, recipe, str(prepared.base.device)):
+    with folder.claimed(out, recipe, str(prepared.base.device), prepared.warnings):
         if processes.is_main():
             real.keep(Run(out))
         generator = DiffusionGenerator(prepared.base, recipe.settings)
@@ -118,11 +119,13 @@ def load(recipe: Recipe) -> model.Model:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Settings, model and real images of a run, before it begins or is resumed."""
+    """Settings, model and real images of a run, before it begins or is resumed; and the `warnings`
+    about its captions."""
 
     settings: Settings
     base: model.Model
     real: RealData
+    warnings: tuple[str, ...] = ()
 
     @cached_property
     def disk(self) -> int:
@@ -143,8 +146,17 @@ def prepare(recipe: Recipe, out: Path, base: model.Model | None = None) -> Prepa
     settings, base = resolved(recipe, out).settings, base or load(recipe)
     check(settings, base)
     real = recorded.of_run(settings, base.side, base.mode, out)
-    truncation.warn(base, real.first().captions)
-    return Prepared(settings, base, real)
+    return Prepared(settings, base, real, _warn_of_captions(base, real.first().captions))
+
+
+def _warn_of_captions(base: model.Model, captions: Sequence[str]) -> tuple[str, ...]:
+    """Warn of captions that the model truncates or does not distinguish; return these warnings."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        truncation.warn(base, captions)
+    for each in caught:
+        warnings.warn(each.message, each.category, stacklevel=3)
+    return tuple(str(each.message) for each in caught if each.category is UserWarning)
 
 
 def check(settings: Settings, base: model.Model) -> None:

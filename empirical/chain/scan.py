@@ -114,7 +114,8 @@ def scan(planned: Plan, progress: Progress = silent, base: model.Model | None = 
     prepared = loop.prepare(recipe, out, base) if planned.run is None else None
     base = prepared.base if prepared else base or loop.load(recipe)
     generator = DiffusionGenerator(base, recipe.settings)
-    with folder.claimed(out, recipe, str(base.device)):
+    notes = prepared.warnings if prepared else ()
+    with folder.claimed(out, recipe, str(base.device), notes):
         if processes.is_main():
             files.write_json(out / FILE, _content(planned))
         try:

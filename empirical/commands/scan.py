@@ -85,10 +85,21 @@ def _show(planned: "Plan") -> None:
     drawn = len(planned.scales) * len(planned.generations) * images
     seconds = drawn * (cost.decode + cost.draw * settings.generate.steps)
     seconds += cost.measure * len(planned.scales) * len(planned.generations)
+    scales = ", ".join(f"{w:g}" for w in planned.scales)
     if planned.run is None:
-        seconds += settings.finetune.steps * cost.step + images * cost.decode
-    models = "generation 1" if planned.run is None else f"{len(planned.generations)} generations"
-    print(f"{planned.out}: {models} at {', '.join(f'{w:g}' for w in planned.scales)}")
+        learn = settings.finetune
+        finetuning = learn.steps * cost.step
+        seconds += finetuning + images * cost.decode
+        print(f"{planned.out}: generation 1 at {scales}")
+        print(
+            f"finetuning first: {learn.steps} steps of {learn.batch_size} images ({learn.method}), "
+            f"on {settings.data.size} real images of {', '.join(settings.data.names)}, "
+            f"about {duration(finetuning)}"
+        )
+    else:
+        count = len(planned.generations)
+        print(f"{planned.out}: {count} generation{'s' * (count > 1)} at {scales}")
+        print(f"no finetuning: the weights are those of '{planned.run.folder}'")
     print(f"{drawn} images in {settings.generate.steps} steps of {settings.generate.sampler}")
     print(f"time: about {duration(seconds)}")
     print("estimated by a short benchmark on this machine; nothing was written")

@@ -136,6 +136,13 @@ class Run:
             complete.append(generation)
         return complete
 
+    def warnings(self) -> list[str]:
+        """Return the warnings about the captions that the sessions of the run began with, each
+        once; none of runs of earlier versions, which did not record them."""
+        path = self.folder / "provenance.json"
+        sessions = files.read_json(path).get("sessions", []) if path.is_file() else []
+        return list(dict.fromkeys(text for row in sessions for text in row.get("warnings", [])))
+
     def moments(self) -> pd.DataFrame:
         """Return ``moments.csv``: generation, feature, component, n, mean, variance, within,
         between, how (see `empirical.runs.moments`)."""

@@ -1,5 +1,6 @@
 """``qtm figures``: draw the figures of the study from kept runs or other runs."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -60,7 +61,10 @@ def figures(
     others = runs is not None or experiment not in (None, DEFAULT)
     missing = []
     with tqdm(total=len(chosen), desc="drawing") as bar:
-        for module in chosen.values():
+        for number, (name, module) in enumerate(chosen.items(), 1):
+            # A bar shows no names, and in a log one line a minute.
+            if len(chosen) > 1:
+                tqdm.write(f"{name}, {number} of {len(chosen)}", file=sys.stderr)
             try:
                 write.write(module, study, out, formats or ("pdf", "png"), others)
             except UserError as error:
@@ -77,7 +81,7 @@ def figures(
 
 
 def _study(folder: Path | None, experiment: str, fit: Path | None):
-    from empirical.runs import kept
+    from empirical.runs import kept, scans
     from empirical.runs.record import open_run
     from figures import fitted
     from figures.study import Study
@@ -88,8 +92,9 @@ def _study(folder: Path | None, experiment: str, fit: Path | None):
         if fit is None and (of_these / "comparison.csv").is_file():
             fit = of_these
     else:
-        # Hidden copies of an editor or a file system are not runs.
-        runs = [open_run(path.parent) for path in sorted(folder.glob("[!.]*/recipe.toml"))]
+        # Hidden copies of an editor or a file system are not runs, nor are scans.
+        folders = [path.parent for path in sorted(folder.glob("[!.]*/recipe.toml"))]
+        runs = [open_run(place) for place in folders if not (place / scans.FILE).is_file()]
         if not runs:
             raise UserError(f"'{folder}' contains no folder of a run")
     return Study(tuple(runs), None if fit is None else fitted.Fitted(fit))

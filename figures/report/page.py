@@ -19,8 +19,8 @@ from empirical.errors import UserError
 from empirical.runs.record import Run
 from figures import style
 from figures.evidence import Evidence, describe
-from figures.pieces import probes
-from figures.report.plots import every_plot
+from figures.report import caveats
+from figures.report.plots import caption_of, every_plot
 from figures.study import metrics
 from figures.text import printable
 from figures.write import render
@@ -99,7 +99,7 @@ def write(runs: Sequence[Run], path: Path, title: str, results: Mapping[str, Res
                 plots.append(
                     {
                         "title": heading,
-                        "caption": module.CAPTION,
+                        "caption": caption_of(module, evidence),
                         "name": name.replace("_", "-"),
                         "picture": _picture(figure),
                         "wide": figure.get_size_inches()[0] > style.COLUMN,
@@ -110,7 +110,7 @@ def write(runs: Sequence[Run], path: Path, title: str, results: Mapping[str, Res
         title=printable(title),
         subtitle=_subtitle(runs),
         summary=[_summary(run) for run in runs],
-        warnings=warnings_of(evidence, [*refused, *left_out]),
+        warnings=caveats.warnings_of(evidence, [*refused, *left_out]),
         forecasts=_forecasts(evidence),
         ahead=AHEAD,
         plots=plots,
@@ -119,73 +119,6 @@ def write(runs: Sequence[Run], path: Path, title: str, results: Mapping[str, Res
         recipes=[_made(run) for run in runs],
     )
     files.write_text(path, html)
-
-
-def warnings_of(
-    evidence: Evidence, refused: Sequence[tuple[str, str]] = ()
-) -> list[dict[str, str]]:
-    """Return caveats about the numbers, each with the run that it concerns."""
-    messages = []
-    for run in evidence.runs:
-        generations, planned = run.generations(), run.recipe.generations
-        if len(generations) <= planned:
-            done = len(generations) - 1
-            messages.append((run.name, f"{done} of {planned} generations are done"))
-        if all(probes(generation) is None for generation in generations):
-            messages.append((run.name, "its probes are not stored: it has no contact sheet"))
-        how = _how(run)
-        if how is not None:
-            messages.append((run.name, how))
-        cautions = {
-            f"{row['measure']}: {row['caution']}"
-            for generation in generations
-            for row in metrics(generation).get("measures", [])
-            if row["caution"]
-        }
-        messages += [(run.name, caution) for caution in sorted(cautions)]
-    for label, result in evidence.fits.items():
-        if result.best in NAIVE:
-            messages.append(("all runs", f"{label}: no theory predicts better than {result.best}"))
-        messages += [("all runs", f"{label}, {text}") for text in _cautions(result)]
-    prediction = next(iter(evidence.forecasts.values()), None)
-    if prediction is not None and prediction.fitted.unidentified:
-        names = ", ".join(prediction.fitted.unidentified)
-        messages.append(("all runs", f"forecast: {names} rest on the prior"))
-    messages += list(refused)
-    return [{"run": printable(run), "text": printable(text)} for run, text in messages]
-
-
-def _how(run: Run) -> str | None:
-    """Return how V_W and V_B are known where most prompts have one image."""
-    if not (run.folder / "moments.csv").is_file():
-        return None
-    table = run.moments()
-    ways = set(table["how"]) if "how" in table else set()
-    if "replicates" in ways:
-        first = " of generation 0 that of the base model," if "base model" in ways else ""
-        return (
-            f"most prompts have one image: V_W is measured by further images of each prompt,"
-            f"{first} and V_B is the rest of the variance"
-        )
-    if "total" in ways:
-        return (
-            f"every prompt has one image, so that variance within and variance between prompts are "
-            f"unknown: `qtm measure {run.folder} unguided replicates` draws further images"
-        )
-    return None
-
-
-def _cautions(result: Result) -> list[str]:
-    """Return caveats about the best theory: unidentified parameters in one sentence, then the rest.
-    The list below the table of theories names the data that would identify them."""
-    theory = result.best_theory
-    fitted = result.of(theory)
-    rest = [
-        t for t in fitted.warnings if not t.startswith(("not identified", *fitted.unidentified))
-    ]
-    names = ", ".join(fitted.unidentified)
-    unknown = [f"the data do not identify {names}"] if names else []
-    return [f"{theory}: {text}" for text in (*unknown, *rest)]
 
 
 def _forecasts(evidence: Evidence) -> list[dict[str, str]]:
@@ -245,9 +178,10 @@ def _or_dash(value: float) -> str:
 
 
 def _from_to(column: pd.Series | None, how: str) -> str:
-    if column is None or column.isna().any():
+    if column is None or pd.isna(column.iloc[-1]):
         return "–"
-    return f"{column.iloc[0]:{how}} → {column.iloc[-1]:{how}}"
+    first, last = (f"{x:{how}}" if pd.notna(x) else "–" for x in (column.iloc[0], column.iloc[-1]))
+    return f"{first} → {last}"
 
 
 def _rows(evidence: Evidence) -> list[dict[str, object]]:
@@ -267,7 +201,7 @@ def _rows(evidence: Evidence) -> list[dict[str, object]]:
                 {
                     "trait": label,
                     "model": row["model"],
-                    "verdict": row["verdict"],
+                    "verdict": row["verdict"] if caveats.has_verdicts(result) else "–",
                     # Infinite where the data are fewer than the parameters.
                     "aicc": f"{row['aicc']:.1f}" if math.isfinite(row["aicc"]) else "–",
                     **numbers,
@@ -279,11 +213,17 @@ def _rows(evidence: Evidence) -> list[dict[str, object]]:
 
 
 def _unknown(evidence: Evidence) -> list[dict[str, str]]:
-    """Return unidentified parameters of each trait's best theory, with data to identify them."""
-    return [
-        {"theory": f"{label}, {result.best_theory}", "text": text}
+    """Return unidentified parameters of each trait's best theory, with data to identify them; none
+    where the data are fewer than the parameters: one warning covers all of them."""
+    best = {
+        label: result.of(result.best_theory)
         for label, result in evidence.fits.items()
-        for text in result.of(result.best_theory).warnings
+        if not caveats.has_few_data(result)
+    }
+    return [
+        {"theory": f"{label}, {fitted.model.name}", "text": text}
+        for label, fitted in best.items()
+        for text in (*fitted.uninfluential, *fitted.unidentified_directions)
     ]
 
 

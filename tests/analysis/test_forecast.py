@@ -64,6 +64,42 @@ def test_one_sentence_names_what_the_priors_decide(ahead, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_parameters_at_a_bound_have_a_sentence_each(ahead, capsys):
+    fitted = ahead[1].fitted
+    names = [p.name for p in fitted.parameters]
+    x, at_bound = fitted.x.copy(), fitted.at_bound & False
+    for name, end in (("strength", "high"), ("within_heritability", "low")):
+        i = names.index(name)
+        x[i], at_bound[i] = fitted.parameters[i].to_real(getattr(fitted.parameters[i], end)), True
+    # Those of the process are at a bound wherever it has no variance: no caveat.
+    at_bound[names.index("process_mean")] = True
+    high, low = (fitted.parameters[names.index(n)] for n in ("strength", "within_heritability"))
+    stuck = replace(fitted, x=x, at_bound=at_bound, inactive=at_bound & False, directions=())
+    expected = [
+        f"within_heritability is at its lower bound {low.low:g}",
+        f"strength is at its upper bound {high.high:g}",
+    ]
+    assert sorted(stuck.bounds) == sorted(expected)
+    assert stuck.warnings == stuck.bounds
+    assert stuck.uninfluential == stuck.unidentified_directions == []
+    tables.assumptions(replace(stuck, weakly_identified=at_bound & False))
+    assert sorted(capsys.readouterr().out.splitlines()) == sorted(f"qtm: {t}" for t in expected)
+
+
+def test_a_direction_names_its_large_parts_and_their_data(ahead):
+    """Parts above 0.3, the largest first; those of the opposite sign are marked."""
+    fitted = replace(
+        ahead[1].fitted, directions=({"strength": -0.5, "uptake": 0.8, "bound": 0.29},)
+    )
+    by_name = {p.name: p.from_data for p in fitted.parameters}
+    (sentence,) = fitted.unidentified_directions
+    assert sentence == (
+        f"not identified: uptake and (against it) strength; identifying it takes "
+        f"{by_name['uptake']}, {by_name['strength']}"
+    )
+    assert fitted.warnings[-1] == sentence
+
+
 @pytest.mark.slow
 def test_draws_of_few_data_are_those_of_the_posterior():
     """Moments of a parameter agree with NUTS where a normal around the mode is not good enough."""

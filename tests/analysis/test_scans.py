@@ -27,13 +27,15 @@ def line(scale: float, slope: float = 0.5) -> float:
     return 0.9 + slope * np.log(scale)
 
 
-def by_hand(folder: Path, slope: float = 0.5):
+def by_hand(folder: Path, slope: float = 0.5, factors: dict[float, float] | None = None):
+    """Write a scan whose prompts are drawn apart by `line`, or by factors at each scale."""
+    factor = lambda w: line(w, slope) if factors is None else factors[w]
     latent = lambda factor, off: (factor * MEANS + off)[:, None] * [[1.0, 2.0]]
     return scan_folder(
         folder,
         CAPTIONS,
         {"latent": latent(1, OFF), "still": np.ones((6, 1))},
-        lambda w, _: {"latent": latent(line(w, slope), OFF / w), "still": np.ones((6, 1))},
+        lambda w, _: {"latent": latent(factor(w), OFF / w), "still": np.ones((6, 1))},
         SCALES,
     )
 
@@ -92,6 +94,44 @@ def test_a_range_without_a_neutral_scale_is_said(tmp_path, slope, word):
         f"training set throughout"
     )
     assert pd.read_csv(tmp_path / "neutral.csv")["scale"].isna().all()
+
+
+def test_every_scale_at_which_prompts_differ_as_much_is_reported(tmp_path):
+    """Factors 0.9, 1.1, 1.1, 0.9 are 1 in the middle, in ln w, of the first and the last step."""
+    line = summarise(
+        by_hand(tmp_path, factors=dict(zip(SCALES, (0.9, 1.1, 1.1, 0.9), strict=True))).folder
+    )
+    rise, fall = np.sqrt(1 * 1.25), np.sqrt(1.5 * 2.5)
+    assert line.startswith(f"neutral guidance scale: {rise:.2f} (90 %: ")
+    assert f"; {fall:.2f} (90 %: " in line
+    assert line.endswith("where the differences between prompts fall to those of the training set")
+    rows = pd.read_csv(tmp_path / "neutral.csv")
+    for criterion in ("V_B", "slope"):
+        of_criterion = rows[rows["criterion"] == criterion]
+        assert of_criterion["direction"].tolist() == ["rises", "falls"]
+        assert of_criterion["scale"].tolist() == pytest.approx([rise, fall], rel=1e-6)
+        assert (of_criterion["standard_error"] > 0).all()
+        assert (of_criterion["low"] < of_criterion["scale"]).all()
+        assert (of_criterion["scale"] < of_criterion["high"]).all()
+
+
+def test_the_neutral_scale_is_the_first_that_rises(tmp_path):
+    """Factors that fall through 1, then rise: the rise is the neutral scale."""
+    line = summarise(
+        by_hand(tmp_path, factors=dict(zip(SCALES, (1.1, 0.9, 0.9, 1.1), strict=True))).folder
+    )
+    assert line.startswith(f"neutral guidance scale: {np.sqrt(1.5 * 2.5):.2f} (90 %: ")
+    assert f"; {np.sqrt(1.25):.2f} (90 %: " in line
+    rows = pd.read_csv(tmp_path / "neutral.csv")
+    assert rows["direction"].tolist() == ["falls", "rises"] * 2
+
+
+def test_differences_that_fall_through_those_of_the_training_set_have_a_scale(tmp_path):
+    """1.1 - ln(w)/2 = 1 at w = e^0.2."""
+    factors = {w: 1.1 - 0.5 * np.log(w) for w in SCALES}
+    line = summarise(by_hand(tmp_path, factors=factors).folder)
+    assert line.startswith("neutral guidance scale: 1.22 (90 %: ")
+    assert line.endswith("), above which prompts differ less than in the training set")
 
 
 def simulated(seed: int, C: int, n: int, separated: bool = False, k: int = 6) -> Curve:

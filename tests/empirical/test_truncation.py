@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from empirical.chain import loop
+from empirical import files
+from empirical.chain import loop, scan
 from empirical.embedded.digits import CAPTIONS
 from empirical.pipeline import model, truncation
 from empirical.recipe import parse
 from tests.helpers.random_pipelines import tiny_xl
+from tests.helpers.tiny_chain import tiny
 
 LONG = "a handwritten digit seven " * 8
 
@@ -76,15 +78,41 @@ def test_a_tokenizer_without_a_limit_has_its_encoders(xl):
     assert "the 12 tokens" in remarks(base, [LONG])[0]
 
 
-def test_a_chain_says_so_before_it_begins(digits, tmp_path):
+@pytest.fixture
+def photos(tmp_path):
+    """Four images with two captions, which become one prompt."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
     for i in range(4):
         pixels = np.full((32, 32), 60 * i, np.uint8)
-        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
-        (tmp_path / f"{i}.txt").write_text(LONG + ("in red" if i % 2 else "in blue"))
+        Image.fromarray(pixels).save(folder / f"{i}.png")
+        (folder / f"{i}.txt").write_text(LONG + ("in red" if i % 2 else "in blue"))
+    return folder
+
+
+def test_a_chain_says_so_before_it_begins(digits, photos, tmp_path):
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        recipe = parse({"data": {"name": str(tmp_path), "size": 4}})
-        loop.prepare(recipe, tmp_path / "run", digits)
+        recipe = parse({"data": {"name": str(photos), "size": 4}})
+        prepared = loop.prepare(recipe, tmp_path / "run", digits)
     cut, same = (str(warning.message) for warning in caught)
     assert "truncated: 2" in cut
     assert "alike in the 12 tokens" in same
+    assert prepared.warnings == (cut, same)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_a_run_and_a_scan_record_it(digits, photos, tmp_path):
+    table = {"name": str(photos), "size": 4}
+    run = loop.run(tiny(generations=1, data=table), tmp_path / "run", base=digits)
+    longer = loop.run(tiny(generations=2, data=table), tmp_path / "run", base=digits)
+    assert len(files.read_json(run.folder / "provenance.json")["sessions"]) == 2
+    cut, same = longer.warnings()
+    assert "truncated: 2" in cut
+    assert "alike in the 12 tokens" in same
+    planned = scan.plan(tiny(data=table), [1.0], tmp_path / "scan")
+    assert scan.scan(planned, base=digits).run.warnings() == [cut, same]
+
+
+def test_a_run_without_such_captions_has_no_warning(tiny_run):
+    assert tiny_run.warnings() == []

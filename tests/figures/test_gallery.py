@@ -13,7 +13,7 @@ from empirical.errors import UserError
 from figures import style, write
 from figures.commands import gallery
 from figures.fitted import Fitted, one_link_each
-from figures.gallery import every_figure, trait_densities
+from figures.gallery import every_figure, phase_diagram, trait_densities
 from figures.study import SCALE, Study
 from tests.helpers.small_runs import fit_folder, study_folder
 
@@ -196,6 +196,48 @@ def test_regression_to_the_base_finds_what_made_it():
     assert grid == pytest.approx(made, abs=1e-4)
 
 
+def marks_of(figure):
+    """Places of the marks of the map of the phase diagram, by their label."""
+    lines = [line for line in figure.axes[0].lines if str(line.get_label()).startswith("CFG")]
+    return {line.get_label(): (line.get_xydata(), line) for line in lines}
+
+
+def test_the_map_reaches_to_its_marks(study, monkeypatch):
+    """A scale of 0.5 and a heritability of 1.5 extend the map; no mark is cut off."""
+    monkeypatch.setattr(phase_diagram, "place", lambda _, run: (0.5, 1.5))
+    axis = phase_diagram.draw(study).axes[0]
+    (x, y) = (axis.get_xlim(), axis.get_ylim())
+    assert x == pytest.approx((0.5 / 1.1, 10))
+    assert y == pytest.approx((0.4, 1.5 * 1.03 + 0.03))
+    assert phase_diagram.caption(study) == phase_diagram.CAPTION
+
+
+def test_marks_outside_of_the_map_are_white_and_at_its_edge(study, monkeypatch):
+    far = {2.5: (-1.0, 0.7), 7.5: (2.0, 9.0)}
+    scale = lambda run: run.recipe.settings.generate.guidance.scale
+    monkeypatch.setattr(phase_diagram, "place", lambda _, run: far.get(scale(run), (1.2, 0.9)))
+    marks = marks_of(phase_diagram.draw(study))
+    assert set(marks) == {"CFG 1", "CFG 2.5, outside", "CFG 7.5, outside"}
+    for label, edge in (("CFG 2.5, outside", (0.8, 0.7)), ("CFG 7.5, outside", (2.0, 2.5))):
+        places, line = marks[label]
+        assert places == pytest.approx(np.array([edge] * len(places)))
+        assert line.get_markerfacecolor() == "white"
+        assert not line.get_clip_on()
+    assert marks["CFG 1"][1].get_markerfacecolor() != "white"
+    caption = phase_diagram.caption(study)
+    assert caption.startswith(phase_diagram.CAPTION)
+    assert "cfg 2.5 (scale -1, heritability 0.7)" in caption
+    assert "cfg 7.5 (scale 2, heritability 9)" in caption
+    assert "cfg 1 " not in caption
+
+
+def test_a_caption_of_the_runs_is_written(study, tmp_path, monkeypatch):
+    monkeypatch.setattr(phase_diagram, "place", lambda _, run: (1.2, 9.0))
+    write.write(phase_diagram, study, tmp_path, ("svg",))
+    text = (tmp_path / "phase_diagram.txt").read_text()
+    assert "White marks at the edge lie outside of the map: cfg 1 (scale 1.2, heri" in text
+
+
 def test_the_command(study, tmp_path, monkeypatch, capsys):
     from qtm.__main__ import main
 
@@ -218,6 +260,11 @@ def test_the_command(study, tmp_path, monkeypatch, capsys):
         "degradation.svg",
         "degradation.txt",
     ]
+    two = ("degradation", "contact_sheet")
+    code, _, progress = call(*two, "--runs", folder, "--out", tmp_path / "p", "--format", "svg")
+    assert code == 0
+    lines = [line for line in progress.splitlines() if " of " in line]
+    assert lines == ["degradation, 1 of 2", "contact_sheet, 2 of 2"]
     code, _, output = call("nonsense", "--out", tmp_path / "x")
     assert code == 2
     assert "there is no figure 'nonsense'" in output
@@ -225,6 +272,13 @@ def test_the_command(study, tmp_path, monkeypatch, capsys):
     assert code == 2
     assert "no folder of a run" in output
     assert not (tmp_path / "x").exists()
+
+
+def test_a_scan_beside_runs_is_none_of_them(tmp_path):
+    runs = study_folder(tmp_path)
+    (runs[0].folder / "scan.json").write_text("{}")
+    names = [run.name for run in gallery._study(tmp_path, "", None).runs]
+    assert names == sorted(run.name for run in runs[1:])
 
 
 def test_other_kept_runs_have_figures_too(qtm, tmp_path):

@@ -1,10 +1,8 @@
-"""Parts of figures: ticks that can be read, and panels of what was measured."""
+"""Parts of figures: ticks that can be read."""
 
-import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from figures import scan
 from figures.pieces import plain_logarithm
 
 
@@ -23,26 +21,3 @@ def test_numbers_of_a_logarithmic_axis_do_not_overlap(ticks, shown):
     plain_logarithm(axis.xaxis, ticks)
     written = axis.xaxis.get_major_formatter().format_ticks(axis.xaxis.get_major_locator()())
     assert [text for text in written if text] == shown
-
-
-@pytest.mark.parametrize(
-    ("measured", "title"),
-    [
-        (["accuracy", "frechet"], "recognised (left), Fréchet (right)"),
-        (["frechet"], "Fréchet"),
-        ([], "quality"),
-    ],
-)
-def test_the_quality_of_a_scan_is_of_what_was_measured(measured, title):
-    rows = [
-        {"feature": "images", "quantity": name, "component": 0, "scale": w,
-         "value": 0.5, "low": 0.4, "high": 0.6}
-        for name in measured for w in (1.0, 2.0)
-    ]  # fmt: skip
-    columns = ["feature", "quantity", "component", "scale", "value", "low", "high"]
-    figure = Figure()
-    axis = figure.subplots()
-    scan._quality(axis, pd.DataFrame(rows, columns=columns))
-    assert axis.get_title() == title
-    assert len(figure.axes) == max(1, len(measured))
-    assert all(len(each.lines) == 1 for each in figure.axes[: len(measured)])

@@ -10,6 +10,7 @@ from empirical.runs import kept
 from empirical.runs.record import Run
 from figures.fitted import KEPT
 from figures.study import Study
+from tests.verification._worlds import change, measured
 
 SEEDS = (0, 1)
 
@@ -40,11 +41,11 @@ def study() -> Study:
 @cache
 def end(name: str) -> End:
     """Return the last generation of a kept run."""
-    runs = [every_run()[name]]
+    run = every_run()[name]
     return End(
-        *(float(study().variance(runs, part).last[0]) for part in ("within", "between")),
-        *(float(study().measured(runs, measure).last[0]) for measure in ("accuracy", "frechet")),
-    )
+        change(run, "within"), change(run, "between"),
+        measured(run, "accuracy"), measured(run, "frechet"),
+    )  # fmt: skip
 
 
 def baseline(scale: float, seed: int) -> str:

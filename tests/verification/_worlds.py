@@ -3,6 +3,7 @@
 A world has chains at constant scales, one or two seeds each, and chains with ReDiFine at CFG 7.5.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -94,25 +95,28 @@ def measured(run: Run, measure: str, generation: int = LAST) -> float:
 
 
 def neutral(world: World, generation: int) -> list[float]:
-    """Return the scale at which V_B of a generation is that of generation 0, of each seed,
-    interpolated between chains; nan where no two chains, less than a factor of 1.7 apart, lie on
-    both sides."""
-    found = []
-    for seed in range(len(world.at(1))):
-        grid = {w: run for w in world.scales() for run in world.at(w) if run.recipe.seed == seed}
-        scales, growth = list(grid), []
-        for run in grid.values():
-            V_B = moments(run, "latent")["between"]
-            growth.append(np.log(V_B[generation] / V_B[0]))
-        growth, x = np.array(growth), np.log(scales)
-        above = np.flatnonzero(growth >= 0)
-        if not len(above) or above[0] == 0:
-            found.append(float("nan"))
-            continue
-        i = int(above[0])
-        if x[i] - x[i - 1] > _FAR:
-            found.append(float("nan"))
-            continue
-        part = -growth[i - 1] / (growth[i] - growth[i - 1])
-        found.append(float(np.exp(x[i - 1] + part * (x[i] - x[i - 1]))))
-    return found
+    """Return the scale at which V_B of a generation is that of generation 0, of each seed."""
+    by_seed: dict[int, dict[float, Run]] = {}
+    for scale in world.scales():
+        for run in world.at(scale):
+            by_seed.setdefault(run.recipe.seed, {})[scale] = run
+    return [neutral_scale(by_seed[seed], generation) for seed in sorted(by_seed)]
+
+
+def neutral_scale(chains: Mapping[float, Run], generation: int) -> float:
+    """Return the scale at which V_B of a generation is that of generation 0, ln V_B interpolated in
+    ln w between chains by their scale; nan where no two chains, less than a factor of 1.7 apart,
+    lie on both sides."""
+    scales, growth = sorted(chains), []
+    for scale in scales:
+        V_B = moments(chains[scale], "latent")["between"]
+        growth.append(float(np.log(V_B[generation] / V_B[0])))
+    x = np.log(scales)
+    above = np.flatnonzero(np.array(growth) >= 0)
+    if not len(above) or above[0] == 0:
+        return float("nan")
+    i = int(above[0])
+    if x[i] - x[i - 1] > _FAR:
+        return float("nan")
+    part = -growth[i - 1] / (growth[i] - growth[i - 1])
+    return float(np.exp(x[i - 1] + part * (x[i] - x[i - 1])))

@@ -13,10 +13,10 @@ from figures.text import shortened
 ORDER = 10
 CAPTION = (
     "Each column is one prompt and one seed, each row one generation; chains with the same "
-    "recipe seed share the seeds of their images. The first row is real data (generation 0; "
-    "other pictures of the same prompts), the second the base model before any finetuning. Strong "
-    "guidance exaggerates images, and may make them alike; weak guidance blurs them and mixes "
-    "prompts."
+    "recipe seed share the seeds of their images. Row 'real', where its images are stored: "
+    "generation 0, other pictures of the same prompts. Row 'base': the base model before any "
+    "finetuning. Strong guidance exaggerates images, and may make them alike; weak guidance blurs "
+    "them and mixes prompts."
 )
 _COLUMNS = 20
 # Room for the names of rows and for a title, in inches.

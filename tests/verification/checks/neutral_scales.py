@@ -32,6 +32,7 @@ SECONDS, MEMORY = 20, 0.6
 def measure() -> dict[str, float | Measured]:
     from analysis.scans import neutral
     from tests.verification._scans import baselines, curve
+    from tests.verification._worlds import LAST, neutral_scale
 
     values = {}
     for seed in (0, 1):
@@ -45,21 +46,6 @@ def measure() -> dict[str, float | Measured]:
             values[f"{name}, eight axes, seed {seed}"] = Measured(
                 estimate.scale, estimate.standard_error
             )
-        values[f"variance, all latents, seed {seed}"] = _neutral(grid, 1, "log")
-        values[f"six generations, seed {seed}"] = _neutral(runs, 6, "linear")
+        values[f"variance, all latents, seed {seed}"] = neutral_scale(grid, 1)
+        values[f"six generations, seed {seed}"] = neutral_scale(runs, LAST)
     return values
-
-
-def _neutral(runs, generation: int, axis: str) -> float:
-    """Return the scale at which V_B of the latents in a generation is that of generation 0."""
-    import numpy as np
-
-    scales = sorted(runs)
-    tables = [runs[w].moments().query("feature == 'latent'") for w in scales]
-    V_B = [t.set_index("generation")["between"] for t in tables]
-    growth = np.array([float(v[generation] / v[0]) for v in V_B])
-    growth = np.log(growth) if axis == "linear" else np.sqrt(growth) - 1
-    x = np.asarray(scales) if axis == "linear" else np.log(scales)
-    i = int(np.flatnonzero(growth >= 0)[0])
-    neutral = x[i - 1] - growth[i - 1] * (x[i] - x[i - 1]) / (growth[i] - growth[i - 1])
-    return float(neutral if axis == "linear" else np.exp(neutral))

@@ -284,10 +284,14 @@ def test_a_run_begun_by_an_earlier_version_is_resumed(tmp_path):
     # Features of generation 0 are those of another processor, and measures compare with them.
     measured = {name for name in new if "/features/" in name or name.endswith("metrics.json")}
     measured |= {name for name in new if name.startswith("gen_000/")} | {"moments.csv"}
-    # A new recipe also has the table of what is measured, in which this run has nothing.
-    assert new["recipe.toml"].startswith(after["recipe.toml"])
-    for name in new.keys() - measured - {"recipe.toml"}:
+    # A new recipe also has the keys of later versions, in which this run has the defaults.
+    assert set(after["recipe.toml"].splitlines()) < set(new["recipe.toml"].splitlines())
+    assert Run(folder).recipe.settings.model == recipe.settings.model
+    done = "gen_001/done.json"
+    for name in new.keys() - measured - {"recipe.toml", done}:
         assert after[name] == new[name], name
+    ours, theirs = (json.loads(files[done]) for files in (after, new))
+    assert {**ours, "recipe": theirs["recipe"]} == theirs
     for number in (0, 1):
         ours = Run(folder).generation(number).metrics()
         theirs = Run(tmp_path / "new").generation(number).metrics()

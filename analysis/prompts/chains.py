@@ -195,9 +195,8 @@ def _moments(
     values: Float[np.ndarray, "n K"], codes: Int[np.ndarray, " n"]
 ) -> tuple[Float[np.ndarray, "C K"], Float[np.ndarray, "C K K"]]:
     groups = [values[codes == c] for c in range(codes.max() + 1)]
-    return np.stack([g.mean(axis=0) for g in groups]), np.stack(
-        [np.cov(g, rowvar=False) for g in groups]
-    )
+    within = [np.cov(g, rowvar=False).reshape(2 * g.shape[1:]) for g in groups]
+    return np.stack([g.mean(axis=0) for g in groups]), np.stack(within)
 
 
 def _traits(run: Run, captions: np.ndarray) -> dict[str, Trait]:

@@ -4,10 +4,11 @@ With y_j = ln V_W of quantity j relative to that of the base model's images, D t
 prompts from those of the base (root mean square over prompts and axes, in standard deviations), and
 l the mean of ln w,
 
-    y_j <- y_j + r + s,   cov(r, r') = r1^2 + r2^2 y y' + r3^2 rbf + drift
+    y_j <- y_j + r + s,   cov(r, r') = r1^2 + r2^2 y y' + r3^2 rbf + v^2 e^(-y - y') + drift
     cov(s, s') = l l' [s1^2 + s2^2 y y' + s3^2 rbf rbf(l, l') + drift_S]
 
-where rbf is one of (y, D). Drift is common to chains of one seed, as in `motion`.
+where rbf is one of (y, D). A variance v that every generation adds changes ln V_W by v e^-y: what
+bounds its fall. Drift is common to chains of one seed, as in `motion`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,11 +20,14 @@ from jaxtyping import Array, Bool, Float
 from analysis.prompts.chains import PromptChain
 from analysis.prompts.process import Family, Inputs, Process, condition, positive, stacked
 
+# Variances below e^-4 of that of the base gain no more by mutation.
+_LEAST = -4.0
 PARAMETERS = positive(
     {
         "change": ("change of ln V_W without guidance", 0.05, 1.0),
         "return": ("regression of that change on ln V_W", 0.1, 1.0),
         "local": ("change without guidance that depends on ln V_W and distance", 0.05, 1.0),
+        "mutation": ("variance that a generation adds, in units of that of the base", 0.05, 1.0),
         "selection": ("change of ln V_W by guidance, per ln w", 0.2, 1.0),
         "selection_return": ("regression of that change on ln V_W", 0.1, 1.0),
         "selection_local": ("change by guidance that depends on ln V_W and distance", 0.1, 1.0),
@@ -49,7 +53,8 @@ def kernel(values: Mapping[str, Array], a: Inputs, b: Inputs) -> Float[Array, "D
         -jnp.square(y - z) / (2 * h["length"]) - apart("distance") / (2 * h["distance_length"])
     )
     together = a["draw"][:, None] == b["draw"][None]
-    changed = h["change"] + h["return"] * y * z + h["local"] * local + h["drift"] * together
+    added = h["mutation"] * jnp.exp(-jnp.maximum(y, _LEAST) - jnp.maximum(z, _LEAST))
+    changed = added + h["change"] + h["return"] * y * z + h["local"] * local + h["drift"] * together
     selected = (
         h["selection"]
         + h["selection_return"] * y * z

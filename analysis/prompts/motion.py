@@ -16,12 +16,13 @@ their prompts drift together ("same draw": same prompt, generation and seed), as
 close: rbf(x, x'; length_drift).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Shaped
 
+from analysis.models import Values
 from analysis.prompts.chains import PromptChain
 from analysis.prompts.process import (
     Family,
@@ -61,7 +62,7 @@ PARAMETERS = positive(
 )
 
 
-def kernel(values: Mapping[str, Array], a: Inputs, b: Inputs) -> Float[Array, "K n m"]:
+def kernel(values: Values, a: Inputs, b: Inputs) -> Float[Array, "K n m"]:
     """Return the covariance of the motions of prompts, along each axis."""
     h = {name: jnp.square(value) for name, value in values.items()}
     distance, inner = squared(a["place"], b["place"]), a["away"] @ b["away"].T
@@ -96,7 +97,7 @@ def kernel(values: Mapping[str, Array], a: Inputs, b: Inputs) -> Float[Array, "K
     return transmitted + strength * selected
 
 
-def noise(values: Mapping[str, Array], a: Inputs) -> Float[Array, " n"]:
+def noise(values: Values, a: Inputs) -> Float[Array, " n"]:
     """Return the variance of what no other chain has in common with an observation."""
     return jnp.square(values["noise"]) + jnp.square(values["noise_selected"] * a["strength"])
 
@@ -109,7 +110,7 @@ def inputs(
     means: Float[np.ndarray, "*n C K"],
     generation: int,
     strength: float | None = None,
-) -> dict[str, np.ndarray]:
+) -> dict[str, Shaped[np.ndarray, "..."]]:
     """Return the inputs of prompts at `means`, from which the next generation is to be drawn.
 
     `generation` is the index of the transition, 0 for the one that makes generation 1; `strength`

@@ -24,13 +24,13 @@ from scipy.linalg import solve_triangular as solve
 from scipy.optimize import minimize
 
 from analysis._threads import one_thread
-from analysis.models import Parameter, priors, values_of
+from analysis.models import Parameter, Values, priors, values_of
 from qtm._core.numerics import require_double
 
 Inputs = Mapping[str, Shaped[Array | np.ndarray, "..."]]
 # One matrix for each output, or one for all of them (E = D or 1).
-Kernel = Callable[[Mapping[str, Array], Inputs, Inputs], Float[Array, "E n m"]]
-Noise = Callable[[Mapping[str, Array], Inputs], Float[Array, " n"]]
+Kernel = Callable[[Values, Inputs, Inputs], Float[Array, "E n m"]]
+Noise = Callable[[Values, Inputs], Float[Array, " n"]]
 # Keeps covariances of drawn values positive, in units of the outputs squared.
 _JITTER = 1e-6
 
@@ -43,7 +43,7 @@ class Family:
     noise: Noise
     parameters: tuple[Parameter, ...]
 
-    def covariance(self, x: Array, inputs: Inputs) -> Float[Array, "E n n"]:
+    def covariance(self, x: Float[Array, " k"], inputs: Inputs) -> Float[Array, "E n n"]:
         """Return K [E, n, n] of observations, noise included."""
         values = values_of(self.parameters, x)
         return self.kernel(values, inputs, inputs) + jnp.diag(self.noise(values, inputs) + _JITTER)
@@ -213,6 +213,6 @@ def stacked(parts: Sequence[Inputs]) -> Inputs:
     return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
 
 
-def squared(a: Array, b: Array) -> Array:
+def squared(a: Float[Array, "n K"], b: Float[Array, "m K"]) -> Float[Array, "n m"]:
     """Return squared distances [n, m] of points [n, K] and [m, K]."""
     return jnp.sum(jnp.square(a[:, None] - b[None]), axis=-1)

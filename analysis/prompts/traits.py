@@ -14,13 +14,14 @@ by four standard deviations at every CFG scale. A map of single images of one ge
 no use, since chains leave the range of its images.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Shaped
 
+from analysis.models import Values
 from analysis.prompts import motion
 from analysis.prompts.chains import PromptChain
 from analysis.prompts.process import (
@@ -47,7 +48,7 @@ PARAMETERS = positive(
 )
 
 
-def kernel(values: Mapping[str, Array], a: Inputs, b: Inputs) -> Float[Array, "1 n m"]:
+def kernel(values: Values, a: Inputs, b: Inputs) -> Float[Array, "1 n m"]:
     """Return the covariance of trait means, the same for all traits in their units."""
     h = {name: jnp.square(value) for name, value in values.items()}
     inner, distance = a["away"] @ b["away"].T, squared(a["place"], b["place"])
@@ -56,7 +57,7 @@ def kernel(values: Mapping[str, Array], a: Inputs, b: Inputs) -> Float[Array, "1
     return (h["linear"] * inner + h["square"] * jnp.square(inner) + h["local"] * local)[None]
 
 
-def noise(values: Mapping[str, Array], a: Inputs) -> Float[Array, " n"]:
+def noise(values: Values, a: Inputs) -> Float[Array, " n"]:
     """Return the variance of the error of a prompt's trait mean."""
     return jnp.square(values["noise"]) + jnp.square(values["noise_away"]) * _grown(a)
 
@@ -112,6 +113,8 @@ def trait_map(
     return TraitMap(names, units, process)
 
 
-def _places(chain: PromptChain, means: Float[np.ndarray, "*n C K"]) -> dict[str, np.ndarray]:
+def _places(
+    chain: PromptChain, means: Float[np.ndarray, "*n C K"]
+) -> dict[str, Shaped[np.ndarray, "..."]]:
     each = motion.inputs(chain, means, 0)
     return {name: each[name] for name in ("place", "away")}

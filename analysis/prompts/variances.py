@@ -11,12 +11,13 @@ where rbf is one of (y, D). A variance v that every generation adds changes ln V
 bounds its fall. Drift is common to chains of one seed, as in `motion`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Bool, Float, Shaped
 
+from analysis.models import Values
 from analysis.prompts.chains import PromptChain
 from analysis.prompts.process import Family, Inputs, Process, condition, positive, stacked
 
@@ -42,7 +43,7 @@ PARAMETERS = positive(
 )
 
 
-def kernel(values: Mapping[str, Array], a: Inputs, b: Inputs) -> Float[Array, "D n m"]:
+def kernel(values: Values, a: Inputs, b: Inputs) -> Float[Array, "D n m"]:
     """Return the covariance of the changes of ln V_W, of each quantity."""
     h = {name: jnp.square(value) for name, value in values.items()}
     y, z = a["level"].T[:, :, None], b["level"].T[:, None]
@@ -63,7 +64,7 @@ def kernel(values: Mapping[str, Array], a: Inputs, b: Inputs) -> Float[Array, "D
     return changed + strength * selected
 
 
-def noise(values: Mapping[str, Array], a: Inputs) -> Float[Array, " n"]:
+def noise(values: Values, a: Inputs) -> Float[Array, " n"]:
     """Return the variance of what no other chain has in common with an observation."""
     return jnp.square(values["noise"]) + jnp.square(values["noise_selected"] * a["strength"])
 
@@ -84,7 +85,7 @@ def inputs(
     level: Float[np.ndarray, "*n D"],
     means: Float[np.ndarray, "*n C K"],
     generation: int,
-) -> dict[str, np.ndarray]:
+) -> dict[str, Shaped[np.ndarray, "..."]]:
     """Return the inputs of a set of prompts, from which the next generation is to be drawn."""
     away = (means - chain.base_means) / np.sqrt(chain.unit)
     distance = np.sqrt(np.mean(np.square(away), axis=(-1, -2)))

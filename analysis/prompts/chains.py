@@ -77,14 +77,20 @@ class PromptChain:
 
     @property
     def generations(self) -> int:
-        """Number of generations after generation 0."""
-        return len(self.means) - 1
+        """Number of generations after generation 0, of the recipe's guidance (`scales`)."""
+        return len(self.scales)
 
     @property
     def unit(self) -> Float[np.ndarray, " K"]:
         """The variance of real images along each axis, V_W + V_B [K]."""
         pooled = np.diagonal(self.within[0].mean(axis=0))
         return pooled + self.means[0].var(axis=0, ddof=1)
+
+    def planned(self, scale: float, generations: int) -> "PromptChain":
+        """Return the chain that begins with the same real images, at another CFG scale."""
+        first = self.until(0)
+        scales = np.full((generations, self.scales.shape[1]), float(scale))
+        return replace(first, name=f"CFG {scale:g}", label=float(scale), scales=scales)
 
     def until(self, generations: int) -> "PromptChain":
         """Return the chain up to a generation."""

@@ -26,7 +26,8 @@ class Theory:
 @dataclass(frozen=True)
 class Path:
     """S draws of a chain: prompts' `means` [S, T, C, K], `levels` [S, T, D] (ln V_W of axes and
-    traits relative to the base) and means of traits by name [S, T, C]; as measured up to the start.
+    traits relative to the base) and means of traits by name [S, T, C]; as measured up to the
+    start.
     """
 
     means: Float[np.ndarray, "S T C K"]
@@ -52,24 +53,24 @@ def fit(
 def paths(
     theory: Theory, chain: PromptChain, start: int, draws: int = DRAWS, seed: int = 0
 ) -> Path:
-    """Run the theory freely from the measured generation `start` of a chain."""
-    T, unit = len(chain.means), np.sqrt(chain.unit)
-    level = variances.levels(chain)
+    """Run the theory freely from the measured generation `start` of a chain to its last one.
+
+    Draw s of all its parts is one chain. Chains of the theory with another seed of draws differ.
+    """
+    unit, level = np.sqrt(chain.unit), variances.levels(chain)
     repeat = lambda value: np.repeat(value[None], draws, axis=0)
-    means, levels = (
-        [repeat(m) for m in chain.means[: start + 1]],
-        [repeat(y) for y in level[: start + 1]],
-    )
+    means = [repeat(each) for each in chain.means[: start + 1]]
+    levels = [repeat(each) for each in level[: start + 1]]
     move, change = theory.motion.draws(draws, seed), theory.variances.draws(draws, seed + 1)
-    for t in range(start, T - 1):
+    for t in range(start, chain.generations):
         step = move(motion.inputs(chain, means[t], t))
         state = variances.inputs(chain, levels[t][:, None], means[t][:, None], t)
         means.append(means[t] + unit * step)
         levels.append(levels[t] + change(state)[:, 0])
-    path = np.stack(means, axis=1)
-    traits = {name: repeat(trait.means) for name, trait in chain.traits.items()}
+    path, traits = np.stack(means, axis=1), {}
     if theory.traits is not None:
         ahead = theory.traits.draws(chain, path[:, start + 1 :], seed + 2)
         for d, name in enumerate(theory.traits.names):
-            traits[name][:, start + 1 :] = ahead[..., d]
+            known = repeat(chain.traits[name].means[: start + 1])
+            traits[name] = np.concatenate([known, ahead[..., d]], axis=1)
     return Path(path, np.stack(levels, axis=1), traits)

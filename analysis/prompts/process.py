@@ -27,7 +27,8 @@ from analysis._threads import one_thread
 from analysis.models import Parameter, Values, priors, values_of
 from qtm._core.numerics import require_double
 
-Inputs = Mapping[str, Shaped[Array | np.ndarray, "..."]]
+Inputs = Mapping[str, Shaped[Array, "..."]]
+Observed = Mapping[str, Shaped[np.ndarray, "..."]]
 # One matrix for each output, or one for all of them (E = D or 1).
 Kernel = Callable[[Values, Inputs, Inputs], Float[Array, "E n m"]]
 Noise = Callable[[Values, Inputs], Float[Array, " n"]]
@@ -75,7 +76,7 @@ class Process:
 
 @one_thread
 def condition(
-    family: Family, inputs: Inputs, outputs: Float[np.ndarray, "n D"], near: Process | None = None
+    family: Family, inputs: Observed, outputs: Float[np.ndarray, "n D"], near: Process | None = None
 ) -> Process:
     """Fit the hyperparameters of a family to observations, from those of `near` if given."""
     require_double()
@@ -86,7 +87,7 @@ def condition(
     def loss(x: np.ndarray) -> tuple[float, np.ndarray]:
         value, slope = compiled(jnp.asarray(x), a, y)
         away = (x - typical) / spread
-        return float(value) + away @ away / 2, np.asarray(slope) + away / spread
+        return float(value + away @ away / 2), np.asarray(slope) + away / spread
 
     best = minimize(
         loss, typical if near is None else near.x, jac=True, method="L-BFGS-B",
@@ -105,12 +106,12 @@ class Draws:
 
     def __init__(self, process: Process, size: int, rng: np.random.Generator):
         self._process, self._size, self._rng = process, size, rng
-        self._before: list[tuple[Inputs, np.ndarray]] = []
+        self._before: list[tuple[Observed, np.ndarray]] = []
         self._innovations: list[np.ndarray] = []
         self._factor: np.ndarray | None = None
 
     @one_thread
-    def __call__(self, inputs: Inputs, noisy: bool = True) -> Float[np.ndarray, "S m D"]:
+    def __call__(self, inputs: Observed, noisy: bool = True) -> Float[np.ndarray, "S m D"]:
         """Evaluate at inputs whose arrays begin with [S, m]; with the noise of an observation."""
         p, S = self._process, self._size
         x = jnp.asarray(p.x)
@@ -208,7 +209,7 @@ def positive(names: Mapping[str, tuple[str, float, float]]) -> tuple[Parameter, 
     )
 
 
-def stacked(parts: Sequence[Inputs]) -> Inputs:
+def stacked(parts: Sequence[Observed]) -> Observed:
     """Return the inputs of several sets of observations as those of one."""
     return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
 

@@ -135,4 +135,5 @@ def errors(table: pd.DataFrame) -> pd.DataFrame:
         ),
     )
     axes = part["trait"].str.startswith(AXES).map({True: AXES, False: "traits"})
-    return part.groupby([axes.rename("of"), "quantity", "model"])[["error", "inside"]].mean()
+    means = part.groupby([axes.rename("of"), "quantity", "model"])[["error", "inside"]].mean()
+    return pd.DataFrame(means)

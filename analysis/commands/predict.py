@@ -37,7 +37,6 @@ def predict(
     beside the prediction. Writes traits.csv (mean, ln V_W and ln V_B of every trait, with 90 %
     intervals, not widened), images, and a contact sheet.
     """
-    from analysis.arms.levels import RULES
     from analysis.prompts.chains import chains
     from analysis.prompts.paths import fit, paths
     from empirical import files
@@ -46,9 +45,14 @@ def predict(
     if out.exists() and not out.is_dir():
         raise UserError(f"the prediction cannot be written to '{out}': it is a file, not a folder")
     opened = {run.name: run for run in map(open_run, runs)}
-    read, left_out = chains(
-        run for run in opened.values() if run.recipe.settings.generate.guidance.rule in RULES
-    )
+    constant = {
+        name: run
+        for name, run in opened.items()
+        if run.recipe.settings.generate.guidance.rule == "constant"
+    }
+    for name in sorted(set(opened) - set(constant)):
+        print(f"qtm: left out: the CFG scale of the run '{name}' is not constant")
+    read, left_out = chains(constant.values())
     for sentence in left_out:
         print(f"qtm: left out: {sentence}")
     seen = [chain for chain in read if chain.label != guidance]

@@ -1,5 +1,6 @@
 """The prompts of a chain along the leading axes of the latents, generation by generation."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
@@ -51,8 +52,8 @@ class PromptChain:
     guidance, of real images where a run has no such draws; `unguided` [T, C, K] are means of what
     the model of each generation draws without guidance, None where a run has no such draws;
     `scales` [G, L] is the guidance w from each of `LEVELS` to the next, `label` that of the recipe;
-    `dropped` the probability of condition drop, `real` the fraction of real images in training
-    sets; `traits` are those of one component whose prompt means the run has.
+    `conditions` are the other settings of the recipe, but for its seed: the theory knows no effect
+    of theirs. `traits` are those of one component whose prompt means the run has.
     """
 
     name: str
@@ -65,8 +66,7 @@ class PromptChain:
     base_means: Float[np.ndarray, "C K"]
     base_within: Float[np.ndarray, "C K K"]
     scales: Float[np.ndarray, "G L"]
-    dropped: float
-    real: float
+    conditions: str
     traits: dict[str, Trait]
     unguided: Float[np.ndarray, "T C K"] | None = None
 
@@ -112,8 +112,8 @@ def chains(runs: Iterable[Run]) -> tuple[list[PromptChain], list[str]]:
     """Read the chains that one theory of prompts can describe; return them and why others were
     left out.
 
-    All have the prompts, the axes, the traits and the generations of the first. Raises `UserError`
-    where none is left.
+    All have the prompts, the axes, the traits, the generations, and but for guidance and seed the
+    settings of the first. Raises `UserError` where none is left.
     """
     read, left_out = [], []
     for run in runs:
@@ -124,8 +124,8 @@ def chains(runs: Iterable[Run]) -> tuple[list[PromptChain], list[str]]:
             continue
         if read and _shape(chain) != _shape(read[0]):
             left_out.append(
-                f"the run '{run.name}' has other prompts, axes, traits or generations than "
-                f"'{read[0].name}'"
+                f"the run '{run.name}' has other prompts, axes, traits, generations or "
+                f"settings than '{read[0].name}'"
             )
             continue
         read.append(chain)
@@ -135,7 +135,16 @@ def chains(runs: Iterable[Run]) -> tuple[list[PromptChain], list[str]]:
 
 
 def _shape(chain: PromptChain) -> tuple[object, ...]:
-    return chain.captions, chain.means.shape, tuple(chain.traits)
+    return chain.captions, chain.means.shape, tuple(chain.traits), chain.conditions
+
+
+def _conditions(run: Run) -> str:
+    """Return the effective settings but those of seed, length, guidance scale and measuring."""
+    table = run.recipe.settings.model_dump(mode="json")
+    for name in ("seed", "generations", "measure"):
+        table.pop(name, None)
+    table["generate"].pop("guidance")
+    return json.dumps(table, sort_keys=True)
 
 
 def prompt_chain(run: Run) -> PromptChain:
@@ -171,7 +180,6 @@ def prompt_chain(run: Run) -> PromptChain:
             each = [_moments(_values(draw), _codes(draw.captions, captions)) for draw in draws]
             base, unguided = each[0], np.stack([moment[0] for moment in each])
     settings = run.recipe.settings
-    kind = settings.finetune.training_set
     return PromptChain(
         run.name,
         settings.seed,
@@ -182,8 +190,7 @@ def prompt_chain(run: Run) -> PromptChain:
         within,
         *base,
         scales(run, len(generations) - 1, np.asarray(LEVELS.levels)[:-1]),
-        settings.finetune.condition_drop,
-        {"mix": settings.finetune.real_fraction, "real": 1.0}.get(kind, 0.0),
+        _conditions(run),
         _traits(run, captions),
         unguided,
     )

@@ -48,8 +48,8 @@ def chain_at(scale, seed=0):
     trait = Trait(of_latents(means), V_W, of_latents(np.asarray(BASE.means)), 0.8)
     return PromptChain(
         f"{scale:g}", seed, scale, tuple("abcdef"), np.full(C, float(N)), means, within,
-        np.asarray(BASE.means), np.asarray(BASE.within), np.full((G, LEVELS.steps), scale), 0.0,
-        0.0, {"trait": trait},
+        np.asarray(BASE.means), np.asarray(BASE.within), np.full((G, LEVELS.steps), scale), "",
+        {"trait": trait},
     )  # fmt: skip
 
 
@@ -288,6 +288,17 @@ def test_kept_runs_have_their_prompts():
     assert chain.unguided.shape == chain.means.shape
     np.testing.assert_array_equal(chain.unguided[0], chain.base_means)
     assert chain.strengths == pytest.approx(np.log(chain.label) * np.ones(6))
+
+
+def test_chains_with_a_remedy_are_left_out():
+    """The theory knows no effect of condition drop, so it must not fit ReDiFine with others."""
+    runs = [
+        run for run in kept.runs("transmission") if run.name.startswith(("baseline", "redifine"))
+    ]
+    read, left_out = reading.chains(runs)
+    assert len(read) == 6
+    assert len(left_out) == 1
+    assert "'redifine,seed=0' has other prompts" in left_out[0]
 
 
 def test_other_runs_are_left_out_with_a_reason(drawn, monkeypatch):

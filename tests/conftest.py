@@ -17,8 +17,8 @@ import tests.helpers.shapes
 
 CHECKED = (
     "chain", "classifier", "conditioning", "data", "embedded", "files", "generator", "guidance",
-    "measuring", "pipeline.adapters", "pipeline.model", "pipeline.replay", "pipeline.still",
-    "pretraining", "processes", "remedies", "runs", "sheet",
+    "measuring", "pipeline.adapters", "pipeline.decoding", "pipeline.model", "pipeline.replay",
+    "pipeline.still", "pretraining", "processes", "remedies", "runs", "sheet",
 )  # fmt: skip
 # Every function of these packages refuses, in this process, an array of another shape or dtype
 # than its annotation says. It comes before the first import of them. Left out are

@@ -32,8 +32,10 @@ class Visited:
         return np.arange(len(self.sigma)) / len(self.sigma)
 
 
-def scales(run: Record, generations: int) -> Float[np.ndarray, "G L"]:
-    """Return the guidance scale at each of `SIGMA` in generations 1 to G: [G, COUNT].
+def scales(
+    run: Record, generations: int, sigma: Float[np.ndarray, " L"] = SIGMA
+) -> Float[np.ndarray, "G L"]:
+    """Return the guidance scale at each of the noise levels `sigma` in generations 1 to G.
 
     Raises `UserError` for a guidance rule that is not a schedule of the scale.
     """
@@ -49,7 +51,7 @@ def scales(run: Record, generations: int) -> Float[np.ndarray, "G L"]:
     for generation in range(1, generations + 1):
         w = np.broadcast_to(rule.scales(visited, generation), (steps,))
         # Between two levels the scale is that of the noisier one, where the step starts.
-        visit = np.searchsorted(-visited.sigma, -SIGMA, side="right") - 1
+        visit = np.searchsorted(-visited.sigma, -sigma, side="right") - 1
         by_generation.append(w[np.clip(visit, 0, steps - 1)])
     return np.stack(by_generation).astype(np.float64)
 

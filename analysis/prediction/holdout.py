@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,25 @@ HOLDOUTS = ("generations", "scale", "seed")
 LEVEL = 0.9
 
 
+class Series(Protocol):
+    """Generations of one seed at one CFG scale, as `splits` sees them."""
+
+    @property
+    def generations(self) -> int:
+        """Number of generations after generation 0."""
+        ...
+
+    @property
+    def label(self) -> float:
+        """The CFG scale of the recipe."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """The seed of the recipe."""
+        ...
+
+
 @dataclass(frozen=True)
 class Split:
     """The transitions that a fit may see, and those that it predicts.
@@ -33,7 +53,7 @@ class Split:
     scored: Bool[np.ndarray, "R G"]
 
 
-def splits(arms: Sequence[Arm], holdout: str) -> list[Split]:
+def splits(arms: Sequence[Series], holdout: str) -> list[Split]:
     """Return the splits of a kind: one for later generations, one per CFG scale, one per seed.
 
     Later generations are the second half, predicted from the last of the first. Scales and seeds

@@ -1,0 +1,124 @@
+"""``qtm predict``: the images that a theory of prompts expects at a CFG scale."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from empirical.errors import UserError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.prompts.chains import PromptChain
+    from analysis.prompts.paths import Path as Drawn
+    from empirical.runs.record import Run
+
+app = typer.Typer()
+
+
+@app.command()
+def predict(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN...", help="Runs with the same prompts, at several CFG scales."),
+    ],
+    guidance: Annotated[float, typer.Option(help="CFG scale of the chain to predict.")],
+    out: Annotated[Path, typer.Option(help="Folder for the table and the images.")],
+    generations: Annotated[
+        int, typer.Option(min=1, help="How many generations, from real images on.")
+    ] = 6,
+    images: Annotated[int, typer.Option(min=1, help="Images of each prompt and generation.")] = 2,
+    seed: Annotated[int, typer.Option(help="Seed of the images.")] = 0,
+) -> None:
+    """Predict a chain at another CFG scale, in numbers and in pictures.
+
+    A theory of prompts is fitted to the runs; those at the scale itself are left out, and shown
+    beside the prediction. Writes traits.csv (mean, ln V_W and ln V_B of every trait, with 90 %
+    intervals, not widened), images, and a contact sheet.
+    """
+    from analysis.prompts.chains import chains
+    from analysis.prompts.paths import fit, paths
+    from empirical import files
+    from empirical.runs.record import open_run
+
+    if out.exists() and not out.is_dir():
+        raise UserError(f"the prediction cannot be written to '{out}': it is a file, not a folder")
+    opened = {run.name: run for run in map(open_run, runs)}
+    constant = {
+        name: run
+        for name, run in opened.items()
+        if run.recipe.settings.generate.guidance.rule == "constant"
+    }
+    for name in sorted(set(opened) - set(constant)):
+        print(f"qtm: left out: the CFG scale of the run '{name}' is not constant")
+    read, left_out = chains(constant.values())
+    for sentence in left_out:
+        print(f"qtm: left out: {sentence}")
+    seen = [chain for chain in read if chain.label != guidance]
+    if len({chain.label for chain in seen}) < 2:
+        raise UserError(
+            f"a prediction takes runs at two CFG scales or more other than {guidance:g}, got "
+            f"{', '.join(f'{chain.label:g}' for chain in seen) or 'none'}"
+        )
+    theory = fit(seen)
+    planned = read[0].planned(guidance, generations)
+    path = paths(theory, planned, 0, seed=seed)
+    files.write_text(out / "traits.csv", _table(planned, path).to_csv(index=False))
+    measured = [opened[chain.name] for chain in read if chain.label == guidance]
+    chosen = [opened[chain.name] for chain in seen]
+    _draw(chosen, seen, planned, path, images, seed, out, measured)
+    print(out)
+
+
+predict.out_of_memory = "use fewer runs at a time"
+
+
+def _table(planned: "PromptChain", path: "Drawn") -> "pd.DataFrame":
+    import numpy as np
+    import pandas as pd
+
+    from analysis.prompts.quantities import predicted
+
+    rows = []
+    for (trait, quantity), values in predicted(planned, path).items():
+        for t, (low, median, high) in enumerate(np.quantile(values, (0.05, 0.5, 0.95), axis=0).T):
+            rows.append((trait, quantity, t, median, low, high))
+    return pd.DataFrame(
+        rows, columns=["trait", "quantity", "generation", "predicted", "low", "high"]
+    )
+
+
+def _draw(
+    runs: "list[Run]",
+    chains: "list[PromptChain]",
+    planned: "PromptChain",
+    path: "Drawn",
+    images: int,
+    seed: int,
+    out: Path,
+    measured: "list[Run]",
+) -> None:
+    from importlib.metadata import entry_points
+
+    from analysis.prompts.latents import latents
+    from empirical import files
+
+    # Packages register decoders and figures: there is none where this one is installed alone.
+    decoders = list(entry_points(group="qtm.decoders"))
+    if not decoders:
+        print("qtm: no installed package decodes latents: the prediction has no images")
+        return
+    z = latents(runs, chains, planned, path, images, seed)
+    G, C, n, d = z.shape
+    pixels = decoders[0].load()(runs[0].recipe.settings.model.name, z.reshape(-1, d))
+    sheets = pixels.reshape(G, C * n, *pixels.shape[1:])
+    texts = [caption for caption in planned.captions for _ in range(n)]
+    for t, generation in enumerate(sheets, 1):
+        folder = out / f"gen_{t:03d}"
+        for i, picture in enumerate(generation):
+            files.write_image(folder / f"{i:05d}.png", picture)
+        rows = [{"file_name": f"{i:05d}.png", "text": text} for i, text in enumerate(texts)]
+        files.write_json_lines(folder / "metadata.jsonl", rows)
+    for drawing in entry_points(group="qtm.figures", name="prediction"):
+        drawing.load()(sheets, texts, planned.label, measured[:1], out)

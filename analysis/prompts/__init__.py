@@ -1,0 +1,9 @@
+"""A theory of prompts: how their mean vectors move along the leading axes of the latents.
+
+    M_c <- M_c + R(M_c) + S(M_c, w)        transmission and selection of prompt c (`motion`)
+    ln V_W <- ln V_W + r + s(w)            the same of variances within prompts (`variances`)
+    T_c = T_c(base) + f(M_c - M_c(base))   means of traits (`traits`)
+
+R, S, r, s and f are Gaussian processes (`process`), fitted to all chains at once; S and s vanish at
+CFG 1. `paths` runs them ahead, `scores` compares held-out predictions with naive ones.
+"""

@@ -1,0 +1,238 @@
+"""The prompts of a chain along the leading axes of the latents, generation by generation."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from analysis.arms.levels import scales
+from empirical.errors import UserError
+from empirical.runs.prompts import prompts_of_draw
+from empirical.runs.record import Run
+from qtm.mixture.levels import NoiseLevels
+
+AXES = "latent_pc"
+# Fewer steps than a sampler takes: the flow of a Gaussian prompt needs no more.
+LEVELS = NoiseLevels.preserving(steps=20)
+_VECTORS = (AXES, "latent", "classifier", "power_spectrum")
+_LEAST = 2
+# Scales of 0 and below count as this one, whose logarithm is finite.
+_LEAST_SCALE = 0.05
+
+
+@dataclass(frozen=True)
+class Trait:
+    """A trait of a chain's prompts: their means [T, C], and its V_W [T], pooled over prompts; the
+    same of the base model's images without guidance, `base_means` [C] and `base_within`."""
+
+    means: Float[np.ndarray, "T C"]
+    within: Float[np.ndarray, " T"]
+    base_means: Float[np.ndarray, " C"]
+    base_within: float
+
+    @property
+    def between(self) -> Float[np.ndarray, " T"]:
+        """V_B [T], the variance of prompt means (ddof 1)."""
+        return self.means.var(axis=1, ddof=1)
+
+    @property
+    def deviation(self) -> float:
+        """The standard deviation of images in generation 0."""
+        return float(np.sqrt(self.within[0] + self.between[0]))
+
+
+@dataclass(frozen=True)
+class PromptChain:
+    """C prompts in K axes over T = G + 1 generations.
+
+    `counts` [C] are the images of each prompt; `means` [T, C, K] and `within` [T, C, K, K] their
+    means and covariances (ddof 1); `base_means` and `base_within` those of the base model without
+    guidance, of real images where a run has no such draws; `unguided` [T, C, K] are means of what
+    the model of each generation draws without guidance, None where a run has no such draws;
+    `scales` [G, L] is the guidance w from each of `LEVELS` to the next, `label` that of the recipe;
+    `conditions` are the other settings of the recipe, but for its seed: the theory knows no effect
+    of theirs. `traits` are those of one component whose prompt means the run has.
+    """
+
+    name: str
+    seed: int
+    label: float
+    captions: tuple[str, ...]
+    counts: Float[np.ndarray, " C"]
+    means: Float[np.ndarray, "T C K"]
+    within: Float[np.ndarray, "T C K K"]
+    base_means: Float[np.ndarray, "C K"]
+    base_within: Float[np.ndarray, "C K K"]
+    scales: Float[np.ndarray, "G L"]
+    conditions: str
+    traits: dict[str, Trait]
+    unguided: Float[np.ndarray, "T C K"] | None = None
+
+    @property
+    def strengths(self) -> Float[np.ndarray, " G"]:
+        """The strength of guidance in each generation [G]: ln w, averaged over noise levels."""
+        return np.log(np.maximum(self.scales, _LEAST_SCALE)).mean(axis=1)
+
+    @property
+    def generations(self) -> int:
+        """Number of generations after generation 0, of the recipe's guidance (`scales`)."""
+        return len(self.scales)
+
+    @property
+    def unit(self) -> Float[np.ndarray, " K"]:
+        """The variance of real images along each axis, V_W + V_B [K]."""
+        pooled = np.diagonal(self.within[0].mean(axis=0))
+        return pooled + self.means[0].var(axis=0, ddof=1)
+
+    def planned(self, scale: float, generations: int) -> "PromptChain":
+        """Return the chain that begins with the same real images, at another CFG scale."""
+        first = self.until(0)
+        scales = np.full((generations, self.scales.shape[1]), float(scale))
+        return replace(first, name=f"CFG {scale:g}", label=float(scale), scales=scales)
+
+    def until(self, generations: int) -> "PromptChain":
+        """Return the chain up to a generation."""
+        T = generations + 1
+        return replace(
+            self,
+            means=self.means[:T],
+            within=self.within[:T],
+            scales=self.scales[:generations],
+            unguided=None if self.unguided is None else self.unguided[:T],
+            traits={
+                name: replace(trait, means=trait.means[:T], within=trait.within[:T])
+                for name, trait in self.traits.items()
+            },
+        )
+
+
+def chains(runs: Iterable[Run]) -> tuple[list[PromptChain], list[str]]:
+    """Read the chains that one theory of prompts can describe; return them and why others were
+    left out.
+
+    All have the prompts, the axes, the traits, the generations, and but for guidance and seed the
+    settings of the first. Raises `UserError` where none is left.
+    """
+    read, left_out = [], []
+    for run in runs:
+        try:
+            chain = prompt_chain(run)
+        except UserError as error:
+            left_out.append(str(error))
+            continue
+        if read and _shape(chain) != _shape(read[0]):
+            left_out.append(
+                f"the run '{run.name}' has other prompts, axes, traits, generations or "
+                f"settings than '{read[0].name}'"
+            )
+            continue
+        read.append(chain)
+    if not read:
+        raise UserError("; ".join(left_out) or "a theory of prompts needs a run")
+    return read, left_out
+
+
+def _shape(chain: PromptChain) -> tuple[object, ...]:
+    return chain.captions, chain.means.shape, tuple(chain.traits), chain.conditions
+
+
+def _conditions(run: Run) -> str:
+    """Return the effective settings but those of seed, length, guidance scale and measuring."""
+    table = run.recipe.settings.model_dump(mode="json")
+    for name in ("seed", "generations", "measure"):
+        table.pop(name, None)
+    table["generate"].pop("guidance")
+    return json.dumps(table, sort_keys=True)
+
+
+def prompt_chain(run: Run) -> PromptChain:
+    """Read the prompts of a run.
+
+    Raises `UserError` for a run without the leading axes of the latents of single images, with
+    fewer than two prompts or two images of each, with other prompts in a later generation, or with
+    guidance that is not a schedule of the scale.
+    """
+    generations = run.generations()
+    if len(generations) < _LEAST:
+        raise UserError(f"the run '{run.name}' has no generation after generation 0 to fit yet")
+    first = generations[0]
+    captions, counts = np.unique(first.captions, return_counts=True)
+    if len(captions) < _LEAST or counts.min() < _LEAST:
+        raise UserError(
+            f"the run '{run.name}' has {len(captions)} prompts with {counts.min()} or more images "
+            f"each: a theory of prompts needs two prompts or more, with two images or more of each"
+        )
+    moments = []
+    for generation in generations:
+        if set(generation.captions) != set(captions):
+            raise UserError(
+                f"the run '{run.name}' has other prompts in generation {generation.number} than in "
+                f"generation 0"
+            )
+        moments.append(_moments(_values(generation), _codes(generation.captions, captions)))
+    means, within = (np.stack(part) for part in zip(*moments, strict=True))
+    base, unguided = (means[0], within[0]), None
+    if all("unguided" in generation.draws() for generation in generations):
+        draws = [generation.draw("unguided") for generation in generations]
+        if all(set(draw.captions) == set(captions) for draw in draws):
+            each = [_moments(_values(draw), _codes(draw.captions, captions)) for draw in draws]
+            base, unguided = each[0], np.stack([moment[0] for moment in each])
+    settings = run.recipe.settings
+    return PromptChain(
+        run.name,
+        settings.seed,
+        float(settings.generate.guidance.scale),
+        tuple(captions.tolist()),
+        counts.astype(float),
+        means,
+        within,
+        *base,
+        scales(run, len(generations) - 1, np.asarray(LEVELS.levels)[:-1]),
+        _conditions(run),
+        _traits(run, captions),
+        unguided,
+    )
+
+
+def _values(images) -> Float[np.ndarray, "n K"]:
+    return images.trait(AXES).astype(np.float64)
+
+
+def _codes(texts: Sequence[str], captions: np.ndarray) -> Int[np.ndarray, " n"]:
+    return np.searchsorted(captions, np.asarray(texts))
+
+
+def _moments(
+    values: Float[np.ndarray, "n K"], codes: Int[np.ndarray, " n"]
+) -> tuple[Float[np.ndarray, "C K"], Float[np.ndarray, "C K K"]]:
+    groups = [values[codes == c] for c in range(codes.max() + 1)]
+    within = [np.cov(g, rowvar=False).reshape(2 * g.shape[1:]) for g in groups]
+    return np.stack([g.mean(axis=0) for g in groups]), np.stack(within)
+
+
+def _traits(run: Run, captions: np.ndarray) -> dict[str, Trait]:
+    """Return the traits of one component whose prompt means every generation has."""
+    generations = run.generations()
+    first, moments = generations[0], run.moments()
+    every = [prompts_of_draw(generation) for generation in generations]
+    base, draw = every[0], None
+    if "unguided" in first.draws():
+        base, draw = prompts_of_draw(first, "unguided"), first.draw("unguided")
+    names = set.intersection(*(set(p.means) for p in (*every, base))) - set(_VECTORS)
+    in_order = lambda p, name: p.means[name][np.argsort(_codes(p.captions, captions)), 0]
+    traits = {}
+    for name in sorted(names):
+        if every[0].means[name].shape[1] != 1:
+            continue
+        V_W = moments[moments["feature"] == name].set_index("generation")["within"]
+        within = V_W.loc[range(len(every))].to_numpy(float)
+        base_within = float(within[0])
+        if draw is not None:
+            each = _moments(draw.trait(name).astype(np.float64), _codes(draw.captions, captions))
+            base_within = float(each[1].mean())
+        traits[name] = Trait(
+            np.stack([in_order(p, name) for p in every]), within, in_order(base, name), base_within
+        )
+    return traits

@@ -1,0 +1,153 @@
+"""Transmission and selection of prompts' means, as Gaussian processes over the place of a prompt.
+
+With lengths in standard deviations of real images, x = M_c, d = x - x_base (the base's prompt,
+drawn without guidance), a = x - mean over prompts, and l the mean of ln w over the steps of a
+sampler, a generation moves prompt c by R + S (the breeder's equation of prompts), with the
+kernels, along axis k,
+
+    R: r1^2 d d' + r2^2 d_k d_k' + r3^2 a_k a_k' + r4^2 rbf(x, x'; length_R) + drift^2 (same draw)
+    S: l l' {s1^2 d d' + s2^2 d_k d_k' + s3^2 a_k a_k' + s4^2 + rbf(l, l'; length_w)
+             [s5^2 rbf(x, x'; length_S) + s6^2 (same prompt) + drift_S^2 (same draw)]}
+
+d d' is the inner product over axes, so that r1, s1 are regressions on all axes and r2, s2, s3 on
+the same one. Selection is 0 at w = 1, by definition, and nearly proportional to ln w; the chains of
+one seed train with the same order of images and draw with the same noise, so in one generation
+their prompts drift together ("same draw": same prompt, generation and seed), as far as they are
+close: rbf(x, x'; length_drift).
+"""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Shaped
+
+from analysis.models import Values
+from analysis.prompts.chains import PromptChain
+from analysis.prompts.process import (
+    Family,
+    Inputs,
+    Process,
+    condition,
+    positive,
+    squared,
+    stacked,
+)
+
+PARAMETERS = positive(
+    {
+        "transmission_all": ("transmission, regression on all axes", 0.05, 1.0),
+        "transmission_same": ("transmission, regression on the same axis", 0.2, 1.0),
+        "transmission_apart": (
+            "leak between prompts, along the deviation from their mean",
+            0.05,
+            1.0,
+        ),
+        "transmission_local": ("transmission that depends on the place of a prompt", 0.1, 1.0),
+        "transmission_length": ("length over which it does, in standard deviations", 1.5, 0.25),
+        "selection_all": ("selection, regression on all axes", 0.05, 1.0),
+        "selection_same": ("selection along the deviation from the base", 0.2, 1.0),
+        "selection_apart": ("selection along the deviation from the mean of prompts", 0.2, 1.0),
+        "selection_common": ("selection that all prompts have in common", 0.05, 1.0),
+        "selection_local": ("selection that depends on the place of a prompt", 0.2, 1.0),
+        "selection_length": ("length over which it does, in standard deviations", 1.5, 0.25),
+        "selection_prompt": ("selection of a prompt, in all places", 0.1, 1.0),
+        "scale_length": ("difference of ln w over which selection changes its form", 1.0, 0.4),
+        "drift": ("drift of a prompt that chains of one seed have in common", 0.08, 1.0),
+        "drift_length": ("distance over which they no longer have", 0.5, 0.4),
+        "drift_selected": ("the same in the noise of guided sampling, per ln w", 0.08, 1.0),
+        "noise": ("drift of a prompt in one chain alone", 0.08, 1.0),
+        "noise_selected": ("the same, per ln w", 0.05, 1.0),
+    }
+)
+
+
+def kernel(values: Values, a: Inputs, b: Inputs) -> Float[Array, "K n m"]:
+    """Return the covariance of the motions of prompts, along each axis."""
+    h = {name: jnp.square(value) for name, value in values.items()}
+    distance, inner = squared(a["place"], b["place"]), a["away"] @ b["away"].T
+    strength = a["strength"][:, None] * b["strength"][None]
+    alike = jnp.exp(
+        -jnp.square(a["strength"][:, None] - b["strength"][None]) / (2 * h["scale_length"])
+    )
+    same = a["prompt"][:, None] == b["prompt"][None]
+    local = lambda length: jnp.exp(-distance / (2 * length))
+    together = same & (a["draw"][:, None] == b["draw"][None])
+    together = together * local(h["drift_length"])
+    along = lambda name: a[name].T[:, :, None] * b[name].T[:, None]
+    transmitted = (
+        h["transmission_all"] * inner
+        + h["transmission_local"] * local(h["transmission_length"])
+        + h["drift"] * together
+        + h["transmission_same"] * along("away")
+        + h["transmission_apart"] * along("apart")
+    )
+    selected = (
+        h["selection_all"] * inner
+        + h["selection_common"]
+        + alike
+        * (
+            h["selection_local"] * local(h["selection_length"])
+            + h["selection_prompt"] * same
+            + h["drift_selected"] * together
+        )
+        + h["selection_same"] * along("away")
+        + h["selection_apart"] * along("apart")
+    )
+    return transmitted + strength * selected
+
+
+def noise(values: Values, a: Inputs) -> Float[Array, " n"]:
+    """Return the variance of what no other chain has in common with an observation."""
+    return jnp.square(values["noise"]) + jnp.square(values["noise_selected"] * a["strength"])
+
+
+FAMILY = Family(kernel, noise, PARAMETERS)
+
+
+def inputs(
+    chain: PromptChain,
+    means: Float[np.ndarray, "*n C K"],
+    generation: int,
+    strength: float | None = None,
+) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """Return the inputs of prompts at `means`, from which the next generation is to be drawn.
+
+    `generation` is the index of the transition, 0 for the one that makes generation 1; `strength`
+    is l, that of the chain unless given.
+    """
+    unit = np.sqrt(chain.unit)
+    x, base = means / unit, chain.base_means / unit
+    C = means.shape[-2]
+    full = lambda value: np.broadcast_to(value, x.shape[:-1])
+    return {
+        "place": x,
+        "away": x - base,
+        "apart": x - x.mean(axis=-2, keepdims=True),
+        "strength": full(chain.strengths[generation] if strength is None else strength),
+        "prompt": full(np.arange(C)),
+        "draw": full(1000 * chain.seed + generation),
+    }
+
+
+def fit(
+    chains: Sequence[PromptChain],
+    seen: Bool[np.ndarray, "R G"],
+    near: Process | None = None,
+    unguided: bool = False,
+) -> Process:
+    """Fit the motion of prompts to the seen transitions of chains.
+
+    With `unguided`, also to what the models of these generations draw without guidance, from the
+    same training sets: selection is 0 there. (It improves CFG 1, and worsens most other scales.)
+    """
+    parts, outputs = [], []
+    for chain, mask in zip(chains, seen, strict=True):
+        unit = np.sqrt(chain.unit)
+        for t in np.flatnonzero(mask).tolist():
+            parts.append(inputs(chain, chain.means[t], t))
+            outputs.append((chain.means[t + 1] - chain.means[t]) / unit)
+            if unguided and chain.unguided is not None:
+                parts.append(inputs(chain, chain.means[t], t, 0.0))
+                outputs.append((chain.unguided[t + 1] - chain.means[t]) / unit)
+    return condition(FAMILY, stacked(parts), np.concatenate(outputs), near)

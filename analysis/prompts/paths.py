@@ -1,0 +1,76 @@
+"""The theory of prompts, fitted, and its paths from a measured generation on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float
+
+from analysis.prompts import motion, variances
+from analysis.prompts.chains import PromptChain
+from analysis.prompts.process import Process
+from analysis.prompts.traits import TraitMap, trait_map
+
+DRAWS = 64
+
+
+@dataclass(frozen=True)
+class Theory:
+    """Motion of prompts, variances within them, and the map of traits (none without traits)."""
+
+    motion: Process
+    variances: Process
+    traits: TraitMap | None
+
+
+@dataclass(frozen=True)
+class Path:
+    """S draws of a chain: prompts' `means` [S, T, C, K], `levels` [S, T, D] (ln V_W of axes and
+    traits relative to the base) and means of traits by name [S, T, C]; as measured up to the
+    start.
+    """
+
+    means: Float[np.ndarray, "S T C K"]
+    levels: Float[np.ndarray, "S T D"]
+    traits: dict[str, Float[np.ndarray, "S T C"]]
+
+
+def fit(
+    chains: Sequence[PromptChain],
+    seen: Bool[np.ndarray, "R G"] | None = None,
+    near: Theory | None = None,
+) -> Theory:
+    """Fit the theory to the seen transitions of chains, all by default; search from `near`."""
+    mask = np.ones((len(chains), chains[0].generations), bool) if seen is None else seen
+    named = all(chain.traits for chain in chains)
+    return Theory(
+        motion.fit(chains, mask, None if near is None else near.motion),
+        variances.fit(chains, mask, None if near is None else near.variances),
+        trait_map(chains, mask, None if near is None else near.traits) if named else None,
+    )
+
+
+def paths(
+    theory: Theory, chain: PromptChain, start: int, draws: int = DRAWS, seed: int = 0
+) -> Path:
+    """Run the theory freely from the measured generation `start` of a chain to its last one.
+
+    Draw s of all its parts is one chain. Chains of the theory with another seed of draws differ.
+    """
+    unit, level = np.sqrt(chain.unit), variances.levels(chain)
+    repeat = lambda value: np.repeat(value[None], draws, axis=0)
+    means = [repeat(each) for each in chain.means[: start + 1]]
+    levels = [repeat(each) for each in level[: start + 1]]
+    move, change = theory.motion.draws(draws, seed), theory.variances.draws(draws, seed + 1)
+    for t in range(start, chain.generations):
+        step = move(motion.inputs(chain, means[t], t))
+        state = variances.inputs(chain, levels[t][:, None], means[t][:, None], t)
+        means.append(means[t] + unit * step)
+        levels.append(levels[t] + change(state)[:, 0])
+    path, traits = np.stack(means, axis=1), {}
+    if theory.traits is not None:
+        ahead = theory.traits.draws(chain, path[:, start + 1 :], seed + 2)
+        for d, name in enumerate(theory.traits.names):
+            known = repeat(chain.traits[name].means[: start + 1])
+            traits[name] = np.concatenate([known, ahead[..., d]], axis=1)
+    return Path(path, np.stack(levels, axis=1), traits)

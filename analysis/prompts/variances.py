@@ -1,0 +1,113 @@
+"""Variances within prompts, of axes and of traits, generation by generation.
+
+With y_j = ln V_W of quantity j relative to that of the base model's images, D the distance of
+prompts from those of the base (root mean square over prompts and axes, in standard deviations), and
+l the mean of ln w,
+
+    y_j <- y_j + r + s,   cov(r, r') = r1^2 + r2^2 y y' + r3^2 rbf + v^2 e^(-y - y') + drift
+    cov(s, s') = l l' [s1^2 + s2^2 y y' + s3^2 rbf rbf(l, l') + drift_S]
+
+where rbf is one of (y, D). A variance v that every generation adds changes ln V_W by v e^-y: what
+bounds its fall. Drift is common to chains of one seed, as in `motion`.
+"""
+
+from collections.abc import Sequence
+
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Shaped
+
+from analysis.models import Values
+from analysis.prompts.chains import PromptChain
+from analysis.prompts.process import Family, Inputs, Process, condition, positive, stacked
+
+# Variances below e^-4 of that of the base gain no more by mutation.
+_LEAST = -4.0
+PARAMETERS = positive(
+    {
+        "change": ("change of ln V_W without guidance", 0.05, 1.0),
+        "return": ("regression of that change on ln V_W", 0.1, 1.0),
+        "local": ("change without guidance that depends on ln V_W and distance", 0.05, 1.0),
+        "mutation": ("variance that a generation adds, in units of that of the base", 0.05, 1.0),
+        "selection": ("change of ln V_W by guidance, per ln w", 0.2, 1.0),
+        "selection_return": ("regression of that change on ln V_W", 0.1, 1.0),
+        "selection_local": ("change by guidance that depends on ln V_W and distance", 0.1, 1.0),
+        "length": ("difference of ln V_W over which changes differ", 1.0, 0.4),
+        "distance_length": ("distance from the base over which changes differ", 1.0, 0.4),
+        "scale_length": ("difference of ln w over which selection changes its form", 1.0, 0.4),
+        "drift": ("drift that chains of one seed have in common", 0.05, 1.0),
+        "drift_selected": ("the same in the noise of guided sampling, per ln w", 0.05, 1.0),
+        "noise": ("drift of one chain alone", 0.05, 1.0),
+        "noise_selected": ("the same, per ln w", 0.05, 1.0),
+    }
+)
+
+
+def kernel(values: Values, a: Inputs, b: Inputs) -> Float[Array, "D n m"]:
+    """Return the covariance of the changes of ln V_W, of each quantity."""
+    h = {name: jnp.square(value) for name, value in values.items()}
+    y, z = a["level"].T[:, :, None], b["level"].T[:, None]
+    apart = lambda name: jnp.square(a[name][:, None] - b[name][None])
+    strength = a["strength"][:, None] * b["strength"][None]
+    alike = jnp.exp(-apart("strength") / (2 * h["scale_length"]))
+    local = jnp.exp(
+        -jnp.square(y - z) / (2 * h["length"]) - apart("distance") / (2 * h["distance_length"])
+    )
+    together = a["draw"][:, None] == b["draw"][None]
+    added = h["mutation"] * jnp.exp(-jnp.maximum(y, _LEAST) - jnp.maximum(z, _LEAST))
+    changed = added + h["change"] + h["return"] * y * z + h["local"] * local + h["drift"] * together
+    selected = (
+        h["selection"]
+        + h["selection_return"] * y * z
+        + alike * (h["selection_local"] * local + h["drift_selected"] * together)
+    )
+    return changed + strength * selected
+
+
+def noise(values: Values, a: Inputs) -> Float[Array, " n"]:
+    """Return the variance of what no other chain has in common with an observation."""
+    return jnp.square(values["noise"]) + jnp.square(values["noise_selected"] * a["strength"])
+
+
+FAMILY = Family(kernel, noise, PARAMETERS)
+
+
+def levels(chain: PromptChain) -> Float[np.ndarray, "T D"]:
+    """Return ln V_W of the axes and of the traits, relative to the base where it is known."""
+    V = np.diagonal(chain.within.mean(axis=1), axis1=-2, axis2=-1)
+    base = np.diagonal(chain.base_within.mean(axis=0))
+    traits = [np.log(t.within / t.base_within) for t in chain.traits.values()]
+    return np.column_stack([np.log(V / base), *traits])
+
+
+def inputs(
+    chain: PromptChain,
+    level: Float[np.ndarray, "*n D"],
+    means: Float[np.ndarray, "*n C K"],
+    generation: int,
+) -> dict[str, Shaped[np.ndarray, "..."]]:
+    """Return the inputs of a set of prompts, from which the next generation is to be drawn."""
+    away = (means - chain.base_means) / np.sqrt(chain.unit)
+    distance = np.sqrt(np.mean(np.square(away), axis=(-1, -2)))
+    full = lambda value: np.broadcast_to(value, distance.shape)
+    return {
+        "level": level,
+        "distance": distance,
+        "strength": full(chain.strengths[generation]),
+        "draw": full(1000 * chain.seed + generation),
+    }
+
+
+def fit(
+    chains: Sequence[PromptChain],
+    seen: Bool[np.ndarray, "R G"],
+    near: Process | None = None,
+) -> Process:
+    """Fit the variances within prompts to the seen transitions of chains."""
+    parts, outputs = [], []
+    for chain, mask in zip(chains, seen, strict=True):
+        y = levels(chain)
+        for t in np.flatnonzero(mask).tolist():
+            parts.append(inputs(chain, y[t : t + 1], chain.means[t : t + 1], t))
+            outputs.append(y[t + 1 : t + 2] - y[t : t + 1])
+    return condition(FAMILY, stacked(parts), np.concatenate(outputs), near)

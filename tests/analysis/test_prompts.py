@@ -1,0 +1,321 @@
+"""The theory of prompts: reading, Gaussian processes, simulated chains, traits, scores."""
+
+from dataclasses import replace
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import qtm
+from analysis.prompts import chains as reading
+from analysis.prompts import motion, scores, variances
+from analysis.prompts.chains import LEVELS, PromptChain, Trait, prompt_chain
+from analysis.prompts.paths import fit, paths
+from analysis.prompts.process import Family, condition, positive, squared
+from analysis.prompts.quantities import AXES, measurements
+from analysis.prompts.traits import trait_map
+from empirical.errors import UserError
+from empirical.runs import kept
+from empirical.runs.prompts import prompts_of_draw
+
+C, K, G, N = 6, 2, 4, 400
+SCALES = (1.0, 1.5, 2.2, 3.2)
+LINEAR, SQUARE = np.array([0.5, -0.2]), np.array([0.1, 0.3])
+RNG = np.random.default_rng(3)
+BASE = qtm.Prompts(RNG.normal(size=(C, K)), np.broadcast_to(0.6 * np.eye(K), (C, K, K)))
+START = np.asarray(BASE.means) + 0.1 * RNG.normal(size=(C, K))
+
+
+def chain_at(scale, seed=0):
+    """Return a chain of `qtm.PromptCycle`, with the sampling of images in every generation.
+
+    Chains of one seed have the same deviations in it, as those that draw with the same noise.
+    """
+    rng = np.random.default_rng(seed)
+    cycle = qtm.PromptCycle(
+        heritability=0.85, scale=scale, base=BASE, levels=LEVELS, uptake=0.8, blur=0.5, leak=0.05,
+        mutation_variance=0.02,
+    )  # fmt: skip
+    state, states = qtm.Prompts(START, BASE.within), []
+    for _ in range(G + 1):
+        states.append(state)
+        drawn = cycle.step(state)
+        drift = np.sqrt(0.6 / N) * rng.standard_normal((C, K))
+        state = qtm.Prompts(drawn.means + drift, drawn.within)
+    means = np.stack([s.means for s in states])
+    within = np.stack([np.asarray(s.within) for s in states])
+    V_W = np.array([0.8 * scale ** (-0.1 * t) for t in range(G + 1)])
+    trait = Trait(of_latents(means), V_W, of_latents(np.asarray(BASE.means)), 0.8)
+    return PromptChain(
+        f"{scale:g}", seed, scale, tuple("abcdef"), np.full(C, float(N)), means, within,
+        np.asarray(BASE.means), np.asarray(BASE.within), np.full((G, LEVELS.steps), scale), "",
+        {"trait": trait},
+    )  # fmt: skip
+
+
+def of_latents(means):
+    return means @ LINEAR + means**2 @ SQUARE
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return [chain_at(scale) for scale in SCALES]
+
+
+@pytest.fixture(scope="module")
+def without(drawn):
+    """The theory fitted to all chains but that at 2.2."""
+    return fit(drawn, held_out(2.2))
+
+
+def held_out(scale):
+    return np.array([[w != scale] * G for w in SCALES])
+
+
+SMOOTH = Family(
+    lambda values, a, b: (
+        values["size"] ** 2 * jnp.exp(-squared(a["x"], b["x"]) / (2 * values["length"] ** 2))
+    )[None],
+    lambda values, a: values["noise"] ** 2 * jnp.ones(len(a["x"])),
+    positive({"size": ("", 1.0, 1.0), "length": ("", 1.0, 0.5), "noise": ("", 0.1, 1.0)}),
+)
+
+
+def smooth(size=40, noise=0.1):
+    rng = np.random.default_rng(1)
+    x = rng.uniform(-3, 3, size=(size, 1))
+    y = np.sin(x) + np.array([0.0, 2.0]) + noise * rng.standard_normal((size, 2))
+    return {"x": x}, y
+
+
+def test_a_process_finds_its_noise_and_follows_its_function():
+    inputs, y = smooth()
+    process = condition(SMOOTH, inputs, y)
+    # The estimate of a standard deviation from n values has the relative error 1/sqrt(2 n).
+    assert process.values["noise"] == pytest.approx(0.1, rel=4 / np.sqrt(2 * y.size))
+    x = np.linspace(-2.5, 2.5, 11)[None, :, None]
+    values = process.draws(200, seed=0)({"x": np.repeat(x, 200, axis=0)}, noisy=False)
+    truth = np.sin(x[0]) + np.array([0.0, 2.0])
+    deviation = (values.mean(axis=0) - truth) / values.std(axis=0, ddof=1)
+    assert np.sqrt(np.mean(deviation**2)) < 2.0
+    assert values.std(axis=0, ddof=1).max() < 0.1
+
+
+def test_values_drawn_one_after_another_are_one_function():
+    process = condition(SMOOTH, *smooth(8))
+    x = np.broadcast_to(np.array([4.0, 5.0])[:, None], (2000, 2, 1))
+    draws = process.draws(2000, seed=0)
+    first = draws({"x": x[:, :1]}, noisy=False)
+    again = draws({"x": x[:, :1]}, noisy=False)
+    # A function has one value at a place: what is left is the jitter of its covariance.
+    np.testing.assert_allclose(first, again, atol=0.02)
+    second = draws({"x": x[:, 1:]}, noisy=False)
+    jointly = process.draws(2000, seed=1)({"x": x}, noisy=False)
+    one_by_one = np.concatenate([first, second], axis=1)[..., 0]
+    expected, measured = np.cov(jointly[..., 0].T), np.cov(one_by_one.T)
+    # A covariance of n normal values has the standard error sqrt((s_ii s_jj + s_ij^2)/n).
+    V = np.diag(expected)
+    error = np.sqrt(2 * (np.outer(V, V) + expected**2) / 2000)
+    assert (np.abs(expected - measured) < 4 * error).all()
+    assert expected[0, 1] > 4 * error[0, 1]
+
+
+def test_selection_is_zero_at_scale_one(drawn):
+    a = motion.inputs(drawn[0], drawn[0].means[1], 1)
+    typical = {p.name: jnp.asarray(p.typical) for p in motion.PARAMETERS}
+    selected = {
+        name: 9 * value if name.startswith(("selection", "drift_selected")) else value
+        for name, value in typical.items()
+    }
+    selected |= {name: typical[name] for name in ("selection_length",)}
+    asarray = {name: jnp.asarray(value) for name, value in a.items()}
+    np.testing.assert_array_equal(
+        motion.kernel(typical, asarray, asarray), motion.kernel(selected, asarray, asarray)
+    )
+    guided = asarray | {"strength": jnp.full(C, np.log(2.0))}
+    unlike = motion.kernel(selected, guided, guided) - motion.kernel(typical, guided, guided)
+    assert np.diagonal(unlike, axis1=1, axis2=2).min() > 0
+
+
+def test_a_held_out_scale_of_a_simulated_cycle_is_predicted(without, drawn):
+    chain = drawn[2]
+    path = paths(without, chain, 0)
+    assert path.means.shape == (64, G + 1, C, K)
+    np.testing.assert_array_equal(path.means[:, 0], np.repeat(chain.means[None, 0], 64, axis=0))
+    error = np.sqrt(np.mean((np.median(path.means, axis=0) - chain.means)[1:] ** 2))
+    moved = np.sqrt(np.mean((chain.means[1:] - chain.means[0]) ** 2))
+    assert error < 0.2 * moved
+    deviation = (path.means - chain.means)[:, 1:].mean(axis=0) / path.means[:, 1:].std(axis=0)
+    assert np.sqrt(np.mean(deviation**2)) < 3
+
+
+def test_a_linear_law_of_transmission_and_selection_is_recovered(drawn):
+    """M <- B + 0.8 (M - B) - 0.1 a + 0.4 ln w a + drift, with a the deviation from the mean."""
+    rng = np.random.default_rng(0)
+    first, apart = drawn[0], lambda M: M - M.mean(axis=-2, keepdims=True)
+    B, unit = first.base_means, np.sqrt(first.unit)
+    law = lambda M, w: B - M + 0.8 * (M - B) - 0.1 * apart(M) + 0.4 * np.log(w) * apart(M)
+    drift = 0.01 * rng.standard_normal((G, C, K)) * unit
+    linear = []
+    for chain in drawn:
+        means = [B + 0.5 * rng.standard_normal((C, K))]
+        for t in range(G):
+            means.append(means[-1] + law(means[-1], chain.label) + drift[t])
+        linear.append(replace(chain, means=np.stack(means)))
+    process = motion.fit(linear, held_out(1.0))
+    new = B + 0.5 * rng.standard_normal((1, C, K))
+    repeated = np.repeat(new, 100, axis=0)
+    for w in (1.0, 2.0):
+        # A later generation has drift that no chain has shown.
+        places = motion.inputs(first, repeated, 0, float(np.log(w))) | {
+            "draw": np.full((100, C), -1)
+        }
+        values = process.draws(100, seed=0)(places)
+        spread = values.std(axis=0, ddof=1)
+        deviation = (values.mean(axis=0) - law(new[0], w) / unit) / spread
+        assert np.sqrt(np.mean(deviation**2)) < 2
+        assert spread.max() < 0.1 < np.abs(law(new[0], w) / unit).max()
+    assert process.values["drift"] == pytest.approx(0.01, rel=0.5)
+
+
+def test_paths_begin_as_measured_and_repeat_themselves(without, drawn):
+    path = paths(without, drawn[1], 2, draws=8)
+    for t in range(3):
+        assert (path.means[:, t] == drawn[1].means[t]).all()
+        assert (path.traits["trait"][:, t] == drawn[1].traits["trait"].means[t]).all()
+    assert path.means[:, 3].std(axis=0).min() > 0
+    again = paths(without, drawn[1], 2, draws=8)
+    np.testing.assert_array_equal(path.means, again.means)
+    other = paths(without, drawn[1], 2, draws=8, seed=1)
+    assert (path.means[:, 3] != other.means[:, 3]).all()
+
+
+def test_a_loss_of_variance_in_proportion_to_ln_w_is_predicted(without, drawn):
+    path = paths(without, drawn[2], 0)
+    trait = path.levels[:, -1, K]
+    assert trait.mean() == pytest.approx(-0.1 * G * np.log(2.2), abs=4 * trait.std() + 0.02)
+    assert trait.std() < 0.1
+    axes, measured = path.levels[:, -1, :K], variances.levels(drawn[2])[-1, :K]
+    assert (np.abs(axes.mean(axis=0) - measured) < 0.1 * np.abs(measured)).all()
+
+
+def test_a_quadratic_trait_is_mapped(drawn):
+    learnt = trait_map(drawn, held_out(2.2))
+    chain = drawn[2]
+    values = learnt.draws(chain, np.repeat(chain.means[None, 1:], 16, axis=0))[..., 0]
+    truth = chain.traits["trait"].means[1:]
+    moved = np.abs(truth - chain.traits["trait"].base_means).max()
+    error = values.mean(axis=0) - truth
+    assert np.sqrt(np.mean(error**2)) < 0.02 * moved
+    assert (np.abs(error) < 5 * values.std(axis=0)).all()
+    base = np.broadcast_to(chain.base_means, (16, 1, C, K))
+    expected = chain.traits["trait"].base_means
+    np.testing.assert_allclose(
+        learnt.draws(chain, base)[:, 0, :, 0], np.tile(expected, (16, 1)), atol=0.02 * moved
+    )
+
+
+def test_held_out_predictions_are_scored_beside_naive_ones(drawn):
+    short = [chain.until(2) for chain in drawn]
+    table = scores.predictions(short, "scale", draws=16, widen=False)
+    assert set(table["model"]) == {scores.THEORY, scores.UNCHANGED, scores.INTERPOLATED}
+    row = table[(table["trait"] == "trait") & (table["quantity"] == "mean")]
+    row = row[(row["scale"] == 1.5) & (row["generation"] == 2)].set_index("model")
+    mean = [measurements(chain)["trait", "mean"] for chain in short]
+    f = np.log(1.5) / np.log(2.2)
+    expected = (1 - f) * mean[0][2] + f * mean[2][2]
+    assert row.loc[scores.INTERPOLATED, "predicted"] == pytest.approx(expected)
+    assert row.loc[scores.UNCHANGED, "predicted"] == mean[1][0] == 0
+    assert row.loc[scores.THEORY, "measured"] == mean[1][2]
+    theory = table[table["model"] == scores.THEORY]
+    assert (theory["low"] <= theory["predicted"]).all()
+    assert (theory["predicted"] <= theory["high"]).all()
+    errors = scores.errors(table)["error"].unstack("model")
+    for of, quantity in (("traits", "mean"), (AXES, "mean"), (AXES, "between")):
+        assert errors.loc[(of, quantity), scores.THEORY] < (
+            0.5 * errors.loc[(of, quantity), scores.UNCHANGED]
+        )
+
+
+def test_intervals_are_widened_by_errors_within_the_seen_chains(drawn):
+    short = drawn[:2]
+    table = scores.predictions(short, "generations", draws=16, widen=False)
+    wider = scores.predictions(short, "generations", draws=16)
+    assert set(table["model"]) == {scores.THEORY, scores.UNCHANGED, scores.LINE}
+    assert set(table["generation"]) == {3, 4}
+    np.testing.assert_array_equal(table["predicted"], wider["predicted"])
+    theory = table["model"] == scores.THEORY
+    factor = (wider["high"] - wider["low"])[theory] / (table["high"] - table["low"])[theory]
+    assert factor.min() > 1 - 1e-9
+    kinds = [table["trait"].str.startswith(AXES)[theory], table["quantity"][theory]]
+    assert factor.groupby(kinds).std().max() < 1e-6
+    line = table[(table["model"] == scores.LINE) & (table["generation"] == 4)]
+    y = measurements(drawn[0])["trait", "within"]
+    row = line[(line["run"] == "1") & (line["trait"] == "trait")].set_index("quantity")
+    assert row.loc["within", "predicted"] == pytest.approx(2 * y[2] - y[0])
+
+
+def test_measured_quantities_are_those_of_their_definitions(drawn):
+    chain = drawn[3]
+    values = measurements(chain)
+    trait = chain.traits["trait"]
+    sd = np.sqrt(trait.within[0] + trait.means[0].var(ddof=1))
+    assert values["trait", "mean"][2] == pytest.approx(
+        (trait.means[2] - trait.means[0]).mean() / sd
+    )
+    np.testing.assert_allclose(values["trait", "within"], np.log(trait.within / sd**2))
+    pooled = np.trace(chain.within.mean(axis=1), axis1=1, axis2=2)
+    total = pooled[0] + chain.means[0].var(axis=0, ddof=1).sum()
+    np.testing.assert_allclose(values[AXES, "within"], np.log(pooled / total))
+
+
+def test_kept_runs_have_their_prompts():
+    run = next(r for r in kept.runs("transmission") if r.name.startswith("baseline"))
+    chain = prompt_chain(run)
+    stored = prompts_of_draw(run.generation(3))
+    order = np.argsort(stored.captions)
+    np.testing.assert_allclose(
+        chain.means[3], stored.means["latent_pc"][order], atol=2e-3 * np.sqrt(chain.unit.max())
+    )
+    assert chain.counts.sum() == run.recipe.data.size
+    assert {"pixel_mean", "entropy", "sharpness"} <= set(chain.traits)
+    table = run.moments().query("feature == 'entropy'").set_index("generation")
+    trait = chain.traits["entropy"]
+    np.testing.assert_allclose(trait.within, table["within"].loc[range(7)])
+    np.testing.assert_allclose(trait.between, table["between"].loc[range(7)], rtol=0.02)
+    # Real images have not passed the decoder: the base model's entropy is far from theirs.
+    assert trait.base_means.mean() - trait.means[0].mean() > 3 * trait.deviation
+    assert chain.unguided.shape == chain.means.shape
+    np.testing.assert_array_equal(chain.unguided[0], chain.base_means)
+    assert chain.strengths == pytest.approx(np.log(chain.label) * np.ones(6))
+
+
+def test_chains_with_a_remedy_are_left_out():
+    """The theory knows no effect of condition drop, so it must not fit ReDiFine with others."""
+    runs = [
+        run for run in kept.runs("transmission") if run.name.startswith(("baseline", "redifine"))
+    ]
+    read, left_out = reading.chains(runs)
+    assert len(read) == 6
+    assert len(left_out) == 1
+    assert "'redifine,seed=0' has other prompts" in left_out[0]
+
+
+def test_other_runs_are_left_out_with_a_reason(drawn, monkeypatch):
+    class Named:
+        def __init__(self, name):
+            self.name = name
+
+    def read(run):
+        if run.name == "bad":
+            raise UserError("it is bad")
+        chain = drawn[0]
+        return replace(chain, captions=tuple("abcdex")) if run.name == "other" else chain
+
+    monkeypatch.setattr(reading, "prompt_chain", read)
+    good, left_out = reading.chains([Named("good"), Named("bad"), Named("other")])
+    assert len(good) == 1
+    assert left_out[0] == "it is bad"
+    assert "'other' has other prompts" in left_out[1]
+    with pytest.raises(UserError, match="it is bad"):
+        reading.chains([Named("bad")])

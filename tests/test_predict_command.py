@@ -1,0 +1,140 @@
+"""`qtm predict`: a theory of prompts from kept runs, latents of images, decoding, a sheet."""
+
+import importlib.metadata
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.prompts.chains import chains
+from analysis.prompts.latents import latents
+from analysis.prompts.paths import Path
+from analysis.prompts.variances import levels
+from empirical.errors import UserError
+from empirical.runs import kept
+from empirical.runs.prompts import prompts_of_draw
+from figures import prediction
+
+SIDE, DIGITS = 16, 10
+_entry_points = importlib.metadata.entry_points
+
+
+class Registered:
+    def __init__(self, thing):
+        self.load = lambda: thing
+
+
+@pytest.fixture(scope="module")
+def runs():
+    return {
+        run.recipe.settings.generate.guidance.scale: run
+        for run in kept.runs("transmission")
+        if run.name.startswith("baseline")
+    }
+
+
+@pytest.fixture
+def installed(monkeypatch):
+    """Register a decoder that shows the first number of an image's latents, and the sheet."""
+    decoded = []
+
+    def decode(name, z):
+        decoded.append((name, z))
+        return np.broadcast_to(
+            np.clip(z[:, :1] * 50 + 128, 0, 255).astype(np.uint8)[:, :, None, None],
+            (len(z), SIDE, SIDE, 1),
+        )
+
+    def entry_points(**chosen):
+        if chosen == {"group": "qtm.decoders"}:
+            return [Registered(decode)]
+        if chosen == {"group": "qtm.figures", "name": "prediction"}:
+            return [Registered(prediction.write)]
+        return _entry_points(**chosen)
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
+    return decoded
+
+
+def test_a_chain_is_predicted_in_numbers_and_pictures(qtm, runs, installed, tmp_path):
+    folders = [runs[w].folder for w in (1.0, 1.5, 2.5, 5.0)]
+    out = tmp_path / "predicted"
+    code, printed, complaint = qtm(
+        "predict", *folders, "--guidance", 2.5, "--generations", 2, "--images", 3, "--out", out
+    )
+    assert code == 0, complaint
+    assert printed.strip() == str(out)
+    table = pd.read_csv(out / "traits.csv")
+    assert set(table["generation"]) == {0, 1, 2}
+    assert (table["low"] <= table["predicted"]).all()
+    # The run at 2.5 was left out of the fit. It is predicted in the first generation.
+    row = table.query("trait == 'sharpness' and quantity == 'mean' and generation == 1").iloc[0]
+    moments = runs[2.5].moments().query("feature == 'sharpness'").set_index("generation")
+    sd = np.sqrt(moments.loc[0, "within"] + moments.loc[0, "between"])
+    measured = (moments.loc[1, "mean"] - moments.loc[0, "mean"]) / sd
+    assert row["predicted"] == pytest.approx(measured, abs=0.1)
+    assert abs(measured) > 0.3
+    ((name, z),) = installed
+    assert (name, z.shape) == ("digits", (2 * DIGITS * 3, 256))
+    for t in (1, 2):
+        assert len(list((out / f"gen_00{t}").glob("*.png"))) == DIGITS * 3
+    assert {path.suffix for path in out.glob("sheet.*")} == {".pdf", ".png", ".txt"}
+
+
+def test_one_scale_is_not_enough(qtm, runs, tmp_path):
+    out = tmp_path / "predicted"
+    code, _, complaint = qtm(
+        "predict", runs[1.0].folder, runs[2.5].folder, "--guidance", 2.5, "--out", out
+    )
+    assert code == 2
+    assert "runs at two CFG scales or more other than 2.5, got 1" in complaint
+    assert not out.exists()
+
+
+def test_latents_of_measured_prompts_are_those_that_were_measured(runs):
+    chosen = [runs[w] for w in (1.0, 2.5, 5.0)]
+    read = chains(chosen)[0]
+    chain, run = read[1], chosen[1]
+    path = Path(chain.means[None], levels(chain)[None], {})
+    n = 200
+    z = latents(chosen, read, chain, path, n)
+    assert z.shape == (6, DIGITS, n, 256)
+    base = prompts_of_draw(run.generation(0), "unguided")
+    order = np.argsort(base.captions)
+    for t in (1, 6):
+        known = prompts_of_draw(run.generation(t))
+        measured = known.means["latent"][np.argsort(known.captions)]
+        error = np.sqrt(np.mean((z[t - 1].mean(axis=1) - measured) ** 2))
+        moved = np.sqrt(np.mean((base.means["latent"][order] - measured) ** 2))
+        sampling = np.sqrt(np.mean(base.within) / n)
+        assert error < 0.35 * moved + sampling
+        V = z[t - 1].var(axis=1, ddof=1).mean()
+        ratio = np.trace(chain.within[t].mean(axis=0)) / np.trace(chain.base_within.mean(axis=0))
+        # The relative error of a variance from many values is small beside this.
+        assert pytest.approx(ratio * base.within.mean(), rel=0.05) == V
+
+
+def test_latents_are_decoded_by_the_model_of_the_runs():
+    pytest.importorskip("torch", reason="a model needs torch")
+    from empirical.pipeline.decoding import decode
+
+    images = decode("digits", np.zeros((3, 256)))
+    assert (images.dtype, len(images), images.shape[-1]) == (np.uint8, 3, 1)
+    assert (images[0] == images[1]).all()
+    with pytest.raises(UserError, match="latents of 5 numbers do not fit the model 'digits'"):
+        decode("digits", np.zeros((3, 5)))
+
+
+def test_measured_images_are_shown_below_those_of_the_same_prompts(tiny_run):
+    captions = sorted(set(tiny_run.generation(1).captions))[:3]
+    side = tiny_run.generation(1).images([0]).shape[1]
+    images = np.zeros((2, 3, side, side, 1), np.uint8)
+    figure = prediction.draw(images, captions, 2.5, [tiny_run])
+    assert [axis.get_title(loc="left") for axis in figure.axes] == [
+        "predicted, CFG 2.5", f"measured, {tiny_run.name}",
+    ]  # fmt: skip
+    rows = prediction.stored(tiny_run, captions, 2)
+    generation = tiny_run.generation(2)
+    first = [generation.captions.index(caption) for caption in captions]
+    np.testing.assert_array_equal(rows[1], generation.images(first))
+    assert prediction.stored(tiny_run, ["no such prompt"], 2) == []

@@ -13,7 +13,7 @@ from analysis.prompts.variances import levels
 from empirical.errors import UserError
 from empirical.runs import kept
 from empirical.runs.prompts import prompts_of_draw
-from figures import prediction
+from figures import predicted_traits, prediction
 
 SIDE, DIGITS = 16, 10
 _entry_points = importlib.metadata.entry_points
@@ -50,6 +50,8 @@ def installed(monkeypatch):
             return [Registered(decode)]
         if chosen == {"group": "qtm.figures", "name": "prediction"}:
             return [Registered(prediction.write)]
+        if chosen == {"group": "qtm.figures", "name": "predicted_traits"}:
+            return [Registered(predicted_traits.write)]
         return _entry_points(**chosen)
 
     monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
@@ -74,6 +76,9 @@ def test_a_chain_is_predicted_in_numbers_and_pictures(qtm, runs, installed, tmp_
     measured = (moments.loc[1, "mean"] - moments.loc[0, "mean"]) / sd
     assert row["predicted"] == pytest.approx(measured, abs=0.1)
     assert abs(measured) > 0.3
+    assert row["measured"] == pytest.approx(measured, abs=1e-3)
+    assert {path.suffix for path in out.glob("traits.*")} == {".csv", ".pdf", ".png", ".txt"}
+    assert "Marks: a measured chain" in (out / "traits.txt").read_text()
     ((name, z),) = installed
     assert (name, z.shape) == ("digits", (2 * DIGITS * 3, 256))
     for t in (1, 2):
@@ -138,3 +143,27 @@ def test_measured_images_are_shown_below_those_of_the_same_prompts(tiny_run):
     first = [generation.captions.index(caption) for caption in captions]
     np.testing.assert_array_equal(rows[1], generation.images(first))
     assert prediction.stored(tiny_run, ["no such prompt"], 2) == []
+
+
+def test_traits_have_a_panel_each_with_what_was_measured():
+    rows = [
+        (trait, quantity, t, 0.1 * t, 0.0, 0.2 * t, 0.3 * t)
+        for trait, quantity in (
+            ("entropy", "mean"), ("pixel_mean", "mean"), ("entropy", "within"),
+            ("latent axes", "within"), ("latent axes", "between"), ("latent axes 0", "mean"),
+        )
+        for t in range(3)
+    ]  # fmt: skip
+    names = ["trait", "quantity", "generation", "predicted", "low", "high", "measured"]
+    table = pd.DataFrame(rows, columns=names)
+    figure = predicted_traits.draw(table, 2.5)
+    shown = [axis for axis in figure.axes if axis.get_visible()]
+    titles = [axis.get_title(loc="left") for axis in shown]
+    assert titles[:2] == ["a   entropy", "b   pixel mean"]
+    assert ["V_W" in titles[2], "V_B" in titles[3]] == [True, True]
+    for axis in shown:
+        marks = axis.lines[-1]
+        np.testing.assert_allclose(marks.get_ydata(), [0.0, 0.3, 0.6])
+    unknown = table.assign(measured=np.nan)
+    assert "Marks" not in predicted_traits.caption(unknown)
+    assert "Marks" in predicted_traits.caption(table)

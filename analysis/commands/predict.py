@@ -35,8 +35,11 @@ def predict(
 
     A theory of prompts is fitted to the runs; those at the scale itself are left out, and shown
     beside the prediction. Writes traits.csv (mean, ln V_W and ln V_B of every trait, with 90 %
-    intervals, not widened), images, and a contact sheet.
+    intervals, not widened, and measured values, if any) with its figure, images, and a contact
+    sheet.
     """
+    from importlib.metadata import entry_points
+
     from analysis.prompts.chains import chains
     from analysis.prompts.paths import fit, paths
     from empirical import files
@@ -64,8 +67,12 @@ def predict(
     theory = fit(seen)
     planned = read[0].planned(guidance, generations)
     path = paths(theory, planned, 0, seed=seed)
-    files.write_text(out / "traits.csv", _table(planned, path).to_csv(index=False))
-    measured = [opened[chain.name] for chain in read if chain.label == guidance]
+    beside = [chain for chain in read if chain.label == guidance]
+    table = _table(planned, path, beside)
+    files.write_text(out / "traits.csv", table.to_csv(index=False))
+    for drawing in entry_points(group="qtm.figures", name="predicted_traits"):
+        drawing.load()(table, guidance, out)
+    measured = [opened[chain.name] for chain in beside]
     chosen = [opened[chain.name] for chain in seen]
     _draw(chosen, seen, planned, path, images, seed, out, measured)
     print(out)
@@ -74,18 +81,23 @@ def predict(
 predict.out_of_memory = "use fewer runs at a time"
 
 
-def _table(planned: "PromptChain", path: "Drawn") -> "pd.DataFrame":
+def _table(planned: "PromptChain", path: "Drawn", measured: "list[PromptChain]") -> "pd.DataFrame":
+    """Return a row for each trait, quantity and generation; measured values are those of the first
+    measured chain."""
     import numpy as np
     import pandas as pd
 
-    from analysis.prompts.quantities import predicted
+    from analysis.prompts.quantities import measurements, predicted
 
+    beside = measurements(measured[0]) if measured else {}
     rows = []
     for (trait, quantity), values in predicted(planned, path).items():
+        known = dict(enumerate(beside.get((trait, quantity), ())))
         for t, (low, median, high) in enumerate(np.quantile(values, (0.05, 0.5, 0.95), axis=0).T):
-            rows.append((trait, quantity, t, median, low, high))
+            rows.append((trait, quantity, t, median, low, high, known.get(t, np.nan)))
     return pd.DataFrame(
-        rows, columns=["trait", "quantity", "generation", "predicted", "low", "high"]
+        rows,
+        columns=["trait", "quantity", "generation", "predicted", "low", "high", "measured"],
     )
 
 

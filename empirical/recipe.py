@@ -58,7 +58,8 @@ class ModelTable(_Table):
     precision: Literal["float32", "bfloat16"] = "float32"
     """Arithmetic of the denoiser; weights that learn stay in float32."""
     compile: bool = False
-    """Whether the denoiser is compiled by `torch.compile`: minutes once, then a fifth faster."""
+    """Whether the denoiser is compiled by `torch.compile`: minutes once, then up to a fifth
+    faster."""
     reproducible: bool = True
     """Whether a GPU takes only algorithms that give the same bits twice."""
 

@@ -1,7 +1,7 @@
 """A generation of the embedded model on two cores, beside the stock example of diffusers: seconds.
 
 `tests/benchmarks/test_bench_chain.py -k Generation`, three rounds; the ranges of the claims are
-those of minima and medians on two days.
+those of minima and medians on two days on one processor, and of one day on another.
 """
 
 import json
@@ -14,17 +14,20 @@ from tests.verification.documents import ROOT
 from tests.verification.expectations import Claim, between
 
 CLAIMS = (
-    Claim("empirical/recipe.py", "compiled by `torch.compile`: minutes once, then a fifth faster."),
+    Claim("empirical/recipe.py", "compiled by `torch.compile`: minutes once, then up to a fifth "
+    "faster."),
     Claim("docs/hardware.md", "One generation: finetuning on 500 images in 200 steps of 64, and "
-    "500 images drawn in 20 guided steps (`make bench`). | | time | |---|---:| | this package | 44 "
-    "to 49 s | | with `model.compile`, compiled before | 35 to 41 s | | stock example of "
-    "diffusers, with the same batches | 65 to 75 s |"),
+    "500 images drawn in 20 guided steps (`make bench`), on two kinds of processor: | | one "
+    "processor | another (AMD EPYC) | |---|---:|---:| | this package | 44 to 49 s | 53 to 55 s | | with "
+    "`model.compile`, compiled before | 35 to 41 s | 50 s | | stock example of diffusers, with the "
+    "same batches | 65 to 75 s | 56 to 59 s |"),
 )  # fmt: skip
 EXPECTED = {
-    "this package (s)": between(44, 49.5),
-    "compiled before (s)": between(35, 41.5),
-    "stock example (s)": between(65, 75),
-    "compiled over not compiled": between(0.75, 0.88),
+    "this package (s)": between(44, 55),
+    "compiled before (s)": between(35, 51),
+    "stock example (s)": between(56, 75),
+    "this package over stock example": between(0.58, 0.98),
+    "compiled over not compiled": between(0.75, 0.96),
 }
 SECONDS, MEMORY = 900, 3
 NEEDS = ("idle machine",)
@@ -43,10 +46,11 @@ def measure() -> dict[str, float]:
         next(value for name, value in seconds.items() if part in name)
         for part in ("as it is", "compiled before")
     )
-    stock = next(value for name, value in seconds.items() if "stock" in name)
+    seconds_of_stock = next(value for name, value in seconds.items() if "stock" in name)
     return {
         "this package (s)": ours,
         "compiled before (s)": compiled,
-        "stock example (s)": stock,
+        "stock example (s)": seconds_of_stock,
+        "this package over stock example": ours / seconds_of_stock,
         "compiled over not compiled": compiled / ours,
     }

@@ -18,9 +18,9 @@ CLAIMS = (
     "faster."),
     Claim("docs/hardware.md", "One generation: finetuning on 500 images in 200 steps of 64, and "
     "500 images drawn in 20 guided steps (`make bench`), on two kinds of processor: | | one "
-    "processor | another (AMD EPYC) | |---|---:|---:| | this package | 44 to 49 s | 53 to 55 s | | with "
-    "`model.compile`, compiled before | 35 to 41 s | 50 s | | stock example of diffusers, with the "
-    "same batches | 65 to 75 s | 56 to 59 s |"),
+    "processor | another (AMD EPYC) | |---|---:|---:| | this package | 44 to 49 s | 53 to 55 s | | "
+    "with `model.compile`, compiled before | 35 to 41 s | 50 s | | stock example of diffusers, "
+    "with the same batches | 65 to 75 s | 56 to 59 s |"),
 )  # fmt: skip
 EXPECTED = {
     "this package (s)": between(44, 55),

@@ -37,11 +37,11 @@ def caption(table: pd.DataFrame) -> str:
 
 def draw(table: pd.DataFrame, scale: float) -> Figure:
     """Draw a panel for the mean of each trait, then V_W and V_B of the latent axes."""
-    by_trait = table["trait"].str.startswith("latent axes")
-    means = table[(table["quantity"] == "mean") & ~by_trait]
+    of_axes = table["trait"].str.startswith("latent axes")
+    means = table[(table["quantity"] == "mean") & ~of_axes]
     panels = [(name.replace("_", " "), rows) for name, rows in means.groupby("trait", sort=True)]
     for quantity, name in _VARIANCES.items():
-        panels.append((name, table[(table["quantity"] == quantity) & by_trait]))
+        panels.append((name, table[(table["quantity"] == quantity) & of_axes]))
     rows = -(-len(panels) // _COLUMNS)
     figure = Figure(figsize=(PAGE, _PANEL * rows + 0.5))
     axes = figure.subplots(rows, _COLUMNS, squeeze=False, sharex=True).ravel()

@@ -13,13 +13,13 @@ from figures.style import PAGE
 from figures.write import write_drawn
 
 CAPTION = (
-    "Images of every prompt (columns, two or more of each) in every generation (rows), at a CFG "
-    "scale that the theory of prompts was not fitted to. Predicted: latents about the mean that "
-    "the theory expects of a prompt, decoded; an image has the same deviation in all generations, "
-    "that of an image of the base model, narrowed as V_W is. Measured: images of a chain at this "
-    "scale, others of the same prompts. Runs without latents of single images have Gaussian "
+    "Images of prompts (columns) in every generation (rows), at a CFG scale that the theory of "
+    "prompts was not fitted to. Predicted: latents about the mean that the theory expects of a "
+    "prompt, decoded; an image has the same deviation in all generations, that of an image of the "
+    "base model, narrowed as V_W is. Runs without latents of single images have Gaussian "
     "deviations, whose images are blurred."
 )
+MEASURED = " Measured: images of a chain at this scale, others of the same prompts."
 _MOST = 24
 # Room for the names of rows and for a title, in inches.
 _NAMES, _TITLE = 0.3, 0.26
@@ -34,8 +34,9 @@ def write(
 ) -> list[Path]:
     """Write ``sheet.pdf``, ``.png`` and ``.txt``: the predicted images of generations 1 to G with
     their captions, and those of the first measured run, if it stores images."""
+    caption = CAPTION + MEASURED * bool(measured)
     return write_drawn(
-        lambda: draw(images, captions, scale, measured), out / "sheet", f"{CAPTION}\n"
+        lambda: draw(images, captions, scale, measured), out / "sheet", f"{caption}\n"
     )
 
 

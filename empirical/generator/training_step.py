@@ -43,6 +43,7 @@ class TrainingStep:
             self._add = Replayed(self._add_gradients, model.recorder, self._sums)
             self._apply = Replayed(self._update, model.recorder, self._everything)
         self._loss = torch.zeros((), device=model.device)
+        self._has_images = False
         self._unread: list[Float[Tensor, " 2"]] = []
 
     def add(
@@ -53,6 +54,7 @@ class TrainingStep:
         conditioning: Conditioning,
     ) -> None:
         """Add the gradients of a part of the batch; all but the conditioning may lie anywhere."""
+        self._has_images = True
         send, layout = self._model.send, self._model.layout
         pooled = () if conditioning.pooled is None else (conditioning.pooled,)
         self._add(
@@ -65,10 +67,12 @@ class TrainingStep:
 
     def finish(self) -> None:
         """Add up the gradients of all processes, and change the weights."""
-        for weight in self._weights:
-            if processes.count() > 1 and weight.grad is None:
-                # More processes than images of a batch: this one adds nothing.
-                weight.grad = torch.zeros_like(weight)
+        if not self._has_images:
+            # More processes than images of a batch: this one adds nothing.
+            for weight in self._weights:
+                if weight.grad is None:
+                    weight.grad = torch.zeros_like(weight)
+        self._has_images = False
         processes.add_up([self._loss, *(weight.grad for weight in self._weights)])
         self._unread.append(self._apply()[0])
 

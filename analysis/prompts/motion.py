@@ -29,6 +29,7 @@ from analysis.prompts.process import (
     Inputs,
     Process,
     condition,
+    guided_noise,
     positive,
     squared,
     stacked,
@@ -97,12 +98,7 @@ def kernel(values: Values, a: Inputs, b: Inputs) -> Float[Array, "K n m"]:
     return transmitted + strength * selected
 
 
-def noise(values: Values, a: Inputs) -> Float[Array, " n"]:
-    """Return the variance of what no other chain has in common with an observation."""
-    return jnp.square(values["noise"]) + jnp.square(values["noise_selected"] * a["strength"])
-
-
-FAMILY = Family(kernel, noise, PARAMETERS)
+FAMILY = Family(kernel, guided_noise, PARAMETERS)
 
 
 def inputs(

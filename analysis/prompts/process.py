@@ -93,12 +93,20 @@ def condition(
         loss, typical if near is None else near.x, jac=True, method="L-BFGS-B",
         bounds=list(zip(low, high, strict=True)), options={"maxiter": 60},
     )  # fmt: skip
-    L = np.linalg.cholesky(np.asarray(family.covariance(jnp.asarray(best.x), a)))
+    return conditioned(family, best.x, inputs, outputs)
+
+
+def conditioned(
+    family: Family, x: Float[np.ndarray, " k"], inputs: Observed, outputs: Float[np.ndarray, "n D"]
+) -> Process:
+    """Return the process with given hyperparameters, given observations."""
+    hyperparameters, a = jnp.asarray(x), {k: jnp.asarray(v) for k, v in inputs.items()}
+    L = np.linalg.cholesky(np.asarray(family.covariance(hyperparameters, a)))
     D, n = outputs.T.shape
     factors = np.broadcast_to(L, (D, n, n))
     z = np.stack([solve(c, v, lower=True) for c, v in zip(factors, outputs.T, strict=True)])
-    evidence = -float(compiled(jnp.asarray(best.x), a, y)[0])
-    return Process(family, best.x, a, L, z, evidence)
+    evidence = -float(_loss(family)(hyperparameters, a, jnp.asarray(outputs.T))[0])
+    return Process(family, x, a, L, z, evidence)
 
 
 class Draws:
@@ -212,6 +220,12 @@ def positive(names: Mapping[str, tuple[str, float, float]]) -> tuple[Parameter, 
 def stacked(parts: Sequence[Observed]) -> Observed:
     """Return the inputs of several sets of observations as those of one."""
     return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
+
+
+def guided_noise(values: Values, a: Inputs) -> Float[Array, " n"]:
+    """Return the variance of what no other chain has in common with an observation: more of it, the
+    stronger the guidance."""
+    return jnp.square(values["noise"]) + jnp.square(values["noise_selected"] * a["strength"])
 
 
 def squared(a: Float[Array, "n K"], b: Float[Array, "m K"]) -> Float[Array, "n m"]:

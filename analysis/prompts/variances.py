@@ -19,7 +19,15 @@ from jaxtyping import Array, Bool, Float, Shaped
 
 from analysis.models import Values
 from analysis.prompts.chains import PromptChain
-from analysis.prompts.process import Family, Inputs, Process, condition, positive, stacked
+from analysis.prompts.process import (
+    Family,
+    Inputs,
+    Process,
+    condition,
+    guided_noise,
+    positive,
+    stacked,
+)
 
 # Variances below e^-4 of that of the base gain no more by mutation.
 _LEAST = -4.0
@@ -64,12 +72,7 @@ def kernel(values: Values, a: Inputs, b: Inputs) -> Float[Array, "D n m"]:
     return changed + strength * selected
 
 
-def noise(values: Values, a: Inputs) -> Float[Array, " n"]:
-    """Return the variance of what no other chain has in common with an observation."""
-    return jnp.square(values["noise"]) + jnp.square(values["noise_selected"] * a["strength"])
-
-
-FAMILY = Family(kernel, noise, PARAMETERS)
+FAMILY = Family(kernel, guided_noise, PARAMETERS)
 
 
 def levels(chain: PromptChain) -> Float[np.ndarray, "T D"]:

@@ -35,7 +35,7 @@ def measure() -> dict[str, float]:
     from analysis.models import priors
     from analysis.prompts import motion, paths
     from analysis.prompts.chains import chains
-    from analysis.prompts.process import stacked
+    from analysis.prompts.process import conditioned, stacked
     from empirical.runs import kept
 
     read, _ = chains(run for run in kept.runs("transmission") if run.name.startswith("baseline"))
@@ -48,8 +48,9 @@ def measure() -> dict[str, float]:
         for t in range(GENERATIONS):
             inputs.append(motion.inputs(chain, chain.means[t], t))
             outputs.append((chain.means[t + 1] - chain.means[t]) / np.sqrt(chain.unit))
-    given = {name: jnp.asarray(value) for name, value in stacked(inputs).items()}
-    y = jnp.asarray(np.concatenate(outputs).T)
+    observed, moved = stacked(inputs), np.concatenate(outputs)
+    given = {name: jnp.asarray(value) for name, value in observed.items()}
+    y = jnp.asarray(moved.T)
     _, _, typical, spread = (jnp.asarray(part) for part in priors(motion.PARAMETERS))
 
     def potential(x):
@@ -74,7 +75,7 @@ def measure() -> dict[str, float]:
 
     at_mode = drawn(theory.motion, CHOSEN * PATHS, 1)
     each = [
-        drawn(_conditioned(x[i], given, np.asarray(y)), PATHS, 10 + i)
+        drawn(conditioned(motion.FAMILY, x[i], observed, moved), PATHS, 10 + i)
         for i in range(0, SAMPLES, SAMPLES // CHOSEN)
     ]
     values = {
@@ -108,20 +109,3 @@ def _leading(chain):
         traits={},
         unguided=None,
     )
-
-
-def _conditioned(x, given, y):
-    """Return the process with given hyperparameters."""
-    import jax.numpy as jnp
-    import numpy as np
-    from scipy.linalg import solve_triangular
-
-    from analysis.prompts import motion
-    from analysis.prompts.process import Process
-
-    K = np.asarray(motion.FAMILY.covariance(jnp.asarray(x), given))
-    factors = np.broadcast_to(np.linalg.cholesky(K), (len(y), *K.shape[1:]))
-    whitened = np.stack(
-        [solve_triangular(L, v, lower=True) for L, v in zip(factors, y, strict=True)]
-    )
-    return Process(motion.FAMILY, x, given, factors, whitened, 0.0)

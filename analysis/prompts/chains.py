@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 
 from analysis.arms.levels import scales
 from empirical.errors import UserError
+from empirical.remedies import Remedy
 from empirical.runs.prompts import prompts_of_draw
 from empirical.runs.record import Run
 from qtm.mixture.levels import NoiseLevels
@@ -52,8 +53,10 @@ class PromptChain:
     guidance, of real images where a run has no such draws; `unguided` [T, C, K] are means of what
     the model of each generation draws without guidance, None where a run has no such draws;
     `scales` [G, L] is the guidance w from each of `LEVELS` to the next, `label` that of the recipe;
-    `conditions` are the other settings of the recipe, but for its seed: the theory knows no effect
-    of theirs. `traits` are those of one component whose prompt means the run has.
+    `sources` [G, G] is the share of generation j in training set t, from which generation t + 1 is
+    learnt (the identity where each is made of the one before), and `dropped` the probability of
+    condition drop; `conditions` are the other settings of the recipe, but for its seed: the theory
+    knows no effect of theirs. `traits` are those of one component whose prompt means the run has.
     """
 
     name: str
@@ -66,14 +69,16 @@ class PromptChain:
     base_means: Float[np.ndarray, "C K"]
     base_within: Float[np.ndarray, "C K K"]
     scales: Float[np.ndarray, "G L"]
+    sources: Float[np.ndarray, "G G"]
+    dropped: float
     conditions: str
     traits: dict[str, Trait]
     unguided: Float[np.ndarray, "T C K"] | None = None
 
     @property
     def strengths(self) -> Float[np.ndarray, " G"]:
-        """The strength of guidance in each generation [G]: ln w, averaged over noise levels."""
-        return np.log(np.maximum(self.scales, _LEAST_SCALE)).mean(axis=1)
+        """ln w of every generation [G], averaged over noise levels."""
+        return log_scales(self.scales).mean(axis=1)
 
     @property
     def generations(self) -> int:
@@ -81,16 +86,44 @@ class PromptChain:
         return len(self.scales)
 
     @property
+    def noise(self) -> Float[np.ndarray, " L"]:
+        """The noise at each of the scales [L], in standard deviations of real images (root mean
+        square over axes)."""
+        return np.asarray(LEVELS.levels)[:-1] / np.sqrt(self.unit.mean())
+
+    @property
     def unit(self) -> Float[np.ndarray, " K"]:
         """The variance of real images along each axis, V_W + V_B [K]."""
         pooled = np.diagonal(self.within[0].mean(axis=0))
         return pooled + self.means[0].var(axis=0, ddof=1)
 
+    @property
+    def plain(self) -> bool:
+        """Whether the scale is constant, and the chain has no remedy."""
+        replaced = np.array_equal(self.sources, np.eye(self.generations))
+        return replaced and not self.dropped and bool(np.ptp(self.scales) == 0)
+
+    def learnt_from(
+        self, values: Sequence[Float[np.ndarray, "*n"]], transition: int
+    ) -> Float[np.ndarray, "*n"]:
+        """Return the mean of `values`, those of generations 0 to `transition` or later, over the
+        training set from which generation `transition` + 1 is learnt."""
+        t = transition + 1
+        return np.tensordot(self.sources[transition, :t], np.asarray(values[:t]), axes=1)
+
     def planned(self, scale: float, generations: int) -> "PromptChain":
-        """Return the chain that begins with the same real images, at another CFG scale."""
+        """Return the chain that begins with the same real images, at another CFG scale, without a
+        remedy."""
         first = self.until(0)
         scales = np.full((generations, self.scales.shape[1]), float(scale))
-        return replace(first, name=f"CFG {scale:g}", label=float(scale), scales=scales)
+        return replace(
+            first,
+            name=f"CFG {scale:g}",
+            label=float(scale),
+            scales=scales,
+            sources=np.eye(generations),
+            dropped=0.0,
+        )
 
     def until(self, generations: int) -> "PromptChain":
         """Return the chain up to a generation."""
@@ -100,6 +133,7 @@ class PromptChain:
             means=self.means[:T],
             within=self.within[:T],
             scales=self.scales[:generations],
+            sources=self.sources[:generations, :generations],
             unguided=None if self.unguided is None else self.unguided[:T],
             traits={
                 name: replace(trait, means=trait.means[:T], within=trait.within[:T])
@@ -108,12 +142,17 @@ class PromptChain:
         )
 
 
+def log_scales(scales: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+    """Return ln w of CFG scales; those of 0 and below count as 0.05."""
+    return np.log(np.maximum(scales, _LEAST_SCALE))
+
+
 def chains(runs: Iterable[Run]) -> tuple[list[PromptChain], list[str]]:
     """Read the chains that one theory of prompts can describe; return them and why others were
     left out.
 
-    All have the prompts, the axes, the traits, the generations, and but for guidance and seed the
-    settings of the first. Raises `UserError` where none is left.
+    All have the prompts, the axes, the traits and the generations of the first, and its settings
+    but for guidance, training sets, condition drop and seed. Raises `UserError` where none is left.
     """
     read, left_out = [], []
     for run in runs:
@@ -139,12 +178,36 @@ def _shape(chain: PromptChain) -> tuple[object, ...]:
 
 
 def _conditions(run: Run) -> str:
-    """Return the effective settings but those of seed, length, guidance scale and measuring."""
+    """Return the effective settings but those of seed, length and measuring, and those that the
+    theory describes."""
     table = run.recipe.settings.model_dump(mode="json")
     for name in ("seed", "generations", "measure"):
         table.pop(name, None)
     table["generate"].pop("guidance")
+    for name in ("training_set", "real_fraction", "condition_drop"):
+        table["finetune"].pop(name)
+    if _acts_by_settings(run.recipe.settings.remedy):
+        table["remedy"] = None
     return json.dumps(table, sort_keys=True)
+
+
+def _acts_by_settings(remedy: Remedy | None) -> bool:
+    """Return whether all that a remedy does is in the effective settings."""
+    if remedy is None:
+        return True
+    return not remedy.latent_noise() and type(remedy).kept is Remedy.kept
+
+
+def sources(kind: str, real_fraction: float, generations: int) -> Float[np.ndarray, "G G"]:
+    """Return the share of every generation in every training set, of a kind of
+    ``finetune.training_set``."""
+    previous, first = np.eye(generations), np.zeros((generations, generations))
+    first[:, 0] = 1.0
+    if kind.startswith("accumulate"):
+        so_far = np.tril(np.ones_like(first))
+        return so_far / so_far.sum(axis=1, keepdims=True)
+    real = {"mix": real_fraction, "real": 1.0}.get(kind, 0.0)
+    return (1 - real) * previous + real * first
 
 
 def prompt_chain(run: Run) -> PromptChain:
@@ -190,6 +253,10 @@ def prompt_chain(run: Run) -> PromptChain:
         within,
         *base,
         scales(run, len(generations) - 1, np.asarray(LEVELS.levels)[:-1]),
+        sources(
+            settings.finetune.training_set, settings.finetune.real_fraction, len(generations) - 1
+        ),
+        settings.finetune.condition_drop,
         _conditions(run),
         _traits(run, captions),
         unguided,

@@ -1,13 +1,14 @@
 """Transmission and selection of prompts' means, as Gaussian processes over the place of a prompt.
 
-With lengths in standard deviations of real images, x = M_c, d = x - x_base (the base's prompt,
-drawn without guidance), a = x - mean over prompts, and l the mean of ln w over the steps of a
-sampler, a generation moves prompt c by R + S (the breeder's equation of prompts), with the
-kernels, along axis k,
+With lengths in standard deviations of real images, x = M_c of the training set, d = x - x_base (the
+base's prompt, drawn without guidance), a = x - mean over prompts, l the strength of guidance
+(`guided`) and p the probability of condition drop, a generation moves prompt c by R + S (the
+breeder's equation of prompts), with the kernels, along axis k,
 
     R: r1^2 d d' + r2^2 d_k d_k' + r3^2 a_k a_k' + r4^2 rbf(x, x'; length_R) + drift^2 (same draw)
     S: l l' {s1^2 d d' + s2^2 d_k d_k' + s3^2 a_k a_k' + s4^2 + rbf(l, l'; length_w)
              [s5^2 rbf(x, x'; length_S) + s6^2 (same prompt) + drift_S^2 (same draw)]}
+    both: p p' {c1^2 a_k a_k' + l l' [c2^2 d_k d_k' + c3^2 a_k a_k']}
 
 d d' is the inner product over axes, so that r1, s1 are regressions on all axes and r2, s2, s3 on
 the same one. Selection is 0 at w = 1, by definition, and nearly proportional to ln w; the chains of
@@ -23,13 +24,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Shaped
 
 from analysis.models import Values
+from analysis.prompts import guided
 from analysis.prompts.chains import PromptChain
 from analysis.prompts.process import (
     Family,
     Inputs,
     Process,
     condition,
-    guided_noise,
     positive,
     squared,
     stacked,
@@ -58,7 +59,9 @@ PARAMETERS = positive(
         "drift_length": ("distance over which they no longer have", 0.5, 0.4),
         "drift_selected": ("the same in the noise of guided sampling, per ln w", 0.08, 1.0),
         "noise": ("drift of a prompt in one chain alone", 0.08, 1.0),
-        "noise_selected": ("the same, per ln w", 0.05, 1.0),
+        "dropped": ("condition drop, leak between prompts, for p = 1", 0.2, 1.0),
+        "dropped_same": ("condition drop, selection along the deviation from the base", 0.2, 1.0),
+        "dropped_apart": ("condition drop, selection along that from the mean", 0.2, 1.0),
     }
 )
 
@@ -67,10 +70,8 @@ def kernel(values: Values, a: Inputs, b: Inputs) -> Float[Array, "K n m"]:
     """Return the covariance of the motions of prompts, along each axis."""
     h = {name: jnp.square(value) for name, value in values.items()}
     distance, inner = squared(a["place"], b["place"]), a["away"] @ b["away"].T
-    strength = a["strength"][:, None] * b["strength"][None]
-    alike = jnp.exp(
-        -jnp.square(a["strength"][:, None] - b["strength"][None]) / (2 * h["scale_length"])
-    )
+    strength, other = guided.strength(values, a)[:, None], guided.strength(values, b)[None]
+    alike = jnp.exp(-jnp.square(strength - other) / (2 * h["scale_length"]))
     same = a["prompt"][:, None] == b["prompt"][None]
     local = lambda length: jnp.exp(-distance / (2 * length))
     together = same & (a["draw"][:, None] == b["draw"][None])
@@ -95,34 +96,37 @@ def kernel(values: Values, a: Inputs, b: Inputs) -> Float[Array, "K n m"]:
         + h["selection_same"] * along("away")
         + h["selection_apart"] * along("apart")
     )
-    return transmitted + strength * selected
+    dropped = h["dropped"] * along("apart") + strength * other * (
+        h["dropped_same"] * along("away") + h["dropped_apart"] * along("apart")
+    )
+    return (
+        transmitted + strength * other * selected + a["dropped"][:, None] * b["dropped"] * dropped
+    )
 
 
-FAMILY = Family(kernel, guided_noise, PARAMETERS)
+FAMILY = Family(kernel, guided.noise, PARAMETERS + guided.PARAMETERS)
 
 
 def inputs(
     chain: PromptChain,
     means: Float[np.ndarray, "*n C K"],
-    generation: int,
-    strength: float | None = None,
+    transition: int,
+    scale: float | None = None,
 ) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """Return the inputs of prompts at `means`, from which the next generation is to be drawn.
+    """Return the inputs of prompts at `means` in the training set.
 
-    `generation` is the index of the transition, 0 for the one that makes generation 1; `strength`
-    is l, that of the chain unless given.
+    `transition` is 0 for the one that makes generation 1; `scale` is a constant CFG scale instead
+    of the chain's guidance.
     """
     unit = np.sqrt(chain.unit)
     x, base = means / unit, chain.base_means / unit
     C = means.shape[-2]
-    full = lambda value: np.broadcast_to(value, x.shape[:-1])
     return {
         "place": x,
         "away": x - base,
         "apart": x - x.mean(axis=-2, keepdims=True),
-        "strength": full(chain.strengths[generation] if strength is None else strength),
-        "prompt": full(np.arange(C)),
-        "draw": full(1000 * chain.seed + generation),
+        "prompt": np.broadcast_to(np.arange(C), x.shape[:-1]),
+        **guided.inputs(chain, x.shape[:-1], transition, scale),
     }
 
 
@@ -141,9 +145,10 @@ def fit(
     for chain, mask in zip(chains, seen, strict=True):
         unit = np.sqrt(chain.unit)
         for t in np.flatnonzero(mask).tolist():
-            parts.append(inputs(chain, chain.means[t], t))
-            outputs.append((chain.means[t + 1] - chain.means[t]) / unit)
+            learnt = chain.learnt_from(chain.means, t)
+            parts.append(inputs(chain, learnt, t))
+            outputs.append((chain.means[t + 1] - learnt) / unit)
             if unguided and chain.unguided is not None:
-                parts.append(inputs(chain, chain.means[t], t, 0.0))
-                outputs.append((chain.unguided[t + 1] - chain.means[t]) / unit)
+                parts.append(inputs(chain, learnt, t, 1.0))
+                outputs.append((chain.unguided[t + 1] - learnt) / unit)
     return condition(FAMILY, stacked(parts), np.concatenate(outputs), near)

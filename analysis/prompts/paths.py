@@ -63,10 +63,11 @@ def paths(
     levels = [repeat(each) for each in level[: start + 1]]
     move, change = theory.motion.draws(draws, seed), theory.variances.draws(draws, seed + 1)
     for t in range(start, chain.generations):
-        step = move(motion.inputs(chain, means[t], t))
-        state = variances.inputs(chain, levels[t][:, None], means[t][:, None], t)
-        means.append(means[t] + unit * step)
-        levels.append(levels[t] + change(state)[:, 0])
+        learnt, y = chain.learnt_from(means, t), variances.learnt_from(chain, levels, t)
+        step = move(motion.inputs(chain, learnt, t))
+        state = variances.inputs(chain, y[:, None], learnt[:, None], t)
+        means.append(learnt + unit * step)
+        levels.append(y + change(state)[:, 0])
     path, traits = np.stack(means, axis=1), {}
     if theory.traits is not None:
         ahead = theory.traits.draws(chain, path[:, start + 1 :], seed + 2)

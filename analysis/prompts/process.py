@@ -222,12 +222,6 @@ def stacked(parts: Sequence[Observed]) -> Observed:
     return {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
 
 
-def guided_noise(values: Values, a: Inputs) -> Float[Array, " n"]:
-    """Return the variance of what no other chain has in common with an observation: more of it, the
-    stronger the guidance."""
-    return jnp.square(values["noise"]) + jnp.square(values["noise_selected"] * a["strength"])
-
-
 def squared(a: Float[Array, "n K"], b: Float[Array, "m K"]) -> Float[Array, "n m"]:
     """Return squared distances [n, m] of points [n, K] and [m, K]."""
     return jnp.sum(jnp.square(a[:, None] - b[None]), axis=-1)

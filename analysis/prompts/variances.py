@@ -1,11 +1,12 @@
 """Variances within prompts, of axes and of traits, generation by generation.
 
-With y_j = ln V_W of quantity j relative to that of the base model's images, D the distance of
-prompts from those of the base (root mean square over prompts and axes, in standard deviations), and
-l the mean of ln w,
+With y_j = ln V_W of quantity j in the training set relative to that of the base model's images, D
+the distance of prompts from those of the base (root mean square over prompts and axes, in standard
+deviations), l the strength of guidance (`guided`) and p the probability of condition drop,
 
     y_j <- y_j + r + s,   cov(r, r') = r1^2 + r2^2 y y' + r3^2 rbf + v^2 e^(-y - y') + drift
     cov(s, s') = l l' [s1^2 + s2^2 y y' + s3^2 rbf rbf(l, l') + drift_S]
+    with condition drop also p p' [c1^2 + l l' c2^2]
 
 where rbf is one of (y, D). A variance v that every generation adds changes ln V_W by v e^-y: what
 bounds its fall. Drift is common to chains of one seed, as in `motion`.
@@ -18,13 +19,13 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Shaped
 
 from analysis.models import Values
+from analysis.prompts import guided
 from analysis.prompts.chains import PromptChain
 from analysis.prompts.process import (
     Family,
     Inputs,
     Process,
     condition,
-    guided_noise,
     positive,
     stacked,
 )
@@ -46,7 +47,8 @@ PARAMETERS = positive(
         "drift": ("drift that chains of one seed have in common", 0.05, 1.0),
         "drift_selected": ("the same in the noise of guided sampling, per ln w", 0.05, 1.0),
         "noise": ("drift of one chain alone", 0.05, 1.0),
-        "noise_selected": ("the same, per ln w", 0.05, 1.0),
+        "dropped": ("condition drop, change without guidance, for p = 1", 0.2, 1.0),
+        "dropped_selected": ("condition drop, change by guidance", 0.2, 1.0),
     }
 )
 
@@ -56,8 +58,8 @@ def kernel(values: Values, a: Inputs, b: Inputs) -> Float[Array, "D n m"]:
     h = {name: jnp.square(value) for name, value in values.items()}
     y, z = a["level"].T[:, :, None], b["level"].T[:, None]
     apart = lambda name: jnp.square(a[name][:, None] - b[name][None])
-    strength = a["strength"][:, None] * b["strength"][None]
-    alike = jnp.exp(-apart("strength") / (2 * h["scale_length"]))
+    strength, other = guided.strength(values, a)[:, None], guided.strength(values, b)[None]
+    alike = jnp.exp(-jnp.square(strength - other) / (2 * h["scale_length"]))
     local = jnp.exp(
         -jnp.square(y - z) / (2 * h["length"]) - apart("distance") / (2 * h["distance_length"])
     )
@@ -69,10 +71,11 @@ def kernel(values: Values, a: Inputs, b: Inputs) -> Float[Array, "D n m"]:
         + h["selection_return"] * y * z
         + alike * (h["selection_local"] * local + h["drift_selected"] * together)
     )
-    return changed + strength * selected
+    dropped = h["dropped"] + strength * other * h["dropped_selected"]
+    return changed + strength * other * selected + a["dropped"][:, None] * b["dropped"] * dropped
 
 
-FAMILY = Family(kernel, guided_noise, PARAMETERS)
+FAMILY = Family(kernel, guided.noise, PARAMETERS + guided.PARAMETERS)
 
 
 def levels(chain: PromptChain) -> Float[np.ndarray, "T D"]:
@@ -87,18 +90,27 @@ def inputs(
     chain: PromptChain,
     level: Float[np.ndarray, "*n D"],
     means: Float[np.ndarray, "*n C K"],
-    generation: int,
+    transition: int,
 ) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """Return the inputs of a set of prompts, from which the next generation is to be drawn."""
+    """Return the inputs of a training set with prompts at `means`."""
     away = (means - chain.base_means) / np.sqrt(chain.unit)
     distance = np.sqrt(np.mean(np.square(away), axis=(-1, -2)))
-    full = lambda value: np.broadcast_to(value, distance.shape)
     return {
         "level": level,
         "distance": distance,
-        "strength": full(chain.strengths[generation]),
-        "draw": full(1000 * chain.seed + generation),
+        **guided.inputs(chain, distance.shape, transition),
     }
+
+
+def learnt_from(
+    chain: PromptChain, levels: Sequence[Float[np.ndarray, "*n D"]], transition: int
+) -> Float[np.ndarray, "*n D"]:
+    """Return ln V_W of a training set: the mean V_W of the generations that it is made of.
+
+    What these differ by in the mean of a prompt varies within the training set, but a model hardly
+    learns it: it draws images about one mean.
+    """
+    return np.log(chain.learnt_from(np.exp(levels), transition))
 
 
 def fit(
@@ -111,6 +123,7 @@ def fit(
     for chain, mask in zip(chains, seen, strict=True):
         y = levels(chain)
         for t in np.flatnonzero(mask).tolist():
-            parts.append(inputs(chain, y[t : t + 1], chain.means[t : t + 1], t))
-            outputs.append(y[t + 1 : t + 2] - y[t : t + 1])
+            learnt, means = learnt_from(chain, y, t), chain.learnt_from(chain.means, t)
+            parts.append(inputs(chain, learnt[None], means[None], t))
+            outputs.append((y[t + 1] - learnt)[None])
     return condition(FAMILY, stacked(parts), np.concatenate(outputs), near)

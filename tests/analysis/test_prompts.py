@@ -8,9 +8,9 @@ import pytest
 
 import qtm
 from analysis.prompts import chains as reading
-from analysis.prompts import motion, scores, variances
+from analysis.prompts import guided, motion, scores, variances
 from analysis.prompts.chains import LEVELS, PromptChain, Trait, prompt_chain
-from analysis.prompts.paths import fit, paths
+from analysis.prompts.paths import Theory, fit, paths
 from analysis.prompts.process import Family, condition, positive, squared
 from analysis.prompts.quantities import AXES, measurements
 from analysis.prompts.traits import trait_map
@@ -48,7 +48,8 @@ def chain_at(scale, seed=0):
     trait = Trait(of_latents(means), V_W, of_latents(np.asarray(BASE.means)), 0.8)
     return PromptChain(
         f"{scale:g}", seed, scale, tuple("abcdef"), np.full(C, float(N)), means, within,
-        np.asarray(BASE.means), np.asarray(BASE.within), np.full((G, LEVELS.steps), scale), "",
+        np.asarray(BASE.means), np.asarray(BASE.within), np.full((G, LEVELS.steps), scale),
+        np.eye(G), 0.0, "",
         {"trait": trait},
     )  # fmt: skip
 
@@ -122,7 +123,7 @@ def test_values_drawn_one_after_another_are_one_function():
 
 def test_selection_is_zero_at_scale_one(drawn):
     a = motion.inputs(drawn[0], drawn[0].means[1], 1)
-    typical = {p.name: jnp.asarray(p.typical) for p in motion.PARAMETERS}
+    typical = {p.name: jnp.asarray(p.typical) for p in motion.FAMILY.parameters}
     selected = {
         name: 9 * value if name.startswith(("selection", "drift_selected")) else value
         for name, value in typical.items()
@@ -132,7 +133,7 @@ def test_selection_is_zero_at_scale_one(drawn):
     np.testing.assert_array_equal(
         motion.kernel(typical, asarray, asarray), motion.kernel(selected, asarray, asarray)
     )
-    guided = asarray | {"strength": jnp.full(C, np.log(2.0))}
+    guided = asarray | {"log_scales": jnp.full((C, LEVELS.steps), np.log(2.0))}
     unlike = motion.kernel(selected, guided, guided) - motion.kernel(typical, guided, guided)
     assert np.diagonal(unlike, axis1=1, axis2=2).min() > 0
 
@@ -149,32 +150,41 @@ def test_a_held_out_scale_of_a_simulated_cycle_is_predicted(without, drawn):
     assert np.sqrt(np.mean(deviation**2)) < 3
 
 
-def test_a_linear_law_of_transmission_and_selection_is_recovered(drawn):
-    """M <- B + 0.8 (M - B) - 0.1 a + 0.4 ln w a + drift, with a the deviation from the mean."""
+def law(chain, M, w):
+    """Return B - M + 0.8 (M - B) - 0.1 a + 0.4 ln w a, with a the deviation from the mean."""
+    B, apart = chain.base_means, M - M.mean(axis=-2, keepdims=True)
+    return B - M + 0.8 * (M - B) - 0.1 * apart + 0.4 * np.log(w) * apart
+
+
+def linear_chains(drawn, real=0.0):
+    """Return chains whose prompts move by the law, and a drift that they have in common."""
     rng = np.random.default_rng(0)
-    first, apart = drawn[0], lambda M: M - M.mean(axis=-2, keepdims=True)
-    B, unit = first.base_means, np.sqrt(first.unit)
-    law = lambda M, w: B - M + 0.8 * (M - B) - 0.1 * apart(M) + 0.4 * np.log(w) * apart(M)
-    drift = 0.01 * rng.standard_normal((G, C, K)) * unit
+    drift = 0.01 * rng.standard_normal((G, C, K)) * np.sqrt(drawn[0].unit)
     linear = []
     for chain in drawn:
-        means = [B + 0.5 * rng.standard_normal((C, K))]
+        means = [chain.base_means + 0.5 * rng.standard_normal((C, K))]
         for t in range(G):
-            means.append(means[-1] + law(means[-1], chain.label) + drift[t])
-        linear.append(replace(chain, means=np.stack(means)))
-    process = motion.fit(linear, held_out(1.0))
+            learnt = real * means[0] + (1 - real) * means[-1]
+            means.append(learnt + law(chain, learnt, chain.label) + drift[t])
+        sources = reading.sources("mix", real, G)
+        linear.append(replace(chain, means=np.stack(means), sources=sources))
+    return linear
+
+
+def test_a_linear_law_of_transmission_and_selection_is_recovered(drawn):
+    rng, first = np.random.default_rng(1), drawn[0]
+    B, unit = first.base_means, np.sqrt(first.unit)
+    process = motion.fit(linear_chains(drawn), held_out(1.0))
     new = B + 0.5 * rng.standard_normal((1, C, K))
     repeated = np.repeat(new, 100, axis=0)
     for w in (1.0, 2.0):
         # A later generation has drift that no chain has shown.
-        places = motion.inputs(first, repeated, 0, float(np.log(w))) | {
-            "draw": np.full((100, C), -1)
-        }
+        places = motion.inputs(first, repeated, 0, w) | {"draw": np.full((100, C), -1)}
         values = process.draws(100, seed=0)(places)
         spread = values.std(axis=0, ddof=1)
-        deviation = (values.mean(axis=0) - law(new[0], w) / unit) / spread
+        deviation = (values.mean(axis=0) - law(first, new[0], w) / unit) / spread
         assert np.sqrt(np.mean(deviation**2)) < 2
-        assert spread.max() < 0.1 < np.abs(law(new[0], w) / unit).max()
+        assert spread.max() < 0.1 < np.abs(law(first, new[0], w) / unit).max()
     assert process.values["drift"] == pytest.approx(0.01, rel=0.5)
 
 
@@ -290,15 +300,79 @@ def test_kept_runs_have_their_prompts():
     assert chain.strengths == pytest.approx(np.log(chain.label) * np.ones(6))
 
 
-def test_chains_with_a_remedy_are_left_out():
-    """The theory knows no effect of condition drop, so it must not fit ReDiFine with others."""
-    runs = [
-        run for run in kept.runs("transmission") if run.name.startswith(("baseline", "redifine"))
-    ]
-    read, left_out = reading.chains(runs)
-    assert len(read) == 6
-    assert len(left_out) == 1
-    assert "'redifine,seed=0' has other prompts" in left_out[0]
+def test_remedies_that_change_settings_are_read_with_others():
+    """What real images, accumulation, a schedule and condition drop do is known; what a filter
+    does to the images of a prompt is not."""
+    runs = {run.name: run for run in kept.runs("embedded")}
+    names = (
+        "baseline,seed=0,guidance.scale=7.5",
+        "real_data,seed=0,remedy.fraction=0.2",
+        "training_set,seed=0,finetune.training_set=accumulate",
+        "training_set,seed=0,finetune.training_set=real",
+        "redifine,seed=0",
+        "filter,seed=0",
+        "steps,seed=0,finetune.steps=100",
+        "previous,seed=0",
+    )
+    read, left_out = reading.chains(runs[name] for name in names)
+    assert [chain.name for chain in read] == list(names[:5])
+    assert all("other prompts" in reason for reason in left_out)
+    assert len(left_out) == 3
+    plain, mixed, accumulated, real, redifine = read
+    assert plain.plain
+    assert not any(chain.plain for chain in read[1:])
+    np.testing.assert_array_equal(plain.sources, np.eye(6))
+    np.testing.assert_allclose(mixed.sources[3], [0.2, 0, 0, 0.8, 0, 0])
+    np.testing.assert_allclose(mixed.sources[0], [1, 0, 0, 0, 0, 0])
+    np.testing.assert_allclose(accumulated.sources[3], [0.25, 0.25, 0.25, 0.25, 0, 0])
+    np.testing.assert_allclose(real.sources[3], [1, 0, 0, 0, 0, 0])
+    assert redifine.dropped == 0.2
+    assert redifine.scales[0, 0] == 7.5 > redifine.scales[0, -1] > 1
+
+
+def test_training_sets_have_the_mean_of_their_generations(drawn):
+    chain = replace(drawn[2], sources=reading.sources("mix", 0.3, G))
+    np.testing.assert_allclose(
+        chain.learnt_from(chain.means, 2), 0.3 * chain.means[0] + 0.7 * chain.means[2]
+    )
+    V = variances.learnt_from(chain, variances.levels(chain), 2)
+    expected = 0.3 * np.exp(variances.levels(chain)[0]) + 0.7 * np.exp(variances.levels(chain)[2])
+    np.testing.assert_allclose(np.exp(V), expected)
+    short = chain.until(2)
+    np.testing.assert_array_equal(
+        short.learnt_from(short.means, 1), chain.learnt_from(chain.means, 1)
+    )
+
+
+def test_a_share_of_real_images_is_predicted_from_chains_without(drawn):
+    """Training sets enter by their means alone: nothing about real images has to be fitted."""
+    process = motion.fit(linear_chains(drawn), held_out(2.2))
+    mixed = linear_chains(drawn, real=0.4)[2]
+    theory = Theory(process, variances.fit(drawn, held_out(2.2)), None)
+    error = lambda chain: np.sqrt(
+        np.mean((np.median(paths(theory, chain, 0).means, axis=0) - mixed.means)[1:] ** 2)
+    )
+    moved = np.sqrt(np.mean((mixed.means[1:] - mixed.means[0]) ** 2))
+    assert error(mixed) < 0.1 * moved
+    assert error(mixed) < 0.3 * error(replace(mixed, sources=np.eye(G)))
+
+
+def test_strength_of_a_constant_scale_is_its_logarithm(drawn):
+    values = {p.name: jnp.asarray(p.typical) for p in guided.PARAMETERS}
+    a = {k: jnp.asarray(v) for k, v in guided.inputs(drawn[3], (2,), 0).items()}
+    np.testing.assert_allclose(guided.strength(values, a), np.full(2, np.log(3.2)))
+
+
+def test_strength_is_that_where_guidance_acts(drawn):
+    chain = drawn[3]
+    early = chain.noise > 1
+    schedule = replace(chain, scales=np.where(early, 3.2, 1.0)[None].repeat(G, axis=0))
+    a = {k: jnp.asarray(v) for k, v in guided.inputs(schedule, (1,), 0).items()}
+    at = lambda noise: guided.strength(
+        {"guided_noise": jnp.asarray(noise), "guided_breadth": jnp.asarray(0.2)}, a
+    )[0]
+    assert at(3.0) == pytest.approx(np.log(3.2), rel=1e-3)
+    assert at(0.2) == pytest.approx(0, abs=1e-3)
 
 
 def test_other_runs_are_left_out_with_a_reason(drawn, monkeypatch):

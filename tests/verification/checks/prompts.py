@@ -152,16 +152,14 @@ def neutral_errors(chains):
     process = motion.fit(chains, seen)
     between = lambda means: np.log(means.var(axis=-2, ddof=1).sum(axis=-1))
     strengths = np.linspace(0, 0.35, 15)
+    at = lambda strength: motion.inputs(arms[0], first, 0, float(np.exp(strength)))
     for seed in sorted({chain.seed for chain in chains}):
         arms = [chain for chain in chains if chain.seed == seed][:3]
         grown = [between(chain.means[1]) - between(chain.means[0]) for chain in arms]
         measured = np.exp(np.interp(0, grown, [chain.strengths[0] for chain in arms]))
         first = np.repeat(arms[0].means[None, 0], 64, axis=0)
         unit, draws = np.sqrt(arms[0].unit), process.draws(64, 0)
-        expected = [
-            np.median(between(first + unit * draws(motion.inputs(arms[0], first, 0, float(x)))))
-            for x in strengths
-        ]
+        expected = [np.median(between(first + unit * draws(at(x)))) for x in strengths]
         predicted = np.exp(np.interp(0, np.array(expected) - between(first[0]), strengths))
         print(f"seed {seed}: neutral scale {measured:.3f}, predicted {predicted:.3f}", flush=True)
         yield predicted - measured

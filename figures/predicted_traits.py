@@ -13,21 +13,21 @@ from figures.text import formula
 from figures.write import write_drawn
 
 CAPTION = (
-    "Predictions of the theory of prompts at a CFG scale that it was not fitted to, from real "
-    "images on: lines and bands are medians and 90 % intervals of the fitted theory, which are not "
+    "Predictions of the theory of prompts of a chain that it was not fitted to, from real images "
+    "on: lines and bands are medians and 90 % intervals of the fitted theory, which are not "
     "widened by errors of its form. Means of traits are in standard deviations of generation 0, "
     "relative to its mean; the variances are those of the leading latent axes, in units of V(0), "
     "their variance in generation 0."
 )
-MEASURED = " Marks: a measured chain at this scale."
+MEASURED = " Marks: such a chain, measured."
 _COLUMNS, _PANEL, _COLOUR = 5, 1.3, "C0"
 _VARIANCES = {"within": "$\\ln V_W / V(0)$", "between": "$\\ln V_B / V(0)$"}
 
 
-def write(table: pd.DataFrame, scale: float, out: Path) -> list[Path]:
+def write(table: pd.DataFrame, chain: str, out: Path) -> list[Path]:
     """Write ``traits.pdf``, ``.png`` and ``.txt`` from the table of the prediction: trait,
     quantity, generation, predicted, low, high and measured, which may be missing."""
-    return write_drawn(lambda: draw(table, scale), out / "traits", f"{caption(table)}\n")
+    return write_drawn(lambda: draw(table, chain), out / "traits", f"{caption(table)}\n")
 
 
 def caption(table: pd.DataFrame) -> str:
@@ -35,7 +35,7 @@ def caption(table: pd.DataFrame) -> str:
     return CAPTION + MEASURED * bool(table["measured"].notna().any())
 
 
-def draw(table: pd.DataFrame, scale: float) -> Figure:
+def draw(table: pd.DataFrame, chain: str) -> Figure:
     """Draw a panel for the mean of each trait, then V_W and V_B of the latent axes."""
     of_axes = table["trait"].str.startswith("latent axes")
     means = table[(table["quantity"] == "mean") & ~of_axes]
@@ -56,7 +56,7 @@ def draw(table: pd.DataFrame, scale: float) -> Figure:
             generations_below(axis)
             axis.tick_params(labelbottom=True)
     letters(axes[: len(panels)])
-    figure.suptitle(f"CFG {scale:g}: means of traits (s.d.) and variances of latents")
+    figure.suptitle(f"{chain}: means of traits (s.d.) and variances of latents")
     return figure
 
 

@@ -13,13 +13,13 @@ from figures.style import PAGE
 from figures.write import write_drawn
 
 CAPTION = (
-    "Images of prompts (columns) in every generation (rows), at a CFG scale that the theory of "
+    "Images of prompts (columns) in every generation (rows), of a chain that the theory of "
     "prompts was not fitted to. Predicted: latents about the mean that the theory expects of a "
     "prompt, decoded; an image has the same deviation in all generations, that of an image of the "
     "base model, narrowed as V_W is. Runs without latents of single images have Gaussian "
     "deviations, whose images are blurred."
 )
-MEASURED = " Measured: images of a chain at this scale, others of the same prompts."
+MEASURED = " Measured: images of such a chain, others of the same prompts."
 _MOST = 24
 # Room for the names of rows and for a title, in inches.
 _NAMES, _TITLE = 0.3, 0.26
@@ -28,7 +28,7 @@ _NAMES, _TITLE = 0.3, 0.26
 def write(
     images: UInt8[np.ndarray, "G N h w c"],
     captions: Sequence[str],
-    scale: float,
+    chain: str,
     measured: Sequence[Run],
     out: Path,
 ) -> list[Path]:
@@ -36,19 +36,19 @@ def write(
     their captions, and those of the first measured run, if it stores images."""
     caption = CAPTION + MEASURED * bool(measured)
     return write_drawn(
-        lambda: draw(images, captions, scale, measured), out / "sheet", f"{caption}\n"
+        lambda: draw(images, captions, chain, measured), out / "sheet", f"{caption}\n"
     )
 
 
 def draw(
     images: UInt8[np.ndarray, "G N h w c"],
     captions: Sequence[str],
-    scale: float,
+    chain: str,
     measured: Sequence[Run],
 ) -> Figure:
     """Draw one sheet above the other: predicted, measured."""
     chosen = np.unique(np.linspace(0, len(captions) - 1, min(_MOST, len(captions))).astype(int))
-    sheets = [(f"predicted, CFG {scale:g}", list(images[:, chosen]))]
+    sheets = [(f"predicted, {chain}", list(images[:, chosen]))]
     texts = [captions[i] for i in chosen]
     for run in measured:
         rows = stored(run, texts, len(images))

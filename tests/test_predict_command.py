@@ -78,12 +78,49 @@ def test_a_chain_is_predicted_in_numbers_and_pictures(qtm, runs, installed, tmp_
     assert abs(measured) > 0.3
     assert row["measured"] == pytest.approx(measured, abs=1e-3)
     assert {path.suffix for path in out.glob("traits.*")} == {".csv", ".pdf", ".png", ".txt"}
-    assert "Marks: a measured chain" in (out / "traits.txt").read_text()
+    assert "Marks: such a chain" in (out / "traits.txt").read_text()
     ((name, z),) = installed
     assert (name, z.shape) == ("digits", (2 * DIGITS * 3, 256))
     for t in (1, 2):
         assert len(list((out / f"gen_00{t}").glob("*.png"))) == DIGITS * 3
     assert {path.suffix for path in out.glob("sheet.*")} == {".pdf", ".png", ".txt"}
+
+
+def test_a_remedy_is_predicted_from_runs_without(qtm, runs, installed, tmp_path):
+    """ReDiFine from four CFG scales: schedules of the scale and condition drop."""
+    redifine = next(run for run in kept.runs("transmission") if run.name.startswith("redifine"))
+    recipe = tmp_path / "redifine.toml"
+    recipe.write_text((redifine.folder / "recipe.toml").read_text())
+    folders = [runs[w].folder for w in (1.0, 1.5, 2.5, 7.5)] + [redifine.folder]
+    out = tmp_path / "predicted"
+    code, printed, complaint = qtm(
+        "predict", *folders, "--recipe", recipe, "--generations", 2, "--images", 1, "--out", out
+    )
+    assert code == 0, complaint
+    assert printed.strip() == str(out)
+    table = pd.read_csv(out / "traits.csv").query("trait == 'latent axes' and generation == 2")
+    row = table.set_index("quantity").loc["between"]
+    plain = chains([runs[7.5]])[0][0]
+    without = np.log(plain.means[2].var(axis=0, ddof=1).sum() / plain.unit.sum())
+    assert abs(row["predicted"] - row["measured"]) < 0.15 < without - row["measured"]
+
+
+def test_a_recipe_with_other_finetuning_cannot_be_predicted(qtm, runs, tmp_path):
+    recipe = tmp_path / "other.toml"
+    text = (runs[1.0].folder / "recipe.toml").read_text()
+    assert "steps = 200" in text
+    recipe.write_text(text.replace("steps = 200", "steps = 100"))
+    out = tmp_path / "predicted"
+    code, _, complaint = qtm(
+        "predict", runs[1.0].folder, runs[2.5].folder, "--recipe", recipe, "--out", out
+    )
+    assert code == 2
+    assert "whose 'finetune' differ in more than guidance, training sets and" in complaint
+    assert not out.exists()
+    for both in ([], ["--recipe", recipe, "--guidance", 2.5]):
+        code, _, complaint = qtm("predict", runs[1.0].folder, *both, "--out", out)
+        assert code == 2
+        assert "takes a CFG scale (--guidance) or a recipe (--recipe)" in complaint
 
 
 def test_one_scale_is_not_enough(qtm, runs, tmp_path):
@@ -92,7 +129,7 @@ def test_one_scale_is_not_enough(qtm, runs, tmp_path):
         "predict", runs[1.0].folder, runs[2.5].folder, "--guidance", 2.5, "--out", out
     )
     assert code == 2
-    assert "runs at two CFG scales or more other than 2.5, got 1" in complaint
+    assert "runs at two CFG scales or more other than that of the chain, got 1" in complaint
     assert not out.exists()
 
 
@@ -134,7 +171,7 @@ def test_measured_images_are_shown_below_those_of_the_same_prompts(tiny_run):
     captions = sorted(set(tiny_run.generation(1).captions))[:3]
     side = tiny_run.generation(1).images([0]).shape[1]
     images = np.zeros((2, 3, side, side, 1), np.uint8)
-    figure = prediction.draw(images, captions, 2.5, [tiny_run])
+    figure = prediction.draw(images, captions, "CFG 2.5", [tiny_run])
     assert [axis.get_title(loc="left") for axis in figure.axes] == [
         "predicted, CFG 2.5", f"measured, {tiny_run.name}",
     ]  # fmt: skip
@@ -156,7 +193,7 @@ def test_traits_have_a_panel_each_with_what_was_measured():
     ]  # fmt: skip
     names = ["trait", "quantity", "generation", "predicted", "low", "high", "measured"]
     table = pd.DataFrame(rows, columns=names)
-    figure = predicted_traits.draw(table, 2.5)
+    figure = predicted_traits.draw(table, "CFG 2.5")
     shown = [axis for axis in figure.axes if axis.get_visible()]
     titles = [axis.get_title(loc="left") for axis in shown]
     assert titles[:2] == ["a   entropy", "b   pixel mean"]

@@ -7,6 +7,7 @@ from jaxtyping import Float
 
 from analysis.arms.record import Record
 from empirical.errors import UserError
+from empirical.recipe import Settings
 from qtm.mixture.levels import NoiseLevels
 
 COUNT = 24
@@ -39,12 +40,16 @@ def scales(
 
     Raises `UserError` for a guidance rule that is not a schedule of the scale.
     """
-    settings = run.recipe.settings
+    return schedule(run.recipe.settings, generations, sigma, f"the run '{run.name}'")
+
+
+def schedule(
+    settings: Settings, generations: int, sigma: Float[np.ndarray, " L"], what: str = "the recipe"
+) -> Float[np.ndarray, "G L"]:
+    """Return the same of settings, those of `what`."""
     rule = settings.generate.guidance
     if rule.rule not in RULES:
-        raise UserError(
-            f"the run '{run.name}' is guided by '{rule.rule}', but models describe {_listed(RULES)}"
-        )
+        raise UserError(f"{what} is guided by '{rule.rule}', but models describe {_listed(RULES)}")
     steps = settings.generate.steps
     visited = Visited(np.asarray(NoiseLevels.preserving(steps=steps).levels)[:-1])
     by_generation = []

@@ -1,4 +1,4 @@
-"""``qtm predict``: the images that a theory of prompts expects at a CFG scale."""
+"""``qtm predict``: the images that a theory of prompts expects of a chain that was not run."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -23,55 +23,60 @@ def predict(
         list[Path],
         typer.Argument(metavar="RUN...", help="Runs with the same prompts, at several CFG scales."),
     ],
-    guidance: Annotated[float, typer.Option(help="CFG scale of the chain to predict.")],
     out: Annotated[Path, typer.Option(help="Folder for the table and the images.")],
+    guidance: Annotated[
+        float | None, typer.Option(help="CFG scale of the chain to predict, without a remedy.")
+    ] = None,
+    recipe: Annotated[
+        Path | None,
+        typer.Option(help="Recipe of the chain instead: guidance, training sets, condition drop."),
+    ] = None,
     generations: Annotated[
         int, typer.Option(min=1, help="How many generations, from real images on.")
     ] = 6,
     images: Annotated[int, typer.Option(min=1, help="Images of each prompt and generation.")] = 2,
     seed: Annotated[int, typer.Option(help="Seed of the images.")] = 0,
 ) -> None:
-    """Predict a chain at another CFG scale, in numbers and in pictures.
+    """Predict a chain at another CFG scale or with a remedy, in numbers and in pictures.
 
-    A theory of prompts is fitted to the runs; those at the scale itself are left out, and shown
-    beside the prediction. Writes traits.csv (mean, ln V_W and ln V_B of every trait, with 90 %
-    intervals, not widened, and measured values, if any) with its figure, images, and a contact
-    sheet.
+    A theory of prompts is fitted to the runs; those that are guided and trained like the chain are
+    left out, and shown beside the prediction. Writes traits.csv (mean, ln V_W and ln V_B of every
+    trait, with 90 % intervals, not widened, and measured values, if any) with its figure, images,
+    and a contact sheet.
     """
     from importlib.metadata import entry_points
 
     from analysis.prompts.chains import chains
     from analysis.prompts.paths import fit, paths
     from empirical import files
+    from empirical.recipe import read as read_recipe
     from empirical.runs.record import open_run
 
+    if (guidance is None) == (recipe is None):
+        raise UserError("a prediction takes a CFG scale (--guidance) or a recipe (--recipe)")
     if out.exists() and not out.is_dir():
         raise UserError(f"the prediction cannot be written to '{out}': it is a file, not a folder")
+    settings = None if recipe is None else read_recipe(recipe).settings
     opened = {run.name: run for run in map(open_run, runs)}
-    constant = {
-        name: run
-        for name, run in opened.items()
-        if run.recipe.settings.generate.guidance.rule == "constant"
-    }
-    for name in sorted(set(opened) - set(constant)):
-        print(f"qtm: left out: the CFG scale of the run '{name}' is not constant")
-    read, left_out = chains(constant.values())
+    read, left_out = chains(opened.values())
     for sentence in left_out:
         print(f"qtm: left out: {sentence}")
-    seen = [chain for chain in read if chain.label != guidance]
-    if len({chain.label for chain in seen}) < 2:
+    if settings is not None:
+        planned = read[0].planned_by(settings, generations)
+    else:
+        planned = read[0].planned(guidance or 0.0, generations)
+    beside = [chain for chain in read if chain.alike(planned)]
+    seen = [chain for chain in read if not chain.alike(planned)]
+    if len({float(chain.strengths.mean()) for chain in seen}) < 2:
         raise UserError(
-            f"a prediction takes runs at two CFG scales or more other than {guidance:g}, got "
+            f"a prediction takes runs at two CFG scales or more other than that of the chain, got "
             f"{', '.join(f'{chain.label:g}' for chain in seen) or 'none'}"
         )
-    theory = fit(seen)
-    planned = read[0].planned(guidance, generations)
-    path = paths(theory, planned, 0, seed=seed)
-    beside = [chain for chain in read if chain.label == guidance]
+    path = paths(fit(seen), planned, 0, seed=seed)
     table = _table(planned, path, beside)
     files.write_text(out / "traits.csv", table.to_csv(index=False))
     for drawing in entry_points(group="qtm.figures", name="predicted_traits"):
-        drawing.load()(table, guidance, out)
+        drawing.load()(table, planned.name, out)
     measured = [opened[chain.name] for chain in beside]
     chosen = [opened[chain.name] for chain in seen]
     _draw(chosen, seen, planned, path, images, seed, out, measured)
@@ -133,4 +138,4 @@ def _draw(
         rows = [{"file_name": f"{i:05d}.png", "text": text} for i, text in enumerate(texts)]
         files.write_json_lines(folder / "metadata.jsonl", rows)
     for drawing in entry_points(group="qtm.figures", name="prediction"):
-        drawing.load()(sheets, texts, planned.label, measured[:1], out)
+        drawing.load()(sheets, texts, planned.name, measured[:1], out)

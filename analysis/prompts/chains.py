@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from analysis.arms.levels import scales
+from analysis.arms.levels import schedule
 from empirical.errors import UserError
+from empirical.recipe import Settings
 from empirical.remedies import Remedy
 from empirical.runs.prompts import prompts_of_draw
 from empirical.runs.record import Run
@@ -114,15 +116,43 @@ class PromptChain:
     def planned(self, scale: float, generations: int) -> "PromptChain":
         """Return the chain that begins with the same real images, at another CFG scale, without a
         remedy."""
-        first = self.until(0)
         scales = np.full((generations, self.scales.shape[1]), float(scale))
         return replace(
-            first,
+            self.until(0),
             name=f"CFG {scale:g}",
             label=float(scale),
             scales=scales,
             sources=np.eye(generations),
             dropped=0.0,
+        )
+
+    def planned_by(self, settings: Settings, generations: int) -> "PromptChain":
+        """Return the chain that begins with the same real images, by the settings of a recipe.
+
+        Raises `UserError` for guidance that is not a schedule of the scale, and for other settings
+        than those of this chain where the theory knows no effect of theirs.
+        """
+        ours, theirs = json.loads(self.conditions), json.loads(conditions(settings))
+        unlike = [name for name in ours if ours[name] != theirs[name]]
+        if unlike:
+            raise UserError(
+                f"a chain by the recipe cannot be predicted from the run '{self.name}', whose "
+                f"{_and(unlike)} differ in more than guidance, training sets and condition drop"
+            )
+        scale = float(settings.generate.guidance.scale)
+        return replace(
+            self.planned(scale, generations),
+            name="the recipe",
+            **_described(settings, generations, "the recipe"),
+        )
+
+    def alike(self, other: "PromptChain") -> bool:
+        """Return whether both are guided and trained alike, as far as both go."""
+        G = min(self.generations, other.generations)
+        return (
+            self.dropped == other.dropped
+            and np.array_equal(self.scales[:G], other.scales[:G])
+            and np.allclose(self.sources[:G, :G], other.sources[:G, :G])
         )
 
     def until(self, generations: int) -> "PromptChain":
@@ -177,18 +207,28 @@ def _shape(chain: PromptChain) -> tuple[object, ...]:
     return chain.captions, chain.means.shape, tuple(chain.traits), chain.conditions
 
 
-def _conditions(run: Run) -> str:
+def conditions(settings: Settings) -> str:
     """Return the effective settings but those of seed, length and measuring, and those that the
     theory describes."""
-    table = run.recipe.settings.model_dump(mode="json")
+    table = settings.model_dump(mode="json")
     for name in ("seed", "generations", "measure"):
         table.pop(name, None)
     table["generate"].pop("guidance")
     for name in ("training_set", "real_fraction", "condition_drop"):
         table["finetune"].pop(name)
-    if _acts_by_settings(run.recipe.settings.remedy):
+    if _acts_by_settings(settings.remedy):
         table["remedy"] = None
     return json.dumps(table, sort_keys=True)
+
+
+def _described(settings: Settings, generations: int, what: str) -> dict[str, Any]:
+    """Return the fields of a chain whose effect the theory knows."""
+    finetune = settings.finetune
+    return {
+        "scales": schedule(settings, generations, np.asarray(LEVELS.levels)[:-1], what),
+        "sources": sources(finetune.training_set, finetune.real_fraction, generations),
+        "dropped": finetune.condition_drop,
+    }
 
 
 def _acts_by_settings(remedy: Remedy | None) -> bool:
@@ -252,15 +292,15 @@ def prompt_chain(run: Run) -> PromptChain:
         means,
         within,
         *base,
-        scales(run, len(generations) - 1, np.asarray(LEVELS.levels)[:-1]),
-        sources(
-            settings.finetune.training_set, settings.finetune.real_fraction, len(generations) - 1
-        ),
-        settings.finetune.condition_drop,
-        _conditions(run),
-        _traits(run, captions),
-        unguided,
+        conditions=conditions(settings),
+        traits=_traits(run, captions),
+        unguided=unguided,
+        **_described(settings, len(generations) - 1, f"the run '{run.name}'"),
     )
+
+
+def _and(names: Sequence[str]) -> str:
+    return " and ".join(f"'{name}'" for name in names)
 
 
 def _values(images) -> Float[np.ndarray, "n K"]:

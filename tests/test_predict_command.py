@@ -139,7 +139,8 @@ def test_latents_of_measured_prompts_are_those_that_were_measured(runs):
     chain, run = read[1], chosen[1]
     path = Path(chain.means[None], levels(chain)[None], {})
     n = 200
-    z = latents(chosen, read, chain, path, n)
+    z, captions = latents(chosen, read, chain, path, n)
+    assert [set(texts) for texts in captions] == [{caption} for caption in chain.captions]
     assert z.shape == (6, DIGITS, n, 256)
     base = prompts_of_draw(run.generation(0), "unguided")
     order = np.argsort(base.captions)

@@ -61,6 +61,12 @@ def predict(
     read, left_out = chains(opened.values())
     for sentence in left_out:
         print(f"qtm: left out: {sentence}")
+    if not read[0].groups.of_single_captions:
+        print(
+            f"qtm: of {len(read[0].groups.members)} prompts most have one image, or they are too "
+            f"many: the theory follows {len(read[0].captions)} groups of alike images instead, and "
+            f"V_W and V_B are within and between these"
+        )
     if settings is not None:
         planned = read[0].planned_by(settings, generations)
     else:
@@ -126,11 +132,11 @@ def _draw(
     if not decoders:
         print("qtm: no installed package decodes latents: the prediction has no images")
         return
-    z = latents(runs, chains, planned, path, images, seed)
+    z, captions = latents(runs, chains, planned, path, images, seed)
     G, C, n, d = z.shape
     pixels = decoders[0].load()(runs[0].recipe.settings.model.name, z.reshape(-1, d))
     sheets = pixels.reshape(G, C * n, *pixels.shape[1:])
-    texts = [caption for caption in planned.captions for _ in range(n)]
+    texts = [caption for of_prompt in captions for caption in of_prompt]
     for t, generation in enumerate(sheets, 1):
         folder = out / f"gen_{t:03d}"
         for i, picture in enumerate(generation):

@@ -9,11 +9,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from analysis.arms.levels import schedule
+from analysis.prompts.groups import MOST, Groups, alike, single
 from empirical.errors import UserError
 from empirical.recipe import Settings
 from empirical.remedies import Remedy
-from empirical.runs.prompts import prompts_of_draw
-from empirical.runs.record import Run
+from empirical.runs.draws import Draw
+from empirical.runs.prompts import Prompts, prompts_of_draw
+from empirical.runs.record import Generation, Run
 from qtm.mixture.levels import NoiseLevels
 
 AXES = "latent_pc"
@@ -48,12 +50,13 @@ class Trait:
 
 @dataclass(frozen=True)
 class PromptChain:
-    """C prompts in K axes over T = G + 1 generations.
+    """C prompts, or groups of prompts, in K axes over T = G + 1 generations.
 
-    `counts` [C] are the images of each prompt; `means` [T, C, K] and `within` [T, C, K, K] their
-    means and covariances (ddof 1); `base_means` and `base_within` those of the base model without
-    guidance, of real images where a run has no such draws; `unguided` [T, C, K] are means of what
-    the model of each generation draws without guidance, None where a run has no such draws;
+    `groups` says which caption belongs to which; `counts` [C] are the images of each; `means`
+    [T, C, K] and `within` [T, C, K, K] their means and covariances (ddof 1); `base_means` and
+    `base_within` those of the base model without guidance, of real images where a run has no such
+    draws; `unguided` [T, C, K] are means of what the model of each generation draws without
+    guidance, None where a run has no such draws;
     `scales` [G, L] is the guidance w from each of `LEVELS` to the next, `label` that of the recipe;
     `sources` [G, G] is the share of generation j in training set t, from which generation t + 1 is
     learnt (the identity where each is made of the one before), and `dropped` the probability of
@@ -64,7 +67,7 @@ class PromptChain:
     name: str
     seed: int
     label: float
-    captions: tuple[str, ...]
+    groups: Groups
     counts: Float[np.ndarray, " C"]
     means: Float[np.ndarray, "T C K"]
     within: Float[np.ndarray, "T C K K"]
@@ -86,6 +89,11 @@ class PromptChain:
     def generations(self) -> int:
         """Number of generations after generation 0, of the recipe's guidance (`scales`)."""
         return len(self.scales)
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        """The prompts, or a prompt of each group."""
+        return self.groups.names
 
     @property
     def noise(self) -> Float[np.ndarray, " L"]:
@@ -200,11 +208,33 @@ def chains(runs: Iterable[Run]) -> tuple[list[PromptChain], list[str]]:
         read.append(chain)
     if not read:
         raise UserError("; ".join(left_out) or "a theory of prompts needs a run")
-    return read, left_out
+    return _with_one_base(read), left_out
+
+
+def _with_one_base(chains: list[PromptChain]) -> list[PromptChain]:
+    """Return chains whose deviations are all from the base model's images, where one has them."""
+    known = next((chain for chain in chains if chain.unguided is not None), None)
+    if known is None:
+        return chains
+    return [
+        chain
+        if chain.unguided is not None
+        else replace(
+            chain,
+            base_means=known.base_means,
+            base_within=known.base_within,
+            traits={
+                name: replace(trait, base_means=of.base_means, base_within=of.base_within)
+                for name, trait in chain.traits.items()
+                for of in [known.traits[name]]
+            },
+        )
+        for chain in chains
+    ]
 
 
 def _shape(chain: PromptChain) -> tuple[object, ...]:
-    return chain.captions, chain.means.shape, tuple(chain.traits), chain.conditions
+    return chain.groups, chain.means.shape, tuple(chain.traits), chain.conditions
 
 
 def conditions(settings: Settings) -> str:
@@ -251,95 +281,128 @@ def sources(kind: str, real_fraction: float, generations: int) -> Float[np.ndarr
 
 
 def prompt_chain(run: Run) -> PromptChain:
-    """Read the prompts of a run.
+    """Read the prompts of a run; where most have one image, or they are very many, in `groups`.
 
     Raises `UserError` for a run without the leading axes of the latents of single images, with
-    fewer than two prompts or two images of each, with other prompts in a later generation, or with
-    guidance that is not a schedule of the scale.
+    fewer than two prompts or groups, with other prompts in a later generation, or with guidance
+    that is not a schedule of the scale.
     """
     generations = run.generations()
     if len(generations) < _LEAST:
         raise UserError(f"the run '{run.name}' has no generation after generation 0 to fit yet")
-    first = generations[0]
-    captions, counts = np.unique(first.captions, return_counts=True)
-    if len(captions) < _LEAST or counts.min() < _LEAST:
-        raise UserError(
-            f"the run '{run.name}' has {len(captions)} prompts with {counts.min()} or more images "
-            f"each: a theory of prompts needs two prompts or more, with two images or more of each"
-        )
-    moments = []
+    groups = _groups(run)
+    known = set(groups.members)
     for generation in generations:
-        if set(generation.captions) != set(captions):
+        if set(generation.captions) != known:
             raise UserError(
                 f"the run '{run.name}' has other prompts in generation {generation.number} than in "
                 f"generation 0"
             )
-        moments.append(_moments(_values(generation), _codes(generation.captions, captions)))
-    means, within = (np.stack(part) for part in zip(*moments, strict=True))
+    means, within = (
+        np.stack(part) for part in zip(*(_moments(g, groups) for g in generations), strict=True)
+    )
     base, unguided = (means[0], within[0]), None
     if all("unguided" in generation.draws() for generation in generations):
         draws = [generation.draw("unguided") for generation in generations]
-        if all(set(draw.captions) == set(captions) for draw in draws):
-            each = [_moments(_values(draw), _codes(draw.captions, captions)) for draw in draws]
+        if all(set(draw.captions) == known for draw in draws):
+            each = [_moments(draw, groups) for draw in draws]
             base, unguided = each[0], np.stack([moment[0] for moment in each])
     settings = run.recipe.settings
     return PromptChain(
         run.name,
         settings.seed,
         float(settings.generate.guidance.scale),
-        tuple(captions.tolist()),
-        counts.astype(float),
+        groups,
+        np.bincount(groups.indices(generations[0].captions)).astype(float),
         means,
         within,
         *base,
         conditions=conditions(settings),
-        traits=_traits(run, captions),
+        traits=_traits(run, groups),
         unguided=unguided,
         **_described(settings, len(generations) - 1, f"the run '{run.name}'"),
     )
+
+
+def _groups(run: Run) -> Groups:
+    """Return the prompts of a run, or groups of them."""
+    first = run.generation(0)
+    counts = np.unique(first.captions, return_counts=True)[1]
+    if len(counts) <= MOST and counts.min() >= _LEAST:
+        groups = single(first.captions)
+    else:
+        groups = alike(first.captions, _values(first))
+    if len(groups.names) < _LEAST:
+        raise UserError(
+            f"the run '{run.name}' has {len(counts)} prompts for its {len(first.captions)} images: "
+            f"a theory of prompts needs two prompts or more with two images or more of each, or 16 "
+            f"images or more"
+        )
+    return groups
 
 
 def _and(names: Sequence[str]) -> str:
     return " and ".join(f"'{name}'" for name in names)
 
 
-def _values(images) -> Float[np.ndarray, "n K"]:
+def _values(images: Draw | Generation) -> Float[np.ndarray, "n K"]:
     return images.trait(AXES).astype(np.float64)
 
 
-def _codes(texts: Sequence[str], captions: np.ndarray) -> Int[np.ndarray, " n"]:
-    return np.searchsorted(captions, np.asarray(texts))
-
-
 def _moments(
+    images: Draw | Generation, groups: Groups
+) -> tuple[Float[np.ndarray, "C K"], Float[np.ndarray, "C K K"]]:
+    return _of_groups(_values(images), groups.indices(images.captions))
+
+
+def _of_groups(
     values: Float[np.ndarray, "n K"], codes: Int[np.ndarray, " n"]
 ) -> tuple[Float[np.ndarray, "C K"], Float[np.ndarray, "C K K"]]:
-    groups = [values[codes == c] for c in range(codes.max() + 1)]
-    within = [np.cov(g, rowvar=False).reshape(2 * g.shape[1:]) for g in groups]
-    return np.stack([g.mean(axis=0) for g in groups]), np.stack(within)
+    each = [values[codes == c] for c in range(codes.max() + 1)]
+    within = [np.cov(g, rowvar=False).reshape(2 * g.shape[1:]) for g in each]
+    return np.stack([g.mean(axis=0) for g in each]), np.stack(within)
 
 
-def _traits(run: Run, captions: np.ndarray) -> dict[str, Trait]:
+def _traits(run: Run, groups: Groups) -> dict[str, Trait]:
     """Return the traits of one component whose prompt means every generation has."""
     generations = run.generations()
     first, moments = generations[0], run.moments()
-    every = [prompts_of_draw(generation) for generation in generations]
-    base, draw = every[0], None
-    if "unguided" in first.draws():
-        base, draw = prompts_of_draw(first, "unguided"), first.draw("unguided")
-    names = set.intersection(*(set(p.means) for p in (*every, base))) - set(_VECTORS)
-    in_order = lambda p, name: p.means[name][np.argsort(_codes(p.captions, captions)), 0]
+    of_base = "unguided" if "unguided" in first.draws() else None
+    every = [(g, prompts_of_draw(g)) for g in generations]
+    base = (first.draw(of_base) if of_base else first, prompts_of_draw(first, of_base))
+    names = set.intersection(*(set(p.means) for _, p in (*every, base))) - set(_VECTORS)
     traits = {}
     for name in sorted(names):
-        if every[0].means[name].shape[1] != 1:
+        if every[0][1].means[name].shape[1] != 1:
             continue
+        if not groups.of_single_captions:
+            each = [_trait_of_groups(images, p, name, groups) for images, p in (*every, base)]
+            means, within = (np.stack(part) for part in zip(*each, strict=True))
+            traits[name] = Trait(means[:-1], within[:-1], means[-1], float(within[-1]))
+            continue
+        in_order = lambda p, name=name: p.means[name][np.argsort(groups.indices(p.captions)), 0]
         V_W = moments[moments["feature"] == name].set_index("generation")["within"]
         within = V_W.loc[range(len(every))].to_numpy(float)
         base_within = float(within[0])
-        if draw is not None:
-            each = _moments(draw.trait(name).astype(np.float64), _codes(draw.captions, captions))
-            base_within = float(each[1].mean())
-        traits[name] = Trait(
-            np.stack([in_order(p, name) for p in every]), within, in_order(base, name), base_within
-        )
+        if of_base:
+            images = base[0]
+            values = images.trait(name).astype(np.float64)
+            base_within = float(_of_groups(values, groups.indices(images.captions))[1].mean())
+        means = np.stack([in_order(p) for _, p in every])
+        traits[name] = Trait(means, within, in_order(base[1]), base_within)
     return traits
+
+
+def _trait_of_groups(
+    images: Draw | Generation, prompts: Prompts, name: str, groups: Groups
+) -> tuple[Float[np.ndarray, " C"], float]:
+    """Return a trait's means [C] of groups, and its V_W, pooled over groups: of single images, or
+    of prompts, where kept runs have no others."""
+    if name in images.traits():
+        values, captions = images.trait(name).astype(np.float64), images.captions
+    else:
+        values, captions = prompts.means[name], prompts.captions
+    codes = groups.indices(captions)
+    means = np.bincount(codes, values[:, 0]) / np.bincount(codes)
+    rest = values[:, 0] - means[codes]
+    return means, float(rest @ rest / (len(codes) - len(means)))

@@ -35,8 +35,9 @@ def latents(
     path: Path,
     images: int,
     seed: int = 0,
-) -> Float[np.ndarray, "G C n d"]:
-    """Return latents of `images` images of each prompt, in generations 1 to G of a planned chain.
+) -> tuple[Float[np.ndarray, "G C n d"], list[list[str]]]:
+    """Return latents of `images` images of each prompt, in generations 1 to G of a planned chain,
+    and their captions [C][n].
 
     `chains` are those of the runs. The prompts are at the mean over the draws of the path; an image
     has the same e in all generations. Raises `UserError` for runs without latents.
@@ -58,8 +59,8 @@ def latents(
     K = planned.means.shape[-1]
     V = np.diagonal(planned.base_within.mean(axis=0))
     ratio = (np.exp(path.levels[:, 1:, :K]) @ V).mean(axis=0) / V.sum()
-    e = _deviations(runs[0], base, planned, images, seed)
-    return means[:, :, None] + np.sqrt(ratio)[:, None, None, None] * e
+    e, captions = _deviations(runs[0], base, planned, images, seed)
+    return means[:, :, None] + np.sqrt(ratio)[:, None, None, None] * e, captions
 
 
 def _base(run: Run) -> Prompts:
@@ -69,22 +70,26 @@ def _base(run: Run) -> Prompts:
 
 def _deviations(
     run: Run, base: Prompts, chain: PromptChain, images: int, seed: int
-) -> Float[np.ndarray, "C n d"]:
-    """Return deviations from prompts' means: of images of the base, each at most once until all
-    were used, or Gaussian ones."""
+) -> tuple[Float[np.ndarray, "C n d"], list[list[str]]]:
+    """Return deviations from prompts' means, and captions: of images of the base, each at most once
+    until all were used, or Gaussian ones."""
     rng, first = np.random.default_rng(seed), run.generation(0)
     drawn = first.draw("unguided") if "unguided" in first.draws() else first
     centre = _in_order(base, chain)
     if LATENT not in drawn.traits():
         P = base.covariance
         L = np.linalg.cholesky(P + 1e-9 * np.eye(len(P)))
-        return rng.standard_normal((*centre.shape[:1], images, len(P))) @ L.T
+        e = rng.standard_normal((*centre.shape[:1], images, len(P))) @ L.T
+        return e, [[caption] * images for caption in chain.captions]
     values, texts = drawn.trait(LATENT).astype(np.float64), np.asarray(drawn.captions)
-    chosen = []
-    for caption, mean in zip(chain.captions, centre, strict=True):
-        each = values[texts == caption] - mean
-        chosen.append(each[np.resize(rng.permutation(len(each)), images)])
-    return np.stack(chosen)
+    codes = chain.groups.indices(drawn.captions)
+    chosen, captions = [], []
+    for c, mean in enumerate(centre):
+        members = np.flatnonzero(codes == c)
+        picked = members[np.resize(rng.permutation(len(members)), images)]
+        chosen.append(values[picked] - mean)
+        captions.append(texts[picked].tolist())
+    return np.stack(chosen), captions
 
 
 def _prompts(run: Run, chain: PromptChain) -> Float[np.ndarray, "T C d"]:
@@ -93,10 +98,13 @@ def _prompts(run: Run, chain: PromptChain) -> Float[np.ndarray, "T C d"]:
 
 
 def _in_order(prompts: Prompts, chain: PromptChain, name: str = "") -> Float[np.ndarray, "C d"]:
+    """Return mean latents of the prompts of a chain, or of their groups."""
     if LATENT not in prompts.means:
         raise UserError(
             f"the run '{name or chain.name}' has no latents of prompts, from which images could be "
             f"drawn"
         )
-    place = {caption: i for i, caption in enumerate(prompts.captions)}
-    return prompts.means[LATENT][[place[caption] for caption in chain.captions]]
+    codes, means = chain.groups.indices(prompts.captions), prompts.means[LATENT]
+    sums = np.zeros((len(chain.captions), means.shape[1]))
+    np.add.at(sums, codes, means * np.asarray(prompts.counts)[:, None])
+    return sums / np.bincount(codes, prompts.counts)[:, None]

@@ -8,7 +8,7 @@ import pytest
 
 import qtm
 from analysis.prompts import chains as reading
-from analysis.prompts import guided, motion, scores, variances
+from analysis.prompts import groups, guided, motion, scores, variances
 from analysis.prompts.chains import LEVELS, PromptChain, Trait, prompt_chain
 from analysis.prompts.paths import Theory, fit, paths
 from analysis.prompts.process import Family, condition, positive, squared
@@ -47,7 +47,7 @@ def chain_at(scale, seed=0):
     V_W = np.array([0.8 * scale ** (-0.1 * t) for t in range(G + 1)])
     trait = Trait(of_latents(means), V_W, of_latents(np.asarray(BASE.means)), 0.8)
     return PromptChain(
-        f"{scale:g}", seed, scale, tuple("abcdef"), np.full(C, float(N)), means, within,
+        f"{scale:g}", seed, scale, groups.single("abcdef"), np.full(C, float(N)), means, within,
         np.asarray(BASE.means), np.asarray(BASE.within), np.full((G, LEVELS.steps), scale),
         np.eye(G), 0.0, "",
         {"trait": trait},
@@ -375,6 +375,55 @@ def test_strength_is_that_where_guidance_acts(drawn):
     assert at(0.2) == pytest.approx(0, abs=1e-3)
 
 
+def test_captions_are_grouped_by_alike_images():
+    rng = np.random.default_rng(0)
+    centres = 10 * np.array([[-3, 0], [-2, 0], [2, 0], [3, 0.0]])
+    values = np.repeat(centres, 20, axis=0) + rng.normal(size=(80, 2))
+    captions = [f"{i:03d}" for i in rng.permutation(80)]
+    found = groups.alike(captions, values)
+    # 80 images make 8 groups of 10, halves of the four.
+    assert len(found.names) == 8
+    codes = found.indices(captions)
+    assert (np.bincount(codes) == 10).all()
+    assert all(len(set(codes[20 * k : 20 * k + 20])) == 2 for k in range(4))
+    assert [found.members[name] for name in found.names] == list(range(8))
+    order = rng.permutation(80)
+    assert found == groups.alike([captions[i] for i in order], values[order])
+    assert not found.of_single_captions
+
+
+def test_captions_of_one_image_each_are_followed_in_groups():
+    """Colour drawings with a caption each: a held-out scale from those at both sides."""
+    run = [r for r in kept.runs("emoji") if r.name.startswith("baseline,seed=0")]
+    read, left_out = reading.chains(run)
+    assert not left_out
+    assert {chain.means.shape for chain in read} == {(7, 16, 8)}
+    first = read[0]
+    assert first.counts.sum() == 500
+    assert first.counts.min() > 500 / 16 - 1
+    z = run[0].generation(3).trait("latent_pc").astype(float)
+    total = first.within[3].mean(axis=0) + np.cov(first.means[3].T)
+    # Groups are of nearly the same size; the mean of means is that of the images but for this.
+    np.testing.assert_allclose(np.diag(total), z.var(axis=0, ddof=1), rtol=0.1)
+
+
+def test_groups_have_the_traits_of_their_images():
+    """The families of drawings as if each image had its own caption."""
+    run = next(r for r in kept.runs("emoji") if r.name == "families,seed=0,guidance.scale=7.5")
+    generation = run.generation(2)
+    of_images = groups.alike(generation.captions, generation.trait("latent_pc").astype(float))
+    assert not of_images.of_single_captions
+    means, V_W = reading._trait_of_groups(
+        generation, prompts_of_draw(generation), "saturation", of_images
+    )
+    values = generation.trait("saturation")[:, 0].astype(float)
+    codes = of_images.indices(generation.captions)
+    one = np.flatnonzero(codes == 3)
+    assert means[3] == pytest.approx(values[one].mean(), rel=1e-6)
+    squares = [values[codes == c].var() * (codes == c).sum() for c in range(len(means))]
+    assert pytest.approx(np.sum(squares) / (len(values) - len(means)), rel=1e-6) == V_W
+
+
 def test_other_runs_are_left_out_with_a_reason(drawn, monkeypatch):
     class Named:
         def __init__(self, name):
@@ -384,7 +433,7 @@ def test_other_runs_are_left_out_with_a_reason(drawn, monkeypatch):
         if run.name == "bad":
             raise UserError("it is bad")
         chain = drawn[0]
-        return replace(chain, captions=tuple("abcdex")) if run.name == "other" else chain
+        return replace(chain, groups=groups.single("abcdex")) if run.name == "other" else chain
 
     monkeypatch.setattr(reading, "prompt_chain", read)
     good, left_out = reading.chains([Named("good"), Named("bad"), Named("other")])

@@ -134,10 +134,10 @@ def widening(
 def kind(key: tuple[str, str]) -> Kind:
     """Return the kind of a quantity, whose intervals are widened alike."""
     trait, quantity = key
-    return _of(trait), quantity
+    return _group(trait), quantity
 
 
-def _of(trait: str) -> str:
+def _group(trait: str) -> str:
     return next((name for name in (AXES, BETWEEN, LATENT) if trait.startswith(name)), "traits")
 
 
@@ -166,6 +166,6 @@ def errors(table: pd.DataFrame) -> pd.DataFrame:
             (table["low"] <= table["measured"]) & (table["measured"] <= table["high"]),
         ),
     )
-    of = part["trait"].map(_of).rename("of")
-    means = part.groupby([of, "quantity", "model"])[["error", "inside"]].mean()
+    group = part["trait"].map(_group).rename("of")
+    means = part.groupby([group, "quantity", "model"])[["error", "inside"]].mean()
     return pd.DataFrame(means)

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 Ends = tuple[float, float, float]
 
+FRACTION = "fraction of real images in each training set that keeps V_W and V_B above half"
 _NAMES = {
     "within": "V_W, within prompts,",
     "between": "V_B, between prompts,",
@@ -39,6 +40,20 @@ def half_lives(intervals: Mapping[str, Ends]) -> None:
     """Print when variances fall below half of generation 0."""
     for name, ends in intervals.items():
         print(f"{_NAMES[name]} below half of generation 0: {_generation(ends)}")
+
+
+def means(table: "pd.DataFrame") -> None:
+    """Print means of traits in the last measured and the last predicted generation."""
+    last = table.loc[table["measured"], "generation"].max()
+    end = table["generation"].max()
+    print(
+        f"means of traits, in standard deviations of generation 0 from its mean: generation {last} "
+        f"as measured, generation {end} with its 90 % interval"
+    )
+    wide = table.set_index(["trait", "generation"]).unstack()
+    shown = wide[[("median", last), *((level, end) for level in ("low", "median", "high"))]]
+    shown.columns = [str(last), f"{end} low", f"{end} median", f"{end} high"]
+    print(shown.to_string(float_format="{:.2f}".format))
 
 
 def assumptions(fitted: "Maximum") -> None:

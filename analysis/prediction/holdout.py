@@ -24,6 +24,11 @@ class Series(Protocol):
     """Generations of one seed at one CFG scale, as `splits` sees them."""
 
     @property
+    def name(self) -> str:
+        """The name of the run."""
+        ...
+
+    @property
     def generations(self) -> int:
         """Number of generations after generation 0."""
         ...
@@ -80,6 +85,32 @@ def splits(arms: Sequence[Series], holdout: str) -> list[Split]:
         out = (groups == group)[:, None]
         start = np.where(out[:, 0], 0, [arm.generations for arm in arms])
         ways.append(Split(f"{holdout} {group:g}", present & ~out, start, present & out))
+    return ways
+
+
+def continuations(arms: Sequence[Series], known: int) -> list[Split]:
+    """Return a split for each arm of more than `known` generations: a running chain, of which fits
+    see generations 0 to `known`, beside all of the arms at other scales.
+
+    Raises `UserError` where no arm is longer, or all have one scale.
+    """
+    G = max(arm.generations for arm in arms)
+    lengths = np.asarray([arm.generations for arm in arms])
+    labels = np.asarray([arm.label for arm in arms])
+    longer = np.flatnonzero(lengths > known)
+    if not len(longer) or len(np.unique(labels)) < 2:
+        raise UserError(
+            f"holding out the end of a chain takes arms of more than {known} generations, at two "
+            f"scales or more"
+        )
+    steps = np.arange(1, G + 1)
+    present, ways = steps <= lengths[:, None], []
+    for r in longer.tolist():
+        this = (np.arange(len(arms)) == r)[:, None]
+        early, others = this & (steps <= known), (labels != labels[r])[:, None]
+        name = f"'{arms[r].name}' after generation {known}"
+        start = np.where(this[:, 0], known, lengths)
+        ways.append(Split(name, present & (early | others), start, present & this & ~early))
     return ways
 
 

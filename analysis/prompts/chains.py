@@ -58,8 +58,7 @@ class PromptChain:
     draws; `unguided` [T, C, K] are means of what the model of each generation draws without
     guidance, None where a run has no such draws;
     `scales` [G, L] is the guidance w from each of `LEVELS` to the next, `label` that of the recipe;
-    `sources` [G, G] is the share of generation j in training set t, from which generation t + 1 is
-    learnt (the identity where each is made of the one before), and `dropped` the probability of
+    `training_set` and `real_fraction` are those of ``finetune``, `dropped` is the probability of
     condition drop; `conditions` are the other settings of the recipe, but for its seed: the theory
     knows no effect of theirs. `traits` are those of one component whose prompt means the run has.
     """
@@ -74,7 +73,8 @@ class PromptChain:
     base_means: Float[np.ndarray, "C K"]
     base_within: Float[np.ndarray, "C K K"]
     scales: Float[np.ndarray, "G L"]
-    sources: Float[np.ndarray, "G G"]
+    training_set: str
+    real_fraction: float
     dropped: float
     conditions: str
     traits: dict[str, Trait]
@@ -110,8 +110,13 @@ class PromptChain:
     @property
     def plain(self) -> bool:
         """Whether the scale is constant, and the chain has no remedy."""
-        replaced = np.array_equal(self.sources, np.eye(self.generations))
+        replaced = self.training_set == "replace"
         return replaced and not self.dropped and bool(np.ptp(self.scales) == 0)
+
+    @property
+    def sources(self) -> Float[np.ndarray, "G G"]:
+        """The share of generation j in training set t, from which generation t + 1 is learnt."""
+        return sources(self.training_set, self.real_fraction, self.generations)
 
     def learnt_from(
         self, values: Sequence[Float[np.ndarray, "*n"]], transition: int
@@ -130,7 +135,8 @@ class PromptChain:
             name=f"CFG {scale:g}",
             label=float(scale),
             scales=scales,
-            sources=np.eye(generations),
+            training_set="replace",
+            real_fraction=0.0,
             dropped=0.0,
         )
 
@@ -157,10 +163,9 @@ class PromptChain:
     def alike(self, other: "PromptChain") -> bool:
         """Return whether both are guided and trained alike, as far as both go."""
         G = min(self.generations, other.generations)
-        return (
-            self.dropped == other.dropped
-            and np.array_equal(self.scales[:G], other.scales[:G])
-            and np.allclose(self.sources[:G, :G], other.sources[:G, :G])
+        settings = lambda chain: (chain.training_set, chain.real_fraction, chain.dropped)
+        return settings(self) == settings(other) and np.array_equal(
+            self.scales[:G], other.scales[:G]
         )
 
     def until(self, generations: int) -> "PromptChain":
@@ -171,7 +176,6 @@ class PromptChain:
             means=self.means[:T],
             within=self.within[:T],
             scales=self.scales[:generations],
-            sources=self.sources[:generations, :generations],
             unguided=None if self.unguided is None else self.unguided[:T],
             traits={
                 name: replace(trait, means=trait.means[:T], within=trait.within[:T])
@@ -256,7 +260,8 @@ def _described(settings: Settings, generations: int, what: str) -> dict[str, Any
     finetune = settings.finetune
     return {
         "scales": schedule(settings, generations, np.asarray(LEVELS.levels)[:-1], what),
-        "sources": sources(finetune.training_set, finetune.real_fraction, generations),
+        "training_set": finetune.training_set,
+        "real_fraction": finetune.real_fraction,
         "dropped": finetune.condition_drop,
     }
 
@@ -269,8 +274,7 @@ def _acts_by_settings(remedy: Remedy | None) -> bool:
 
 
 def sources(kind: str, real_fraction: float, generations: int) -> Float[np.ndarray, "G G"]:
-    """Return the share of every generation in every training set, of a kind of
-    ``finetune.training_set``."""
+    """Return the share of every generation in every training set."""
     previous, first = np.eye(generations), np.zeros((generations, generations))
     first[:, 0] = 1.0
     if kind.startswith("accumulate"):

@@ -18,9 +18,9 @@ import numpy as np
 from jaxtyping import Float
 
 from analysis.prompts.chains import PromptChain, Trait
+from analysis.prompts.coordinates import in_order
 from analysis.prompts.paths import Path
 from analysis.prompts.traits import trait_map
-from empirical.errors import UserError
 from empirical.runs.prompts import LATENT, Prompts, prompts_of_draw
 from empirical.runs.record import Run
 
@@ -44,7 +44,7 @@ def latents(
     """
     known = [_prompts(run, chain) for run, chain in zip(runs, chains, strict=True)]
     base = _base(runs[0])
-    centre = _in_order(base, planned)
+    centre = in_order(base, planned)
     d = centre.shape[1]
     of_latents = lambda means: {
         f"{k:04d}": Trait(means[..., k], np.ones(len(means)), centre[:, k], 1.0) for k in range(d)
@@ -75,7 +75,7 @@ def _deviations(
     until all were used, or Gaussian ones."""
     rng, first = np.random.default_rng(seed), run.generation(0)
     drawn = first.draw("unguided") if "unguided" in first.draws() else first
-    centre = _in_order(base, chain)
+    centre = in_order(base, chain)
     if LATENT not in drawn.traits():
         P = base.covariance
         L = np.linalg.cholesky(P + 1e-9 * np.eye(len(P)))
@@ -94,17 +94,4 @@ def _deviations(
 
 def _prompts(run: Run, chain: PromptChain) -> Float[np.ndarray, "T C d"]:
     every = [prompts_of_draw(generation) for generation in run.generations()[: len(chain.means)]]
-    return np.stack([_in_order(prompts, chain, run.name) for prompts in every])
-
-
-def _in_order(prompts: Prompts, chain: PromptChain, name: str = "") -> Float[np.ndarray, "C d"]:
-    """Return mean latents of the prompts of a chain, or of their groups."""
-    if LATENT not in prompts.means:
-        raise UserError(
-            f"the run '{name or chain.name}' has no latents of prompts, from which images could be "
-            f"drawn"
-        )
-    codes, means = chain.groups.indices(prompts.captions), prompts.means[LATENT]
-    sums = np.zeros((len(chain.captions), means.shape[1]))
-    np.add.at(sums, codes, means * np.asarray(prompts.counts)[:, None])
-    return sums / np.bincount(codes, prompts.counts)[:, None]
+    return np.stack([in_order(prompts, chain, run.name) for prompts in every])

@@ -1,7 +1,7 @@
 """The theory of prompts, fitted, and its paths from a measured generation on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -21,6 +21,12 @@ class Theory:
     motion: Process
     variances: Process
     traits: TraitMap | None
+
+    def held(self) -> "Theory":
+        """Return the theory whose hyperparameters stay as they are in fits from it."""
+        hold = lambda process: replace(process, held=True)
+        mapped = self.traits and replace(self.traits, process=hold(self.traits.process))
+        return Theory(hold(self.motion), hold(self.variances), mapped)
 
 
 @dataclass(frozen=True)

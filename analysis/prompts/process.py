@@ -54,6 +54,7 @@ class Family:
 class Process:
     """A family given observations: hyperparameters `x` on the scale of the search, `inputs`,
     Cholesky factors L [E, n, n] of K and L^-1 y [D, n]; `evidence` is the log marginal likelihood.
+    Fits from one that is `held` keep its hyperparameters.
     """
 
     family: Family
@@ -62,6 +63,7 @@ class Process:
     factors: Float[np.ndarray, "E n n"]
     whitened: Float[np.ndarray, "D n"]
     evidence: float
+    held: bool = False
 
     @property
     def values(self) -> dict[str, float]:
@@ -78,8 +80,11 @@ class Process:
 def condition(
     family: Family, inputs: Observed, outputs: Float[np.ndarray, "n D"], near: Process | None = None
 ) -> Process:
-    """Fit the hyperparameters of a family to observations, from those of `near` if given."""
+    """Fit the hyperparameters of a family to observations, from those of `near` if given, or with
+    those of `near` if it is held."""
     require_double()
+    if near is not None and near.held:
+        return conditioned(family, near.x, inputs, outputs)
     low, high, typical, spread = priors(family.parameters)
     y, a = jnp.asarray(outputs.T), {k: jnp.asarray(v) for k, v in inputs.items()}
     compiled = _loss(family)

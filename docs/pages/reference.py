@@ -76,6 +76,7 @@ _FURTHER: dict[str, tuple[str, str, dict[str, tuple[str, ...]]]] = {
         {
             "analysis.comparison.fit": ("fit", "Result"),
             "analysis.prediction.forecast": ("forecast", "Forecast"),
+            "analysis.prompts.forecast": ("given", "forecast", "PromptForecast"),
             "analysis.models._base": ("Model", "Parameter", "Setting"),
             "analysis.models._parts": ("Theory",),
             "analysis.models": ("every_model",),

@@ -49,7 +49,7 @@ def chain_at(scale, seed=0):
     return PromptChain(
         f"{scale:g}", seed, scale, groups.single("abcdef"), np.full(C, float(N)), means, within,
         np.asarray(BASE.means), np.asarray(BASE.within), np.full((G, LEVELS.steps), scale),
-        np.eye(G), 0.0, "",
+        "replace", 0.0, 0.0, "",
         {"trait": trait},
     )  # fmt: skip
 
@@ -166,8 +166,8 @@ def linear_chains(drawn, real=0.0):
         for t in range(G):
             learnt = real * means[0] + (1 - real) * means[-1]
             means.append(learnt + law(chain, learnt, chain.label) + drift[t])
-        sources = reading.sources("mix", real, G)
-        linear.append(replace(chain, means=np.stack(means), sources=sources))
+        moved = replace(chain, means=np.stack(means), training_set="mix", real_fraction=real)
+        linear.append(moved)
     return linear
 
 
@@ -331,7 +331,7 @@ def test_remedies_that_change_settings_are_read_with_others():
 
 
 def test_training_sets_have_the_mean_of_their_generations(drawn):
-    chain = replace(drawn[2], sources=reading.sources("mix", 0.3, G))
+    chain = replace(drawn[2], training_set="mix", real_fraction=0.3)
     np.testing.assert_allclose(
         chain.learnt_from(chain.means, 2), 0.3 * chain.means[0] + 0.7 * chain.means[2]
     )
@@ -354,7 +354,7 @@ def test_a_share_of_real_images_is_predicted_from_chains_without(drawn):
     )
     moved = np.sqrt(np.mean((mixed.means[1:] - mixed.means[0]) ** 2))
     assert error(mixed) < 0.1 * moved
-    assert error(mixed) < 0.3 * error(replace(mixed, sources=np.eye(G)))
+    assert error(mixed) < 0.3 * error(replace(mixed, training_set="replace"))
 
 
 def test_strength_of_a_constant_scale_is_its_logarithm(drawn):

@@ -1,0 +1,283 @@
+"""Forecasts of a running chain by the theory of prompts, from complete chains at other CFG scales.
+
+The theory is fitted to the generations that the chain has, and to all of the other chains. It runs
+from the last measured generation to the last that others have: what lies beyond no chain has shown.
+All draws of a quantity, about their median and in units in which it is a mean in standard
+deviations or a logarithm, are widened by the errors of the same forecast of each of the others
+(`analysis.prompts.scores.widening`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+
+from analysis.prediction.forecast import half_lives
+from analysis.prompts import motion, scores
+from analysis.prompts.chains import AXES as SCORES
+from analysis.prompts.chains import PromptChain, prompt_chain
+from analysis.prompts.coordinates import BETWEEN, with_latents
+from analysis.prompts.paths import DRAWS, Path, Theory, fit, paths
+from analysis.prompts.process import Process
+from analysis.prompts.quantities import AXES, predicted
+from empirical.errors import UserError
+from empirical.runs.prompts import LATENT
+from empirical.runs.record import Run
+
+COLUMNS = (
+    "generation", "feature", "component", "quantity", "low", "median", "high", "measured",
+)  # fmt: skip
+# With fewer other CFG scales the family model forecasts V_B better: see docs/fits.md.
+SCALES = 3
+_LEVELS = (0.05, 0.5, 0.95)
+_QUANTITIES = ("mean", "within", "between")
+# Places between the scales of the chains at which the growth of V_B is tested.
+_STEPS = 40
+
+
+@dataclass(frozen=True)
+class PromptForecast:
+    """Predicted generations of a running chain.
+
+    `paths` maps a trait to draws [S, T, 3, D] of mean, ln V_W and ln V_B, in its standard deviation
+    and in units of its V_W + V_B in generation 0, measured up to generation `last`; `units` maps it
+    to its mean and its standard deviation there, [D] each. `latent` is averaged over coordinates.
+    `neutral` [S] is the CFG scale at which V_B of the leading axes neither grows nor falls in
+    generation 1: the least of all `scales` where it grows there already, infinite where it falls at
+    the greatest.
+    """
+
+    name: str
+    last: int
+    scale: float
+    scales: tuple[float, ...]
+    paths: Mapping[str, Float[np.ndarray, "S T 3 _"]]
+    units: Mapping[str, tuple[Float[np.ndarray, " _"], Float[np.ndarray, " _"]]]
+    neutral: Float[np.ndarray, " S"]
+    theory: Theory
+
+    def table(self, traits: Sequence[str] | None = None) -> pd.DataFrame:
+        """Return generation, feature, component, quantity (mean, within, between), low, median,
+        high (90 %), measured; in feature units (squared for variances)."""
+        rows = []
+        for name in self.paths if traits is None else traits:
+            y, (centre, sd) = self.paths[name], self.units[name]
+            z = np.stack(
+                [centre + sd * y[:, :, 0], *np.moveaxis(sd**2 * np.exp(y[:, :, 1:]), 2, 0)]
+            )
+            ends = np.quantile(z, _LEVELS, axis=1)
+            for t, d, q in np.ndindex(y.shape[1], y.shape[3], 3):
+                rows.append((t, name, d, _QUANTITIES[q], *ends[:, q, t, d], t <= self.last))
+        return pd.DataFrame(rows, columns=list(COLUMNS))
+
+    def half_lives(self, trait: str = LATENT) -> dict[str, tuple[float, float, float]]:
+        """Return low, median, high of the generation at which V_W, V_B and their sum are first
+        below half of generation 0; infinite where not within the forecast."""
+        return half_lives(self.paths[trait])
+
+    def means(self) -> pd.DataFrame:
+        """Return low, median, high of the means of traits of one component, in standard deviations
+        of generation 0 relative to its mean: generation, trait, low, median, high, measured."""
+        rows = [
+            (t, name, *ends, t <= self.last)
+            for name, y in self.paths.items()
+            if name not in (LATENT, SCORES)
+            for t, ends in enumerate(np.quantile(y[:, :, 0, 0], _LEVELS, axis=0).T)
+        ]
+        return pd.DataFrame(
+            rows, columns=["generation", "trait", "low", "median", "high", "measured"]
+        )
+
+
+@dataclass(frozen=True)
+class Given:
+    """A running chain, and complete ones."""
+
+    chains: tuple[PromptChain, ...]
+
+    @property
+    def scales(self) -> tuple[float, ...]:
+        """The CFG scales of the complete chains."""
+        return tuple(sorted({chain.label for chain in self.chains[1:]}))
+
+    @property
+    def reach(self) -> int:
+        """The last generation of the complete chains."""
+        return max(chain.generations for chain in self.chains[1:])
+
+    @property
+    def doubt(self) -> str:
+        """Why the theory is not the better one for these chains, empty where it is."""
+        scale, others = self.chains[0].label, [w for w in self.scales if w != self.chains[0].label]
+        if len(others) < SCALES:
+            return (
+                f"it takes longer runs at {SCALES} other CFG scales or more, with the prompts and "
+                f"settings of '{self.chains[0].name}' otherwise, and there are {len(others)}"
+            )
+        if not others[0] < scale < others[-1]:
+            return (
+                f"CFG {scale:g} is not between the scales of the other runs, {others[0]:g} to "
+                f"{others[-1]:g}, and beyond them it may go far astray"
+            )
+        return ""
+
+
+def given(runs: Sequence[Run]) -> Given:
+    """Read the first run, and those of the others that the theory can learn from.
+
+    These have its prompts, axes and settings but for seed and scale, draws of the base model where
+    it has them, a constant scale, and more generations than it. Raises `UserError` where the theory
+    does not describe the first run, or where there are no others at another scale.
+    """
+    first = _constant(runs[0])
+    read = [(runs[0], first)]
+    for run in runs[1:]:
+        try:
+            chain = _constant(run)
+        except UserError:
+            continue
+        if _alike(chain) == _alike(first) and chain.generations > first.generations:
+            read.append((run, chain))
+    if not {chain.label for _, chain in read[1:]} - {first.label}:
+        raise UserError(
+            f"it takes longer runs at other CFG scales, with the prompts and settings of "
+            f"'{first.name}' otherwise, and there are 0"
+        )
+    every = [with_latents(run, chain) for run, chain in read]
+    names = sorted(set.intersection(*(set(chain.traits) for chain in every)))
+    common = lambda chain: {name: chain.traits[name] for name in names}
+    return Given(tuple(replace(chain, traits=common(chain)) for chain in every))
+
+
+def _constant(run: Run) -> PromptChain:
+    chain = prompt_chain(run)
+    if not chain.plain:
+        raise UserError(
+            f"the CFG scale of the run '{run.name}' is not constant, or it has a remedy"
+        )
+    if not chain.groups.of_single_captions:
+        raise UserError(
+            f"most prompts of the run '{run.name}' have one image, or they are very many"
+        )
+    return chain
+
+
+def _alike(chain: PromptChain) -> tuple[object, ...]:
+    K = chain.means.shape[-1]
+    return chain.groups, K, chain.conditions, chain.unguided is None
+
+
+def forecast(
+    known: Given,
+    generations: int | None = None,
+    draws: int = DRAWS,
+    near: Theory | None = None,
+) -> PromptForecast:
+    """Forecast the first chain by `generations` generations, by default as far as the others go.
+
+    The fit starts from `near`, if given.
+    """
+    first, others = known.chains[0], known.chains[1:]
+    last = first.generations
+    target = _continued(first, known.reach - last if generations is None else generations)
+    G = max(target.generations, known.reach)
+    seen = np.array([np.arange(G) < chain.generations for chain in known.chains])
+    theory = fit([target, *others], seen, near)
+    values = _of_path(target, paths(theory, target, last, draws))
+    factors = scores.widening(others, scores.CHAIN, theory, draws, last)
+    wide = {
+        key: np.median(y, axis=0) + factors.get(_kind(key), 1.0) * (y - np.median(y, axis=0))
+        for key, y in values.items()
+    }
+    every, units = {}, {}
+    for name, trait in first.traits.items():
+        if name != BETWEEN:
+            every[name] = _stacked(wide, [name])
+            units[name] = np.array([trait.means[0].mean()]), np.array([_deviation(first, name)])
+    every[SCORES] = _stacked(wide, [_axis(k) for k in range(len(first.unit))])
+    units[SCORES] = first.means[0].mean(axis=0), np.sqrt(first.unit)
+    neutral = neutral_scales(theory.motion, first, known.chains, draws)
+    place = first.name, last, first.label, known.scales
+    return PromptForecast(*place, every, units, neutral, theory)
+
+
+def _continued(chain: PromptChain, ahead: int) -> PromptChain:
+    """Return a chain whose guidance stays as in its last generation."""
+    scales = np.concatenate([chain.scales, np.repeat(chain.scales[-1:], ahead, axis=0)])
+    return replace(chain, scales=scales)
+
+
+def _axis(k: int) -> str:
+    return f"{AXES} {k}"
+
+
+def _deviation(chain: PromptChain, name: str) -> float:
+    """Return the standard deviation of a trait in generation 0; of latents, along a coordinate."""
+    traits = chain.traits
+    if name != LATENT:
+        return traits[name].deviation
+    return float(np.sqrt(traits[LATENT].within[0] + traits[BETWEEN].within[0]))
+
+
+def _of_path(chain: PromptChain, path: Path) -> dict[tuple[str, str], Float[np.ndarray, "S T"]]:
+    """Return draws of mean, ln V_W and ln V_B of all traits, each of its axes and the latents."""
+    K, names, values = len(chain.unit), list(chain.traits), dict(predicted(chain, path))
+    base = np.diagonal(chain.base_within.mean(axis=0))
+    within = path.levels[..., :K] + np.log(base / chain.unit)
+    between = np.log(path.means.var(axis=2, ddof=1) / chain.unit)
+    for k in range(K):
+        values[_axis(k), "within"] = within[..., k]
+        values[_axis(k), "between"] = between[..., k]
+    if LATENT in names:
+        sd, traits = _deviation(chain, LATENT), chain.traits
+        ln_V = {
+            name: path.levels[..., K + names.index(name)] + np.log(traits[name].base_within / sd**2)
+            for name in (LATENT, BETWEEN)
+        }
+        shift = path.traits[LATENT].mean(axis=-1) - traits[LATENT].means[0].mean()
+        values |= {(LATENT, "mean"): shift / sd, (LATENT, "within"): ln_V[LATENT]}
+        values[LATENT, "between"] = ln_V[BETWEEN]
+    return values
+
+
+def _kind(key: tuple[str, str]) -> scores.Kind:
+    return scores.kind((BETWEEN, "within") if key == (LATENT, "between") else key)
+
+
+def _stacked(
+    values: Mapping[tuple[str, str], Float[np.ndarray, "S T"]], names: Sequence[str]
+) -> Float[np.ndarray, "S T 3 D"]:
+    each = [np.stack([values[name, q] for q in _QUANTITIES], axis=2) for name in names]
+    return np.stack(each, axis=3)
+
+
+def neutral_scales(
+    process: Process, chain: PromptChain, chains: Sequence[PromptChain], draws: int = DRAWS
+) -> Float[np.ndarray, " S"]:
+    """Return draws of the CFG scale at which V_B of the axes stays as it is in generation 1, by the
+    motion of prompts.
+
+    It lies between the scales of the chains: the least of these where V_B grows at all, infinite
+    where at none.
+    """
+    ends = [float(each.strengths.mean()) for each in chains]
+    strengths = np.linspace(min(ends), max(ends), _STEPS)
+    C, K = chain.base_means.shape
+    first, unit = chain.means[0], np.sqrt(chain.unit)
+    each = [motion.inputs(chain, first, 0, float(np.exp(x))) for x in strengths]
+    rows = {name: np.concatenate([part[name] for part in each]) for name in each[0]}
+    repeated = {k: np.repeat(v[None], draws, axis=0) for k, v in rows.items()}
+    step = process.draws(draws, 3)(repeated, noisy=False).reshape(draws, _STEPS, C, K)
+    V_B = (first + unit * step).var(axis=2, ddof=1).sum(axis=-1)
+    growth = np.log(V_B / first.var(axis=0, ddof=1).sum())
+    scales = np.full(draws, np.inf)
+    for s in np.flatnonzero((growth > 0).any(axis=1)):
+        i = int(np.argmax(growth[s] > 0))
+        x = strengths[0]
+        if i:
+            before, after = growth[s, i - 1], growth[s, i]
+            x = strengths[i] - (strengths[i] - strengths[i - 1]) * after / (after - before)
+        scales[s] = np.exp(x)
+    return scales

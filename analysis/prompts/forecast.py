@@ -270,6 +270,9 @@ def neutral_scales(
     rows = {name: np.concatenate([part[name] for part in each]) for name in each[0]}
     repeated = {k: np.repeat(v[None], draws, axis=0) for k, v in rows.items()}
     step = process.draws(draws, 3)(repeated, noisy=False).reshape(draws, _STEPS, C, K)
+    # A chain draws once, whatever its scale: noise of each scale would cross early by chance.
+    drift = process.values["noise"] * np.random.default_rng(4).standard_normal((draws, 1, C, K))
+    step = step + drift
     V_B = (first + unit * step).var(axis=2, ddof=1).sum(axis=-1)
     growth = np.log(V_B / first.var(axis=0, ddof=1).sum())
     scales = np.full(draws, np.inf)

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.prompts.chains import chains
 from analysis.prompts.latents import latents
 from analysis.prompts.paths import Path
+from analysis.prompts.reading import chains
 from analysis.prompts.variances import levels
 from empirical.errors import UserError
 from empirical.runs import kept

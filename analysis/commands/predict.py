@@ -46,8 +46,8 @@ def predict(
     """
     from importlib.metadata import entry_points
 
-    from analysis.prompts.chains import chains
     from analysis.prompts.paths import fit, paths
+    from analysis.prompts.reading import chains
     from empirical import files
     from empirical.recipe import read as read_recipe
     from empirical.runs.record import open_run

@@ -25,8 +25,8 @@ def given(
     Raises `UserError`, with the reason, for questions that it cannot answer.
     """
     from analysis.prompts import forecast
-    from analysis.prompts.chains import AXES
     from analysis.prompts.coordinates import BETWEEN
+    from analysis.prompts.reading import AXES
 
     known = forecast.given(runs)
     first = known.chains[0]

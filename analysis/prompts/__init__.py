@@ -4,6 +4,8 @@
     ln V_W <- ln V_W + r + s(w)            the same of variances within prompts (`variances`)
     T_c = T_c(base) + f(M_c - M_c(base))   means of traits (`traits`)
 
-R, S, r, s and f are Gaussian processes (`process`), fitted to all chains at once; S and s vanish at
-CFG 1. `paths` runs them ahead, `scores` compares held-out predictions with naive ones.
+where M_c and V_W on the right are those of the training set (`chains`). R, S, r, s and f are
+Gaussian processes (`process`), fitted to all chains at once; S and s vanish at CFG 1 (`guided`).
+`paths` runs them ahead, `forecast` from a running chain, `scores` compares held-out predictions
+with naive ones. Prompts of one image are followed in `groups`.
 """

@@ -16,12 +16,13 @@ from jaxtyping import Float
 
 from analysis.prediction.forecast import half_lives
 from analysis.prompts import motion, scores
-from analysis.prompts.chains import AXES as SCORES
-from analysis.prompts.chains import PromptChain, prompt_chain
+from analysis.prompts.chains import PromptChain
 from analysis.prompts.coordinates import BETWEEN, with_latents
 from analysis.prompts.paths import DRAWS, Path, Theory, fit, paths
 from analysis.prompts.process import Process
 from analysis.prompts.quantities import AXES, predicted
+from analysis.prompts.reading import AXES as SCORES
+from analysis.prompts.reading import prompt_chain
 from empirical.errors import UserError
 from empirical.runs.prompts import LATENT
 from empirical.runs.record import Run

@@ -17,7 +17,8 @@ import numpy as np
 from jaxtyping import Array, Float, Shaped
 
 from analysis.models import Values
-from analysis.prompts.chains import PromptChain, log_scales
+from analysis.prompts.chains import PromptChain
+from analysis.prompts.conditions import log_scales
 from analysis.prompts.process import Inputs, positive
 
 PARAMETERS = positive(

@@ -145,10 +145,10 @@ def fit(
     for chain, mask in zip(chains, seen, strict=True):
         unit = np.sqrt(chain.unit)
         for t in np.flatnonzero(mask).tolist():
-            learnt = chain.learnt_from(chain.means, t)
-            parts.append(inputs(chain, learnt, t))
-            outputs.append((chain.means[t + 1] - learnt) / unit)
+            parents = chain.learnt_from(chain.means, t)
+            parts.append(inputs(chain, parents, t))
+            outputs.append((chain.means[t + 1] - parents) / unit)
             if unguided and chain.unguided is not None:
-                parts.append(inputs(chain, learnt, t, 1.0))
-                outputs.append((chain.unguided[t + 1] - learnt) / unit)
+                parts.append(inputs(chain, parents, t, 1.0))
+                outputs.append((chain.unguided[t + 1] - parents) / unit)
     return condition(FAMILY, stacked(parts), np.concatenate(outputs), near)

@@ -69,10 +69,10 @@ def paths(
     levels = [repeat(each) for each in level[: start + 1]]
     move, change = theory.motion.draws(draws, seed), theory.variances.draws(draws, seed + 1)
     for t in range(start, chain.generations):
-        learnt, y = chain.learnt_from(means, t), variances.learnt_from(chain, levels, t)
-        step = move(motion.inputs(chain, learnt, t))
-        state = variances.inputs(chain, y[:, None], learnt[:, None], t)
-        means.append(learnt + unit * step)
+        parents, y = chain.learnt_from(means, t), variances.learnt_from(chain, levels, t)
+        step = move(motion.inputs(chain, parents, t))
+        state = variances.inputs(chain, y[:, None], parents[:, None], t)
+        means.append(parents + unit * step)
         levels.append(y + change(state)[:, 0])
     path, traits = np.stack(means, axis=1), {}
     if theory.traits is not None:

@@ -144,11 +144,12 @@ def _group(trait: str) -> str:
 def _between_scales(
     chains: Sequence[PromptChain], split: Split, r: int, values: Sequence[float]
 ) -> float | None:
-    """Return a change by interpolation in ln w between complete chains of the same seed."""
+    """Return a change by interpolation in ln w between complete chains of the same seed, without
+    remedies."""
     others = sorted(
         (float(chain.strengths.mean()), float(value))
         for chain, mask, value in zip(chains, split.seen, values, strict=True)
-        if mask.all() and chain.seed == chains[r].seed
+        if mask.all() and chain.plain and chain.seed == chains[r].seed
     )
     if not others:
         return None

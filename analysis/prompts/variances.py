@@ -123,7 +123,7 @@ def fit(
     for chain, mask in zip(chains, seen, strict=True):
         y = levels(chain)
         for t in np.flatnonzero(mask).tolist():
-            learnt, means = learnt_from(chain, y, t), chain.learnt_from(chain.means, t)
-            parts.append(inputs(chain, learnt[None], means[None], t))
-            outputs.append((y[t + 1] - learnt)[None])
+            parents, means = learnt_from(chain, y, t), chain.learnt_from(chain.means, t)
+            parts.append(inputs(chain, parents[None], means[None], t))
+            outputs.append((y[t + 1] - parents)[None])
     return condition(FAMILY, stacked(parts), np.concatenate(outputs), near)

@@ -10,11 +10,11 @@ import pytest
 from analysis.prediction.holdout import continuations
 from analysis.prompts import forecast as forecasting
 from analysis.prompts import motion, scores
-from analysis.prompts.chains import prompt_chain
 from analysis.prompts.coordinates import BETWEEN, with_latents
 from analysis.prompts.forecast import Given, forecast, given, neutral_scales
 from analysis.prompts.paths import fit
 from analysis.prompts.quantities import AXES, measurements
+from analysis.prompts.reading import prompt_chain
 from empirical.errors import UserError
 from empirical.runs import kept
 from tests.analysis.test_prompts import G, K, chain_at

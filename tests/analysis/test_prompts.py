@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 import qtm
-from analysis.prompts import chains as reading
-from analysis.prompts import groups, guided, motion, scores, variances
-from analysis.prompts.chains import LEVELS, PromptChain, Trait, prompt_chain
+from analysis.prompts import groups, guided, motion, reading, scores, variances
+from analysis.prompts.chains import PromptChain, Trait
+from analysis.prompts.conditions import LEVELS
 from analysis.prompts.paths import Theory, fit, paths
 from analysis.prompts.process import Family, condition, positive, squared
 from analysis.prompts.quantities import AXES, measurements
+from analysis.prompts.reading import prompt_chain
 from analysis.prompts.traits import trait_map
 from empirical.errors import UserError
 from empirical.runs import kept

@@ -4,8 +4,8 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.prompts.chains import chains
 from analysis.prompts.quantities import AXES
+from analysis.prompts.reading import chains
 from analysis.prompts.scores import THEORY, predictions
 from empirical.errors import UserError
 from empirical.runs.record import Run

@@ -93,7 +93,7 @@ def measure() -> dict[str, float]:
 
 def baseline(grid):
     """Return the chains of a kept grid that differ by scale and seed only."""
-    from analysis.prompts.chains import chains
+    from analysis.prompts.reading import chains
     from empirical.runs import kept
 
     runs = [run for run in kept.runs(grid) if run.name.startswith("baseline")]

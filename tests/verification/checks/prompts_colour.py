@@ -65,7 +65,7 @@ def measure() -> dict[str, float]:
 
 def drawings(name):
     """Return chains of drawings whose names begin so, by scale."""
-    from analysis.prompts.chains import chains
+    from analysis.prompts.reading import chains
     from empirical.runs import kept
 
     runs = [run for run in kept.runs("emoji") if run.name.startswith(name)]

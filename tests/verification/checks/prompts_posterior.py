@@ -34,8 +34,8 @@ def measure() -> dict[str, float]:
 
     from analysis.models import priors
     from analysis.prompts import motion, paths
-    from analysis.prompts.chains import chains
     from analysis.prompts.process import conditioned, stacked
+    from analysis.prompts.reading import chains
     from empirical.runs import kept
 
     read, _ = chains(run for run in kept.runs("transmission") if run.name.startswith("baseline"))

@@ -116,8 +116,8 @@ def measure() -> dict[str, float]:
 
 def baseline():
     """Return the runs that differ by scale alone, and their chains with the latents."""
-    from analysis.prompts.chains import prompt_chain
     from analysis.prompts.coordinates import with_latents
+    from analysis.prompts.reading import prompt_chain
     from empirical.runs import kept
 
     runs = [run for run in kept.runs("transmission") if run.name.startswith("baseline")]

@@ -1,0 +1,66 @@
+"""What the theory of prompts knows of the settings of a chain: guidance, training sets, condition
+drop. Chains that it describes together must have all others in common."""
+
+import json
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+
+from analysis.arms.levels import schedule
+from empirical.recipe import Settings
+from empirical.remedies import Remedy
+from qtm.mixture.levels import NoiseLevels
+
+# Fewer steps than a sampler takes: the flow of a Gaussian prompt needs no more.
+LEVELS = NoiseLevels.preserving(steps=20)
+# Scales of 0 and below count as this one, whose logarithm is finite.
+_LEAST_SCALE = 0.05
+
+
+def conditions(settings: Settings) -> str:
+    """Return the effective settings but those of seed, length and measuring, and those that the
+    theory describes."""
+    table = settings.model_dump(mode="json")
+    for name in ("seed", "generations", "measure"):
+        table.pop(name, None)
+    table["generate"].pop("guidance")
+    for name in ("training_set", "real_fraction", "condition_drop"):
+        table["finetune"].pop(name)
+    if _acts_by_settings(settings.remedy):
+        table["remedy"] = None
+    return json.dumps(table, sort_keys=True)
+
+
+def described(settings: Settings, generations: int, what: str) -> dict[str, Any]:
+    """Return the fields of a chain whose effect the theory knows."""
+    finetune = settings.finetune
+    return {
+        "scales": schedule(settings, generations, np.asarray(LEVELS.levels)[:-1], what),
+        "training_set": finetune.training_set,
+        "real_fraction": finetune.real_fraction,
+        "dropped": finetune.condition_drop,
+    }
+
+
+def _acts_by_settings(remedy: Remedy | None) -> bool:
+    """Return whether all that a remedy does is in the effective settings."""
+    if remedy is None:
+        return True
+    return not remedy.latent_noise() and type(remedy).kept is Remedy.kept
+
+
+def sources(kind: str, real_fraction: float, generations: int) -> Float[np.ndarray, "G G"]:
+    """Return the share of every generation in every training set."""
+    previous, first = np.eye(generations), np.zeros((generations, generations))
+    first[:, 0] = 1.0
+    if kind.startswith("accumulate"):
+        so_far = np.tril(np.ones_like(first))
+        return so_far / so_far.sum(axis=1, keepdims=True)
+    real = {"mix": real_fraction, "real": 1.0}.get(kind, 0.0)
+    return (1 - real) * previous + real * first
+
+
+def log_scales(scales: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
+    """Return ln w of CFG scales; those of 0 and below count as 0.05."""
+    return np.log(np.maximum(scales, _LEAST_SCALE))

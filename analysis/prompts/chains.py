@@ -101,7 +101,7 @@ class PromptChain:
 
     @property
     def sources(self) -> Float[np.ndarray, "G G"]:
-        """The share of generation j in training set t, from which generation t + 1 is learnt."""
+        """The fraction [t, j] of training set t, of generation t + 1, that is of generation j."""
         return sources(self.training_set, self.real_fraction, self.generations)
 
     def learnt_from(

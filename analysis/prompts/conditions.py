@@ -1,5 +1,7 @@
-"""What the theory of prompts knows of the settings of a chain: guidance, training sets, condition
-drop. Chains that it describes together must have all others in common."""
+"""Settings whose effect the theory of prompts knows: guidance, training sets, condition drop.
+
+Chains that it describes together must have all others in common.
+"""
 
 import json
 from typing import Any
@@ -51,7 +53,7 @@ def _acts_by_settings(remedy: Remedy | None) -> bool:
 
 
 def sources(kind: str, real_fraction: float, generations: int) -> Float[np.ndarray, "G G"]:
-    """Return the share of every generation in every training set."""
+    """Return the fraction [t, j] of training set t that is of generation j."""
     previous, first = np.eye(generations), np.zeros((generations, generations))
     first[:, 0] = 1.0
     if kind.startswith("accumulate"):

@@ -155,13 +155,9 @@ def given(runs: Sequence[Run]) -> Given:
 def _constant(run: Run) -> PromptChain:
     chain = prompt_chain(run)
     if not chain.plain:
-        raise UserError(
-            f"the CFG scale of the run '{run.name}' is not constant, or it has a remedy"
-        )
+        raise UserError(f"the run '{run.name}' has a schedule of the CFG scale or a remedy")
     if not chain.groups.of_single_captions:
-        raise UserError(
-            f"most prompts of the run '{run.name}' have one image, or they are very many"
-        )
+        raise UserError(f"the run '{run.name}' has one image for most prompts, or many prompts")
     return chain
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-# More prompts than this are grouped, into at most so many groups of at least so many images.
+# More prompts than this are grouped, into at most 16 groups of at least 8 images.
 MOST = 32
 _GROUPS, _IMAGES = 16, 8
 

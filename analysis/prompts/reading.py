@@ -50,25 +50,16 @@ def _with_one_base(chains: list[PromptChain]) -> list[PromptChain]:
     known = next((chain for chain in chains if chain.unguided is not None), None)
     if known is None:
         return chains
-    return [
-        chain
-        if chain.unguided is not None
-        else replace(
-            chain,
-            base_means=known.base_means,
-            base_within=known.base_within,
-            traits={
-                name: replace(trait, base_means=of.base_means, base_within=of.base_within)
-                for name, trait in chain.traits.items()
-                for of in [known.traits[name]]
-            },
-        )
-        for chain in chains
-    ]
+    return [chain if chain.unguided is not None else _from_base(chain, known) for chain in chains]
 
 
-def _shape(chain: PromptChain) -> tuple[object, ...]:
-    return chain.groups, chain.means.shape, tuple(chain.traits), chain.conditions
+def _from_base(chain: PromptChain, known: PromptChain) -> PromptChain:
+    """Return a chain with the base of another."""
+    base = lambda trait: {"base_means": trait.base_means, "base_within": trait.base_within}
+    traits = {
+        name: replace(trait, **base(known.traits[name])) for name, trait in chain.traits.items()
+    }
+    return replace(chain, traits=traits, **base(known))
 
 
 def prompt_chain(run: Run) -> PromptChain:

@@ -34,11 +34,12 @@ PARAMETERS = positive(
 )
 
 
-def strength(values: Values, a: Inputs) -> Float[Array, " n"]:
-    """Return the strength l of guidance."""
+def strength(values: Values, a: Inputs, name: str = "log_scales") -> Float[Array, " n"]:
+    """Return the strength l of guidance, or, from "log_scales_before", that of the generation
+    before."""
     far = jnp.log(a["sigma"] / values["guided_noise"]) / values["guided_breadth"]
     weights = jax.nn.softmax(-jnp.square(far) / 2, axis=-1)
-    return jnp.sum(weights * a["log_scales"], axis=-1)
+    return jnp.sum(weights * a[name], axis=-1)
 
 
 def noise(values: Values, a: Inputs) -> Float[Array, " n"]:
@@ -51,16 +52,20 @@ def noise(values: Values, a: Inputs) -> Float[Array, " n"]:
 def inputs(
     chain: PromptChain, shape: tuple[int, ...], transition: int, scale: float | None = None
 ) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """Return ln w and the noise at each level, the probability of condition drop, and an index of
-    the noise that chains of a seed have in common, for observations of a given shape.
+    """Return inputs for observations of a given shape: ln w and the noise at each level, ln w in
+    the generation before and its fraction of the training set, the probability of condition drop,
+    and an index of the noise that chains of a seed have in common.
 
     `scale` is a constant CFG scale instead of the chain's.
     """
     levels = chain.noise
+    before = chain.scales[transition - 1] if transition else np.ones(len(levels))
     w = chain.scales[transition] if scale is None else np.full(len(levels), scale)
     each = lambda value: np.broadcast_to(value, (*shape, *np.shape(value)))
     return {
         "log_scales": each(log_scales(w)),
+        "log_scales_before": each(log_scales(before)),
+        "passed_on": each(chain.sources[transition, transition] if transition else 0.0),
         "sigma": each(levels),
         "dropped": each(chain.dropped),
         "draw": each(1000 * chain.seed + transition),

@@ -70,7 +70,8 @@ def paths(
     move, change = theory.motion.draws(draws, seed), theory.variances.draws(draws, seed + 1)
     for t in range(start, chain.generations):
         parents, y = chain.learnt_from(means, t), variances.learnt_from(chain, levels, t)
-        step = move(motion.inputs(chain, parents, t))
+        state = motion.inputs(chain, parents, t, level=chain.learnt_from(levels, t))
+        step = move(state)
         state = variances.inputs(chain, y[:, None], parents[:, None], t)
         means.append(parents + unit * step)
         levels.append(y + change(state)[:, 0])

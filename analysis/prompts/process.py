@@ -96,7 +96,7 @@ def condition(
 
     best = minimize(
         loss, typical if near is None else near.x, jac=True, method="L-BFGS-B",
-        bounds=list(zip(low, high, strict=True)), options={"maxiter": 60},
+        bounds=list(zip(low, high, strict=True)), options={"maxiter": 60, "ftol": 1e-6},
     )  # fmt: skip
     return conditioned(family, best.x, inputs, outputs)
 

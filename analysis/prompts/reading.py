@@ -62,6 +62,10 @@ def _from_base(chain: PromptChain, known: PromptChain) -> PromptChain:
     return replace(chain, traits=traits, **base(known))
 
 
+def _shape(chain: PromptChain) -> tuple[object, ...]:
+    return chain.groups, chain.means.shape, tuple(chain.traits), chain.conditions
+
+
 def prompt_chain(run: Run) -> PromptChain:
     """Read the prompts of a run; where most have one image, or they are very many, in `groups`.
 

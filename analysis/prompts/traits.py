@@ -22,7 +22,6 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Shaped
 
 from analysis.models import Values
-from analysis.prompts import motion
 from analysis.prompts.chains import PromptChain
 from analysis.prompts.process import (
     Family,
@@ -116,5 +115,5 @@ def trait_map(
 def _places(
     chain: PromptChain, means: Float[np.ndarray, "*n C K"]
 ) -> dict[str, Shaped[np.ndarray, "..."]]:
-    each = motion.inputs(chain, means, 0)
-    return {name: each[name] for name in ("place", "away")}
+    unit = np.sqrt(chain.unit)
+    return {"place": means / unit, "away": (means - chain.base_means) / unit}

@@ -139,6 +139,37 @@ def test_selection_is_zero_at_scale_one(drawn):
     assert np.diagonal(unlike, axis1=1, axis2=2).min() > 0
 
 
+def test_draws_without_guidance_show_transmission(drawn):
+    """They count once where chains of one seed have one model, and not without guidance."""
+    unguided = [replace(chain, unguided=drawn[0].means) for chain in drawn]
+    process = motion.fit(unguided, np.ones((len(SCALES), G), bool))
+    plain = np.all(process.inputs["log_scales"] == 0, axis=1)
+    assert len(plain) == C * G * len(SCALES) + C * (G - 1) * (len(SCALES) - 1)
+    assert plain.sum() == C * G + C * (G - 1) * (len(SCALES) - 1)
+    process = motion.fit(unguided, held_out(1.0))
+    plain = np.all(process.inputs["log_scales"] == 0, axis=1)
+    assert plain.sum() == process.inputs["unguided"].sum() == C + C * (G - 1) * (len(SCALES) - 1)
+
+
+def test_drift_that_is_not_passed_on_is_taken_back(drawn):
+    """Covariances of e_t - k e_t-1: (1 + k^2) at one time, -k one generation apart, then none; of
+    a training set whose half is real images, k is half of that."""
+    values = {p.name: jnp.asarray(p.typical) for p in motion.FAMILY.parameters}
+    without = values | {"drift": jnp.asarray(0.0)}
+    mixed = replace(drawn[0], training_set="mix", real_fraction=0.5)
+    drift = values["drift"] ** 2
+    for chain, k in ((drawn[0], values["drift_lost"]), (mixed, values["drift_lost"] / 2)):
+        first, *others = (
+            {name: jnp.asarray(v) for name, v in motion.inputs(chain, START, t).items()}
+            for t in (1, 1, 2, 3)
+        )
+        for other, expected in zip(others, (1 + k**2, -k, 0.0), strict=True):
+            part = motion.kernel(values, first, other) - motion.kernel(without, first, other)
+            np.testing.assert_allclose(
+                part, np.tile(expected * drift * np.eye(C), (K, 1, 1)), atol=1e-9
+            )
+
+
 def test_a_held_out_scale_of_a_simulated_cycle_is_predicted(without, drawn):
     chain = drawn[2]
     path = paths(without, chain, 0)
@@ -151,41 +182,49 @@ def test_a_held_out_scale_of_a_simulated_cycle_is_predicted(without, drawn):
     assert np.sqrt(np.mean(deviation**2)) < 3
 
 
-def law(chain, M, w):
-    """Return B - M + 0.8 (M - B) - 0.1 a + 0.4 ln w a, with a the deviation from the mean."""
-    B, apart = chain.base_means, M - M.mean(axis=-2, keepdims=True)
-    return B - M + 0.8 * (M - B) - 0.1 * apart + 0.4 * np.log(w) * apart
+def law(chain, M, w, v):
+    """Return -0.3 g d - 0.1 a + 0.4 ln w v a, with d and a the deviations from the base and from
+    the mean of prompts, g the distance that saturates, and v the V_W that is left."""
+    d, apart = M - chain.base_means, M - M.mean(axis=-2, keepdims=True)
+    D = np.sqrt(np.mean((d / np.sqrt(chain.unit)) ** 2, axis=-1, keepdims=True))
+    return (0.4 * np.log(w) * v - 0.1) * apart - 0.3 * D / np.sqrt(1 + D**2) * d
 
 
 def linear_chains(drawn, real=0.0):
-    """Return chains whose prompts move by the law, and a drift that they have in common."""
+    """Return chains whose prompts move by the law, and a drift that they have in common; V_W along
+    axes is constant."""
     rng = np.random.default_rng(0)
-    drift = 0.01 * rng.standard_normal((G, C, K)) * np.sqrt(drawn[0].unit)
+    e = 0.01 * rng.standard_normal((G + 1, C, K)) * np.sqrt(drawn[0].unit)
+    drift = e[1:] - 0.4 * e[:-1]
     linear = []
     for chain in drawn:
         means = [chain.base_means + 0.5 * rng.standard_normal((C, K))]
+        within = np.repeat(chain.within[:1], G + 1, axis=0)
+        moved = replace(chain, within=within, training_set="mix", real_fraction=real)
+        level = variances.levels(moved)[:, :K].mean(axis=1)
         for t in range(G):
-            learnt = real * means[0] + (1 - real) * means[-1]
-            means.append(learnt + law(chain, learnt, chain.label) + drift[t])
-        moved = replace(chain, means=np.stack(means), training_set="mix", real_fraction=real)
-        linear.append(moved)
+            parents = real * means[0] + (1 - real) * means[-1]
+            v = np.exp(moved.learnt_from(level, t))
+            means.append(parents + law(chain, parents, chain.label, v) + drift[t])
+        linear.append(replace(moved, means=np.stack(means)))
     return linear
 
 
-def test_a_linear_law_of_transmission_and_selection_is_recovered(drawn):
+def test_the_law_of_transmission_and_selection_is_recovered(drawn):
     rng, first = np.random.default_rng(1), drawn[0]
     B, unit = first.base_means, np.sqrt(first.unit)
     process = motion.fit(linear_chains(drawn), held_out(1.0))
     new = B + 0.5 * rng.standard_normal((1, C, K))
     repeated = np.repeat(new, 100, axis=0)
+    v = np.exp(variances.levels(first)[0, :K].mean())
     for w in (1.0, 2.0):
         # A later generation has drift that no chain has shown.
-        places = motion.inputs(first, repeated, 0, w) | {"draw": np.full((100, C), -1)}
+        places = motion.inputs(first, repeated, 0, w) | {"draw": np.full((100, C), -9)}
         values = process.draws(100, seed=0)(places)
         spread = values.std(axis=0, ddof=1)
-        deviation = (values.mean(axis=0) - law(first, new[0], w) / unit) / spread
-        assert np.sqrt(np.mean(deviation**2)) < 2
-        assert spread.max() < 0.1 < np.abs(law(first, new[0], w) / unit).max()
+        expected = law(first, new[0], w, v) / unit
+        assert np.sqrt(np.mean(((values.mean(axis=0) - expected) / spread) ** 2)) < 2
+        assert spread.max() < 0.1 < np.abs(expected).max()
     assert process.values["drift"] == pytest.approx(0.01, rel=0.5)
 
 
@@ -228,7 +267,7 @@ def test_a_quadratic_trait_is_mapped(drawn):
 
 def test_held_out_predictions_are_scored_beside_naive_ones(drawn):
     short = [chain.until(2) for chain in drawn]
-    table = scores.predictions(short, "scale", draws=16, widen=False)
+    table = scores.predictions(short, "scale", widen=False)
     assert set(table["model"]) == {scores.THEORY, scores.UNCHANGED, scores.INTERPOLATED}
     row = table[(table["trait"] == "trait") & (table["quantity"] == "mean")]
     row = row[(row["scale"] == 1.5) & (row["generation"] == 2)].set_index("model")
@@ -242,10 +281,15 @@ def test_held_out_predictions_are_scored_beside_naive_ones(drawn):
     assert (theory["low"] <= theory["predicted"]).all()
     assert (theory["predicted"] <= theory["high"]).all()
     errors = scores.errors(table)["error"].unstack("model")
-    for of, quantity in (("traits", "mean"), (AXES, "mean"), (AXES, "between")):
-        assert errors.loc[(of, quantity), scores.THEORY] < (
-            0.5 * errors.loc[(of, quantity), scores.UNCHANGED]
-        )
+    # `qtm.PromptCycle` pulls prompts to the base however near they are, which the theory does not
+    # expect: so the means of axes, which hardly move, are predicted less well.
+    for of, quantity, most in (
+        ("traits", "mean", 0.5),
+        (AXES, "mean", 0.7),
+        (AXES, "between", 0.5),
+    ):
+        error = errors.loc[(of, quantity)]
+        assert error[scores.THEORY] < most * error[scores.UNCHANGED]
 
 
 def test_intervals_are_widened_by_errors_within_the_seen_chains(drawn):
@@ -349,7 +393,7 @@ def test_a_share_of_real_images_is_predicted_from_chains_without(drawn):
     """Training sets enter by their means alone: nothing about real images has to be fitted."""
     process = motion.fit(linear_chains(drawn), held_out(2.2))
     mixed = linear_chains(drawn, real=0.4)[2]
-    theory = Theory(process, variances.fit(drawn, held_out(2.2)), None)
+    theory = Theory(process, variances.fit(linear_chains(drawn), held_out(2.2)), None)
     error = lambda chain: np.sqrt(
         np.mean((np.median(paths(theory, chain, 0).means, axis=0) - mixed.means)[1:] ** 2)
     )

@@ -89,7 +89,7 @@ def kernel(values: Values, a: Inputs, b: Inputs) -> Float[Array, "K n m"]:
     local = lambda length: jnp.exp(-distance / (2 * length))
     same = a["prompt"][:, None] == b["prompt"][None]
     along = lambda name: a[name].T[:, :, None] * b[name].T[:, None]
-    product = lambda one, other: one[:, None] * other[None]
+    product = lambda left, right: left[:, None] * right[None]
     strength, other = guided.strength(values, a), guided.strength(values, b)
     transmitted = h["transmission_apart"] * along("apart") + product(_grown(a), _grown(b)) * (
         h["transmission_all"] * inner
@@ -145,8 +145,10 @@ def _drift(values: Values, a: Inputs, b: Inputs) -> Float[Array, "n m"]:
     before = lambda part: guided.strength(values, part, "log_scales_before")
     lost = lambda part: values["drift_lost"] * part["passed_on"]
 
-    def shared(one: Float[Array, " n"], other: Float[Array, " m"], lag: int) -> Float[Array, "n m"]:
-        guidance = one[:, None] * other[None] * _alike(h, one, other)
+    def shared(
+        left: Float[Array, " n"], right: Float[Array, " m"], lag: int
+    ) -> Float[Array, "n m"]:
+        guidance = left[:, None] * right[None] * _alike(h, left, right)
         return (a["draw"][:, None] - b["draw"][None] == lag) * (
             h["drift"] + h["drift_selected"] * guidance
         )

@@ -71,6 +71,8 @@ DEFINED = tuple(
         ("docs/fits.md", "0 (the real images) to the last forecast |",
          "tests/analysis/test_scan_forecasts.py"),
         ("docs/fits.md", "written as component 0.", "tests/empirical/test_kept.py"),
+        ("docs/fits.md", "or they are more than 32, the theory follows up to 16 groups of prompts",
+         "analysis/prompts/groups.py"),
         ("docs/forms.md", "if mutation adds N(0, V_m)", "qtm/mutation/gaussian.py"),
         ("docs/forms.md", "The tests apply every form to populations with means near 0 and "
          "variances near 1. They set each parameter without a default to 0.5.", "qtm/_parts.py"),

@@ -6,8 +6,8 @@ Changes of ln V_B from generation 0 to 6, averaged over the two seeds, by the me
 from tests.verification.expectations import Claim, at_most, exactly
 
 CLAIMS = (
-    Claim("docs/measured.md", "**No theory predicts how far V_B falls at CFG 1** when that scale "
-    "is held out: no other arm shows it."),
+    Claim("docs/measured.md", "**None of these predicts how far V_B falls at CFG 1** when that "
+    "scale is held out: no other arm shows it."),
 )  # fmt: skip
 EXPECTED = {
     "measured change of ln V_B": at_most(-0.4),

@@ -13,8 +13,8 @@ CLAIMS = (
     "noise, with bounded V_B and confused prompts) predicts best in all three comparisons, with "
     "smaller errors than both naive forecasts; its 90 % intervals contain 88 % to 89 % of the "
     "held-out values. "
-    "**No theory predicts how far V_B falls at CFG 1** when that scale is held out: no other arm "
-    "shows it."),
+    "**None of these predicts how far V_B falls at CFG 1** when that scale is held out: no other "
+    "arm shows it."),
 )  # fmt: skip
 EXPECTED = {
     "arms": exactly(42),

@@ -13,7 +13,8 @@ from tests.verification.expectations import Claim, at_least, at_most, between, r
 PLACE = "docs/measured.md"
 CLAIMS = (
     Claim(PLACE, "followed in 16 groups of alike drawings, ln V_W and ln V_B of the axes at a "
-    "held-out scale by 0.04 and 0.08 (with another seed 0.04 and 0.13; neighbouring scales 0.10 and 0.20)"),
+    "held-out scale by 0.04 and 0.08 (with another seed 0.04 and 0.13; neighbouring scales 0.10 "
+    "and 0.20)"),
     Claim(PLACE, "Later generations it does not: ln V_B 0.27, no change 0.11."),
     Claim(PLACE, "ReDiFine it does not: it expects ln V_B to end at -0.75, where -0.09 was "
     "measured"),

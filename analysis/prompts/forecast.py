@@ -120,7 +120,7 @@ class Given:
         if not others[0] < scale < others[-1]:
             return (
                 f"CFG {scale:g} is not between the scales of the other runs, {others[0]:g} to "
-                f"{others[-1]:g}, and beyond them it may go far astray"
+                f"{others[-1]:g}, and beyond them it extrapolates"
             )
         return ""
 

@@ -86,6 +86,7 @@ def test_a_chain_is_predicted_in_numbers_and_pictures(qtm, runs, installed, tmp_
     assert {path.suffix for path in out.glob("sheet.*")} == {".pdf", ".png", ".txt"}
 
 
+@pytest.mark.slow
 def test_a_remedy_is_predicted_from_runs_without(qtm, runs, installed, tmp_path):
     """ReDiFine from four CFG scales: schedules of the scale and condition drop."""
     redifine = next(run for run in kept.runs("transmission") if run.name.startswith("redifine"))

@@ -11,7 +11,6 @@ from jaxtyping import Float
 
 from analysis.arms.levels import schedule
 from empirical.recipe import Settings
-from empirical.remedies import Remedy
 from qtm.mixture.levels import NoiseLevels
 
 # Fewer steps than a sampler takes: the flow of a Gaussian prompt needs no more.
@@ -29,7 +28,7 @@ def conditions(settings: Settings) -> str:
     table["generate"].pop("guidance")
     for name in ("training_set", "real_fraction", "condition_drop"):
         table["finetune"].pop(name)
-    if _acts_by_settings(settings.remedy):
+    if settings.remedy is not None and settings.remedy.acts_by_settings():
         table["remedy"] = None
     return json.dumps(table, sort_keys=True)
 
@@ -43,13 +42,6 @@ def described(settings: Settings, generations: int, what: str) -> dict[str, Any]
         "real_fraction": finetune.real_fraction,
         "dropped": finetune.condition_drop,
     }
-
-
-def _acts_by_settings(remedy: Remedy | None) -> bool:
-    """Return whether all that a remedy does is in the effective settings."""
-    if remedy is None:
-        return True
-    return not remedy.latent_noise() and type(remedy).kept is Remedy.kept
 
 
 def sources(kind: str, real_fraction: float, generations: int) -> Float[np.ndarray, "G G"]:

@@ -45,3 +45,7 @@ class Remedy(BaseModel, ABC):
         """Return the indices of the images of one generation that may be learnt from, or None for
         all. `trait(name)` gives the stored values [n, components]."""
         return None
+
+    def acts_by_settings(self) -> bool:
+        """Return whether all that it does is in the effective settings."""
+        return not self.latent_noise() and type(self).kept is Remedy.kept

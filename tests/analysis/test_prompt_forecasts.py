@@ -281,6 +281,7 @@ def test_the_theory_of_prompts_is_the_better_one_between_three_scales(known):
     assert beyond.doubt.startswith("CFG 4 is not between the scales of the other runs, 1 to 3.2")
 
 
+@pytest.mark.slow
 def test_the_family_model_answers_others_and_either_can_be_chosen(qtm, folders, ahead, monkeypatch):
     code, out, err = qtm("forecast", *folders[:3], "--generations", 5)
     assert code == 0, err

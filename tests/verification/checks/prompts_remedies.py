@@ -15,32 +15,31 @@ from tests.verification.expectations import Claim, at_least, exactly, rounded
 PLACE = "docs/fits.md"
 CLAIMS = (
     Claim(PLACE, "mean absolute errors of 26 other chains with remedies,"),
-    Claim(PLACE, "| 12 chains without a remedy | 0.13 | 0.08 |"),
-    Claim(PLACE, "| 17 chains, five with a remedy | 0.11 | 0.06 |"),
+    Claim(PLACE, "| 12 chains without a remedy | 0.13 | 0.09 |"),
+    Claim(PLACE, "| 17 chains, five with a remedy | 0.11 | 0.09 |"),
     Claim(PLACE, "| the 17 chains, the bounded family model (23 of the 26) | 0.10 | 0.20 |"),
     Claim(PLACE, "| no change | 0.77 | 1.01 |"),
     Claim(PLACE, "where the noise is about 1.4 standard deviations of images"),
-    Claim(PLACE, "it raises ln V_W in generation 6 by 1.8 and lowers ln V_B by 0.9 of 0.9 "
-    "(measured: 1.8 of 1.9, and 0.4 of 0.5), condition drop alone raises ln V_W by 0.1 "
-    "(measured: 0.3)"),
+    Claim(PLACE, "it raises ln V_W in generation 6 by 1.8 and lowers ln V_B by 0.8 (measured: 1.8 "
+    "and 0.4), condition drop alone raises ln V_W by 0.1 (measured: 0.3)"),
 )  # fmt: skip
 PARTS = ("both", "decay", "condition drop")
 EXPECTED = {
     "chains": exactly(26),
     "from chains without a remedy: ln V_W": rounded(0.13, 2),
-    "from chains without a remedy: ln V_B": rounded(0.08, 2),
+    "from chains without a remedy: ln V_B": rounded(0.09, 2),
     "ln V_W": rounded(0.11, 2),
-    "ln V_B": rounded(0.06, 2),
+    "ln V_B": rounded(0.09, 2),
     "no change: ln V_W": rounded(0.77, 2),
     "no change: ln V_B": rounded(1.01, 2),
     "bounded family: ln V_W": rounded(0.10, 2),
     "bounded family: ln V_B": rounded(0.20, 2),
-    "chains whose ln V_B is nearer than by the bounded family": at_least(14),
+    "chains whose ln V_B is nearer than by the bounded family": at_least(12),
     **{
         f"ReDiFine, {name}: {part}": rounded(value, 1)
         for name, values in {
             "ln V_W": (1.8, 1.8, 0.1),
-            "ln V_B": (-0.9, -0.9, 0.0),
+            "ln V_B": (-0.7, -0.8, 0.1),
             "ln V_W, measured": (1.9, 1.8, 0.3),
             "ln V_B, measured": (-0.5, -0.4, 0.0),
         }.items()
@@ -49,7 +48,7 @@ EXPECTED = {
     "noise at which guidance moves prompts": rounded(1.4, 1),
     "noise at which guidance narrows them": rounded(1.2, 1),
 }
-SECONDS, MEMORY = 300, 2.5
+SECONDS, MEMORY = 500, 2.5
 SOME = (
     "decay,seed=0",
     "decay_rate,seed=0",

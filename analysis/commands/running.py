@@ -89,8 +89,7 @@ def forecast(
 def _print_fraction(
     runs: "Sequence[Run]", ahead: int, trait: str, components: Sequence[int] | None
 ) -> None:
-    """Print the fraction of real images that holds the chain, of which the theory of prompts knows
-    nothing."""
+    """Print the fraction of real images that holds the chain, by the bounded family model."""
     from analysis.arms.read import arms
     from analysis.prediction.forecast import forecast, quantiles
 

@@ -140,10 +140,10 @@ class PromptChain:
                 f"a chain by the recipe cannot be predicted from the run '{self.name}', whose "
                 f"{names} differ in more than guidance, training sets and condition drop"
             )
-        scale = float(settings.generate.guidance.scale)
         return replace(
-            self.planned(scale, generations),
+            self.until(0),
             name="the recipe",
+            label=float(settings.generate.guidance.scale),
             **described(settings, generations, "the recipe"),
         )
 

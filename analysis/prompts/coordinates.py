@@ -26,9 +26,7 @@ def with_latents(run: Run, chain: PromptChain) -> PromptChain:
     averages over coordinates. As it is for a run without latents of prompts."""
     generations = run.generations()[: len(chain.means)]
     every = [prompts_of_draw(generation) for generation in generations]
-    base = every[0]
-    if "unguided" in generations[0].draws():
-        base = prompts_of_draw(generations[0], "unguided")
+    base = base_prompts(run)
     if any(LATENT not in prompts.means for prompts in (*every, base)):
         return chain
     moments = run.moments()
@@ -43,6 +41,13 @@ def with_latents(run: Run, chain: PromptChain) -> PromptChain:
         BETWEEN: Trait(averages[0], V_B[0], averages[1], float(V_B[1][0])),
     }
     return replace(chain, traits=chain.traits | latents)
+
+
+def base_prompts(run: Run) -> Prompts:
+    """Return the moments of prompts of the base model's images without guidance, of real images
+    where a run has none."""
+    first = run.generation(0)
+    return prompts_of_draw(first, "unguided" if "unguided" in first.draws() else None)
 
 
 def in_order(prompts: Prompts, chain: PromptChain, name: str = "") -> Float[np.ndarray, "C d"]:

@@ -14,7 +14,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from analysis.prediction.forecast import half_lives
 from analysis.prompts import motion, scores
 from analysis.prompts.chains import PromptChain
 from analysis.prompts.coordinates import BETWEEN, with_latents
@@ -72,11 +71,6 @@ class PromptForecast:
             for t, d, q in np.ndindex(y.shape[1], y.shape[3], 3):
                 rows.append((t, name, d, _QUANTITIES[q], *ends[:, q, t, d], t <= self.last))
         return pd.DataFrame(rows, columns=list(COLUMNS))
-
-    def half_lives(self, trait: str = LATENT) -> dict[str, tuple[float, float, float]]:
-        """Return low, median, high of the generation at which V_W, V_B and their sum are first
-        below half of generation 0; infinite where not within the forecast."""
-        return half_lives(self.paths[trait])
 
     def means(self) -> pd.DataFrame:
         """Return low, median, high of the means of traits of one component, in standard deviations

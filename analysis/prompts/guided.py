@@ -42,6 +42,14 @@ def strength(values: Values, a: Inputs, name: str = "log_scales") -> Float[Array
     return jnp.sum(weights * a[name], axis=-1)
 
 
+def alike(
+    length: Float[Array, ""], strength: Float[Array, " n"], other: Float[Array, " m"]
+) -> Float[Array, "n m"]:
+    """Return how alike selection is at two strengths of guidance: exp(-(l - l')^2/(2 length^2))."""
+    apart = strength[:, None] - other[None]
+    return jnp.exp(-jnp.square(apart) / (2 * jnp.square(length)))
+
+
 def noise(values: Values, a: Inputs) -> Float[Array, " n"]:
     """Return the variance of what no other chain has in common with an observation: more of it, the
     stronger the guidance."""

@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Float
 
 from analysis.prompts.chains import PromptChain, Trait
-from analysis.prompts.coordinates import in_order
+from analysis.prompts.coordinates import base_prompts, in_order
 from analysis.prompts.paths import Path
 from analysis.prompts.traits import trait_map
 from empirical.runs.prompts import LATENT, Prompts, prompts_of_draw
@@ -43,7 +43,7 @@ def latents(
     has the same e in all generations. Raises `UserError` for runs without latents.
     """
     known = [_prompts(run, chain) for run, chain in zip(runs, chains, strict=True)]
-    base = _base(runs[0])
+    base = base_prompts(runs[0])
     centre = in_order(base, planned)
     d = centre.shape[1]
     of_latents = lambda means: {
@@ -61,11 +61,6 @@ def latents(
     ratio = (np.exp(path.levels[:, 1:, :K]) @ V).mean(axis=0) / V.sum()
     e, captions = _deviations(runs[0], base, planned, images, seed)
     return means[:, :, None] + np.sqrt(ratio)[:, None, None, None] * e, captions
-
-
-def _base(run: Run) -> Prompts:
-    first = run.generation(0)
-    return prompts_of_draw(first, "unguided" if "unguided" in first.draws() else None)
 
 
 def _deviations(

@@ -104,7 +104,7 @@ def kernel(values: Values, a: Inputs, b: Inputs) -> Float[Array, "K n m"]:
             + h["selection_apart"] * along("apart")
         )
         + h["selection_common"]
-        + _alike(h, strength, other)
+        + guided.alike(values["scale_length"], strength, other)
         * (h["selection_local"] * local(h["selection_length"]) + h["selection_prompt"] * same)
     )
     dropped = h["dropped"] * along("apart") + product(strength, other) * (
@@ -132,23 +132,18 @@ def _grown(a: Inputs) -> Float[Array, " n"]:
     return jnp.sqrt(square / (1 + square))
 
 
-def _alike(
-    h: Values, strength: Float[Array, " n"], other: Float[Array, " m"]
-) -> Float[Array, "n m"]:
-    return jnp.exp(-jnp.square(strength[:, None] - other[None]) / (2 * h["scale_length"]))
-
-
 def _drift(values: Values, a: Inputs, b: Inputs) -> Float[Array, "n m"]:
     """Return the covariance of e_t - k q_t e_t-1 of one prompt in one place."""
     h = {name: jnp.square(value) for name, value in values.items()}
     now = lambda part: guided.strength(values, part)
     before = lambda part: guided.strength(values, part, "log_scales_before")
     lost = lambda part: values["drift_lost"] * part["passed_on"]
+    alike = lambda left, right: guided.alike(values["scale_length"], left, right)
 
     def shared(
         left: Float[Array, " n"], right: Float[Array, " m"], lag: int
     ) -> Float[Array, "n m"]:
-        guidance = left[:, None] * right[None] * _alike(h, left, right)
+        guidance = left[:, None] * right[None] * alike(left, right)
         return (a["draw"][:, None] - b["draw"][None] == lag) * (
             h["drift"] + h["drift_selected"] * guidance
         )
@@ -211,10 +206,10 @@ def fit(
         (c.seed, c.dropped) for c, mask in zip(chains, seen, strict=True) if mask[0] and plain(c, 0)
     }
     for chain, mask in zip(chains, seen, strict=True):
-        unit = np.sqrt(chain.unit)
+        unit, levels = np.sqrt(chain.unit), variances.levels(chain)
         for t in np.flatnonzero(mask).tolist():
-            parents = chain.learnt_from(chain.means, t)
-            parts.append(inputs(chain, parents, t))
+            parents, level = (chain.learnt_from(values, t) for values in (chain.means, levels))
+            parts.append(inputs(chain, parents, t, level=level))
             outputs.append((chain.means[t + 1] - parents) / unit)
             if chain.unguided is None or plain(chain, t):
                 continue
@@ -222,6 +217,6 @@ def fit(
                 if (chain.seed, chain.dropped) in first:
                     continue
                 first.add((chain.seed, chain.dropped))
-            parts.append(inputs(chain, parents, t, 1.0))
+            parts.append(inputs(chain, parents, t, 1.0, level))
             outputs.append((chain.unguided[t + 1] - parents) / unit)
     return condition(FAMILY, stacked(parts), np.concatenate(outputs), near)

@@ -58,8 +58,9 @@ def kernel(values: Values, a: Inputs, b: Inputs) -> Float[Array, "D n m"]:
     h = {name: jnp.square(value) for name, value in values.items()}
     y, z = a["level"].T[:, :, None], b["level"].T[:, None]
     apart = lambda name: jnp.square(a[name][:, None] - b[name][None])
-    strength, other = guided.strength(values, a)[:, None], guided.strength(values, b)[None]
-    alike = jnp.exp(-jnp.square(strength - other) / (2 * h["scale_length"]))
+    strength, other = guided.strength(values, a), guided.strength(values, b)
+    alike = guided.alike(values["scale_length"], strength, other)
+    both = strength[:, None] * other[None]
     local = jnp.exp(
         -jnp.square(y - z) / (2 * h["length"]) - apart("distance") / (2 * h["distance_length"])
     )
@@ -71,8 +72,8 @@ def kernel(values: Values, a: Inputs, b: Inputs) -> Float[Array, "D n m"]:
         + h["selection_return"] * y * z
         + alike * (h["selection_local"] * local + h["drift_selected"] * together)
     )
-    dropped = h["dropped"] + strength * other * h["dropped_selected"]
-    return changed + strength * other * selected + a["dropped"][:, None] * b["dropped"] * dropped
+    dropped = h["dropped"] + both * h["dropped_selected"]
+    return changed + both * selected + a["dropped"][:, None] * b["dropped"] * dropped
 
 
 FAMILY = Family(kernel, guided.noise, PARAMETERS + guided.PARAMETERS)

@@ -193,12 +193,14 @@ def fit(
     chains: Sequence[PromptChain],
     seen: Bool[np.ndarray, "R G"],
     near: Process | None = None,
+    without: Sequence[str] = (),
 ) -> Process:
     """Fit the motion of prompts to the seen transitions of chains.
 
     Also to what the models of these generations draw without guidance, from the same training sets,
     where it was drawn: selection is 0 there. Chains without guidance draw nothing else, and those
-    of one seed have one model in generation 1, which is to count once.
+    of one seed have one model in generation 1, which is to count once. The hyperparameters
+    `without` are 0.
     """
     parts, outputs = [], []
     plain = lambda chain, t: bool(np.all(chain.scales[t] == 1))
@@ -219,4 +221,5 @@ def fit(
                 first.add((chain.seed, chain.dropped))
             parts.append(inputs(chain, parents, t, 1.0, level))
             outputs.append((chain.unguided[t + 1] - parents) / unit)
-    return condition(FAMILY, stacked(parts), np.concatenate(outputs), near)
+    family = FAMILY.without(without)
+    return condition(family, stacked(parts), np.concatenate(outputs), near)

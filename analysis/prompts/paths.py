@@ -22,6 +22,11 @@ class Theory:
     variances: Process
     traits: TraitMap | None
 
+    @property
+    def absent(self) -> tuple[str, ...]:
+        """The names of hyperparameters that are 0."""
+        return self.motion.family.absent + self.variances.family.absent
+
     def held(self) -> "Theory":
         """Return the theory whose hyperparameters stay as they are in fits from it."""
         hold = lambda process: replace(process, held=True)
@@ -45,14 +50,19 @@ def fit(
     chains: Sequence[PromptChain],
     seen: Bool[np.ndarray, "R G"] | None = None,
     near: Theory | None = None,
+    without: Sequence[str] = (),
 ) -> Theory:
-    """Fit the theory to the seen transitions of chains, all by default; search from `near`."""
+    """Fit the theory to the seen transitions of chains, all by default; search from `near`.
+
+    `without` names hyperparameters of motion and of variances that are to be 0: what a part of the
+    theory contributes.
+    """
     mask = np.ones((len(chains), chains[0].generations), bool) if seen is None else seen
     named = all(chain.traits for chain in chains)
     return Theory(
-        motion.fit(chains, mask, None if near is None else near.motion),
-        variances.fit(chains, mask, None if near is None else near.variances),
-        trait_map(chains, mask, None if near is None else near.traits) if named else None,
+        motion.fit(chains, mask, near and near.motion, without),
+        variances.fit(chains, mask, near and near.variances, without),
+        trait_map(chains, mask, near and near.traits) if named else None,
     )
 
 
@@ -67,14 +77,14 @@ def paths(
     repeat = lambda value: np.repeat(value[None], draws, axis=0)
     means = [repeat(each) for each in chain.means[: start + 1]]
     levels = [repeat(each) for each in level[: start + 1]]
-    move, change = theory.motion.draws(draws, seed), theory.variances.draws(draws, seed + 1)
+    move, follow = theory.motion.draws(draws, seed), theory.variances.draws(draws, seed + 1)
     for t in range(start, chain.generations):
         parents, y = chain.learnt_from(means, t), variances.learnt_from(chain, levels, t)
         state = motion.inputs(chain, parents, t, level=chain.learnt_from(levels, t))
         step = move(state)
         state = variances.inputs(chain, y[:, None], parents[:, None], t)
         means.append(parents + unit * step)
-        levels.append(y + change(state)[:, 0])
+        levels.append(follow(state)[:, 0])
     path, traits = np.stack(means, axis=1), {}
     if theory.traits is not None:
         ahead = theory.traits.draws(chain, path[:, start + 1 :], seed + 2)

@@ -1,10 +1,10 @@
 """Gaussian processes with several outputs, and draws of functions along a path.
 
-Output d of an observation is y_d = f_d(x) + e_d, with f_d a Gaussian process of mean 0 and kernel
-k_d (or one for all), and e_d independent normal. Hyperparameters are at their posterior mode: the
-log marginal likelihood
+Output d of an observation is y_d = f_d(x) + e_d, with f_d a Gaussian process of mean m_d (0 unless
+a family has one) and kernel k_d (or one for all), and e_d independent normal. Hyperparameters are
+at their posterior mode: the log marginal likelihood
 
-    sum_d -[y_d^T K_d^-1 y_d + ln |K_d|]/2,   K_d = k_d(X, X) + diag(noise)
+    sum_d -[z_d^T K_d^-1 z_d + ln |K_d|]/2,   z_d = y_d - m_d(X),   K_d = k_d(X, X) + diag(noise)
 
 plus the log priors (Rasmussen & Williams 2006, eq. 2.30). A drawn function is evaluated where its
 own path leads, each value given the observations and the values drawn before: so the error of a
@@ -12,7 +12,7 @@ function persists down a path as it should.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import jax
@@ -32,28 +32,48 @@ Observed = Mapping[str, Shaped[np.ndarray, "..."]]
 # One matrix for each output, or one for all of them (E = D or 1).
 Kernel = Callable[[Values, Inputs, Inputs], Float[Array, "E n m"]]
 Noise = Callable[[Values, Inputs], Float[Array, " n"]]
+Mean = Callable[[Values, Inputs], Float[Array, "n #D"]]
 # Keeps covariances of drawn values positive, in units of the outputs squared.
 _JITTER = 1e-6
 
 
+def nothing(values: Values, inputs: Inputs) -> Float[Array, "n #D"]:
+    """Return the mean 0."""
+    return jnp.zeros((1, 1))
+
+
 @dataclass(frozen=True)
 class Family:
-    """A kernel, the variance of noise at an input, and their hyperparameters with priors."""
+    """A kernel, the variance of noise at an input, their hyperparameters with priors, and the mean
+    of the process; the hyperparameters that are `absent` are 0."""
 
     kernel: Kernel
     noise: Noise
     parameters: tuple[Parameter, ...]
+    mean: Mean = nothing
+    absent: tuple[str, ...] = ()
+
+    def values(self, x: Float[Array, " k"]) -> Values:
+        """Return the hyperparameters at x on the scale of the search."""
+        known = values_of(self.parameters, x)
+        return {**known, **{name: jnp.zeros(()) for name in self.absent}}
+
+    def without(self, names: Sequence[str]) -> "Family":
+        """Return the family in which the hyperparameters of these names are 0; others than its own
+        are ignored."""
+        absent = tuple(p.name for p in self.parameters if p.name in names)
+        return replace(self, absent=absent) if absent else self
 
     def covariance(self, x: Float[Array, " k"], inputs: Inputs) -> Float[Array, "E n n"]:
         """Return K [E, n, n] of observations, noise included."""
-        values = values_of(self.parameters, x)
+        values = self.values(x)
         return self.kernel(values, inputs, inputs) + jnp.diag(self.noise(values, inputs) + _JITTER)
 
 
 @dataclass(frozen=True)
 class Process:
     """A family given observations: hyperparameters `x` on the scale of the search, `inputs`,
-    Cholesky factors L [E, n, n] of K and L^-1 y [D, n]; `evidence` is the log marginal likelihood.
+    Cholesky factors L [E, n, n] of K and L^-1 z [D, n]; `evidence` is the log marginal likelihood.
     Fits from one that is `held` keep its hyperparameters.
     """
 
@@ -68,7 +88,7 @@ class Process:
     @property
     def values(self) -> dict[str, float]:
         """Hyperparameters by name."""
-        values = values_of(self.family.parameters, jnp.asarray(self.x))
+        values = self.family.values(jnp.asarray(self.x))
         return {name: float(value) for name, value in values.items()}
 
     def draws(self, size: int, seed: int) -> "Draws":
@@ -109,7 +129,8 @@ def conditioned(
     L = np.linalg.cholesky(np.asarray(family.covariance(hyperparameters, a)))
     D, n = outputs.T.shape
     factors = np.broadcast_to(L, (D, n, n))
-    z = np.stack([solve(c, v, lower=True) for c, v in zip(factors, outputs.T, strict=True)])
+    rest = (outputs - np.asarray(_mean(family)(hyperparameters, a))).T
+    z = np.stack([solve(c, v, lower=True) for c, v in zip(factors, rest, strict=True)])
     evidence = -float(_loss(family)(hyperparameters, a, jnp.asarray(outputs.T))[0])
     return Process(family, x, a, L, z, evidence)
 
@@ -170,7 +191,9 @@ class Draws:
         values = mean + value + (L @ e[..., None])[..., 0]
         if noisy:
             values = values + np.sqrt(noise) * self._rng.standard_normal(values.shape)
-        return values.swapaxes(1, 2)
+        expected = np.asarray(_mean(p.family)(x, flat))
+        expected = np.broadcast_to(expected, (S * m, D)).reshape(S, m, D)
+        return expected + values.swapaxes(1, 2)
 
 
 def _positive(matrices: np.ndarray) -> np.ndarray:
@@ -184,7 +207,8 @@ def _loss(family: Family):
     def loss(x: Array, inputs: Inputs, outputs: Array) -> Array:
         L = jnp.linalg.cholesky(family.covariance(x, inputs))
         size = len(outputs) / len(L)
-        y = outputs[..., None] if len(L) > 1 else outputs.T[None]
+        rest = outputs - family.mean(family.values(x), inputs).T
+        y = rest[..., None] if len(L) > 1 else rest.T[None]
         z = solve_triangular(L, y, lower=True)
         volume = jnp.sum(jnp.log(jnp.diagonal(L, axis1=-2, axis2=-1)))
         return jnp.sum(jnp.square(z)) / 2 + size * volume
@@ -193,15 +217,20 @@ def _loss(family: Family):
 
 
 @cache
+def _mean(family: Family):
+    return jax.jit(lambda x, a: family.mean(family.values(x), a))
+
+
+@cache
 def _between(family: Family):
-    return jax.jit(lambda x, a, b: family.kernel(values_of(family.parameters, x), a, b))
+    return jax.jit(lambda x, a, b: family.kernel(family.values(x), a, b))
 
 
 @cache
 def _of_each(family: Family):
     return jax.jit(
         jax.vmap(
-            lambda x, a, b: family.kernel(values_of(family.parameters, x), a, b),
+            lambda x, a, b: family.kernel(family.values(x), a, b),
             in_axes=(None, 0, 0),
         )
     )
@@ -209,9 +238,7 @@ def _of_each(family: Family):
 
 @cache
 def _noise(family: Family):
-    return jax.jit(
-        jax.vmap(lambda x, a: family.noise(values_of(family.parameters, x), a), in_axes=(None, 0))
-    )
+    return jax.jit(jax.vmap(lambda x, a: family.noise(family.values(x), a), in_axes=(None, 0)))
 
 
 def positive(names: Mapping[str, tuple[str, float, float]]) -> tuple[Parameter, ...]:

@@ -45,6 +45,7 @@ def predictions(
     draws: int = DRAWS,
     widen: bool = True,
     known: int = 2,
+    without: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Fit to the seen part of each split of a kind and predict the rest: a row for each quantity.
 
@@ -53,12 +54,12 @@ def predictions(
     intervals, widened by default, missing for naive forecasts: no change since the last measured
     generation; the line through generation 0 and that one; and with a scale or a chain held out,
     the change since then of the chains at neighbouring scales, interpolated in ln w (the nearest
-    one beyond the least and the greatest scale).
+    one beyond the least and the greatest scale). The theory's hyperparameters `without` are 0.
     """
     rows, theory = [], None
     measured = [measurements(chain) for chain in chains]
     for split in _splits(chains, holdout, known):
-        theory = fit(chains, split.seen, theory)
+        theory = fit(chains, split.seen, theory, without)
         factors = _factors(chains, split, holdout, theory, draws, known) if widen else {}
         for r, t, key, (low, median, high) in _predicted(chains, split, theory, draws):
             y, s, chain = measured[r][key], int(split.start[r]), chains[r]
@@ -123,7 +124,7 @@ def widening(
     near = theory.held() if holdout == CHAIN else theory
     measured = [measurements(chain) for chain in chains]
     for part in parts:
-        fitted = fit(chains, part.seen, near)
+        fitted = fit(chains, part.seen, near, theory.absent)
         for r, t, key, (low, median, high) in _predicted(chains, part, fitted, draws):
             error = measured[r][key][t] - median
             width = high - median if error > 0 else median - low

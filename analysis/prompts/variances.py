@@ -4,12 +4,15 @@ With y_j = ln V_W of quantity j in the training set relative to that of the base
 the distance of prompts from those of the base (root mean square over prompts and axes, in standard
 deviations), l the strength of guidance (`guided`) and p the probability of condition drop,
 
-    y_j <- y_j + r + s,   cov(r, r') = r1^2 + r2^2 y y' + r3^2 rbf + v^2 e^(-y - y') + drift
+    y_j <- ln[(e^y_j + u)/(1 + u)] - n l + r + s
+    cov(r, r') = r1^2 + r2^2 y y' + r3^2 rbf + drift
     cov(s, s') = l l' [s1^2 + s2^2 y y' + s3^2 rbf rbf(l, l') + drift_S]
     with condition drop also p p' [c1^2 + l l' c2^2]
 
-where rbf is one of (y, D). A variance v that every generation adds changes ln V_W by v e^-y: what
-bounds its fall. Drift is common to chains of one seed, as in `motion`.
+where rbf is one of (y, D). Finetuning passes on 1/(1 + u) of V_W, and the rest is the base's, so
+that the fall by guidance, n for each unit of ln w, comes to an end: what no generation has shown
+yet follows from the earlier ones. Quantities that guidance does not narrow (`Trait.narrows`) stay
+as they are but for r and s. Drift is common to chains of one seed, as in `motion`.
 """
 
 from collections.abc import Sequence
@@ -30,14 +33,13 @@ from analysis.prompts.process import (
     stacked,
 )
 
-# Variances below e^-4 of that of the base gain no more by mutation.
-_LEAST = -4.0
 PARAMETERS = positive(
     {
+        "narrowing": ("fall of ln V_W by guidance, per ln w", 0.35, 0.5),
+        "renewal": ("variance from the base in a generation, of that passed on", 0.2, 0.25),
         "change": ("change of ln V_W without guidance", 0.05, 1.0),
         "return": ("regression of that change on ln V_W", 0.1, 1.0),
         "local": ("change without guidance that depends on ln V_W and distance", 0.05, 1.0),
-        "mutation": ("variance that a generation adds, in units of that of the base", 0.05, 1.0),
         "selection": ("change of ln V_W by guidance, per ln w", 0.2, 1.0),
         "selection_return": ("regression of that change on ln V_W", 0.1, 1.0),
         "selection_local": ("change by guidance that depends on ln V_W and distance", 0.1, 1.0),
@@ -54,7 +56,7 @@ PARAMETERS = positive(
 
 
 def kernel(values: Values, a: Inputs, b: Inputs) -> Float[Array, "D n m"]:
-    """Return the covariance of the changes of ln V_W, of each quantity."""
+    """Return the covariance of ln V_W in the next generation, of each quantity."""
     h = {name: jnp.square(value) for name, value in values.items()}
     y, z = a["level"].T[:, :, None], b["level"].T[:, None]
     apart = lambda name: jnp.square(a[name][:, None] - b[name][None])
@@ -65,8 +67,7 @@ def kernel(values: Values, a: Inputs, b: Inputs) -> Float[Array, "D n m"]:
         -jnp.square(y - z) / (2 * h["length"]) - apart("distance") / (2 * h["distance_length"])
     )
     together = a["draw"][:, None] == b["draw"][None]
-    added = h["mutation"] * jnp.exp(-jnp.maximum(y, _LEAST) - jnp.maximum(z, _LEAST))
-    changed = added + h["change"] + h["return"] * y * z + h["local"] * local + h["drift"] * together
+    changed = h["change"] + h["return"] * y * z + h["local"] * local + h["drift"] * together
     selected = (
         h["selection"]
         + h["selection_return"] * y * z
@@ -76,7 +77,15 @@ def kernel(values: Values, a: Inputs, b: Inputs) -> Float[Array, "D n m"]:
     return changed + both * selected + a["dropped"][:, None] * b["dropped"] * dropped
 
 
-FAMILY = Family(kernel, guided.noise, PARAMETERS + guided.PARAMETERS)
+def mean(values: Values, a: Inputs) -> Float[Array, "n D"]:
+    """Return the mean of ln V_W in the next generation: renewed by finetuning, narrowed by
+    guidance."""
+    y, narrowing = a["level"], values["narrowing"] * guided.strength(values, a)
+    renewed = jnp.log((jnp.exp(y) + values["renewal"]) / (1 + values["renewal"]))
+    return jnp.where(a["narrows"], renewed - narrowing[:, None], y)
+
+
+FAMILY = Family(kernel, guided.noise, PARAMETERS + guided.PARAMETERS, mean)
 
 
 def levels(chain: PromptChain) -> Float[np.ndarray, "T D"]:
@@ -96,8 +105,11 @@ def inputs(
     """Return the inputs of a training set with prompts at `means`."""
     away = (means - chain.base_means) / np.sqrt(chain.unit)
     distance = np.sqrt(np.mean(np.square(away), axis=(-1, -2)))
+    K = len(chain.unit)
+    narrows = np.array([True] * K + [trait.narrows for trait in chain.traits.values()])
     return {
         "level": level,
+        "narrows": np.broadcast_to(narrows, level.shape),
         "distance": distance,
         **guided.inputs(chain, distance.shape, transition),
     }
@@ -118,13 +130,18 @@ def fit(
     chains: Sequence[PromptChain],
     seen: Bool[np.ndarray, "R G"],
     near: Process | None = None,
+    without: Sequence[str] = (),
 ) -> Process:
-    """Fit the variances within prompts to the seen transitions of chains."""
+    """Fit the variances within prompts to the seen transitions of chains.
+
+    The hyperparameters `without` are 0.
+    """
     parts, outputs = [], []
     for chain, mask in zip(chains, seen, strict=True):
         y = levels(chain)
         for t in np.flatnonzero(mask).tolist():
             parents, means = learnt_from(chain, y, t), chain.learnt_from(chain.means, t)
             parts.append(inputs(chain, parents[None], means[None], t))
-            outputs.append((y[t + 1] - parents)[None])
-    return condition(FAMILY, stacked(parts), np.concatenate(outputs), near)
+            outputs.append(y[None, t + 1])
+    family = FAMILY.without(without)
+    return condition(family, stacked(parts), np.concatenate(outputs), near)

@@ -249,6 +249,37 @@ def test_a_loss_of_variance_in_proportion_to_ln_w_is_predicted(without, drawn):
     assert (np.abs(axes.mean(axis=0) - measured) < 0.1 * np.abs(measured)).all()
 
 
+def test_variances_come_to_the_end_of_their_fall(drawn):
+    """What narrows by guidance and is renewed by finetuning reaches a level that no generation of
+    the fit has shown; what guidance does not narrow has none."""
+    renewal, narrowing, short = 0.3, 0.5, np.array([[True] * 2 + [False] * (G - 2)] * len(SCALES))
+    rng = np.random.default_rng(0)
+    falling = []
+    for chain in drawn:
+        y = [np.zeros(2)]
+        for _ in range(G):
+            narrowed = np.log((np.exp(y[-1]) + renewal) / (1 + renewal))
+            y.append(narrowed - narrowing * np.log(chain.label) + 0.01 * rng.standard_normal(2))
+        V_W = chain.base_within.mean(axis=0).diagonal() * np.exp(y)
+        within = np.broadcast_to(V_W[:, None, :, None] * np.eye(K), chain.within.shape)
+        grows = Trait(np.zeros((G + 1, C)), 1.1 ** np.arange(G + 1), np.zeros(C), 1.0, False)
+        # Prompts stay, so that only variances tell one generation from another.
+        still = np.broadcast_to(chain.base_means, chain.means.shape)
+        falling.append(replace(chain, within=within, means=still, traits={"grows": grows}))
+    process = variances.fit(falling, short)
+    assert process.values["narrowing"] == pytest.approx(narrowing, rel=0.2)
+    chain, draws = falling[3], process.draws(64, 0)
+    level = variances.levels(chain)
+    levels = [np.repeat(each[None], 64, axis=0) for each in level[:3]]
+    for t in range(2, G):
+        prompts = np.repeat(chain.means[None, None, t], 64, axis=0)
+        levels.append(draws(variances.inputs(chain, levels[t][:, None], prompts, t))[:, 0])
+    last = levels[-1]
+    error = last.mean(axis=0) - level[-1]
+    assert (np.abs(error) < 3 * last.std(axis=0)).all()
+    assert (np.abs(error[:K]) < 0.3 * np.abs(level[-1] - level[2])[:K]).all()
+
+
 def test_a_quadratic_trait_is_mapped(drawn):
     learnt = trait_map(drawn, held_out(2.2))
     chain = drawn[2]

@@ -9,7 +9,10 @@ from analysis.commands import series
 from empirical.errors import UserError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from analysis.comparison.fit import Result
+    from analysis.prompts.chains import PromptChain
     from empirical.runs.record import Run
 
 app = typer.Typer()
@@ -57,6 +60,14 @@ def fit(
             "posterior without its likelihoods.",
         ),
     ] = False,
+    prompts: Annotated[
+        bool,
+        typer.Option(
+            "--prompts",
+            help="Also score the theory of prompts on the held-out data of a trait of one "
+            "component, which takes minutes.",
+        ),
+    ] = False,
     time: Annotated[
         str | None,
         typer.Option(
@@ -96,6 +107,8 @@ def fit(
     if files_of_series:
         if thin:
             raise UserError("--thin applies to runs: the tables of a series are small")
+        if prompts:
+            raise UserError("--prompts applies to runs: a series has no prompts")
         source = context.get_parameter_source("trait")
         is_given = source is not None and source.name != "DEFAULT"
         return series.fit(
@@ -126,11 +139,15 @@ def fit(
     known = every_model()
     if posterior not in ("", _NONE, *known):
         raise UserError(f"there is no model '{posterior}', there are {'; '.join(known)}")
+    described = _described(opened, trait) if prompts else []
     with tqdm(total=len(known), desc="fitting") as bar:
         result = fit_models(opened, model, trait=trait, components=component, progress=bar.update)
     _show(result)
+    beside = _beside(result, described, trait) if prompts else None
     if out is None:
         return
+    if beside is not None:
+        files.write_text(out / "prompts.csv", beside.to_csv(index=False, float_format="%.5g"))
     predictions = result.held_out
     if thin and len(predictions):
         predictions = predictions[predictions["model"].isin((result.best_theory, *NAIVE))]
@@ -182,6 +199,34 @@ def _show(result: "Result") -> None:
         )
     for sentence in (*result.of(result.best_theory).warnings, *result.left_out):
         print(f"qtm: {sentence}")
+
+
+def _described(opened: "list[Run]", trait: str) -> "list[PromptChain]":
+    """Return the chains that the theory of prompts describes; say why others were left out."""
+    from analysis.comparison.prompts import prompt_chains
+
+    chains, left_out = prompt_chains(opened, trait)
+    for sentence in left_out:
+        print(f"qtm: not in the theory of prompts: {sentence}")
+    return chains
+
+
+def _beside(result: "Result", chains: "list[PromptChain]", trait: str) -> "pd.DataFrame":
+    """Print errors of the theory of prompts beside those of the best theory, and return them."""
+    from tqdm import tqdm
+
+    from analysis.comparison.prompts import held_out_errors
+    from analysis.prediction.holdout import possible_splits
+
+    fits = sum(len(group) for group in possible_splits(chains).values())
+    with tqdm(total=fits, desc="theory of prompts") as bar:
+        table = held_out_errors(result, chains, trait, progress=bar.update)
+    wide = table.pivot(index=["holdout", "quantity"], columns="model", values="error")
+    wide = wide[list(dict.fromkeys(table["model"]))]
+    print()
+    print(f"mean absolute errors of {trait} in {len(chains)} chains, held out:")
+    print(wide.round(3).to_string(na_rep="-"))
+    return table
 
 
 def _draw_posterior(result: "Result", name: str, path: Path, thin: bool) -> None:

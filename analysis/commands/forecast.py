@@ -35,7 +35,7 @@ def forecast(
         int | None,
         typer.Option(
             help="How many generations ahead; of a scan, from its real images on. By default 10, "
-            "or with the theory of prompts as many as the other runs have."
+            "or with the theory of prompts as many as the other runs have, 4 where none has more."
         ),
     ] = None,
     guidance: Annotated[
@@ -56,7 +56,7 @@ def forecast(
         typer.Option(
             help="The theory of prompts, or the bounded family model. By default the first where "
             "runs at three other CFG scales or more, lower and higher ones, have gone further with "
-            "the same prompts."
+            "the same prompts, or where all are at generation 2."
         ),
     ] = None,
 ) -> None:

@@ -42,12 +42,8 @@ def given(
     wrong = [c for c in components or () if not 0 <= c < K]
     if wrong:
         raise UserError(f"trait '{trait}' has no component {wrong[0]}, allowed are 0 to {K - 1}")
-    last = first.generations + (generations or 1)
-    if last > known.reach:
-        return known, (
-            f"generation {last} is beyond the other runs, which end at generation {known.reach}"
-        )
-    return known, known.doubt
+    last = first.generations + (generations or known.ahead)
+    return known, known.beyond(last) or known.doubt
 
 
 def forecast(

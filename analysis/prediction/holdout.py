@@ -184,7 +184,7 @@ def score(table: pd.DataFrame) -> Score:
 
 
 def possible_splits(
-    arms: Sequence[Arm], holdouts: Sequence[str] = HOLDOUTS
+    arms: Sequence[Series], holdouts: Sequence[str] = HOLDOUTS
 ) -> Mapping[str, list[Split]]:
     """Return the splits of every holdout that the arms allow."""
     by_holdout = {}

@@ -1,10 +1,12 @@
-"""Forecasts of a running chain by the theory of prompts, from complete chains at other CFG scales.
+"""Forecasts of a running chain by the theory of prompts, beside chains at other CFG scales.
 
 The theory is fitted to the generations that the chain has, and to all of the other chains. It runs
 from the last measured generation to the last that others have: what lies beyond no chain has shown.
+Where none has more, it runs four generations beyond them all.
 All draws of a quantity, about their median and in units in which it is a mean in standard
 deviations or a logarithm, are widened by the errors of the same forecast of each of the others
-(`analysis.prompts.scores.widening`).
+(`analysis.prompts.scores.widening`); where none has more, by those of the later generations of all
+from the earlier ones.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,8 +31,10 @@ from empirical.runs.record import Run
 COLUMNS = (
     "generation", "feature", "component", "quantity", "low", "median", "high", "measured",
 )  # fmt: skip
-# With fewer other CFG scales the family model forecasts V_B better: see docs/fits.md.
+# With fewer other CFG scales the family model forecasts V_B better; beyond all chains the theory
+# was scored from this generation on, for so many more: see docs/fits.md.
 SCALES = 3
+EARLY, AHEAD = 2, 4
 _LEVELS = (0.05, 0.5, 0.95)
 _QUANTITIES = ("mean", "within", "between")
 # Places between the scales of the chains at which the growth of V_B is tested.
@@ -88,19 +92,38 @@ class PromptForecast:
 
 @dataclass(frozen=True)
 class Given:
-    """A running chain, and complete ones."""
+    """A running chain, and others that have gone as far or further."""
 
     chains: tuple[PromptChain, ...]
 
     @property
     def scales(self) -> tuple[float, ...]:
-        """The CFG scales of the complete chains."""
+        """The CFG scales of the other chains."""
         return tuple(sorted({chain.label for chain in self.chains[1:]}))
 
     @property
     def reach(self) -> int:
-        """The last generation of the complete chains."""
+        """The last generation of the other chains."""
         return max(chain.generations for chain in self.chains[1:])
+
+    @property
+    def early(self) -> bool:
+        """Whether all chains are at the generation from which the theory was scored beyond all."""
+        return self.chains[0].generations == self.reach == EARLY
+
+    @property
+    def ahead(self) -> int:
+        """By how many generations the first is forecast, unless asked otherwise."""
+        return self.reach - self.chains[0].generations or AHEAD
+
+    def beyond(self, generation: int) -> str:
+        """Why a forecast of this generation is not to be relied on, empty where it is."""
+        if generation <= self.reach + (AHEAD if self.early else 0):
+            return ""
+        return (
+            f"generation {generation} is beyond the other runs, which end at generation "
+            f"{self.reach}"
+        )
 
     @property
     def doubt(self) -> str:
@@ -108,10 +131,10 @@ class Given:
         scale, others = self.chains[0].label, [w for w in self.scales if w != self.chains[0].label]
         if len(others) < SCALES:
             return (
-                f"it takes longer runs at {SCALES} other CFG scales or more, with the prompts and "
-                f"settings of '{self.chains[0].name}' otherwise, and there are {len(others)}"
+                f"it takes runs at {SCALES} other CFG scales or more, as long as "
+                f"'{self.chains[0].name}' and otherwise like it, and there are {len(others)}"
             )
-        if not others[0] < scale < others[-1]:
+        if not self.early and not others[0] < scale < others[-1]:
             return (
                 f"CFG {scale:g} is not between the scales of the other runs, {others[0]:g} to "
                 f"{others[-1]:g}, and beyond them it extrapolates"
@@ -123,8 +146,8 @@ def given(runs: Sequence[Run]) -> Given:
     """Read the first run, and those of the others that the theory can learn from.
 
     These have its prompts, axes and settings but for seed and scale, draws of the base model where
-    it has them, a constant scale, and more generations than it. Raises `UserError` where the theory
-    does not describe the first run, or where there are no others at another scale.
+    it has them, a constant scale, and as many generations or more. Raises `UserError` where the
+    theory does not describe the first run, or where there are no others at another scale.
     """
     first = _constant(runs[0])
     read = [(runs[0], first)]
@@ -133,12 +156,12 @@ def given(runs: Sequence[Run]) -> Given:
             chain = _constant(run)
         except UserError:
             continue
-        if _alike(chain) == _alike(first) and chain.generations > first.generations:
+        if _alike(chain) == _alike(first) and chain.generations >= first.generations:
             read.append((run, chain))
     if not {chain.label for _, chain in read[1:]} - {first.label}:
         raise UserError(
-            f"it takes longer runs at other CFG scales, with the prompts and settings of "
-            f"'{first.name}' otherwise, and there are 0"
+            f"it takes runs at other CFG scales, as long as '{first.name}' and otherwise like it, "
+            f"and there are 0"
         )
     every = [with_latents(run, chain) for run, chain in read]
     names = sorted(set.intersection(*(set(chain.traits) for chain in every)))
@@ -166,18 +189,23 @@ def forecast(
     draws: int = DRAWS,
     near: Theory | None = None,
 ) -> PromptForecast:
-    """Forecast the first chain by `generations` generations, by default as far as the others go.
+    """Forecast the first chain by `generations` generations, by default as far as the others go, or
+    four where these have no more.
 
     The fit starts from `near`, if given.
     """
-    first, others = known.chains[0], known.chains[1:]
+    first = known.chains[0]
     last = first.generations
-    target = _continued(first, known.reach - last if generations is None else generations)
+    target = _continued(first, known.ahead if generations is None else generations)
     G = max(target.generations, known.reach)
     seen = np.array([np.arange(G) < chain.generations for chain in known.chains])
-    theory = fit([target, *others], seen, near)
+    theory = fit(known.chains, seen, near)
     values = _of_path(target, paths(theory, target, last, draws))
-    factors = scores.widening(others, scores.CHAIN, theory, draws, last)
+    factors = (
+        scores.widening(known.chains[1:], scores.CHAIN, theory, draws, last)
+        if last < known.reach
+        else scores.widening(known.chains, scores.LATER, theory, draws)
+    )
     wide = {
         key: np.median(y, axis=0) + factors.get(_kind(key), 1.0) * (y - np.median(y, axis=0))
         for key, y in values.items()

@@ -29,6 +29,7 @@ THEORY, UNCHANGED, LINE = "prompts", "no change", "linear extrapolation"
 INTERPOLATED = "neighbouring scales"
 # Holds out the end of a running chain: see `continuations`.
 CHAIN = "chain"
+LATER = "generations"
 COLUMNS = (
     "model", "holdout", "run", "scale", "trait", "generation", "quantity", "measured", "predicted",
     "low", "high",

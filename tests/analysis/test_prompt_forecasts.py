@@ -1,4 +1,4 @@
-"""Forecasts of a running chain by the theory of prompts, from complete chains at other scales."""
+"""Forecasts of a running chain by the theory of prompts, beside chains at other scales."""
 
 import shutil
 from dataclasses import replace
@@ -215,7 +215,7 @@ def test_latents_of_kept_runs_are_those_of_their_moments(runs):
     assert with_latents(without, chain) is chain
 
 
-def test_the_others_are_longer_and_alike(runs, folders):
+def test_the_others_are_as_long_and_alike(runs, folders):
     from empirical.runs.record import open_run
 
     opened = [open_run(folder) for folder in folders]
@@ -226,7 +226,8 @@ def test_the_others_are_longer_and_alike(runs, folders):
     assert all(len(trait.within) == 3 for trait in known.chains[0].traits.values())
     redifine = next(run for run in kept.runs("transmission") if run.name.startswith("redifine"))
     assert len(given([*opened, redifine]).chains) == 6
-    for none in ([opened[0]], [runs[0], *opened[1:]]):
+    assert given([runs[0], *opened[1:]]).ahead == forecasting.AHEAD
+    for none in ([opened[0]], [runs[0], opened[0]]):
         with pytest.raises(UserError, match=r"and there are 0$"):
             given(none)
     with pytest.raises(UserError, match="has a schedule of the CFG scale or a remedy"):
@@ -281,6 +282,24 @@ def test_the_theory_of_prompts_is_the_better_one_between_three_scales(known):
     assert beyond.doubt.startswith("CFG 4 is not between the scales of the other runs, 1 to 3.2")
 
 
+def test_from_generation_2_of_all_chains_the_theory_forecasts_beyond_them(drawn):
+    chains = [replace(chain.until(LAST), traits={}) for chain in drawn]
+    for i, chain in enumerate(chains):
+        early = Given((chain, *chains[:i], *chains[i + 1 :]))
+        assert (early.doubt, early.ahead, early.beyond(6)) == ("", 4, "")
+        assert early.beyond(7).startswith("generation 7 is beyond the other runs, which end at")
+    later = Given(tuple(chain.until(3) for chain in drawn))
+    assert later.beyond(4).endswith("at generation 3")
+    prediction = forecast(early, draws=DRAWS)
+    y, truth = prediction.paths["latent_pc"], drawn[-1]
+    assert y.shape == (DRAWS, LAST + 5, 3, K)
+    np.testing.assert_allclose(y[0, LAST, 0], (truth.means[2] - truth.means[0]).mean(axis=0)
+                               / np.sqrt(truth.unit))  # fmt: skip
+    V_B = np.log(truth.means.var(axis=1, ddof=1) / truth.unit)
+    assert (np.abs(y[:, G, 2].mean(axis=0) - V_B[G]) < 3 * y[:, G, 2].std(axis=0)).all()
+    assert y[:, G, 2].std(axis=0).max() < 0.5
+
+
 @pytest.mark.slow
 def test_the_family_model_answers_others_and_either_can_be_chosen(qtm, folders, ahead, monkeypatch):
     code, out, err = qtm("forecast", *folders[:3], "--generations", 5)
@@ -294,7 +313,7 @@ def test_the_family_model_answers_others_and_either_can_be_chosen(qtm, folders, 
     code, out, err = qtm("forecast", *folders[:3], "--theory", "prompts")
     assert code == 0, err
     assert "theory of prompts, fitted to this run and to 2 at CFG" in out
-    assert "qtm: this is not what the theory of prompts is best at: it takes longer runs" in out
+    assert "qtm: this is not what the theory of prompts is best at: it takes runs at 3" in out
     code, _, err = qtm("forecast", folders[0], "--theory", "prompts")
     assert code != 0
-    assert "cannot forecast this: it takes longer runs at other CFG scales" in err
+    assert "cannot forecast this: it takes runs at other CFG scales" in err

@@ -22,7 +22,8 @@ CLAIMS = (
     Claim(PLACE, "its V_W and V_B are as good as those of the theories above, 0.10 and 0.07 with "
     "two seeds, and trait means worse than no change, 0.46 (no change 0.40)."),
     Claim(PLACE, "two chains that differ by their seed alone move apart by 0.08 standard "
-    "deviations along an axis (over the root of 2, averaged over prompts), and move by 0.11 themselves."),
+    "deviations along an axis (over the root of 2, averaged over prompts), and move by 0.11 "
+    "themselves."),
     Claim(PLACE, "Without the chains at 1 it predicts three quarters of the fall of V_B there."),
 )  # fmt: skip
 EXPECTED = {

@@ -32,7 +32,7 @@ COLUMNS = (
     "generation", "feature", "component", "quantity", "low", "median", "high", "measured",
 )  # fmt: skip
 # With fewer other CFG scales the family model forecasts V_B better; beyond all chains the theory
-# was scored from this generation on, for so many more: see docs/fits.md.
+# was scored from generation `EARLY` on, for `AHEAD` generations: see docs/fits.md.
 SCALES = 3
 EARLY, AHEAD = 2, 4
 _LEVELS = (0.05, 0.5, 0.95)

@@ -64,8 +64,8 @@ def fit(
         bool,
         typer.Option(
             "--prompts",
-            help="Also score the theory of prompts on the held-out data of a trait of one "
-            "component, which takes minutes.",
+            help="Also score the theory of prompts on the held-out data, of the latents or of a "
+            "trait of one component, which takes minutes.",
         ),
     ] = False,
     time: Annotated[
@@ -94,8 +94,8 @@ def fit(
     """Fit every theory to runs with shared parameters and compare their held-out predictions.
 
     A file with a trait series is fitted by walks of the mean and by life cycles of mean and
-    variance. With --out: comparison.csv, parameters.csv, predictions.csv, posterior.nc, and for a
-    series a figure.
+    variance. With --out: comparison.csv, parameters.csv, predictions.csv, posterior.nc, with
+    --prompts prompts.csv, and for a series a figure.
     """
     paths = runs or []
     files_of_series = [path for path in paths if series.is_series_file(path)]
@@ -139,15 +139,17 @@ def fit(
     known = every_model()
     if posterior not in ("", _NONE, *known):
         raise UserError(f"there is no model '{posterior}', there are {'; '.join(known)}")
-    described = _described(opened, trait) if prompts else []
+    if prompts and component:
+        raise UserError("--prompts compares a whole trait, without --component")
+    chains = _prompt_chains(opened, trait) if prompts else []
     with tqdm(total=len(known), desc="fitting") as bar:
         result = fit_models(opened, model, trait=trait, components=component, progress=bar.update)
     _show(result)
-    beside = _beside(result, described, trait) if prompts else None
+    errors = _compare_prompts(result, chains, trait) if prompts else None
     if out is None:
         return
-    if beside is not None:
-        files.write_text(out / "prompts.csv", beside.to_csv(index=False, float_format="%.5g"))
+    if errors is not None:
+        files.write_text(out / "prompts.csv", errors.to_csv(index=False, float_format="%.5g"))
     predictions = result.held_out
     if thin and len(predictions):
         predictions = predictions[predictions["model"].isin((result.best_theory, *NAIVE))]
@@ -201,7 +203,7 @@ def _show(result: "Result") -> None:
         print(f"qtm: {sentence}")
 
 
-def _described(opened: "list[Run]", trait: str) -> "list[PromptChain]":
+def _prompt_chains(opened: "list[Run]", trait: str) -> "list[PromptChain]":
     """Return the chains that the theory of prompts describes; say why others were left out."""
     from analysis.comparison.prompts import prompt_chains
 
@@ -211,7 +213,7 @@ def _described(opened: "list[Run]", trait: str) -> "list[PromptChain]":
     return chains
 
 
-def _beside(result: "Result", chains: "list[PromptChain]", trait: str) -> "pd.DataFrame":
+def _compare_prompts(result: "Result", chains: "list[PromptChain]", trait: str) -> "pd.DataFrame":
     """Print errors of the theory of prompts beside those of the best theory, and return them."""
     from tqdm import tqdm
 
@@ -224,7 +226,7 @@ def _beside(result: "Result", chains: "list[PromptChain]", trait: str) -> "pd.Da
     wide = table.pivot(index=["holdout", "quantity"], columns="model", values="error")
     wide = wide[list(dict.fromkeys(table["model"]))]
     print()
-    print(f"mean absolute errors of {trait} in {len(chains)} chains, held out:")
+    print(f"mean absolute errors of {trait} in {table['chains'].max()} chains, held out:")
     print(wide.round(3).to_string(na_rep="-"))
     return table
 

@@ -56,7 +56,8 @@ def forecast(
         typer.Option(
             help="The theory of prompts, or the bounded family model. By default the first where "
             "runs at three other CFG scales or more, lower and higher ones, have gone further with "
-            "the same prompts, or where all are at generation 2."
+            "the same prompts; and up to generation 6 where runs at three others are at generation "
+            "2 like it."
         ),
     ] = None,
 ) -> None:

@@ -42,8 +42,7 @@ def given(
     wrong = [c for c in components or () if not 0 <= c < K]
     if wrong:
         raise UserError(f"trait '{trait}' has no component {wrong[0]}, allowed are 0 to {K - 1}")
-    last = first.generations + (generations or known.ahead)
-    return known, known.beyond(last) or known.doubt
+    return known, known.beyond(generations) or known.doubt
 
 
 def forecast(

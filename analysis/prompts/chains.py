@@ -18,15 +18,15 @@ class Trait:
     """A trait of a chain's prompts: their means [T, C], and its V_W [T], pooled over prompts; the
     same of the base model's images without guidance, `base_means` [C] and `base_within`.
 
-    `narrows` says whether guidance narrows it, as it does all V_W: not where `within` stands for
-    another variance.
+    `is_within` says whether `within` is a V_W, which finetuning renews and guidance narrows, and
+    does not stand for another variance.
     """
 
     means: Float[np.ndarray, "T C"]
     within: Float[np.ndarray, " T"]
     base_means: Float[np.ndarray, " C"]
     base_within: float
-    narrows: bool = True
+    is_within: bool = True
 
     @property
     def between(self) -> Float[np.ndarray, " T"]:

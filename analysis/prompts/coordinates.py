@@ -38,7 +38,7 @@ def with_latents(run: Run, chain: PromptChain) -> PromptChain:
     averages = z.mean(axis=-1), z_base[0].mean(axis=-1)
     latents = {
         LATENT: Trait(averages[0], within, averages[1], float(base_within)),
-        BETWEEN: Trait(averages[0], V_B[0], averages[1], float(V_B[1][0]), narrows=False),
+        BETWEEN: Trait(averages[0], V_B[0], averages[1], float(V_B[1][0]), is_within=False),
     }
     return replace(chain, traits=chain.traits | latents)
 

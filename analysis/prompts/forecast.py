@@ -31,10 +31,11 @@ from empirical.runs.record import Run
 COLUMNS = (
     "generation", "feature", "component", "quantity", "low", "median", "high", "measured",
 )  # fmt: skip
-# With fewer other CFG scales the family model forecasts V_B better; beyond all chains the theory
-# was scored from generation `EARLY` on, for `AHEAD` generations: see docs/fits.md.
+# With fewer other CFG scales the family model forecasts V_B better. Where no others have gone
+# further, the theory is the better one from generation `EARLY` on, for `AHEAD` generations, and was
+# scored at scales by at most this factor beyond those of the others: see docs/fits.md.
 SCALES = 3
-EARLY, AHEAD = 2, 4
+EARLY, AHEAD, FACTOR = 2, 4, 1.5
 _LEVELS = (0.05, 0.5, 0.95)
 _QUANTITIES = ("mean", "within", "between")
 # Places between the scales of the chains at which the growth of V_B is tested.
@@ -107,37 +108,55 @@ class Given:
         return max(chain.generations for chain in self.chains[1:])
 
     @property
+    def further(self) -> tuple[float, ...]:
+        """The CFG scales of chains that have gone further than the first, but for its own."""
+        first, *others = self.chains
+        labels = {chain.label for chain in others if chain.generations > first.generations}
+        return tuple(sorted(labels - {first.label}))
+
+    @property
     def early(self) -> bool:
-        """Whether all chains are at the generation from which the theory was scored beyond all."""
-        return self.chains[0].generations == self.reach == EARLY
+        """Whether the first is at the generation from which the theory is the better one without
+        chains that have gone further, and these are few."""
+        return self.chains[0].generations == EARLY and len(self.further) < SCALES
 
     @property
     def ahead(self) -> int:
         """By how many generations the first is forecast, unless asked otherwise."""
-        return self.reach - self.chains[0].generations or AHEAD
+        last = self.chains[0].generations
+        return max(self.reach - last, AHEAD if self.early else 0) or AHEAD
 
-    def beyond(self, generation: int) -> str:
-        """Why a forecast of this generation is not to be relied on, empty where it is."""
-        if generation <= self.reach + (AHEAD if self.early else 0):
+    def beyond(self, generations: int | None) -> str:
+        """Why a forecast by some generations, or by `ahead`, is not to be relied on, empty where it
+        is."""
+        last = self.chains[0].generations
+        generation = last + (self.ahead if generations is None else generations)
+        if self.early and generation > max(self.reach, EARLY + AHEAD):
+            return f"generation {generation} is beyond generation {max(self.reach, EARLY + AHEAD)}"
+        if self.early or generation <= self.reach:
             return ""
-        return (
-            f"generation {generation} is beyond the other runs, which end at generation "
-            f"{self.reach}"
-        )
+        if last == self.reach:
+            return f"no other run has gone further than generation {last}"
+        return f"generation {generation} is beyond the other runs, which end at {self.reach}"
 
     @property
     def doubt(self) -> str:
         """Why the theory is not the better one for these chains, empty where it is."""
-        scale, others = self.chains[0].label, [w for w in self.scales if w != self.chains[0].label]
+        first = self.chains[0]
+        others = self.further
+        if self.early:
+            others = tuple(w for w in self.scales if w != first.label)
+        length = "as long as" if first.generations == EARLY else "longer than"
         if len(others) < SCALES:
             return (
-                f"it takes runs at {SCALES} other CFG scales or more, as long as "
-                f"'{self.chains[0].name}' and otherwise like it, and there are {len(others)}"
+                f"it takes runs at {SCALES} other CFG scales or more, {length} '{first.name}' and "
+                f"otherwise like it, and there are {len(others)}"
             )
-        if not self.early and not others[0] < scale < others[-1]:
+        factor = FACTOR if self.early else 1.0
+        if not others[0] / factor <= first.label <= others[-1] * factor:
             return (
-                f"CFG {scale:g} is not between the scales of the other runs, {others[0]:g} to "
-                f"{others[-1]:g}, and beyond them it extrapolates"
+                f"CFG {first.label:g} is not between the scales of the other runs, "
+                f"{others[0]:g} to {others[-1]:g}, and beyond them it extrapolates"
             )
         return ""
 
@@ -203,8 +222,10 @@ def forecast(
     values = _of_path(target, paths(theory, target, last, draws))
     factors = (
         scores.widening(known.chains[1:], scores.CHAIN, theory, draws, last)
-        if last < known.reach
-        else scores.widening(known.chains, scores.LATER, theory, draws)
+        if known.further
+        else scores.widening(
+            [chain.until(last) for chain in known.chains], scores.LATER, theory, draws
+        )
     )
     wide = {
         key: np.median(y, axis=0) + factors.get(_kind(key), 1.0) * (y - np.median(y, axis=0))

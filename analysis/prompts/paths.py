@@ -10,6 +10,7 @@ from analysis.prompts import motion, variances
 from analysis.prompts.chains import PromptChain
 from analysis.prompts.process import Process
 from analysis.prompts.traits import TraitMap, trait_map
+from empirical.errors import UserError
 
 DRAWS = 64
 
@@ -24,8 +25,9 @@ class Theory:
 
     @property
     def absent(self) -> tuple[str, ...]:
-        """The names of hyperparameters that are 0."""
-        return self.motion.family.absent + self.variances.family.absent
+        """The names of hyperparameters that are 0, as `fit` takes them."""
+        motion, within = self.motion.family.absent, self.variances.family.absent
+        return (*(f"motion.{name}" for name in motion), *(f"variances.{name}" for name in within))
 
     def held(self) -> "Theory":
         """Return the theory whose hyperparameters stay as they are in fits from it."""
@@ -54,14 +56,22 @@ def fit(
 ) -> Theory:
     """Fit the theory to the seen transitions of chains, all by default; search from `near`.
 
-    `without` names hyperparameters of motion and of variances that are to be 0: what a part of the
-    theory contributes.
+    `without` are hyperparameters that are to be 0, "motion.NAME" or "variances.NAME": what a part
+    of the theory contributes. Raises `UserError` for unknown ones.
     """
+    absent: dict[str, list[str]] = {"motion": [], "variances": []}
+    for name in without:
+        process, _, parameter = name.partition(".")
+        if process not in absent:
+            raise UserError(
+                f"a part to be left out is 'motion.NAME' or 'variances.NAME', not '{name}'"
+            )
+        absent[process].append(parameter)
     mask = np.ones((len(chains), chains[0].generations), bool) if seen is None else seen
     named = all(chain.traits for chain in chains)
     return Theory(
-        motion.fit(chains, mask, near and near.motion, without),
-        variances.fit(chains, mask, near and near.variances, without),
+        motion.fit(chains, mask, near and near.motion, absent["motion"]),
+        variances.fit(chains, mask, near and near.variances, absent["variances"]),
         trait_map(chains, mask, near and near.traits) if named else None,
     )
 

@@ -25,6 +25,7 @@ from scipy.optimize import minimize
 
 from analysis._threads import one_thread
 from analysis.models import Parameter, Values, priors, values_of
+from empirical.errors import UserError
 from qtm._core.numerics import require_double
 
 Inputs = Mapping[str, Shaped[Array, "..."]]
@@ -35,6 +36,8 @@ Noise = Callable[[Values, Inputs], Float[Array, " n"]]
 Mean = Callable[[Values, Inputs], Float[Array, "n #D"]]
 # Keeps covariances of drawn values positive, in units of the outputs squared.
 _JITTER = 1e-6
+# Kernels divide by these: lengths, and where guidance acts.
+_LENGTHS = ("length", "guided_noise", "guided_breadth")
 
 
 def nothing(values: Values, inputs: Inputs) -> Float[Array, "n #D"]:
@@ -59,10 +62,18 @@ class Family:
         return {**known, **{name: jnp.zeros(()) for name in self.absent}}
 
     def without(self, names: Sequence[str]) -> "Family":
-        """Return the family in which the hyperparameters of these names are 0; others than its own
-        are ignored."""
-        absent = tuple(p.name for p in self.parameters if p.name in names)
-        return replace(self, absent=absent) if absent else self
+        """Return the family in which the hyperparameters of these names are 0 as well.
+
+        Raises `UserError` for others than its own, and for lengths, which cannot be 0.
+        """
+        known = [p.name for p in self.parameters if not p.name.endswith(_LENGTHS)]
+        for name in names:
+            if name not in known:
+                raise UserError(
+                    f"there is no part '{name}' to be left out, there are {', '.join(known)}"
+                )
+        absent = tuple(dict.fromkeys((*self.absent, *names)))
+        return replace(self, absent=absent) if names else self
 
     def covariance(self, x: Float[Array, " k"], inputs: Inputs) -> Float[Array, "E n n"]:
         """Return K [E, n, n] of observations, noise included."""

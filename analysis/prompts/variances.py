@@ -11,8 +11,8 @@ deviations), l the strength of guidance (`guided`) and p the probability of cond
 
 where rbf is one of (y, D). Finetuning passes on 1/(1 + u) of V_W, and the rest is the base's, so
 that the fall by guidance, n for each unit of ln w, comes to an end: what no generation has shown
-yet follows from the earlier ones. Quantities that guidance does not narrow (`Trait.narrows`) stay
-as they are but for r and s. Drift is common to chains of one seed, as in `motion`.
+yet follows from the earlier ones. Quantities that are no V_W (`Trait.is_within`) stay as they
+are but for r and s. Drift is common to chains of one seed, as in `motion`.
 """
 
 from collections.abc import Sequence
@@ -82,7 +82,7 @@ def mean(values: Values, a: Inputs) -> Float[Array, "n D"]:
     guidance."""
     y, narrowing = a["level"], values["narrowing"] * guided.strength(values, a)
     renewed = jnp.log((jnp.exp(y) + values["renewal"]) / (1 + values["renewal"]))
-    return jnp.where(a["narrows"], renewed - narrowing[:, None], y)
+    return jnp.where(a["is_within"], renewed - narrowing[:, None], y)
 
 
 FAMILY = Family(kernel, guided.noise, PARAMETERS + guided.PARAMETERS, mean)
@@ -106,10 +106,10 @@ def inputs(
     away = (means - chain.base_means) / np.sqrt(chain.unit)
     distance = np.sqrt(np.mean(np.square(away), axis=(-1, -2)))
     K = len(chain.unit)
-    narrows = np.array([True] * K + [trait.narrows for trait in chain.traits.values()])
+    is_within = np.array([True] * K + [trait.is_within for trait in chain.traits.values()])
     return {
         "level": level,
-        "narrows": np.broadcast_to(narrows, level.shape),
+        "is_within": np.broadcast_to(is_within, level.shape),
         "distance": distance,
         **guided.inputs(chain, distance.shape, transition),
     }

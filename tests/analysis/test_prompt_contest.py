@@ -10,6 +10,7 @@ from analysis.comparison import prompts as contest
 from analysis.comparison.prompts import NAME, held_out_errors, prompt_chains
 from analysis.prompts.coordinates import BETWEEN
 from analysis.prompts.quantities import measurements
+from analysis.prompts.scores import COLUMNS
 from empirical.errors import UserError
 from empirical.runs import kept
 from tests.analysis.test_prompts import chain_at
@@ -35,9 +36,11 @@ def fitted(chains, components=1):
     ]
     columns = ["model", "kind", "run", "generation", "component", "quantity"]
     table = pd.DataFrame(rows, columns=[*columns, "measured", "predicted"])
-    return SimpleNamespace(held_out=table, best_theory=RIVAL)
+    arms = [SimpleNamespace(name=chain.name, generations=chain.generations) for chain in chains]
+    return SimpleNamespace(held_out=table, best_theory=RIVAL, arms=arms)
 
 
+@pytest.mark.slow
 def test_errors_are_of_the_same_generations_of_the_same_chains(short):
     asked = []
     table = held_out_errors(fitted(short), short, "trait", progress=lambda: asked.append(1))
@@ -56,6 +59,34 @@ def test_errors_are_of_the_same_generations_of_the_same_chains(short):
         assert 0 < error["scale", quantity, NAME] < unchanged
 
 
+def test_only_what_both_predict_is_compared(short, monkeypatch):
+    asked = []
+
+    def answer(chains, kind, *given, **options):
+        asked.append((kind, [chain.name for chain in chains]))
+        rows = [
+            (model, kind, chain.name, chain.label, "trait", t, "mean", 0.0, float(t), None, None)
+            for chain in chains
+            for t in (1, 2)
+            for model in ("no change", *(["neighbouring scales"] if chain.label == 1.5 else []))
+        ]
+        return pd.DataFrame(rows, columns=list(COLUMNS))
+
+    monkeypatch.setattr(contest, "predictions", answer)
+    result = fitted(short[1:])
+    rows = result.held_out
+    # The models do not predict generation 2 of one chain.
+    result.held_out = rows[~((rows["run"] == short[2].name) & (rows["generation"] == 2))]
+    result.arms.append(SimpleNamespace(name="another", generations=5))
+    table = held_out_errors(result, short, "trait").set_index("model")
+    # Their later generations begin later than ours.
+    assert asked == [("scale", [chain.name for chain in short[1:]])]
+    assert table["error"].to_dict() == {"no change": pytest.approx(4 / 3), RIVAL: 0.5}
+    result.held_out = pd.DataFrame()
+    with pytest.raises(UserError, match="no held-out generation of a chain in common"):
+        held_out_errors(result, short, "trait")
+
+
 def test_traits_of_several_components_are_not_compared(short):
     with pytest.raises(UserError, match="'latent_pc' has more"):
         held_out_errors(fitted(short, 2), short, "latent_pc")
@@ -70,6 +101,11 @@ def test_chains_have_the_trait_that_is_compared():
     assert [set(chain.traits) for chain in read] == [{"latent", BETWEEN}] * 2
     with pytest.raises(UserError, match="does not know the trait 'classifier' of the run"):
         prompt_chains(runs[:2], "classifier")
+    with pytest.raises(UserError, match="two runs have one name"):
+        prompt_chains([runs[0], runs[0]], "entropy")
+    drawings = [run for run in kept.runs("emoji") if run.name.startswith("baseline,seed=0")]
+    with pytest.raises(UserError, match=r"nothing that can be held out: .*are followed in groups"):
+        prompt_chains(drawings[:2], "latent")
 
 
 def test_between_prompts_of_the_latents_is_their_v_b(short, monkeypatch):
@@ -80,8 +116,6 @@ def test_between_prompts_of_the_latents_is_their_v_b(short, monkeypatch):
         for trait, value in (("latent", 1.0), (BETWEEN, 2.0))
         for quantity in ("mean", "within", "between")
     ]
-    from analysis.prompts.scores import COLUMNS
-
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     monkeypatch.setattr(contest, "predictions", lambda *given, **options: table)
     errors = held_out_errors(fitted(short), short, "latent")
@@ -95,6 +129,9 @@ def test_a_series_has_no_prompts(qtm, tmp_path):
     code, _, err = qtm("fit", path, "--prompts")
     assert code == 2
     assert "--prompts applies to runs" in err
+    code, _, err = qtm("fit", "--kept", "transmission", "--component", 0, "--prompts")
+    assert code == 2
+    assert "--prompts compares a whole trait, without --component" in err
 
 
 @pytest.mark.slow

@@ -148,6 +148,7 @@ def test_the_end_of_each_chain_is_held_out_once(drawn):
             continuations(wrong, known)
 
 
+@pytest.mark.slow
 def test_running_chains_are_scored_beside_naive_forecasts(drawn):
     table = scores.predictions(drawn, scores.CHAIN, draws=8, known=3)
     assert set(table["generation"]) == {4}
@@ -278,18 +279,42 @@ def test_the_theory_of_prompts_is_the_better_one_between_three_scales(known):
     assert Given((first, *others[:2])).doubt.endswith("and there are 2")
     # Another seed at the same scale is no other scale.
     assert Given((first, *others[:2], replace(others[2], label=2.2))).doubt.endswith("are 2")
-    beyond = Given((replace(first, label=4.0), *others))
-    assert beyond.doubt.startswith("CFG 4 is not between the scales of the other runs, 1 to 3.2")
+    beyond = Given((replace(first, label=8.0), *others))
+    assert beyond.doubt.startswith("CFG 8 is not between the scales of the other runs, 1 to 3.2")
 
 
 def test_from_generation_2_of_all_chains_the_theory_forecasts_beyond_them(drawn):
     chains = [replace(chain.until(LAST), traits={}) for chain in drawn]
     for i, chain in enumerate(chains):
         early = Given((chain, *chains[:i], *chains[i + 1 :]))
-        assert (early.doubt, early.ahead, early.beyond(6)) == ("", 4, "")
-        assert early.beyond(7).startswith("generation 7 is beyond the other runs, which end at")
+        assert (early.doubt, early.ahead, early.beyond(None), early.beyond(4)) == ("", 4, "", "")
+        assert early.beyond(5) == "generation 7 is beyond generation 6"
+    # The scores say nothing of scales that are far from all others.
+    far = Given((replace(chains[0], label=8.0), *chains[1:]))
+    assert far.doubt.startswith("CFG 8 is not between the scales of the other runs, 1.5 to 3.2")
     later = Given(tuple(chain.until(3) for chain in drawn))
-    assert later.beyond(4).endswith("at generation 3")
+    assert (
+        later.beyond(None) == later.beyond(1) == "no other run has gone further than generation 3"
+    )
+
+
+def test_others_that_have_gone_no_further_count_from_generation_2_alone(drawn):
+    longer, first = drawn[0], drawn[1].until(3)
+    mixed = Given((first, longer, *(chain.until(3) for chain in drawn[2:])))
+    assert mixed.beyond(1) == ""
+    assert mixed.doubt == (
+        "it takes runs at 3 other CFG scales or more, longer than '1.5' and otherwise like it, and "
+        "there are 1"
+    )
+    # One chain that has gone further takes nothing away.
+    early = Given((first.until(2), longer, *(chain.until(2) for chain in drawn[2:])))
+    assert (early.doubt, early.ahead, early.beyond(4)) == ("", 4, "")
+    assert forecast(early, 1, draws=DRAWS).paths["trait"].shape[1] == 4
+
+
+def test_a_forecast_beyond_all_chains_holds_the_truth(drawn):
+    chains = [replace(chain.until(LAST), traits={}) for chain in drawn]
+    early = Given((chains[3], *chains[:3]))
     prediction = forecast(early, draws=DRAWS)
     y, truth = prediction.paths["latent_pc"], drawn[-1]
     assert y.shape == (DRAWS, LAST + 5, 3, K)

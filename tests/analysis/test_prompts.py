@@ -250,8 +250,8 @@ def test_a_loss_of_variance_in_proportion_to_ln_w_is_predicted(without, drawn):
 
 
 def test_variances_come_to_the_end_of_their_fall(drawn):
-    """What narrows by guidance and is renewed by finetuning reaches a level that no generation of
-    the fit has shown; what guidance does not narrow has none."""
+    """What is narrowed by guidance and renewed by finetuning reaches a level that no generation of
+    the fit has shown; what is no variance within prompts grows as it did."""
     renewal, narrowing, short = 0.3, 0.5, np.array([[True] * 2 + [False] * (G - 2)] * len(SCALES))
     rng = np.random.default_rng(0)
     falling = []
@@ -277,7 +277,23 @@ def test_variances_come_to_the_end_of_their_fall(drawn):
     last = levels[-1]
     error = last.mean(axis=0) - level[-1]
     assert (np.abs(error) < 3 * last.std(axis=0)).all()
+    assert last.std(axis=0).max() < 0.2
     assert (np.abs(error[:K]) < 0.3 * np.abs(level[-1] - level[2])[:K]).all()
+
+
+def test_parts_are_left_out(drawn):
+    chains = [replace(chain, traits={}) for chain in drawn[:2]]
+    theory = fit(chains, without=["motion.drift_lost", "variances.renewal"])
+    assert theory.absent == ("motion.drift_lost", "variances.renewal")
+    assert theory.motion.values["drift_lost"] == theory.variances.values["renewal"] == 0
+    assert theory.motion.values["drift"] > 0
+    for wrong, reason in (
+        ("renewal", "'motion.NAME' or 'variances.NAME', not 'renewal'"),
+        ("motion.renewal", "there is no part 'renewal' to be left out, there are"),
+        ("motion.drift_length", "there is no part 'drift_length'"),
+    ):
+        with pytest.raises(UserError, match=reason):
+            fit(chains, without=[wrong])
 
 
 def test_a_quadratic_trait_is_mapped(drawn):

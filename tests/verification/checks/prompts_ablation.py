@@ -24,19 +24,23 @@ CLAIMS = (
 )  # fmt: skip
 PARTS = {
     "nothing": (),
-    "drift in common": ("drift", "drift_selected", "drift_lost"),
-    "selection of a place": ("selection_local", "selection_prompt"),
-    "pull to the base": ("transmission_all", "transmission_same", "transmission_local"),
-    "selection along deviations": ("selection_all", "selection_same", "selection_apart"),
-    "leak between prompts": ("transmission_apart",),
-    "renewal": ("renewal",),
-    "narrowing": ("narrowing",),
-    "drift that is lost": ("drift_lost",),
-    "selection in common": ("selection_common",),
+    "drift in common": (
+        *("motion.drift", "motion.drift_selected", "motion.drift_lost"),
+        *("variances.drift", "variances.drift_selected"),
+    ),
+    "selection of a place": ("motion.selection_local", "motion.selection_prompt"),
+    "pull to the base": tuple(f"motion.transmission_{name}" for name in ("all", "same", "local")),
+    "selection along deviations": tuple(
+        f"motion.selection_{name}" for name in ("all", "same", "apart")
+    ),
+    "leak between prompts": ("motion.transmission_apart",),
+    "renewal": ("variances.renewal",),
+    "narrowing": ("variances.narrowing",),
+    "drift that is lost": ("motion.drift_lost",),
+    "selection in common": ("motion.selection_common",),
 }
 ERRORS = tuple(f"{h}, {q}" for h in ("scale", "generations") for q in ("mean", "within", "between"))
-# Searches for hyperparameters end within about a unit of log evidence of one another, and errors
-# follow within some hundredths.
+# Searches for hyperparameters end some units of log evidence apart, and errors follow.
 EXPECTED = {
     f"{part}: {name}": near(value, tolerance)
     for part, values in {

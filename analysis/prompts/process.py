@@ -137,7 +137,7 @@ def conditioned(
 ) -> Process:
     """Return the process with given hyperparameters, given observations."""
     hyperparameters, a = jnp.asarray(x), {k: jnp.asarray(v) for k, v in inputs.items()}
-    L = np.linalg.cholesky(np.asarray(family.covariance(hyperparameters, a)))
+    L = np.linalg.cholesky(np.asarray(_covariance(family)(hyperparameters, a)))
     D, n = outputs.T.shape
     factors = np.broadcast_to(L, (D, n, n))
     rest = (outputs - np.asarray(_mean(family)(hyperparameters, a))).T
@@ -225,6 +225,12 @@ def _loss(family: Family):
         return jnp.sum(jnp.square(z)) / 2 + size * volume
 
     return jax.jit(jax.value_and_grad(loss))
+
+
+@cache
+def _covariance(family: Family):
+    # Operation by operation every one of them would be compiled for every number of observations.
+    return jax.jit(family.covariance)
 
 
 @cache

@@ -309,7 +309,14 @@ def test_others_that_have_gone_no_further_count_from_generation_2_alone(drawn):
     # One chain that has gone further takes nothing away.
     early = Given((first.until(2), longer, *(chain.until(2) for chain in drawn[2:])))
     assert (early.doubt, early.ahead, early.beyond(4)) == ("", 4, "")
-    assert forecast(early, 1, draws=DRAWS).paths["trait"].shape[1] == 4
+
+
+@pytest.mark.slow
+def test_one_chain_that_has_gone_further_is_part_of_an_early_forecast(drawn):
+    early = Given((drawn[1].until(2), drawn[0], *(chain.until(2) for chain in drawn[2:])))
+    prediction = forecast(early, 1, draws=DRAWS)
+    assert prediction.paths["trait"].shape[1] == 4
+    assert prediction.paths["trait"][:, 3].std(axis=0).min() > 0
 
 
 def test_a_forecast_beyond_all_chains_holds_the_truth(drawn):

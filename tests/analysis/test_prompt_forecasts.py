@@ -200,6 +200,26 @@ def folders(runs, tmp_path_factory):
     return [short, *(run.folder for run in runs if scale(run) != 2.5)]
 
 
+def test_the_command_uses_the_theory_where_all_chains_are_at_generation_2(
+    qtm, runs, ahead, monkeypatch, tmp_path
+):
+    for i, run in enumerate(runs):
+        shutil.copytree(run.folder, tmp_path / f"run-{i}")
+        for number in range(3, 7):
+            shutil.rmtree(tmp_path / f"run-{i}" / f"gen_{number:03d}")
+    asked = []
+    monkeypatch.setattr(forecasting, "forecast", lambda *given: asked.append(given) or ahead)
+    folders = sorted(tmp_path.iterdir())
+    code, out, err = qtm("forecast", *folders)
+    assert code == 0, err
+    assert (asked[0][0].reach, asked[0][0].ahead, asked[0][1]) == (2, 4, None)
+    assert "theory of prompts, fitted to this run and to 5 at CFG" in out
+    code, out, err = qtm("forecast", *folders[:4], "--generations", 5)
+    assert code == 0, err
+    assert "not the theory of prompts: generation 7 is beyond generation 6" in out
+    assert len(asked) == 1
+
+
 def test_latents_of_kept_runs_are_those_of_their_moments(runs):
     chain = prompt_chain(runs[0])
     traits = with_latents(runs[0], chain).traits

@@ -124,19 +124,14 @@ def _draw(
 ) -> None:
     from importlib.metadata import entry_points
 
-    from analysis.prompts.latents import latents
+    from analysis.prompts.pictures import pictures
     from empirical import files
 
-    # Packages register decoders and figures: there is none where this one is installed alone.
-    decoders = list(entry_points(group="qtm.decoders"))
-    if not decoders:
+    drawn = pictures(runs, chains, planned, path, images, seed)
+    if drawn is None:
         print("qtm: no installed package decodes latents: the prediction has no images")
         return
-    z, captions = latents(runs, chains, planned, path, images, seed)
-    G, C, n, d = z.shape
-    pixels = decoders[0].load()(runs[0].recipe.settings.model.name, z.reshape(-1, d))
-    sheets = pixels.reshape(G, C * n, *pixels.shape[1:])
-    texts = [caption for of_prompt in captions for caption in of_prompt]
+    sheets, texts = drawn
     for t, generation in enumerate(sheets, 1):
         folder = out / f"gen_{t:03d}"
         for i, picture in enumerate(generation):

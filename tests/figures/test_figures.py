@@ -3,6 +3,7 @@
 import json
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
@@ -11,6 +12,7 @@ from analysis.comparison.fit import fit
 from analysis.models import every_model
 from analysis.prediction.synthetic import draw_arms
 from empirical import files
+from empirical.errors import UserError
 from empirical.runs import kept
 from figures.evidence import Evidence, describe
 from figures.pieces import from_zero
@@ -33,11 +35,11 @@ def test_a_report_fits_what_it_says(evidence, tiny_run):
     assert set(evidence.fits) == set(page.TRAITS)
 
 
-# Of one run there is none: see below.
-OF_SEVERAL = "held_out_traits"
+# Of one run there are none: see below.
+TRAITS, IMAGES = OF_SEVERAL = ("held_out_traits", "predicted_images")
 
 
-@pytest.mark.parametrize("name", [name for name in every_plot() if name != OF_SEVERAL])
+@pytest.mark.parametrize("name", [name for name in every_plot() if name not in OF_SEVERAL])
 def test_every_figure_is_drawn_with_something_in_it(name, evidence, tmp_path):
     module = every_plot()[name]
     assert len(module.CAPTION) > 40
@@ -51,7 +53,7 @@ def test_every_figure_is_drawn_with_something_in_it(name, evidence, tmp_path):
 
 def test_trait_means_are_predicted_from_runs_at_other_scales(monkeypatch, tiny_run):
     runs = tuple(kept.runs("transmission"))
-    module = every_plot()[OF_SEVERAL]
+    module = every_plot()[TRAITS]
     asked = []
 
     def predictions(chains, holdout, widen):
@@ -78,6 +80,40 @@ def test_trait_means_are_predicted_from_runs_at_other_scales(monkeypatch, tiny_r
     assert shown[-1].get_xlabel() == "generation"
     for few in ((tiny_run,), runs[:2]):
         assert module.draw(Evidence(few)) is None
+
+
+def test_images_are_predicted_between_the_scales_of_other_runs(monkeypatch, tiny_run):
+    runs = tuple(kept.runs("transmission"))
+    module, asked = every_plot()[IMAGES], []
+    monkeypatch.setattr(module, "fit", lambda chains: [chain.label for chain in chains])
+    monkeypatch.setattr(module, "paths", lambda theory, planned, start: (theory, planned.label))
+
+    def pictures(of, chains, planned, path, images):
+        asked.append((path, [run.name for run in of] == [chain.name for chain in chains], images))
+        return np.full((6, 10, 8, 8, 3), 100, np.uint8), [str(i) for i in range(10)]
+
+    monkeypatch.setattr(module, "pictures", pictures)
+    figure = module.draw(Evidence(runs))
+    assert asked == [(([1.0, 1.25, 1.5, 2.5, 7.5], 5.0), True, 2)]
+    assert figure.axes[0].get_title(loc="left") == "predicted, CFG 5"
+    for few in ((tiny_run,), runs[:2]):
+        assert module.draw(Evidence(few)) is None
+    monkeypatch.setattr(module, "_LATENTS", 100)
+    with pytest.raises(UserError, match="more than 100 latents, here 256, are left to"):
+        module.draw(Evidence(runs))
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "pictures", lambda *given: None)
+    monkeypatch.setattr(module, "fit", lambda chains: None)
+    monkeypatch.setattr(module, "paths", lambda *given: None)
+    assert module.draw(Evidence(runs)) is None
+
+
+@pytest.mark.slow
+def test_predicted_images_are_drawn(tmp_path):
+    runs = [run for run in kept.runs("transmission") if run.name.startswith("baseline")]
+    figure = every_plot()[IMAGES].draw(Evidence(tuple(runs[3:])))
+    figure.savefig(tmp_path / "f.png")
+    assert (tmp_path / "f.png").stat().st_size > 20_000
 
 
 def test_figures_do_without_fits(tiny_run):
@@ -245,7 +281,7 @@ def test_the_report_is_one_file_with_all_of_it(evidence, tiny_run, tmp_path):
     page.write([tiny_run], tmp_path / "r.html", "A <title>", evidence.fits)
     html = (tmp_path / "r.html").read_text()
     drawn = re.findall(r'src="data:image/(png|svg\+xml);base64,', html)
-    assert len(drawn) == len(set(every_plot()) - {OF_SEVERAL})
+    assert len(drawn) == len(set(every_plot()) - set(OF_SEVERAL))
     assert html.count("<figcaption>") == len(drawn)
     assert 'name="viewport"' in html
     assert "@media print" in html

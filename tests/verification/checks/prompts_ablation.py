@@ -14,7 +14,7 @@ CLAIMS = (
     Claim(PLACE, "| without | log evidence | held-out scale: means, ln V_W, ln V_B | later "
     "generations: means, ln V_W, ln V_B | |---|---:|---:|---:| | nothing | 0 | 0.037, 0.06, 0.06 | "
     "0.12, 0.13, 0.08 | | drift that chains of one seed have in common | −2,418 | 0.072, 0.06, "
-    "0.11 | 0.10, 0.19, 0.11 | | selection that depends on the place of a prompt | −510 | 0.039, "
+    "0.11 | 0.10, 0.19, 0.11 | | selection that depends on the place of a prompt | −513 | 0.039, "
     "0.06, 0.07 | 0.13, 0.13, 0.08 | | pull to the base | −367 | 0.041, 0.06, 0.09 | 0.10, 0.13, "
     "0.18 | | selection along deviations | −76 | 0.038, 0.06, 0.07 | 0.11, 0.13, 0.10 | | leak "
     "between prompts | −59 | 0.036, 0.06, 0.05 | 0.13, 0.13, 0.15 | | renewal of V_W | −23 | "
@@ -46,7 +46,7 @@ EXPECTED = {
     for part, values in {
         "nothing": (0, 0.037, 0.06, 0.06, 0.12, 0.13, 0.08),
         "drift in common": (-2418, 0.072, 0.06, 0.11, 0.10, 0.19, 0.11),
-        "selection of a place": (-510, 0.039, 0.06, 0.07, 0.13, 0.13, 0.08),
+        "selection of a place": (-513, 0.039, 0.06, 0.07, 0.13, 0.13, 0.08),
         "pull to the base": (-367, 0.041, 0.06, 0.09, 0.10, 0.13, 0.18),
         "selection along deviations": (-76, 0.038, 0.06, 0.07, 0.11, 0.13, 0.10),
         "leak between prompts": (-59, 0.036, 0.06, 0.05, 0.13, 0.13, 0.15),
@@ -59,7 +59,7 @@ EXPECTED = {
         ("evidence", *ERRORS), values, (3, 0.002, 0.01, 0.01, 0.01, 0.01, 0.01), strict=True
     )
 }
-SECONDS, MEMORY = 900, 2.0
+SECONDS, MEMORY = 1200, 2.5
 
 
 def measure(grid: str = "transmission") -> dict[str, float]:

@@ -15,7 +15,7 @@ HANGS := -o faulthandler_timeout=900 -o faulthandler_exit_on_timeout=true
 
 # The checks before a commit: style, every formula against its oracle, every command,
 # format, error and kind of chain once, on the smallest example that shows it.
-# At most 8 minutes on two cores and 4 GB.
+# At most 12 minutes on two cores and 4 GB.
 #
 # `test-slow` runs tests of many fits, chains, processes or an installation: intervals and
 # posteriors that hold the truth, chains that are interrupted everywhere, trained or sampled at

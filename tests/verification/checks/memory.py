@@ -10,20 +10,20 @@ CLAIMS = (
     "memory."),
     Claim("docs/install.md", "| `make demo` | four chains on handwritten digits, fits, and a "
     "report | 2:07 to 2:54 alone, up to 8:12 beside other work; 1.6 GB | | `make test` | style, "
-    "and the tests to run before a commit | 7:29 alone; 3.2 GB |"),
+    "and the tests to run before a commit | 7 to 12 minutes; 3.2 GB |"),
     Claim("docs/install.md", "| `make test-slow` | tests of many fits or chains, of the wheel, of "
-    "the documentation and of other Pythons | 15 to 20 minutes; 6.9 GB |"),
+    "the documentation and of other Pythons | 15 to 30 minutes; 6.9 GB |"),
 )  # fmt: skip
 # Runs of the same code on this machine differ by a quarter.
 EXPECTED = {
     "make demo (min)": between(1.5, 8.2),
     "make demo (GB)": at_most(1.7),
-    "make test (min)": between(5.5, 9.5),
+    "make test (min)": between(5.5, 12),
     "make test (GB)": at_most(3.4),
-    "make test-slow (min)": between(11, 21),
+    "make test-slow (min)": between(11, 31),
     "make test-slow (GB)": at_most(6.95),
 }
-SECONDS, MEMORY = 1850, 6.9
+SECONDS, MEMORY = 2600, 6.9
 NEEDS = ("idle machine",)
 
 

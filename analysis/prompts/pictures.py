@@ -1,7 +1,7 @@
 """Images that the theory of prompts expects: its latents, decoded by the model of the runs."""
 
+import importlib.metadata
 from collections.abc import Sequence
-from importlib.metadata import entry_points
 
 import numpy as np
 from jaxtyping import UInt8
@@ -28,7 +28,8 @@ def pictures(
     """
     # Packages register decoders: there is none where this one is installed alone.
     try:
-        decoders = [decoder.load() for decoder in entry_points(group="qtm.decoders")]
+        registered = importlib.metadata.entry_points(group="qtm.decoders")
+        decoders = [decoder.load() for decoder in registered]
     except ModuleNotFoundError:
         return None
     if not decoders:

@@ -5,6 +5,9 @@ from functools import cached_property
 
 from analysis.comparison.fit import Result
 from analysis.prediction.forecast import Forecast
+from analysis.prompts.chains import PromptChain
+from analysis.prompts.reading import chains
+from empirical.errors import UserError
 from empirical.runs.record import Run
 from figures.study import Study
 from figures.style import Look, scale_look
@@ -27,6 +30,16 @@ class Evidence:
     def study(self) -> Study:
         """The tables of all runs."""
         return Study(self.runs)
+
+    @cached_property
+    def prompt_chains(self) -> list[PromptChain]:
+        """The chains of runs with constant guidance that one theory of prompts describes, none
+        where it describes none."""
+        rule = lambda run: run.recipe.settings.generate.guidance.rule
+        try:
+            return chains(run for run in self.runs if rule(run) == "constant")[0]
+        except UserError:
+            return []
 
     @cached_property
     def looks(self) -> dict[str, Look]:

@@ -4,11 +4,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from analysis.prompts.chains import PromptChain
 from analysis.prompts.quantities import AXES
-from analysis.prompts.reading import chains
 from analysis.prompts.scores import THEORY, predictions
-from empirical.errors import UserError
-from empirical.runs.record import Run
 from figures.evidence import Evidence
 from figures.pieces import generations_below, legend_below, letters
 from figures.style import PAGE, Look
@@ -29,7 +27,7 @@ _COLUMNS, _PANEL = 4, 1.3
 
 def draw(evidence: Evidence) -> Figure | None:
     """Draw a panel for each trait; None where fewer than three scales have comparable runs."""
-    table = predicted(evidence.runs)
+    table = predicted(evidence.prompt_chains)
     if table is None:
         return None
     names = sorted(table["trait"].unique())
@@ -52,17 +50,12 @@ def draw(evidence: Evidence) -> Figure | None:
     return figure
 
 
-def predicted(runs: tuple[Run, ...]) -> pd.DataFrame | None:
+def predicted(chains: list[PromptChain]) -> pd.DataFrame | None:
     """Return the rows of trait means at scales held out one at a time, as `predictions` has them;
-    None where the runs allow none."""
-    constant = [run for run in runs if run.recipe.settings.generate.guidance.rule == "constant"]
-    try:
-        read, _ = chains(constant)
-    except UserError:
+    None where the chains allow none."""
+    if len({chain.label for chain in chains}) < _SCALES or not chains[0].traits:
         return None
-    if len({chain.label for chain in read}) < _SCALES or not read[0].traits:
-        return None
-    table = predictions(read, "scale", widen=False)
+    table = predictions(chains, "scale", widen=False)
     of_theory = (table["model"] == THEORY) & (table["quantity"] == "mean")
     return table[of_theory & ~table["trait"].str.startswith(AXES)]
 

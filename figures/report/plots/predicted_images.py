@@ -6,7 +6,6 @@ from analysis.prompts.chains import PromptChain
 from analysis.prompts.coordinates import base_prompts, in_order
 from analysis.prompts.paths import fit, paths
 from analysis.prompts.pictures import pictures
-from analysis.prompts.reading import chains
 from empirical.errors import UserError
 from figures import prediction
 from figures.evidence import Evidence
@@ -30,14 +29,8 @@ def draw(evidence: Evidence) -> Figure | None:
 
     Raises `UserError` for runs without latents of prompts, and for models with many latents.
     """
-    rule = lambda run: run.recipe.settings.generate.guidance.rule
-    constant = [run for run in evidence.runs if rule(run) == "constant"]
-    try:
-        read, _ = chains(constant)
-    except UserError:
-        return None
-    runs = {run.name: run for run in constant}
-    target = held_out(read)
+    runs = {run.name: run for run in evidence.runs}
+    target = held_out(evidence.prompt_chains)
     if target is None:
         return None
     size = in_order(base_prompts(runs[target.name]), target).shape[1]
@@ -46,7 +39,7 @@ def draw(evidence: Evidence) -> Figure | None:
             f"images of models with more than {_LATENTS:,} latents, here {size:,}, are left to "
             f"'qtm predict'"
         )
-    seen = [chain for chain in read if chain.label != target.label]
+    seen = [chain for chain in evidence.prompt_chains if chain.label != target.label]
     planned = target.planned(target.label, target.generations)
     path = paths(fit(seen), planned, 0)
     drawn = pictures([runs[chain.name] for chain in seen], seen, planned, path, _IMAGES)
@@ -55,9 +48,9 @@ def draw(evidence: Evidence) -> Figure | None:
     return prediction.draw(*drawn, planned.name, [runs[target.name]])
 
 
-def held_out(read: list[PromptChain]) -> PromptChain | None:
+def held_out(chains: list[PromptChain]) -> PromptChain | None:
     """Return the first chain without a remedy at the greatest scale between those of others."""
-    plain = [chain for chain in read if chain.plain]
+    plain = [chain for chain in chains if chain.plain]
     labels = sorted({chain.label for chain in plain})
     if len(labels) < _SCALES:
         return None

@@ -86,7 +86,11 @@ def held_out_errors(
     for kind in ways:
         if kind == "generations" and chains[0].generations != longest:
             continue
-        ours = _of_trait(predictions(chains, kind, progress, widen=False), trait)
+        ours = predictions(chains, kind, progress, widen=False)
+        ours = ours[ours["trait"] == trait]
+        if trait == LATENT:
+            # Their mean is one of coordinates with different origins, and says nothing.
+            ours = ours[ours["quantity"] != "mean"]
         best = theirs[(theirs["kind"] == kind) & (theirs["model"] == result.best_theory)]
         places = best[_PLACE].merge(ours[_PLACE].drop_duplicates(), on=_PLACE)
         both = pd.concat([ours, best]).merge(places, on=_PLACE)
@@ -102,14 +106,3 @@ def held_out_errors(
             "the theory of prompts and the models have no held-out generation of a chain in common"
         )
     return pd.DataFrame(rows, columns=list(COLUMNS)).replace({"model": {THEORY: NAME}})
-
-
-def _of_trait(table: pd.DataFrame, trait: str) -> pd.DataFrame:
-    """Return the rows of a trait; of the latents, with V_B as that of `LATENT`."""
-    rows = table[table["trait"] == trait]
-    if trait != LATENT:
-        return rows
-    # Their mean is one of coordinates with different origins, and says nothing.
-    within = rows[rows["quantity"] == "within"]
-    between = table[(table["trait"] == BETWEEN) & (table["quantity"] == "within")]
-    return pd.concat([within, between.assign(trait=LATENT, quantity="between")])

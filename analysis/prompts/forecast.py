@@ -21,7 +21,7 @@ from analysis.prompts.chains import PromptChain
 from analysis.prompts.coordinates import BETWEEN, with_latents
 from analysis.prompts.paths import DRAWS, Path, Theory, fit, paths
 from analysis.prompts.process import Process
-from analysis.prompts.quantities import AXES, predicted
+from analysis.prompts.quantities import AXES, deviation, predicted
 from analysis.prompts.reading import AXES as SCORES
 from analysis.prompts.reading import prompt_chain
 from empirical.errors import UserError
@@ -228,14 +228,14 @@ def forecast(
         )
     )
     wide = {
-        key: np.median(y, axis=0) + factors.get(_kind(key), 1.0) * (y - np.median(y, axis=0))
+        key: np.median(y, axis=0) + factors.get(scores.kind(key), 1.0) * (y - np.median(y, axis=0))
         for key, y in values.items()
     }
     every, units = {}, {}
     for name, trait in first.traits.items():
         if name != BETWEEN:
             every[name] = _stacked(wide, [name])
-            units[name] = np.array([trait.means[0].mean()]), np.array([_deviation(first, name)])
+            units[name] = np.array([trait.means[0].mean()]), np.array([deviation(first, name)])
     every[SCORES] = _stacked(wide, [_axis(k) for k in range(len(first.unit))])
     units[SCORES] = first.means[0].mean(axis=0), np.sqrt(first.unit)
     neutral = neutral_scales(theory.motion, first, known.chains, draws)
@@ -253,37 +253,16 @@ def _axis(k: int) -> str:
     return f"{AXES} {k}"
 
 
-def _deviation(chain: PromptChain, name: str) -> float:
-    """Return the standard deviation of a trait in generation 0; of latents, along a coordinate."""
-    traits = chain.traits
-    if name != LATENT:
-        return traits[name].deviation
-    return float(np.sqrt(traits[LATENT].within[0] + traits[BETWEEN].within[0]))
-
-
 def _of_path(chain: PromptChain, path: Path) -> dict[tuple[str, str], Float[np.ndarray, "S T"]]:
-    """Return draws of mean, ln V_W and ln V_B of all traits, each of its axes and the latents."""
-    K, names, values = len(chain.unit), list(chain.traits), dict(predicted(chain, path))
+    """Return draws of mean, ln V_W and ln V_B of all traits and of each of the axes."""
+    K, values = len(chain.unit), dict(predicted(chain, path))
     base = np.diagonal(chain.base_within.mean(axis=0))
     within = path.levels[..., :K] + np.log(base / chain.unit)
     between = np.log(path.means.var(axis=2, ddof=1) / chain.unit)
     for k in range(K):
         values[_axis(k), "within"] = within[..., k]
         values[_axis(k), "between"] = between[..., k]
-    if LATENT in names:
-        sd, traits = _deviation(chain, LATENT), chain.traits
-        ln_V = {
-            name: path.levels[..., K + names.index(name)] + np.log(traits[name].base_within / sd**2)
-            for name in (LATENT, BETWEEN)
-        }
-        shift = path.traits[LATENT].mean(axis=-1) - traits[LATENT].means[0].mean()
-        values |= {(LATENT, "mean"): shift / sd, (LATENT, "within"): ln_V[LATENT]}
-        values[LATENT, "between"] = ln_V[BETWEEN]
     return values
-
-
-def _kind(key: tuple[str, str]) -> scores.Kind:
-    return scores.kind((BETWEEN, "within") if key == (LATENT, "between") else key)
 
 
 def _stacked(

@@ -6,8 +6,10 @@ import numpy as np
 from jaxtyping import Float
 
 from analysis.prompts.chains import PromptChain
+from analysis.prompts.coordinates import BETWEEN
 from analysis.prompts.paths import Path
 from analysis.prompts.variances import levels
+from empirical.runs.prompts import LATENT
 
 # The latents along their leading axes, as one trait for V_W and V_B; their mean is a vector.
 AXES = "latent axes"
@@ -17,8 +19,9 @@ def measurements(chain: PromptChain) -> dict[tuple[str, str], Float[np.ndarray, 
     """Return mean, ln V_W and ln V_B of the latent axes and of every trait, by generation.
 
     Means are in standard deviations of generation 0, relative to its mean; V_W and V_B are in units
-    of its V_W + V_B, of the axes as sums over axes. The keys are (trait, quantity), the quantity
-    "mean", "within" or "between"; a mean of the axes has a key for each of them.
+    of its V_W + V_B, of the axes as sums over axes, of the latents averaged over coordinates. The
+    keys are (trait, quantity), the quantity "mean", "within" or "between"; a mean of the axes has a
+    key for each of them.
     """
     traits = {name: trait.means for name, trait in chain.traits.items()}
     return _quantities(chain, chain.means, levels(chain), traits)
@@ -43,11 +46,24 @@ def _quantities(
     values[AXES, "within"] = _log(np.exp(level[..., :K]) @ base / total)
     values[AXES, "between"] = _log(means.var(axis=-2, ddof=1).sum(axis=-1) / total)
     for d, (name, trait) in enumerate(chain.traits.items()):
-        sd, first = trait.deviation, trait.means[0].mean()
+        sd, first = deviation(chain, name), trait.means[0].mean()
+        ln_V = level[..., K + d] + np.log(trait.base_within / sd**2)
+        if name == BETWEEN:
+            values[LATENT, "between"] = ln_V
+            continue
         values[name, "mean"] = (traits[name].mean(axis=-1) - first) / sd
-        values[name, "within"] = level[..., K + d] + np.log(trait.base_within / sd**2)
-        values[name, "between"] = _log(traits[name].var(axis=-1, ddof=1) / sd**2)
+        values[name, "within"] = ln_V
+        if name != LATENT:
+            values[name, "between"] = _log(traits[name].var(axis=-1, ddof=1) / sd**2)
     return values
+
+
+def deviation(chain: PromptChain, name: str) -> float:
+    """Return the standard deviation of a trait in generation 0; of latents, along a coordinate."""
+    traits = chain.traits
+    if name not in (LATENT, BETWEEN):
+        return traits[name].deviation
+    return float(np.sqrt(traits[LATENT].within[0] + traits[BETWEEN].within[0]))
 
 
 def _log(V: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:

@@ -19,7 +19,6 @@ from jaxtyping import Float
 
 from analysis.prediction.holdout import LEVEL, Split, continuations, splits
 from analysis.prompts.chains import PromptChain
-from analysis.prompts.coordinates import BETWEEN
 from analysis.prompts.paths import DRAWS, Theory, fit, paths
 from analysis.prompts.quantities import AXES, measurements, predicted
 from empirical.errors import UserError
@@ -140,7 +139,7 @@ def kind(key: tuple[str, str]) -> Kind:
 
 
 def _group(trait: str) -> str:
-    return next((name for name in (AXES, BETWEEN, LATENT) if trait.startswith(name)), "traits")
+    return next((name for name in (AXES, LATENT) if trait.startswith(name)), "traits")
 
 
 def _between_scales(

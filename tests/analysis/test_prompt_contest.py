@@ -111,10 +111,14 @@ def test_chains_have_the_trait_that_is_compared():
 def test_between_prompts_of_the_latents_is_their_v_b(short, monkeypatch):
     """The V_W of one trait stands for V_B of the latents; their mean is left out."""
     rows = [
-        ("no change", "scale", chain.name, chain.label, trait, 1, quantity, 0.0, value, None, None)
+        ("no change", "scale", chain.name, chain.label, *key, 0.0, value, None, None)
         for chain in short
-        for trait, value in (("latent", 1.0), (BETWEEN, 2.0))
-        for quantity in ("mean", "within", "between")
+        for key, value in (
+            (("latent", 1, "mean"), 3.0),
+            (("latent", 1, "within"), 1.0),
+            (("latent", 1, "between"), 2.0),
+            (("latent axes", 1, "within"), 3.0),
+        )
     ]
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     monkeypatch.setattr(contest, "predictions", lambda *given, **options: table)

@@ -229,6 +229,12 @@ def test_latents_of_kept_runs_are_those_of_their_moments(runs):
     np.testing.assert_allclose(
         traits[LATENT].means.mean(axis=1), table["mean"].loc[range(7)], atol=1e-3
     )
+    latents = measurements(replace(chain, traits=traits))
+    V = table[["within", "between"]]
+    for quantity in V.columns:
+        expected = np.log(V[quantity] / V.loc[0].sum()).loc[range(7)]
+        np.testing.assert_allclose(latents[LATENT, quantity], expected, atol=0.02)
+    assert not any(trait == BETWEEN for trait, _ in latents)
     for name in (LATENT, BETWEEN):
         assert traits[name].base_within == pytest.approx(traits[name].within[0], rel=0.3)
     without = next(run for run in kept.runs("embedded") if run.name.startswith("baseline"))

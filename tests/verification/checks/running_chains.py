@@ -101,7 +101,8 @@ def measure() -> dict[str, float]:
     rows = predictions(chains, CHAIN, known=KNOWN)
     print("theory of prompts", flush=True)
     of_family = pd.concat([family(runs, trait) for trait in (*traits(chains), LATENT)])
-    table = pd.concat([renamed(rows), of_family], ignore_index=True)
+    rows = rows[~rows["trait"].str.startswith("latent axes")]
+    table = pd.concat([rows, of_family], ignore_index=True)
     table = table[table["model"] != LINE].reset_index(drop=True)
     table["of"] = table["trait"].where(table["trait"] == LATENT, "traits")
     table["error"] = (table["predicted"] - table["measured"]).abs()
@@ -140,18 +141,6 @@ def baseline():
 def traits(chains):
     """Return the names of the traits of one component."""
     return [name for name in chains[0].traits if not name.startswith(LATENT)]
-
-
-def renamed(rows):
-    """Return the rows of traits, with V_B of the latents as theirs, by the names of models."""
-    from analysis.prompts.coordinates import BETWEEN
-
-    rows = rows[~rows["trait"].str.startswith("latent axes")]
-    wrong = (rows["trait"] == LATENT) & (rows["quantity"] == "between")
-    wrong |= (rows["trait"] == BETWEEN) & (rows["quantity"] != "within")
-    rows = rows[~wrong].copy()
-    rows.loc[rows["trait"] == BETWEEN, "quantity"] = "between"
-    return rows.replace({"trait": {BETWEEN: LATENT}})
 
 
 def alone(chains):
@@ -223,7 +212,6 @@ def early(runs, chains):
     import numpy as np
     import pandas as pd
 
-    from analysis.prompts.coordinates import BETWEEN
     from analysis.prompts.forecast import Given, forecast
     from analysis.prompts.quantities import measurements
 
@@ -231,9 +219,7 @@ def early(runs, chains):
     for chain in chains:
         others = [other.until(KNOWN) for other in chains if other is not chain]
         prediction = forecast(Given((chain.until(KNOWN), *others)))
-        measured, total = measurements(chain), prediction.units[LATENT][1][0] ** 2
-        for part, name in (("within", LATENT), ("between", BETWEEN)):
-            measured[LATENT, part] = np.log(chain.traits[name].within / total)
+        measured = measurements(chain)
         of = [(t, q) for t in traits(chains) for q in QUANTITIES]
         for trait, quantity in [*of, (LATENT, "within"), (LATENT, "between")]:
             draws = prediction.paths[trait][:, KNOWN + 1 :, QUANTITIES.index(quantity), 0]

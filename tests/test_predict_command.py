@@ -14,6 +14,7 @@ from empirical.errors import UserError
 from empirical.runs import kept
 from empirical.runs.prompts import prompts_of_draw
 from figures import predicted_traits, prediction
+from tests.helpers.small_scans import scan_folder
 
 SIDE, DIGITS = 16, 10
 _entry_points = importlib.metadata.entry_points
@@ -130,7 +131,7 @@ def test_one_scale_is_not_enough(qtm, runs, tmp_path):
         "predict", runs[1.0].folder, runs[2.5].folder, "--guidance", 2.5, "--out", out
     )
     assert code == 2
-    assert "runs at two CFG scales or more other than that of the chain, got 1" in complaint
+    assert "takes two CFG scales or more other than that of the chain, got 1" in complaint
     assert not out.exists()
 
 
@@ -206,3 +207,71 @@ def test_traits_have_a_panel_each_with_what_was_measured():
     unknown = table.assign(measured=np.nan)
     assert "Marks" not in predicted_traits.caption(unknown)
     assert "Marks" in predicted_traits.caption(table)
+
+
+CAPTIONS = [caption for caption in "abcdef" for _ in range(40)]
+
+
+def traits_at(w, replicate=False):
+    """Prompts that move apart with the scale, and a trait that follows the first axis."""
+    rng = np.random.default_rng([7, replicate])
+    place = np.repeat(np.linspace(-1, 1, 6), 40)[:, None] * [1.0, 0.4, 0.2]
+    z = (1 + 0.3 * np.log(w)) * place + 0.3 * w**-0.5 * rng.normal(size=(240, 3))
+    return {"latent_pc": z, "latent": np.tile(z, 2), "brightness": z[:, :1] + 0.2 * np.log(w)}
+
+
+@pytest.fixture(scope="module")
+def scanned(tmp_path_factory):
+    """A scan at four scales, with draws of the base model."""
+    folder = tmp_path_factory.mktemp("scans") / "scan"
+    base = lambda k: traits_at(1.0, bool(k))
+    return scan_folder(
+        folder, CAPTIONS, traits_at(1.0), traits_at, (1.0, 1.5, 3.0, 6.0), base=base
+    ).folder
+
+
+def test_a_scan_is_predicted_at_a_scale_between_its_own(qtm, scanned, installed, tmp_path):
+    out = tmp_path / "predicted"
+    code, printed, complaint = qtm("predict", scanned, "--guidance", 2.2, "--out", out)
+    assert code == 0, complaint
+    assert printed.strip() == str(out)
+    table = pd.read_csv(out / "traits.csv")
+    assert set(table["generation"]) == {0, 1}
+    assert table["measured"].isna().all()
+    images, w = traits_at(1.0)["brightness"], 2.2
+    moves = (traits_at(w)["brightness"].mean() - images.mean()) / images.std()
+    row = table.query("trait == 'brightness' and quantity == 'mean' and generation == 1").iloc[0]
+    assert row["predicted"] == pytest.approx(moves, abs=0.05)
+    centres = [traits_at(x)["brightness"].reshape(6, 40).mean(axis=1) for x in (w, 1.0)]
+    grown = np.log(np.var(centres[0]) / np.var(centres[1]))
+    rows = table.query("trait == 'brightness' and quantity == 'between'").set_index("generation")
+    found = rows.loc[1, "predicted"] - rows.loc[0, "predicted"]
+    assert found == pytest.approx(grown, abs=0.1)
+    assert grown > 0.3
+    assert len(list((out / "gen_001").glob("*.png"))) == 12
+
+
+def test_a_scale_of_the_scan_is_shown_beside_the_prediction(qtm, scanned, installed, tmp_path):
+    out = tmp_path / "predicted"
+    code, _, complaint = qtm("predict", scanned, "--guidance", 3, "--out", out)
+    assert code == 0, complaint
+    table = pd.read_csv(out / "traits.csv").query("trait == 'brightness' and quantity == 'mean'")
+    row = table.set_index("generation").loc[1]
+    assert row["predicted"] == pytest.approx(row["measured"], abs=0.1)
+    assert row["measured"] > 0.2
+
+
+def test_what_a_scan_cannot_say_is_said(qtm, scanned, installed, runs, tmp_path):
+    out = tmp_path / "predicted"
+    code, printed, complaint = qtm(
+        "predict", scanned, "--guidance", 8, "--generations", 2, "--out", out
+    )
+    assert code == 0, complaint
+    assert "generation 1 is the last of the given ones" in printed
+    assert "CFG 8 is not between 1 and 6" in printed
+    code, _, complaint = qtm(
+        "predict", runs[1.0].folder, scanned, "--guidance", 2, "--out", tmp_path / "none"
+    )
+    assert code == 2
+    assert "takes one scan, or runs, but was given 2 folders" in complaint
+    assert not (tmp_path / "none").exists()

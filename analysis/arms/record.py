@@ -5,25 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import pandas as pd
-from jaxtyping import Shaped
 
 from empirical.recipe import MeasureTable, Recipe, Settings
-from empirical.runs.moments import Replicates
-
-
-class Images(Protocol):
-    """The measured images of a generation."""
-
-    @property
-    def captions(self) -> list[str]: ...
-
-    def traits(self) -> list[str]: ...
-
-    def trait(self, name: str) -> Shaped[np.ndarray, "n k"]: ...
-
-    def replicates(self) -> Replicates | None: ...
+from empirical.runs.draws import Generated
 
 
 @dataclass(frozen=True)
@@ -35,7 +20,7 @@ class Effective:
 
 
 class Record(Protocol):
-    """The source of an arm: a run, or a scan at one scale."""
+    """The source of an arm or of a chain of prompts: a run, or a scan at one scale."""
 
     @property
     def name(self) -> str: ...
@@ -46,8 +31,8 @@ class Record(Protocol):
     @property
     def recipe(self) -> Recipe | Effective: ...
 
-    def generation(self, number: int) -> Images: ...
+    def generation(self, number: int) -> Generated: ...
 
-    def generations(self) -> Sequence[Images]: ...
+    def generations(self) -> Sequence[Generated]: ...
 
     def moments(self) -> pd.DataFrame: ...

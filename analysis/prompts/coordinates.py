@@ -11,16 +11,16 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
+from analysis.arms.record import Record
 from analysis.prompts.chains import PromptChain, Trait
 from empirical.errors import UserError
 from empirical.runs.prompts import LATENT, Prompts, prompts_of_draw
-from empirical.runs.record import Run
 
 # The trait whose V_W stands for V_B of the latents.
 BETWEEN = f"{LATENT}, between prompts"
 
 
-def with_latents(run: Run, chain: PromptChain) -> PromptChain:
+def with_latents(run: Record, chain: PromptChain) -> PromptChain:
     """Return the chain of a run with two more traits, `LATENT` and `BETWEEN`: the V_W of the first
     and of the second are V_W and V_B of the latents, averaged over coordinates, and their means the
     averages over coordinates. As it is for a run without latents of prompts."""
@@ -43,7 +43,7 @@ def with_latents(run: Run, chain: PromptChain) -> PromptChain:
     return replace(chain, traits=chain.traits | latents)
 
 
-def base_prompts(run: Run) -> Prompts:
+def base_prompts(run: Record) -> Prompts:
     """Return the moments of prompts of the base model's images without guidance, of real images
     where a run has none."""
     first = run.generation(0)

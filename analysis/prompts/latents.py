@@ -17,19 +17,19 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
+from analysis.arms.record import Record
 from analysis.prompts.chains import PromptChain, Trait
 from analysis.prompts.coordinates import base_prompts, in_order
 from analysis.prompts.paths import Path
 from analysis.prompts.traits import trait_map
 from empirical.runs.prompts import LATENT, Prompts, prompts_of_draw
-from empirical.runs.record import Run
 
 # Of the map of latents, which are averaged.
 _DRAWS = 16
 
 
 def latents(
-    runs: Sequence[Run],
+    runs: Sequence[Record],
     chains: Sequence[PromptChain],
     planned: PromptChain,
     path: Path,
@@ -64,7 +64,7 @@ def latents(
 
 
 def _deviations(
-    run: Run, base: Prompts, chain: PromptChain, images: int, seed: int
+    run: Record, base: Prompts, chain: PromptChain, images: int, seed: int
 ) -> tuple[Float[np.ndarray, "C n d"], list[list[str]]]:
     """Return deviations from prompts' means, and captions: of images of the base, each at most once
     until all were used, or Gaussian ones."""
@@ -87,6 +87,6 @@ def _deviations(
     return np.stack(chosen), captions
 
 
-def _prompts(run: Run, chain: PromptChain) -> Float[np.ndarray, "T C d"]:
+def _prompts(run: Record, chain: PromptChain) -> Float[np.ndarray, "T C d"]:
     every = [prompts_of_draw(generation) for generation in run.generations()[: len(chain.means)]]
     return np.stack([in_order(prompts, chain, run.name) for prompts in every])

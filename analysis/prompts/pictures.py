@@ -6,14 +6,14 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import UInt8
 
+from analysis.arms.record import Record
 from analysis.prompts.chains import PromptChain
 from analysis.prompts.latents import latents
 from analysis.prompts.paths import Path
-from empirical.runs.record import Run
 
 
 def pictures(
-    runs: Sequence[Run],
+    runs: Sequence[Record],
     chains: Sequence[PromptChain],
     planned: PromptChain,
     path: Path,

@@ -1,4 +1,4 @@
-"""Runs read as chains of prompts."""
+"""Runs, and scans at one scale, read as chains of prompts."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -6,20 +6,20 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Int
 
+from analysis.arms.record import Record
 from analysis.prompts.chains import PromptChain, Trait
 from analysis.prompts.conditions import conditions, described
 from analysis.prompts.groups import MOST, Groups, alike, single
 from empirical.errors import UserError
-from empirical.runs.draws import Draw
+from empirical.runs.draws import Draw, Generated
 from empirical.runs.prompts import Prompts, prompts_of_draw
-from empirical.runs.record import Generation, Run
 
 AXES = "latent_pc"
 _VECTORS = (AXES, "latent", "classifier", "power_spectrum")
 _LEAST = 2
 
 
-def chains(runs: Iterable[Run]) -> tuple[list[PromptChain], list[str]]:
+def chains(runs: Iterable[Record]) -> tuple[list[PromptChain], list[str]]:
     """Read the chains that one theory of prompts can describe; return them and why others were
     left out.
 
@@ -66,7 +66,7 @@ def _shape(chain: PromptChain) -> tuple[object, ...]:
     return chain.groups, chain.means.shape, tuple(chain.traits), chain.conditions
 
 
-def prompt_chain(run: Run) -> PromptChain:
+def prompt_chain(run: Record) -> PromptChain:
     """Read the prompts of a run; where most have one image, or they are very many, in `groups`.
 
     Raises `UserError` for a run without the leading axes of the latents of single images, with
@@ -110,7 +110,7 @@ def prompt_chain(run: Run) -> PromptChain:
     )
 
 
-def _groups(run: Run) -> Groups:
+def _groups(run: Record) -> Groups:
     """Return the prompts of a run, or groups of them."""
     first = run.generation(0)
     counts = np.unique(first.captions, return_counts=True)[1]
@@ -127,12 +127,12 @@ def _groups(run: Run) -> Groups:
     return groups
 
 
-def _values(images: Draw | Generation) -> Float[np.ndarray, "n K"]:
+def _values(images: Draw | Generated) -> Float[np.ndarray, "n K"]:
     return images.trait(AXES).astype(np.float64)
 
 
 def _moments(
-    images: Draw | Generation, groups: Groups
+    images: Draw | Generated, groups: Groups
 ) -> tuple[Float[np.ndarray, "C K"], Float[np.ndarray, "C K K"]]:
     return _of_groups(_values(images), groups.indices(images.captions))
 
@@ -145,7 +145,7 @@ def _of_groups(
     return np.stack([g.mean(axis=0) for g in each]), np.stack(within)
 
 
-def _traits(run: Run, groups: Groups) -> dict[str, Trait]:
+def _traits(run: Record, groups: Groups) -> dict[str, Trait]:
     """Return the traits of one component whose prompt means every generation has."""
     generations = run.generations()
     first, moments = generations[0], run.moments()
@@ -176,7 +176,7 @@ def _traits(run: Run, groups: Groups) -> dict[str, Trait]:
 
 
 def _trait_of_groups(
-    images: Draw | Generation, prompts: Prompts, name: str, groups: Groups
+    images: Draw | Generated, prompts: Prompts, name: str, groups: Groups
 ) -> tuple[Float[np.ndarray, " C"], float]:
     """Return a trait's means [C] of groups, and its V_W, pooled over groups: of single images, or
     of prompts, where kept runs have no others."""

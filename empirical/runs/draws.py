@@ -8,13 +8,14 @@ of the base model, before any finetuning.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from empirical import files
 from empirical.errors import UserError
+from empirical.runs.moments import Replicates
 
 # unguided: prompts and seeds of the generation's images, at scale 1. replicate: the prompts again,
 # with other seeds; unguided_replicate: the same at scale 1. fresh: newly drawn real images that
@@ -78,3 +79,26 @@ class Draw(Measured):
             self.folder / "metadata.jsonl",
             ({"text": text, "seed": seed} for text, seed in zip(captions, seeds, strict=True)),
         )
+
+
+class Generated(Protocol):
+    """The measured images of a generation and its draws: of a run, or of a scan at one scale."""
+
+    @property
+    def number(self) -> int: ...
+
+    @property
+    def folder(self) -> Path: ...
+
+    @property
+    def captions(self) -> list[str]: ...
+
+    def traits(self) -> list[str]: ...
+
+    def trait(self, name: str) -> Shaped[np.ndarray, "n k"]: ...
+
+    def replicates(self) -> Replicates | None: ...
+
+    def draw(self, name: Name) -> Draw: ...
+
+    def draws(self) -> list[Name]: ...

@@ -13,9 +13,8 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from empirical.errors import UserError
-from empirical.runs.draws import Measured, Name
+from empirical.runs.draws import Draw, Generated, Name
 from empirical.runs.moments import Replicates
-from empirical.runs.record import Generation
 
 FILE = "prompts.npz"
 LATENT = "latent"
@@ -98,7 +97,7 @@ class Prompts:
 
 
 def prompts_of(
-    images: Measured,
+    images: Draw | Generated,
     captions: Sequence[str],
     rank: int = RANK,
     replicates: Replicates | None = None,
@@ -142,7 +141,7 @@ def prompts_of(
     )
 
 
-def prompts_of_draw(generation: Generation, name: Name | None = None, rank: int = RANK) -> Prompts:
+def prompts_of_draw(generation: Generated, name: Name | None = None, rank: int = RANK) -> Prompts:
     """Return the moments of prompts of a generation's images, or of one of its draws.
 
     Replicates complete the images of the same scale, and unguided images carry what compares them

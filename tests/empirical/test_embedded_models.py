@@ -1,6 +1,8 @@
 """Embedded models: each agrees with its card, and training by a plan resumes."""
 
 import re
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -249,3 +251,10 @@ def test_a_classifier_is_kept_with_its_settings(tmp_path):
     (tmp_path / "config.json").write_text(whole + "}")
     with pytest.raises(UserError, match="holds no classifier of images: remove it"):
         network.load(tmp_path)
+
+
+def test_loading_a_model_prints_nothing():
+    """What libraries say on import about packages that no chain needs is left out."""
+    code = "from empirical.pipeline.model import load; load('digits')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")

@@ -1,14 +1,13 @@
 """The theory of prompts beside fitted models, on the same held-out data of one trait."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from analysis.prediction.holdout import possible_splits
 from analysis.prompts.chains import PromptChain
-from analysis.prompts.coordinates import BETWEEN, with_latents
+from analysis.prompts.coordinates import with_latents
 from analysis.prompts.reading import chains as read_chains
 from analysis.prompts.scores import INTERPOLATED, LINE, THEORY, UNCHANGED, predictions
 from empirical.errors import UserError
@@ -33,7 +32,7 @@ def prompt_chains(runs: Sequence[Run], trait: str) -> tuple[list[PromptChain], l
     folders = {run.name: run for run in runs}
     if len(folders) < len(runs):
         raise UserError("two runs have one name, by which the theory of prompts finds them")
-    read, left_out = read_chains(runs)
+    read, left_out = read_chains(runs, () if trait == LATENT else (trait,))
     chains = []
     for chain in read:
         if not chain.groups.of_single_captions:
@@ -49,13 +48,8 @@ def prompt_chains(runs: Sequence[Run], trait: str) -> tuple[list[PromptChain], l
         raise UserError(f"the theory of prompts has nothing that can be held out: {reasons}")
     for chain in chains:
         if trait not in chain.traits:
-            raise UserError(
-                f"the theory of prompts does not know the trait '{trait}' of the run "
-                f"'{chain.name}', it knows {', '.join(chain.traits) or 'none'}"
-            )
-    names = [trait, BETWEEN] if trait == LATENT else [trait]
-    only = lambda chain: {name: chain.traits[name] for name in names}
-    return [replace(chain, traits=only(chain)) for chain in chains], left_out
+            raise UserError(f"the run '{chain.name}' has no latents of prompts")
+    return chains, left_out
 
 
 def held_out_errors(

@@ -1,6 +1,6 @@
 """Runs, and scans at one scale, read as chains of prompts."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -19,12 +19,15 @@ _VECTORS = (AXES, "latent", "classifier", "power_spectrum")
 _LEAST = 2
 
 
-def chains(runs: Iterable[Record]) -> tuple[list[PromptChain], list[str]]:
-    """Read the chains that one theory of prompts can describe; return them and why others were
-    left out.
+def chains(
+    runs: Iterable[Record], traits: Collection[str] | None = None
+) -> tuple[list[PromptChain], list[str]]:
+    """Read the chains that one theory of prompts can describe; return them and why others, or
+    traits that not all of them have, were left out.
 
-    All have the prompts, the axes, the traits and the generations of the first, and its settings
-    but for guidance, training sets, condition drop and seed. Raises `UserError` where none is left.
+    All have the prompts, the axes and the generations of the first, and its settings but for
+    guidance, training sets, condition drop and seed; and `traits`, where these alone are asked for.
+    Raises `UserError` where none is left.
     """
     read, left_out = [], []
     for run in runs:
@@ -33,16 +36,40 @@ def chains(runs: Iterable[Record]) -> tuple[list[PromptChain], list[str]]:
         except UserError as error:
             left_out.append(str(error))
             continue
+        if traits is not None:
+            missing = sorted(set(traits) - set(chain.traits))
+            if missing:
+                left_out.append(
+                    f"the theory of prompts does not know the trait '{missing[0]}' of the run "
+                    f"'{chain.name}', it knows {', '.join(chain.traits) or 'none'}"
+                )
+                continue
+            chain = replace(chain, traits={name: chain.traits[name] for name in traits})
         if read and _shape(chain) != _shape(read[0]):
             left_out.append(
-                f"the run '{run.name}' has other prompts, axes, traits, generations or "
-                f"settings than '{read[0].name}'"
+                f"the run '{run.name}' has other prompts, axes, generations or settings than "
+                f"'{read[0].name}'"
             )
             continue
         read.append(chain)
     if not read:
         raise UserError("; ".join(left_out) or "a theory of prompts needs a run")
-    return _with_one_base(read), left_out
+    return _with_one_base(_with_common_traits(read, left_out)), left_out
+
+
+def _with_common_traits(chains: list[PromptChain], left_out: list[str]) -> list[PromptChain]:
+    """Return chains with the traits that all of them have; say which others are left out."""
+    common = set.intersection(*(set(chain.traits) for chain in chains))
+    others = sorted({name for chain in chains for name in chain.traits} - common)
+    if not others:
+        return chains
+    without = next(chain.name for chain in chains if not set(others) <= set(chain.traits))
+    left_out.append(
+        f"the traits {', '.join(others)}, of which the run '{without}' has not all the means of "
+        f"prompts"
+    )
+    only = lambda chain: {k: trait for k, trait in chain.traits.items() if k in common}
+    return [replace(chain, traits=only(chain)) for chain in chains]
 
 
 def _with_one_base(chains: list[PromptChain]) -> list[PromptChain]:
@@ -63,7 +90,7 @@ def _from_base(chain: PromptChain, known: PromptChain) -> PromptChain:
 
 
 def _shape(chain: PromptChain) -> tuple[object, ...]:
-    return chain.groups, chain.means.shape, tuple(chain.traits), chain.conditions
+    return chain.groups, chain.means.shape, chain.conditions
 
 
 def prompt_chain(run: Record) -> PromptChain:

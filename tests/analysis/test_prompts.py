@@ -534,3 +534,24 @@ def test_other_runs_are_left_out_with_a_reason(drawn, monkeypatch):
     assert "'other' has other prompts" in left_out[1]
     with pytest.raises(UserError, match="it is bad"):
         reading.chains([Named("bad")])
+
+
+def test_traits_that_a_run_lacks_are_left_out_with_a_reason(drawn, monkeypatch):
+    class Named:
+        def __init__(self, name):
+            self.name = name
+
+    def read(run):
+        chain = replace(drawn[0], name=run.name)
+        traits = {} if run.name == "none" else {**chain.traits, "more": chain.traits["trait"]}
+        return replace(chain, traits=chain.traits if run.name == "first" else traits)
+
+    monkeypatch.setattr(reading, "prompt_chain", read)
+    both, left_out = reading.chains([Named("first"), Named("second")])
+    assert [list(chain.traits) for chain in both] == [["trait"]] * 2
+    (reason,) = left_out
+    assert reason.startswith("the traits more, of which the run 'first' has not all")
+    every, left_out = reading.chains([Named("second"), Named("none"), Named("first")])
+    assert [list(chain.traits) for chain in every] == [[]] * 3
+    assert left_out[0].startswith("the traits more, trait, of which the run 'none'")
+    assert not reading.chains([Named("second")])[1]

@@ -55,6 +55,7 @@ def predict(
     from importlib.metadata import entry_points
 
     from analysis.prompts.paths import fit, paths
+    from analysis.prompts.pictures import DRAWS
     from analysis.prompts.reading import chains
     from empirical import files
     from empirical.recipe import read as read_recipe
@@ -97,9 +98,9 @@ def predict(
     if guidance is not None and not min(labels) <= guidance <= max(labels):
         print(
             f"qtm: CFG {guidance:g} is not between {min(labels):g} and {max(labels):g}, the scales "
-            f"of the given ones: the prediction is not to be relied on"
+            f"of the given ones: the prediction extrapolates"
         )
-    path = paths(fit(seen), planned, 0, seed=seed)
+    path = paths(fit(seen), planned, 0, DRAWS, seed)
     table = _table(planned, path, beside)
     files.write_text(out / "traits.csv", table.to_csv(index=False))
     for drawing in entry_points(group="qtm.figures", name="predicted_traits"):

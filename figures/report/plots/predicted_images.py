@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from analysis.prompts.chains import PromptChain
 from analysis.prompts.coordinates import base_prompts, in_order
 from analysis.prompts.paths import fit, paths
-from analysis.prompts.pictures import pictures
+from analysis.prompts.pictures import DRAWS, pictures
 from empirical.errors import UserError
 from figures import prediction
 from figures.evidence import Evidence
@@ -41,7 +41,7 @@ def draw(evidence: Evidence) -> Figure | None:
         )
     seen = [chain for chain in evidence.prompt_chains if chain.label != target.label]
     planned = target.planned(target.label, target.generations)
-    path = paths(fit(seen), planned, 0)
+    path = paths(fit(seen), planned, 0, DRAWS)
     drawn = pictures([runs[chain.name] for chain in seen], seen, planned, path, _IMAGES)
     if drawn is None:
         return None

@@ -3,9 +3,9 @@
 Of the kept grid `emoji`, six CFG scales of one seed at a time: 500 captions in 16 groups of alike
 images. The theory is fitted without one scale and predicts its six generations from generation 0;
 of seed 0, intervals are widened by scales held out within the seen chains. Then generations 4 to 6
-from 1 to 3. Errors are absolute, averaged over scales, generations and axes: of means in standard
-deviations, of ln V_W and ln V_B of the leading axes in the log. ReDiFine is predicted from the
-chains without it.
+from 1 to 3. Errors are absolute, averaged over scales, generations and axes or traits: of means in
+standard deviations, of ln V_W and ln V_B of the leading axes in the log. Trait means are those of
+seed 0, whose kept runs have them for every image. ReDiFine is predicted from the chains without it.
 """
 
 from tests.verification.expectations import Claim, at_least, at_most, between, rounded
@@ -40,6 +40,7 @@ EXPECTED = {
     "ReDiFine, ln V_B in generation 6: predicted": at_most(-0.6),
 }
 SECONDS, MEMORY = 600, 4
+AXES, COLOURS = "latent axes", ("saturation", "colourfulness")
 NAMES = {"within": "ln V_W", "between": "ln V_B", "mean": "means of axes"}
 
 
@@ -52,6 +53,10 @@ def measure() -> dict[str, float]:
     values = by_quantity(table, "prompts", "")
     values |= by_quantity(table, "neighbouring scales", "neighbouring scales: ")
     values |= by_quantity(table, "no change", "no change: ", ("mean",))
+    for model in ("prompts", "neighbouring scales", "no change"):
+        values |= of_traits(table, model)
+    values |= of_traits(later, "prompts", "later generations: ")
+    values |= of_traits(later, "no change", "later generations: ")
     values |= by_quantity(other, "prompts", "seed 1: ")
     values |= by_quantity(later, "prompts", "later generations: ", ("within", "between"))
     values |= by_quantity(
@@ -59,9 +64,10 @@ def measure() -> dict[str, float]:
     )
     theory = table[table["low"].notna()]
     inside = (theory["low"] <= theory["measured"]) & (theory["measured"] <= theory["high"])
-    means = theory["quantity"] == "mean"
-    values["means within 90 % intervals"] = float(inside[means].mean())
-    values["ln V_W and ln V_B within 90 % intervals"] = float(inside[~means].mean())
+    means, axes = theory["quantity"] == "mean", theory["trait"].str.startswith(AXES)
+    values["means within 90 % intervals"] = float(inside[means & axes].mean())
+    values["ln V_W and ln V_B within 90 % intervals"] = float(inside[~means & axes].mean())
+    values["trait means within 90 % intervals"] = float(inside[means & ~axes].mean())
     return values | redifine(first)
 
 
@@ -75,23 +81,39 @@ def drawings(name):
 
 
 def by_quantity(table, model, prefix, quantities=tuple(NAMES)):
-    """Return mean absolute errors of a model, by quantity."""
-    part = table[table["model"] == model]
+    """Return mean absolute errors of a model along the axes, by quantity."""
+    part = table[(table["model"] == model) & table["trait"].str.startswith(AXES)]
     errors = (part["predicted"] - part["measured"]).abs().groupby(part["quantity"]).mean()
     print(f"{prefix or model}: {errors.round(3).to_dict()}", flush=True)
     return {f"{prefix}{NAMES[quantity]}": errors[quantity] for quantity in quantities}
 
 
+def of_traits(table, model, prefix=""):
+    """Return mean absolute errors of a model in trait means: of all, and of colours."""
+    part = table[(table["model"] == model) & (table["quantity"] == "mean")]
+    part = part[~part["trait"].str.startswith(AXES)]
+    errors = (part["predicted"] - part["measured"]).abs().groupby(part["trait"]).mean()
+    print(f"{prefix}{model}, trait means: {errors.round(3).to_dict()}", flush=True)
+    values = {f"{prefix}trait means, {model}": float(errors.mean())}
+    for name in COLOURS:
+        values[f"{prefix}{name}, {model}"] = float(errors[name])
+    return values
+
+
 def redifine(plain):
     """Return ln V_B of the axes in generation 6 of ReDiFine, relative to V of generation 0."""
+    from dataclasses import replace
+
     import numpy as np
 
     from analysis.prompts.paths import fit, paths
-    from analysis.prompts.quantities import AXES, measurements, predicted
+    from analysis.prompts.quantities import measurements, predicted
 
     (chain,) = drawings("redifine")
     key = AXES, "between"
-    ahead = predicted(chain, paths(fit(plain), chain, 0))[key]
+    without = lambda chain: replace(chain, traits={})
+    theory = fit([without(chain) for chain in plain])
+    ahead = predicted(without(chain), paths(theory, without(chain), 0))[key]
     name = "ReDiFine, ln V_B in generation 6"
     return {
         f"{name}: measured": float(measurements(chain)[key][-1]),

@@ -3,6 +3,7 @@
 import math
 import tarfile
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -110,6 +111,11 @@ def test_every_command_answers(answer, tmp_path):
     assert less.generation(1).draws() == []
     assert len(less.generation(1).probes()) == 1
     assert len(arms([less])[0]) == 1
+    # A trait of few components is the mean of its prompt.
+    means = prompts_of_draw(less.generation(1)).means
+    values = Run(run).generation(1).trait("pixel_mean")
+    np.testing.assert_allclose(means["pixel_mean"], values, rtol=2e-3)
+    assert not {"latent", "power_spectrum", "classifier"} & set(means)
     names = [path.name for path in sorted((less.folder / "gen_001" / "images").glob("*.png"))]
     assert names == ["00000.png", "00006.png", "00012.png", "00018.png"]
     assert stored_images(less.generation(1), 2) is not None

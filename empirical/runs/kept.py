@@ -2,12 +2,13 @@
 
 A kept run is a run folder in a ``tar.xz`` file, thinned: it omits images (all, or all but a
 few), the held-out ones and the list of the real ones, and the features of single images except the
-leading principal scores of the latents and, where selection was measured, traits of few components.
+leading principal scores of the latents and, where selection was measured or every image has its own
+caption, traits of few components.
 The moments of prompts (`empirical.runs.prompts`) replace the others; moments of many components are
 averaged. It opens as a `Run`, so code that reads runs reads kept ones.
 
-Where every image has its own caption, prompt means are traits of single images: only those of the
-latents and of traits of few components are kept, and none without draws.
+Where every image has its own caption, prompt means are traits of single images, of the latents
+along few axes; those of all latents are kept with draws only.
 """
 
 import io
@@ -111,13 +112,13 @@ def keep(run: Run, out: Path, images: int = 0, draws: bool = True, probes: int =
             image = source / "images" / metadata[place]["file_name"]
             content[f"{prefix}/images/{image.name}"] = image.read_bytes()
         names = generation.draws() if draws else ()
-        content |= _measured(generation, prefix, selection=bool(names))
+        content |= _measured(generation, prefix, every=bool(names) or distinct)
         if names or not distinct:
             moments = prompts.prompts_of_draw(generation)
             content[f"{prefix}/{prompts.FILE}"] = _moments_of_prompts(moments, distinct)
         for name in names:
             draw, place = generation.draw(name), f"{prefix}/draws/{name}"
-            content |= _measured(draw, place, selection=True)
+            content |= _measured(draw, place, every=True)
             moments = prompts.prompts_of_draw(generation, name)
             content[f"{place}/{prompts.FILE}"] = _moments_of_prompts(moments, distinct)
             seeds = ({"text": row["text"], "seed": row["seed"]} for row in draw.metadata())
@@ -135,16 +136,17 @@ def keep(run: Run, out: Path, images: int = 0, draws: bool = True, probes: int =
     return path
 
 
-def _measured(images: Measured, place: str, selection: bool) -> dict[str, bytes]:
+def _measured(images: Measured, place: str, every: bool) -> dict[str, bytes]:
     """Return the traits of single images that are kept.
 
-    Where a generation was drawn without guidance too, `selection` is measured on every trait of few
-    components; else only the principal scores are of use.
+    `every` trait of few components where a generation was drawn without guidance too, so that
+    selection is measured on it, and where a prompt has one image, which is its mean; else only the
+    principal scores are of use.
     """
     content = {}
     for name in images.traits():
         values = images.trait(name)
-        if name == _SCORES or (selection and values.shape[1] <= _FEW):
+        if name == _SCORES or (every and values.shape[1] <= _FEW):
             content[f"{place}/features/{name}.npy"] = _half(values)
     return content
 

@@ -4,21 +4,21 @@ Four leading axes, three generations of five chains of the grid `transmission`, 
 at CFG 2.5. Draws of hyperparameters are those of `analysis.prompts.motion`, with their priors.
 """
 
-from tests.verification.expectations import Claim, at_least, at_most, between, exactly
+from tests.verification.expectations import Claim, at_least, between, exactly
 
 CLAIMS = (
-    Claim("LOG.md", "medians of prompt means differ by 0.03 and those of ln V_B by 0.04 of half a "
-    "90 % interval, and intervals are 5 and 7 % wider"),
+    Claim("LOG.md", "medians of prompt means differ by 0.04 and those of ln V_B by 0.07 of half a "
+    "90 % interval from those at the mode, and intervals are 4 and 5 % wider"),
 )  # fmt: skip
 EXPECTED = {
     "divergent steps": exactly(0),
     "least effective sample size": at_least(100),
-    "medians of prompt means (half intervals)": at_most(0.06),
-    "medians of ln V_B (half intervals)": at_most(0.08),
+    "medians of prompt means (half intervals)": between(0.02, 0.06),
+    "medians of ln V_B (half intervals)": between(0.04, 0.10),
     "width of intervals of prompt means": between(0.98, 1.13),
     "width of intervals of ln V_B": between(0.98, 1.16),
 }
-SECONDS, MEMORY = 150, 2.0
+SECONDS, MEMORY = 220, 2.0
 AXES, GENERATIONS, SCALE = 4, 3, 2.5
 WARMUP, SAMPLES, CHOSEN, PATHS = 300, 300, 30, 32
 
@@ -51,7 +51,7 @@ def measure() -> dict[str, float]:
     observed, moved = stacked(inputs), np.concatenate(outputs)
     given = {name: jnp.asarray(value) for name, value in observed.items()}
     y = jnp.asarray(moved.T)
-    _, _, typical, spread = (jnp.asarray(part) for part in priors(motion.PARAMETERS))
+    _, _, typical, spread = (jnp.asarray(part) for part in priors(motion.FAMILY.parameters))
 
     def potential(x):
         L = jnp.linalg.cholesky(motion.FAMILY.covariance(x, given))

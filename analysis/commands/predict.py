@@ -48,9 +48,8 @@ def predict(
 
     A theory of prompts is fitted to the runs, or to the first generation of a scan; those that are
     guided and trained like the chain are left out, and shown beside the prediction. Writes
-    traits.csv (mean, ln V_W and ln V_B of every
-    trait, with 90 % intervals, not widened, and measured values, if any) with its figure, images,
-    and a contact sheet.
+    traits.csv (mean, ln V_W and ln V_B of every trait, with 90 % intervals, not widened, and
+    measured values, if any) with its figure, images, and a contact sheet.
     """
     from importlib.metadata import entry_points
 

@@ -3,9 +3,9 @@
 A kept run is a run folder in a ``tar.xz`` file, thinned: it omits images (all, or all but a
 few), the held-out ones and the list of the real ones, and the features of single images except the
 leading principal scores of the latents and, where selection was measured or every image has its own
-caption, traits of few components.
-The moments of prompts (`empirical.runs.prompts`) replace the others; moments of many components are
-averaged. It opens as a `Run`, so code that reads runs reads kept ones.
+caption, traits of few components. The moments of prompts (`empirical.runs.prompts`) replace the
+others; moments of many components are averaged. It opens as a `Run`, so code that reads runs reads
+kept ones.
 
 Where every image has its own caption, prompt means are traits of single images, of the latents
 along few axes; those of all latents are kept with draws only.

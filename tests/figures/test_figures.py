@@ -86,7 +86,8 @@ def test_images_are_predicted_between_the_scales_of_other_runs(monkeypatch, tiny
     runs = tuple(kept.runs("transmission"))
     module, asked = every_plot()[IMAGES], []
     monkeypatch.setattr(module, "fit", lambda chains: [chain.label for chain in chains])
-    monkeypatch.setattr(module, "paths", lambda theory, planned, start, draws: (theory, planned.label))
+    follow = lambda theory, planned, start, draws: (theory, planned.label)
+    monkeypatch.setattr(module, "paths", follow)
 
     def pictures(of, chains, planned, path, images):
         asked.append((path, [run.name for run in of] == [chain.name for chain in chains], images))

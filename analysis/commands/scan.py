@@ -22,6 +22,18 @@ def is_scan(folder: Path) -> bool:
     return (folder / FILE).is_file()
 
 
+def only_scan(folders: Sequence[Path], what: str) -> "Scan":
+    """Open the scan that `what` is made from; raise `UserError` where there are other folders."""
+    from empirical.runs.scans import open_scan
+
+    if len(folders) > 1:
+        raise UserError(
+            f"{what} takes one scan, or runs, but was given {len(folders)} folders of which "
+            f"'{next(folder for folder in folders if is_scan(folder))}' is a scan"
+        )
+    return open_scan(folders[0])
+
+
 def forecast(
     folders: Sequence[Path],
     generations: int,
@@ -36,14 +48,8 @@ def forecast(
     from analysis.scans.arms import arms
     from analysis.scans.curves import Reader
     from analysis.scans.forecast import forecast as ahead
-    from empirical.runs.scans import open_scan
 
-    if len(folders) > 1:
-        raise UserError(
-            f"a forecast takes one scan, or runs, but was given {len(folders)} folders of which "
-            f"'{next(folder for folder in folders if is_scan(folder))}' is a scan"
-        )
-    scan = open_scan(folders[0])
+    scan = only_scan(folders, "a forecast")
     scale = guidance if guidance is not None else _recipe_scale(scan)
     prediction = ahead(arms(scan, trait, components), scale, generations)
     if csv is not None:

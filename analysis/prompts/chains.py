@@ -1,7 +1,7 @@
 """The prompts of a chain along the leading axes of the latents, generation by generation."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -160,6 +160,10 @@ class PromptChain:
             self.scales[:G], other.scales[:G]
         )
 
+    def limited(self, names: Collection[str]) -> "PromptChain":
+        """Return the chain with these of its traits alone, in this order."""
+        return replace(self, traits={name: self.traits[name] for name in names})
+
     def until(self, generations: int) -> "PromptChain":
         """Return the chain up to a generation."""
         T = generations + 1
@@ -174,3 +178,8 @@ class PromptChain:
                 for name, trait in self.traits.items()
             },
         )
+
+
+def common_traits(chains: Sequence[PromptChain]) -> list[str]:
+    """Return the names of the traits that all chains have, in alphabetical order."""
+    return sorted(set.intersection(*(set(chain.traits) for chain in chains)))

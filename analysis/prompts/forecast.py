@@ -17,7 +17,7 @@ import pandas as pd
 from jaxtyping import Float
 
 from analysis.prompts import motion, scores
-from analysis.prompts.chains import PromptChain
+from analysis.prompts.chains import PromptChain, common_traits
 from analysis.prompts.coordinates import BETWEEN, with_latents
 from analysis.prompts.paths import DRAWS, Path, Theory, fit, paths
 from analysis.prompts.process import Process
@@ -183,9 +183,8 @@ def given(runs: Sequence[Run]) -> Given:
             f"and there are 0"
         )
     every = [with_latents(run, chain) for run, chain in read]
-    names = sorted(set.intersection(*(set(chain.traits) for chain in every)))
-    common = lambda chain: {name: chain.traits[name] for name in names}
-    return Given(tuple(replace(chain, traits=common(chain)) for chain in every))
+    names = common_traits(every)
+    return Given(tuple(chain.limited(names) for chain in every))
 
 
 def _constant(run: Run) -> PromptChain:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from analysis.arms.record import Record
-from analysis.prompts.chains import PromptChain, Trait
+from analysis.prompts.chains import PromptChain, Trait, common_traits
 from analysis.prompts.conditions import conditions, described
 from analysis.prompts.groups import MOST, Groups, alike, single
 from empirical.errors import UserError
@@ -44,7 +44,7 @@ def chains(
                     f"'{chain.name}', it knows {', '.join(chain.traits) or 'none'}"
                 )
                 continue
-            chain = replace(chain, traits={name: chain.traits[name] for name in traits})
+            chain = chain.limited(traits)
         if read and _shape(chain) != _shape(read[0]):
             left_out.append(
                 f"the run '{run.name}' has other prompts, axes, generations or settings than "
@@ -59,8 +59,8 @@ def chains(
 
 def _with_common_traits(chains: list[PromptChain], left_out: list[str]) -> list[PromptChain]:
     """Return chains with the traits that all of them have; say which others are left out."""
-    common = set.intersection(*(set(chain.traits) for chain in chains))
-    others = sorted({name for chain in chains for name in chain.traits} - common)
+    common = common_traits(chains)
+    others = sorted({name for chain in chains for name in chain.traits}.difference(common))
     if not others:
         return chains
     without = next(chain.name for chain in chains if not set(others) <= set(chain.traits))
@@ -68,8 +68,7 @@ def _with_common_traits(chains: list[PromptChain], left_out: list[str]) -> list[
         f"the traits {', '.join(others)}, of which the run '{without}' has not all the means of "
         f"prompts"
     )
-    only = lambda chain: {k: trait for k, trait in chain.traits.items() if k in common}
-    return [replace(chain, traits=only(chain)) for chain in chains]
+    return [chain.limited(common) for chain in chains]
 
 
 def _with_one_base(chains: list[PromptChain]) -> list[PromptChain]:

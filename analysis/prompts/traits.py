@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Shaped
 
 from analysis.models import Values
-from analysis.prompts.chains import PromptChain
+from analysis.prompts.chains import PromptChain, common_traits
 from analysis.prompts.process import (
     Family,
     Inputs,
@@ -95,7 +95,7 @@ def trait_map(
     chains: Sequence[PromptChain], seen: Bool[np.ndarray, "R G"], near: "TraitMap | None" = None
 ) -> TraitMap:
     """Learn the map of every trait on the base and on the generations of seen transitions."""
-    names = tuple(sorted(set.intersection(*(set(chain.traits) for chain in chains))))
+    names = tuple(common_traits(chains))
     parts, outputs = [], []
     for chain, mask in zip(chains, seen, strict=True):
         base = np.column_stack([chain.traits[name].base_means for name in names])

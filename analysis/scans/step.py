@@ -12,7 +12,7 @@ from empirical import recipe
 from empirical.errors import UserError
 from empirical.recipe import MeasureTable
 from empirical.runs import moments
-from empirical.runs.draws import NAMES, Draw, Name
+from empirical.runs.draws import NAMES, Draw, Name, replicates_of
 from empirical.runs.moments import Replicates
 from empirical.runs.scans import Scan
 
@@ -50,23 +50,17 @@ class Images:
         """Return further images of the prompts, where any were drawn; of generation 0 the draws of
         the base model, one or two."""
         draws = (self.draw("replicate"),) if self.number else self.scan.base()
-        if not draws or not all(draw.complete for draw in draws):
-            return None
-        return Replicates(
-            [caption for draw in draws for caption in draw.captions],
-            lambda trait: np.concatenate([draw.trait(trait) for draw in draws]),
-            of_base=self.number == 0,
-        )
+        return replicates_of(draws, of_base=self.number == 0)
 
     def draw(self, name: Name) -> Draw:
         """Return a draw by the name that it has in a run; without guidance is scale 1."""
-        if self.number == 0:
-            return self.scan.run.generation(0).draw(name)
-        if name == "replicate":
+        if self.number and name == "unguided":
+            return self.scan.draw(1, 1.0)
+        if self.number and name == "replicate":
             return self.scan.replicate(1, self.scale)
-        if name == "unguided_replicate":
+        if self.number and name == "unguided_replicate":
             return self.scan.replicate(1, 1.0)
-        return self.scan.draw(1, 1.0) if name == "unguided" else Draw(self.folder / name, name)
+        return self.scan.run.generation(self.number).draw(name)
 
     def draws(self) -> list[Name]:
         return [name for name in NAMES if self.draw(name).complete]

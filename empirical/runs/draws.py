@@ -81,6 +81,18 @@ class Draw(Measured):
         )
 
 
+def replicates_of(draws: Sequence[Draw], of_base: bool = False) -> Replicates | None:
+    """Return the images of draws as further images of their prompts; None without draws, or where
+    one is not complete."""
+    if not draws or not all(draw.complete for draw in draws):
+        return None
+    return Replicates(
+        [caption for draw in draws for caption in draw.captions],
+        lambda trait: np.concatenate([draw.trait(trait) for draw in draws]),
+        of_base,
+    )
+
+
 class Generated(Protocol):
     """The measured images of a generation and its draws: of a run, or of a scan at one scale."""
 

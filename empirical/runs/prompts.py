@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int, Shaped
 
 from empirical.errors import UserError
-from empirical.runs.draws import Draw, Generated, Name
+from empirical.runs.draws import Draw, Generated, Name, replicates_of
 from empirical.runs.moments import Replicates
 
 FILE = "prompts.npz"
@@ -153,9 +153,7 @@ def prompts_of_draw(generation: Generated, name: Name | None = None, rank: int =
         replicates = None if replicates is None or replicates.of_base else replicates
         return prompts_of(generation, generation.captions, rank, replicates)
     draw, twins = generation.draw(name), generation.draw("unguided_replicate")
-    replicates = None
-    if name == "unguided" and twins.complete:
-        replicates = Replicates(twins.captions, twins.trait)
+    replicates = replicates_of([twins]) if name == "unguided" else None
     moments = prompts_of(draw, draw.captions, rank, replicates)
     if name != "unguided" or not generation.number or LATENT not in draw.traits():
         return moments

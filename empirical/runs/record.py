@@ -14,7 +14,7 @@ from empirical import files
 from empirical.errors import UserError
 from empirical.recipe import MeasureTable, Recipe, mostly_distinct, read
 from empirical.runs import moments
-from empirical.runs.draws import NAMES, Draw, Measured, Name
+from empirical.runs.draws import NAMES, Draw, Measured, Name, replicates_of
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,7 @@ class Generation(Measured):
         """Return further images of the prompts, where any were drawn; of generation 0, whose
         images are real, two draws of the base model without guidance."""
         names = ("unguided", "unguided_replicate") if self.number == 0 else ("replicate",)
-        draws = [self.draw(name) for name in names]
-        if not all(draw.complete for draw in draws):
-            return None
-        return moments.Replicates(
-            [caption for draw in draws for caption in draw.captions],
-            lambda trait: np.concatenate([draw.trait(trait) for draw in draws]),
-            of_base=self.number == 0,
-        )
+        return replicates_of([self.draw(name) for name in names], of_base=self.number == 0)
 
     def metrics(self) -> dict[str, Any]:
         """Return accuracy, Fréchet distance and diversity, and how each was measured."""

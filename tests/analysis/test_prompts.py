@@ -516,11 +516,12 @@ def test_groups_have_the_traits_of_their_images():
     assert pytest.approx(np.sum(squares) / (len(values) - len(means)), rel=1e-6) == V_W
 
 
-def test_other_runs_are_left_out_with_a_reason(drawn, monkeypatch):
-    class Named:
-        def __init__(self, name):
-            self.name = name
+class Named:
+    def __init__(self, name):
+        self.name = name
 
+
+def test_other_runs_are_left_out_with_a_reason(drawn, monkeypatch):
     def read(run):
         if run.name == "bad":
             raise UserError("it is bad")
@@ -537,10 +538,6 @@ def test_other_runs_are_left_out_with_a_reason(drawn, monkeypatch):
 
 
 def test_traits_that_a_run_lacks_are_left_out_with_a_reason(drawn, monkeypatch):
-    class Named:
-        def __init__(self, name):
-            self.name = name
-
     def read(run):
         chain = replace(drawn[0], name=run.name)
         traits = {} if run.name == "none" else {**chain.traits, "more": chain.traits["trait"]}

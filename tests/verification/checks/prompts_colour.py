@@ -121,8 +121,6 @@ def of_traits(table, model, prefix=""):
 
 def redifine(plain):
     """Return ln V_B of the axes in generation 6 of ReDiFine, relative to V of generation 0."""
-    from dataclasses import replace
-
     import numpy as np
 
     from analysis.prompts.paths import fit, paths
@@ -130,9 +128,8 @@ def redifine(plain):
 
     (chain,) = drawings("redifine")
     key = AXES, "between"
-    without = lambda chain: replace(chain, traits={})
-    theory = fit([without(chain) for chain in plain])
-    ahead = predicted(without(chain), paths(theory, without(chain), 0))[key]
+    theory, without = fit([other.limited(()) for other in plain]), chain.limited(())
+    ahead = predicted(without, paths(theory, without, 0))[key]
     name = "ReDiFine, ln V_B in generation 6"
     return {
         f"{name}: measured": float(measurements(chain)[key][-1]),

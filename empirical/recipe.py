@@ -31,6 +31,11 @@ _Kind = TypeVar("_Kind", bound="_Chain")
 
 # The layers of a denoiser of Stable Diffusion that an adapter changes, by the ends of their names.
 TARGETS = ("to_q", "to_k", "to_v", "to_out.0", "conv1", "conv2")
+# Settings of how a machine computes, which change images by rounding alone.
+COMPUTING = (
+    "model.compile", "model.reproducible", "finetune.micro_batches",
+    "finetune.gradient_checkpointing", "generate.batch_size",
+)  # fmt: skip
 
 
 def _any_of(base: type[BaseModel]) -> Any:
@@ -214,6 +219,14 @@ class _Chain(_Table):
     def flat(self) -> dict[str, Any]:
         """Return every value by its dotted key, such as ``{"finetune.steps": 200}``."""
         return flatten(self.model_dump())
+
+    def experiment(self) -> dict[str, Any]:
+        """Return the tables, as JSON has them, without settings of how a machine computes."""
+        tables = self.model_dump(mode="json")
+        for key in COMPUTING:
+            table, _, name = key.partition(".")
+            tables[table].pop(name)
+        return tables
 
 
 class Settings(_Chain):

@@ -11,12 +11,12 @@ import pandas as pd
 from jaxtyping import Float, Shaped
 
 from empirical.errors import UserError
+from empirical.recipe import COMPUTING
 from empirical.runs.record import Generation, Run
 from figures.fitted import Fitted
 
 SCALE = "generate.guidance.scale"
-# Settings that change how a machine computes but not the result; and the seed.
-_IGNORED = {"seed", "model.compile", "generate.batch_size", "finetune.micro_batches"}
+_IGNORED = {"seed", *COMPUTING}
 # Remedies that only change settings of other tables.
 _BY_SETTINGS = {"redifine", "condition_drop", "real_data"}
 

@@ -20,9 +20,9 @@ _LEAST_SCALE = 0.05
 
 
 def conditions(settings: Settings) -> str:
-    """Return the effective settings but those of seed, length and measuring, and those that the
-    theory describes."""
-    table = settings.model_dump(mode="json")
+    """Return the effective settings but those of seed, length, measuring and computing, and those
+    that the theory describes."""
+    table = settings.experiment()
     for name in ("seed", "generations", "measure"):
         table.pop(name, None)
     table["generate"].pop("guidance")

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from analysis.arms.read import arms
+from analysis.prediction.trajectories import COLUMNS
 from analysis.scans import neutral
 from analysis.scans.curves import Reader
-from analysis.scans.forecast import COLUMNS
 from analysis.selection.read import Measured
 from analysis.selection.tables import tables
 from empirical import recipe

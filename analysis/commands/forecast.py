@@ -6,13 +6,11 @@ from typing import Annotated
 
 import typer
 
-from analysis.commands import running, scan, tables
+from analysis.commands import family, running, scan
 from analysis.commands.fits import Components, Trait
 from empirical.errors import UserError
 
 app = typer.Typer()
-# Of a run without others, and of a scan from its real images on.
-_AHEAD = 10
 
 
 class Theory(StrEnum):
@@ -28,7 +26,8 @@ def forecast(
         list[Path],
         typer.Argument(
             metavar="RUN...",
-            help="The run to forecast, then further runs to fit with it; or the folder of a scan.",
+            help="The run to forecast, then further runs to fit with it, and a scan, if there is "
+            "one; or the folder of a scan alone.",
         ),
     ],
     generations: Annotated[
@@ -47,8 +46,8 @@ def forecast(
     csv: Annotated[
         Path | None,
         typer.Option(
-            help="Write the trajectories to this file; of a scan and by the theory of prompts, "
-            "those of all traits."
+            help="Write the trajectories to this file; by the theory of prompts, and of a scan "
+            "alone, those of all traits."
         ),
     ] = None,
     theory: Annotated[
@@ -57,7 +56,8 @@ def forecast(
             help="The theory of prompts, or the bounded family model. By default the first where "
             "runs at three other CFG scales or more, lower and higher ones, have gone further with "
             "the same prompts; and up to generation 6 where runs at three others are at generation "
-            "2 like it."
+            "2 like it. Beside a scan at three others it forecasts, from generation 2 to 6, means "
+            "of traits alone."
         ),
     ] = None,
 ) -> None:
@@ -65,54 +65,49 @@ def forecast(
 
     From a scan alone: a chain at any CFG scale, before it is run.
     """
-    if any(scan.is_scan(folder) for folder in runs):
+    from analysis.scans.step import steps
+    from empirical.runs.record import open_run
+    from empirical.runs.scans import open_scan
+
+    if generations is not None and generations < 1:
+        raise UserError(f"a forecast needs 1 generation or more, got {generations}")
+    of_scans = [folder for folder in runs if scan.is_scan(folder)]
+    if len(of_scans) > 1:
+        named = ", ".join(f"'{folder}'" for folder in of_scans)
+        raise UserError(f"a forecast takes one scan, not {len(of_scans)}: {named}")
+    beside = open_scan(of_scans[0]) if of_scans else None
+    if beside is not None and len(of_scans) == len(runs):
         if theory == Theory.PROMPTS:
             raise UserError(
                 "a scan is forecast by the bounded family model, not by '--theory prompts'"
             )
-        ahead_of_scan = _AHEAD if generations is None else generations
-        return scan.forecast(runs, ahead_of_scan, guidance, trait, component, csv)
-    from analysis.arms.read import arms
-    from analysis.prediction.forecast import forecast as ahead
-    from analysis.prediction.forecast import quantiles
-    from empirical import files
-    from empirical.runs.record import open_run
-
-    if generations is not None and generations < 1:
-        raise UserError(f"a forecast needs 1 generation or more, got {generations}")
-    opened = [open_run(folder) for folder in runs]
-    reason = "as asked"
+        ahead_of_scan = family.AHEAD if generations is None else generations
+        return scan.forecast(beside, ahead_of_scan, guidance, trait, component, csv)
+    opened = [open_run(folder) for folder in runs if folder not in of_scans]
+    known, reason = None, "as asked"
     if theory != Theory.FAMILY:
         try:
-            known, doubt = running.given(opened, generations, guidance, trait, component)
+            sources = [*opened, *(steps(beside) if beside is not None else ())]
+            known = running.given(sources, guidance, trait, component)
         except UserError as error:
             if theory == Theory.PROMPTS:
                 raise UserError(f"the theory of prompts cannot forecast this: {error}") from None
-            known, doubt = None, str(error)
-        if known is not None and (theory == Theory.PROMPTS or not doubt):
+            reason = f"not the theory of prompts: {error}"
+    if beside is not None and (known is None or not known.uses(steps(beside))):
+        unlike = "which has other prompts, axes or settings than the run"
+        why = "which the bounded family model does not take" if known is None else unlike
+        print(f"qtm: left out: the scan '{beside.folder}', {why}")
+        beside = None
+    if known is not None:
+        doubt = known.doubt(generations)
+        if theory == Theory.PROMPTS or not doubt:
             running.forecast(known, opened, generations, trait, component, csv)
             if doubt:
                 print(f"qtm: this is not what the theory of prompts is best at: {doubt}")
             return
         reason = f"not the theory of prompts: {doubt}"
-    described, left_out = arms(opened, trait, component)
-    if described[0].name != opened[0].name:
-        raise UserError(left_out[0])
-    prediction = ahead(described, _AHEAD if generations is None else generations, guidance)
-    table = prediction.table()
-    if csv is not None:
-        files.write_text(csv, table.to_csv(index=False))
-    arm = described[0]
-    scale = guidance if guidance is not None else float(arm.scales[-1].mean())
-    tables.heading(arm.name, trait, scale, arm.generations)
-    print(f"bounded family model, {reason}")
-    tables.trajectories(table)
-    print()
-    tables.half_lives(prediction.half_lives())
-    neutral = tables.interval(quantiles(prediction.neutral), "none up to 20")
-    print(f"neutral guidance scale: {neutral}")
-    print(f"{tables.FRACTION}: {tables.interval(quantiles(prediction.real), 'none')}")
-    tables.assumptions(prediction.fitted)
+        known = None if known.doubt_of_means(generations) else known
+    family.forecast(opened, beside, known, reason, generations, guidance, trait, component, csv)
 
 
 forecast.out_of_memory = "use fewer runs at a time"

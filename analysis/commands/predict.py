@@ -117,14 +117,20 @@ predict.out_of_memory = "use fewer runs at a time"
 
 def _sources(folders: list[Path]) -> "list[Record]":
     """Open runs, or a scan at each of its scales."""
-    from analysis.commands.scan import is_scan, only_scan
-    from analysis.scans.step import Step
+    from analysis.commands.scan import is_scan
+    from analysis.scans.step import steps
     from empirical.runs.record import open_run
+    from empirical.runs.scans import open_scan
 
-    if not any(is_scan(folder) for folder in folders):
+    of_scans = [folder for folder in folders if is_scan(folder)]
+    if not of_scans:
         return [open_run(folder) for folder in folders]
-    scan = only_scan(folders, "a prediction")
-    return [Step(scan, scale) for scale in scan.scales]
+    if len(folders) > 1:
+        raise UserError(
+            f"a prediction takes one scan, or runs, but was given {len(folders)} folders of which "
+            f"'{of_scans[0]}' is a scan"
+        )
+    return [*steps(open_scan(folders[0]))]
 
 
 def _table(planned: "PromptChain", path: "Drawn", measured: "list[PromptChain]") -> "pd.DataFrame":

@@ -8,19 +8,20 @@ from analysis.commands import tables
 from empirical.errors import UserError
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from analysis.arms.record import Record
     from analysis.prompts.forecast import Given
     from empirical.runs.record import Run
 
 
 def given(
-    runs: "Sequence[Run]",
-    generations: int | None,
+    sources: "Sequence[Record]",
     guidance: float | None,
     trait: str,
     components: Sequence[int] | None,
-) -> "tuple[Given, str]":
-    """Return the chains that the theory of prompts forecasts the first run from, and why it is not
-    the better theory for this question, empty where it is: see docs/fits.md.
+) -> "Given":
+    """Return the chains that the theory of prompts forecasts the first run from.
 
     Raises `UserError`, with the reason, for questions that it cannot answer.
     """
@@ -28,7 +29,7 @@ def given(
     from analysis.prompts.coordinates import BETWEEN
     from analysis.prompts.reading import AXES
 
-    known = forecast.given(runs)
+    known = forecast.given(sources)
     first = known.chains[0]
     if guidance is not None and guidance != first.label:
         raise UserError(
@@ -42,7 +43,22 @@ def given(
     wrong = [c for c in components or () if not 0 <= c < K]
     if wrong:
         raise UserError(f"trait '{trait}' has no component {wrong[0]}, allowed are 0 to {K - 1}")
-    return known, known.beyond(generations) or known.doubt
+    return known
+
+
+def fitted_to(known: "Given") -> str:
+    """Return what the theory is fitted to, in words."""
+    scales = ", ".join(f"{w:g}" for w in known.scales)
+    return f"fitted to this run and to {len(known.chains) - 1} at CFG {scales}"
+
+
+def with_means(table: "pd.DataFrame", of_theory: "pd.DataFrame") -> "pd.DataFrame":
+    """Return the V_W and V_B of a table of one theory, and the means of that of another."""
+    import pandas as pd
+
+    parts = [of_theory[of_theory["quantity"] == "mean"], table[table["quantity"] != "mean"]]
+    order = ["feature", "component", "generation"]
+    return pd.concat(parts).sort_values(order, kind="stable", ignore_index=True)
 
 
 def forecast(
@@ -66,8 +82,7 @@ def forecast(
         table = table[table["component"].isin(components)]
         paths = paths[..., list(components)]
     tables.heading(prediction.name, trait, prediction.scale, prediction.last)
-    scales = ", ".join(f"{w:g}" for w in known.scales)
-    print(f"theory of prompts, fitted to this run and to {len(known.chains) - 1} at CFG {scales}")
+    print(f"theory of prompts, {fitted_to(known)}")
     tables.trajectories(table)
     print()
     tables.half_lives(half_lives(paths))

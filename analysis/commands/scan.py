@@ -22,20 +22,17 @@ def is_scan(folder: Path) -> bool:
     return (folder / FILE).is_file()
 
 
-def only_scan(folders: Sequence[Path], what: str) -> "Scan":
-    """Open the scan that `what` is made from; raise `UserError` where there are other folders."""
-    from empirical.runs.scans import open_scan
+def neutral_scale(scan: "Scan") -> str:
+    """Return the neutral scale of generation 1, by V_B of the latents, in words."""
+    from analysis.scans import neutral
+    from analysis.scans.curves import Reader
 
-    if len(folders) > 1:
-        raise UserError(
-            f"{what} takes one scan, or runs, but was given {len(folders)} folders of which "
-            f"'{next(folder for folder in folders if is_scan(folder))}' is a scan"
-        )
-    return open_scan(folders[0])
+    curve = Reader(scan, 1).curve(neutral.TRAIT)
+    return neutral.sentence(neutral.by_variance(curve), curve.positive)
 
 
 def forecast(
-    folders: Sequence[Path],
+    scan: "Scan",
     generations: int,
     guidance: float | None,
     trait: str,
@@ -49,7 +46,6 @@ def forecast(
     from analysis.scans.curves import Reader
     from analysis.scans.forecast import forecast as ahead
 
-    scan = only_scan(folders, "a forecast")
     scale = guidance if guidance is not None else _recipe_scale(scan)
     prediction = ahead(arms(scan, trait, components), scale, generations)
     if csv is not None:
@@ -59,8 +55,8 @@ def forecast(
     tables.trajectories(prediction.table())
     print()
     tables.half_lives(half_lives(prediction.paths))
+    print(neutral_scale(scan))
     curve = Reader(scan, 1).curve(neutral.TRAIT)
-    print(neutral.sentence(neutral.by_variance(curve), curve.positive))
     passed_on = neutral.passed_on(curve)
     if passed_on < _FAMILIAR:
         print(

@@ -11,16 +11,16 @@ import pandas as pd
 from jaxtyping import Float, Real
 
 from analysis.arms.design import Design, design, extended
-from analysis.arms.read import QUANTITIES, Arm
+from analysis.arms.read import Arm
 from analysis.inference.importance import draw_posterior
 from analysis.inference.likelihood import all_parameters, expected, linked, values_of
 from analysis.inference.maximum import Maximum, maximize
 from analysis.models import Model, every_model
 from analysis.prediction.paths import DRAWS, simulate
+from analysis.prediction.trajectories import LEVELS, trajectories
 from empirical.errors import UserError
 
 MODEL = "bounded family, saturating"
-_LEVELS = (0.05, 0.5, 0.95)
 _SCALES = np.geomspace(0.5, 20.0, 80)
 _REAL = np.linspace(0, 1, 21)
 
@@ -44,25 +44,9 @@ class Forecast:
     real: Float[np.ndarray, " S"]
 
     def table(self) -> pd.DataFrame:
-        """Return generation, component, quantity (mean, within, between), low, median, high (90 %),
-        in feature units (squared for variances)."""
-        unit, rows = self.arm.unit, []
-        z = np.stack(
-            [
-                self.arm.centre + np.sqrt(unit) * self.paths[:, :, 0],
-                unit * np.exp(self.paths[:, :, 1]),
-                unit * np.exp(self.paths[:, :, 2]),
-            ],
-            axis=2,
-        )
-        low, median, high = np.quantile(z, _LEVELS, axis=0)
-        for t, q, d in np.ndindex(*median.shape):
-            name = QUANTITIES[q]
-            rows.append((t, d, name, low[t, q, d], median[t, q, d], high[t, q, d], t <= self.last))
-        return pd.DataFrame(
-            rows,
-            columns=["generation", "component", "quantity", "low", "median", "high", "measured"],
-        )
+        """Return a row for each generation, component and quantity: see `trajectories`."""
+        arm = self.arm
+        return trajectories(arm.trait, arm.components, arm.centre, arm.unit, self.paths, self.last)
 
     def half_lives(self) -> dict[str, tuple[float, float, float]]:
         """Return low, median, high of the generation at which V_W, V_B and their sum (averaged over
@@ -85,7 +69,7 @@ def half_lives(paths: Float[np.ndarray, "S T 3 D"]) -> dict[str, tuple[float, fl
 
 def quantiles(values: Real[np.ndarray, "..."]) -> tuple[float, float, float]:
     """Return the 5 %, 50 % and 95 % quantiles of values that may be infinite."""
-    low, median, high = np.quantile(values, _LEVELS, method="inverted_cdf")
+    low, median, high = np.quantile(values, LEVELS, method="inverted_cdf")
     return float(low), float(median), float(high)
 
 

@@ -6,7 +6,7 @@ Where none has more, it runs four generations beyond them all.
 All draws of a quantity, about their median and in units in which it is a mean in standard
 deviations or a logarithm, are widened by the errors of the same forecast of each of the others
 (`analysis.prompts.scores.widening`); where none has more, by those of the later generations of all
-from the earlier ones.
+from the earlier ones. Others may be shorter, such as a scan, which is one generation at each scale.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from analysis.arms.read import QUANTITIES
+from analysis.arms.record import Record
+from analysis.prediction.trajectories import LEVELS, trajectories
 from analysis.prompts import motion, scores
 from analysis.prompts.chains import PromptChain, common_traits
 from analysis.prompts.coordinates import BETWEEN, with_latents
@@ -23,21 +26,15 @@ from analysis.prompts.paths import DRAWS, Path, Theory, fit, paths
 from analysis.prompts.process import Process
 from analysis.prompts.quantities import AXES, deviation, predicted
 from analysis.prompts.reading import AXES as SCORES
-from analysis.prompts.reading import prompt_chain
+from analysis.prompts.reading import prompt_chain, with_one_base
 from empirical.errors import UserError
 from empirical.runs.prompts import LATENT
-from empirical.runs.record import Run
 
-COLUMNS = (
-    "generation", "feature", "component", "quantity", "low", "median", "high", "measured",
-)  # fmt: skip
 # With fewer other CFG scales the family model forecasts V_B better. Where no others have gone
 # further, the theory is the better one from generation `EARLY` on, for `AHEAD` generations, and was
 # scored at scales by at most this factor beyond those of the others: see docs/fits.md.
 SCALES = 3
 EARLY, AHEAD, FACTOR = 2, 4, 1.5
-_LEVELS = (0.05, 0.5, 0.95)
-_QUANTITIES = ("mean", "within", "between")
 # Places between the scales of the chains at which the growth of V_B is tested.
 _STEPS = 40
 
@@ -64,18 +61,13 @@ class PromptForecast:
     theory: Theory
 
     def table(self, traits: Sequence[str] | None = None) -> pd.DataFrame:
-        """Return generation, feature, component, quantity (mean, within, between), low, median,
-        high (90 %), measured; in feature units (squared for variances)."""
-        rows = []
+        """Return a row for each trait, generation, component and quantity: see `trajectories`."""
+        frames = []
         for name in self.paths if traits is None else traits:
             y, (centre, sd) = self.paths[name], self.units[name]
-            z = np.stack(
-                [centre + sd * y[:, :, 0], *np.moveaxis(sd**2 * np.exp(y[:, :, 1:]), 2, 0)]
-            )
-            ends = np.quantile(z, _LEVELS, axis=1)
-            for t, d, q in np.ndindex(y.shape[1], y.shape[3], 3):
-                rows.append((t, name, d, _QUANTITIES[q], *ends[:, q, t, d], t <= self.last))
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+            components = range(y.shape[3])
+            frames.append(trajectories(name, components, centre, sd**2, y, self.last))
+        return pd.concat(frames, ignore_index=True)
 
     def means(self) -> pd.DataFrame:
         """Return low, median, high of the means of traits of one component, in standard deviations
@@ -84,7 +76,7 @@ class PromptForecast:
             (t, name, *ends, t <= self.last)
             for name, y in self.paths.items()
             if name not in (LATENT, SCORES)
-            for t, ends in enumerate(np.quantile(y[:, :, 0, 0], _LEVELS, axis=0).T)
+            for t, ends in enumerate(np.quantile(y[:, :, 0, 0], LEVELS, axis=0).T)
         ]
         return pd.DataFrame(
             rows, columns=["generation", "trait", "low", "median", "high", "measured"]
@@ -93,7 +85,8 @@ class PromptForecast:
 
 @dataclass(frozen=True)
 class Given:
-    """A running chain, and others that have gone as far or further."""
+    """A running chain, and others like it: longer ones, and shorter ones such as those of a scan,
+    which has one generation at each scale."""
 
     chains: tuple[PromptChain, ...]
 
@@ -110,9 +103,7 @@ class Given:
     @property
     def further(self) -> tuple[float, ...]:
         """The CFG scales of chains that have gone further than the first, but for its own."""
-        first, *others = self.chains
-        labels = {chain.label for chain in others if chain.generations > first.generations}
-        return tuple(sorted(labels - {first.label}))
+        return self._others(self.chains[0].generations + 1)
 
     @property
     def early(self) -> bool:
@@ -126,33 +117,59 @@ class Given:
         last = self.chains[0].generations
         return max(self.reach - last, AHEAD if self.early else 0) or AHEAD
 
-    def beyond(self, generations: int | None) -> str:
-        """Why a forecast by some generations, or by `ahead`, is not to be relied on, empty where it
-        is."""
+    def doubt(self, generations: int | None = None) -> str:
+        """Why the theory is not the better one for these chains, or not as far as that, by `ahead`
+        by default; empty where it is."""
+        first = self.chains[0]
+        beyond = self._beyond(generations)
+        if beyond:
+            return beyond
+        like = f"'{first.name}' and otherwise like it"
+        if first.generations != EARLY:
+            return self._few(self.further, f"longer than {like}", 1.0)
+        others = self._others(EARLY) if self.early else self.further
+        return self._few(others, f"as long as {like}", FACTOR if self.early else 1.0)
+
+    def doubt_of_means(self, generations: int | None = None) -> str:
+        """Why the theory is not the better one for means of traits alone, empty where it is: of a
+        chain at generation `EARLY`, one generation at other scales is enough for these."""
+        first = self.chains[0]
+        if first.generations != EARLY:
+            return f"'{first.name}' is at generation {first.generations}, not {EARLY}"
+        if first.unguided is None:
+            return f"'{first.name}' has no draws without guidance"
+        few = self._few(self._others(1), f"or a scan, otherwise like '{first.name}'", FACTOR)
+        return self._beyond(generations) or few
+
+    def uses(self, records: Sequence[Record]) -> bool:
+        """Return whether any of these is one of the other chains."""
+        names = {record.name for record in records}
+        return any(chain.name in names for chain in self.chains[1:])
+
+    def _others(self, least: int) -> tuple[float, ...]:
+        """Return the CFG scales but that of the first, of chains of `least` generations or more."""
+        first, *others = self.chains
+        labels = {chain.label for chain in others if chain.generations >= least}
+        return tuple(sorted(labels - {first.label}))
+
+    def _beyond(self, generations: int | None) -> str:
         last = self.chains[0].generations
         generation = last + (self.ahead if generations is None else generations)
         if self.early and generation > max(self.reach, EARLY + AHEAD):
             return f"generation {generation} is beyond generation {max(self.reach, EARLY + AHEAD)}"
         if self.early or generation <= self.reach:
             return ""
-        if last == self.reach:
+        if last >= self.reach:
             return f"no other run has gone further than generation {last}"
         return f"generation {generation} is beyond the other runs, which end at {self.reach}"
 
-    @property
-    def doubt(self) -> str:
-        """Why the theory is not the better one for these chains, empty where it is."""
+    def _few(self, others: tuple[float, ...], which: str, factor: float) -> str:
         first = self.chains[0]
-        others = self.further
-        if self.early:
-            others = tuple(w for w in self.scales if w != first.label)
-        length = "as long as" if first.generations == EARLY else "longer than"
         if len(others) < SCALES:
             return (
-                f"it takes runs at {SCALES} other CFG scales or more, {length} '{first.name}' and "
-                f"otherwise like it, and there are {len(others)}"
+                f"it takes runs at {SCALES} other CFG scales or more, {which}, and there are "
+                f"{len(others)}"
             )
-        factor = FACTOR if self.early else 1.0
         if not others[0] / factor <= first.label <= others[-1] * factor:
             return (
                 f"CFG {first.label:g} is not between the scales of the other runs, "
@@ -161,12 +178,13 @@ class Given:
         return ""
 
 
-def given(runs: Sequence[Run]) -> Given:
+def given(runs: Sequence[Record]) -> Given:
     """Read the first run, and those of the others that the theory can learn from.
 
-    These have its prompts, axes and settings but for seed and scale, draws of the base model where
-    it has them, a constant scale, and as many generations or more. Raises `UserError` where the
-    theory does not describe the first run, or where there are no others at another scale.
+    These have its prompts, axes and settings but for seed and scale, and a constant scale. Others
+    of its seed and scale are the same chain, and tell nothing more unless they have gone further.
+    Raises `UserError` where the theory does not describe the first run, or where there are no
+    others at another scale.
     """
     first = _constant(runs[0])
     read = [(runs[0], first)]
@@ -175,19 +193,22 @@ def given(runs: Sequence[Run]) -> Given:
             chain = _constant(run)
         except UserError:
             continue
-        if _alike(chain) == _alike(first) and chain.generations >= first.generations:
+        begun = (chain.seed, chain.label) == (first.seed, first.label)
+        if _alike(chain) == _alike(first) and not (
+            begun and chain.generations <= first.generations
+        ):
             read.append((run, chain))
     if not {chain.label for _, chain in read[1:]} - {first.label}:
         raise UserError(
-            f"it takes runs at other CFG scales, as long as '{first.name}' and otherwise like it, "
-            f"and there are 0"
+            f"it takes runs at other CFG scales, or a scan, otherwise like '{first.name}', and "
+            f"there are 0"
         )
     every = [with_latents(run, chain) for run, chain in read]
     names = common_traits(every)
-    return Given(tuple(chain.limited(names) for chain in every))
+    return Given(tuple(with_one_base([chain.limited(names) for chain in every])))
 
 
-def _constant(run: Run) -> PromptChain:
+def _constant(run: Record) -> PromptChain:
     chain = prompt_chain(run)
     if not chain.plain:
         raise UserError(f"the run '{run.name}' has a schedule of the CFG scale or a remedy")
@@ -197,8 +218,7 @@ def _constant(run: Run) -> PromptChain:
 
 
 def _alike(chain: PromptChain) -> tuple[object, ...]:
-    K = chain.means.shape[-1]
-    return chain.groups, K, chain.conditions, chain.unguided is None
+    return chain.groups, chain.means.shape[-1], chain.conditions
 
 
 def forecast(
@@ -267,7 +287,7 @@ def _of_path(chain: PromptChain, path: Path) -> dict[tuple[str, str], Float[np.n
 def _stacked(
     values: Mapping[tuple[str, str], Float[np.ndarray, "S T"]], names: Sequence[str]
 ) -> Float[np.ndarray, "S T 3 D"]:
-    each = [np.stack([values[name, q] for q in _QUANTITIES], axis=2) for name in names]
+    each = [np.stack([values[name, q] for q in QUANTITIES], axis=2) for name in names]
     return np.stack(each, axis=3)
 
 

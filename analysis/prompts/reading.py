@@ -54,7 +54,7 @@ def chains(
         read.append(chain)
     if not read:
         raise UserError("; ".join(left_out) or "a theory of prompts needs a run")
-    return _with_one_base(_with_common_traits(read, left_out)), left_out
+    return with_one_base(_with_common_traits(read, left_out)), left_out
 
 
 def _with_common_traits(chains: list[PromptChain], left_out: list[str]) -> list[PromptChain]:
@@ -71,7 +71,7 @@ def _with_common_traits(chains: list[PromptChain], left_out: list[str]) -> list[
     return [chain.limited(common) for chain in chains]
 
 
-def _with_one_base(chains: list[PromptChain]) -> list[PromptChain]:
+def with_one_base(chains: list[PromptChain]) -> list[PromptChain]:
     """Return chains whose deviations are all from the base model's images, where one has them."""
     known = next((chain for chain in chains if chain.unguided is not None), None)
     if known is None:

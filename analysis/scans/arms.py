@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from analysis.arms.read import Arm, arm
-from analysis.scans.step import Step
+from analysis.scans.step import steps
 from empirical.runs.scans import Scan
 
 
@@ -14,4 +14,4 @@ def arms(scan: Scan, trait: str = "latent", components: Sequence[int] | None = N
     Traits of many components are averaged, as those of runs are. Raises `UserError` where
     generation 1 was not scanned, and for what `analysis.arms.read.arm` refuses.
     """
-    return [arm(Step(scan, scale, trait), trait, components) for scale in scan.scales]
+    return [arm(step, trait, components) for step in steps(scan, trait)]

@@ -8,23 +8,20 @@ import pandas as pd
 from jaxtyping import Float
 
 from analysis.arms.design import Design, design
-from analysis.arms.read import QUANTITIES, Arm
+from analysis.arms.read import Arm
 from analysis.inference.importance import draw_posterior
 from analysis.inference.likelihood import PROCESS, all_parameters
 from analysis.inference.maximum import Maximum, maximize
 from analysis.models import every_model
 from analysis.prediction.forecast import MODEL
 from analysis.prediction.paths import DRAWS, simulate, trajectory_of
+from analysis.prediction.trajectories import trajectories
 from analysis.scans import means
 from empirical.errors import UserError
 
-COLUMNS = (
-    "generation", "feature", "component", "quantity", "low", "median", "high", "measured",
-)  # fmt: skip
 # Residuals of a theory at two scales are alike within this distance in ln w.
 _RANGE = 1.0
 _LEAST = 0.05
-_LEVELS = (0.05, 0.5, 0.95)
 
 
 @dataclass(frozen=True)
@@ -41,23 +38,9 @@ class ScanForecast:
     fitted: Maximum
 
     def table(self) -> pd.DataFrame:
-        """Return generation, feature, component, quantity (mean, within, between), low, median,
-        high (90 %), measured; in feature units (squared for variances)."""
+        """Return a row for each generation, component and quantity: see `trajectories`."""
         arm = self.arm
-        z = np.stack(
-            [
-                arm.centre + np.sqrt(arm.unit) * self.paths[:, :, 0],
-                arm.unit * np.exp(self.paths[:, :, 1]),
-                arm.unit * np.exp(self.paths[:, :, 2]),
-            ],
-            axis=2,
-        )
-        ends = np.quantile(z, _LEVELS, axis=0)
-        rows = [
-            (t, arm.trait, arm.components[d], QUANTITIES[q], *ends[:, t, q, d], t <= self.last)
-            for t, q, d in np.ndindex(*ends.shape[1:])
-        ]
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+        return trajectories(arm.trait, arm.components, arm.centre, arm.unit, self.paths, self.last)
 
 
 def forecast(

@@ -126,3 +126,8 @@ class Step:
                 moments.table(images.number, features, images.captions, images.replicates())
             )
         return pd.DataFrame(pd.concat(frames, ignore_index=True))
+
+
+def steps(scan: Scan, trait: str | None = None) -> list[Step]:
+    """Return each scale of a scan as a run of one generation."""
+    return [Step(scan, scale, trait) for scale in scan.scales]

@@ -230,7 +230,7 @@ def test_scales_that_were_not_scanned_are_said(qtm, tmp_path):
     assert code == 0
     assert "the scale 9 is outside the range that was scanned, 1 to 5" in out
     code, _, err = qtm("forecast", tmp_path / "scan", tmp_path / "scan")
-    assert (code, "takes one scan, or runs" in err) == (2, True)
+    assert (code, "a forecast takes one scan, not 2" in err) == (2, True)
 
 
 def test_a_recipe_without_one_scale_needs_it(qtm, tmp_path):

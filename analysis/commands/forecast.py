@@ -84,6 +84,10 @@ def forecast(
         ahead_of_scan = family.AHEAD if generations is None else generations
         return scan.forecast(beside, ahead_of_scan, guidance, trait, component, csv)
     opened = [open_run(folder) for folder in runs if folder not in of_scans]
+    why = "" if beside is None else scan.unlike(beside, opened[0])
+    if beside is not None and why:
+        print(f"qtm: left out: the scan '{beside.folder}', {why}")
+        beside = None
     known, reason = None, "as asked"
     if theory != Theory.FAMILY:
         try:
@@ -93,11 +97,6 @@ def forecast(
             if theory == Theory.PROMPTS:
                 raise UserError(f"the theory of prompts cannot forecast this: {error}") from None
             reason = f"not the theory of prompts: {error}"
-    if beside is not None and (known is None or not known.uses(steps(beside))):
-        unlike = "which has other prompts, axes or settings than the run"
-        why = "which the bounded family model does not take" if known is None else unlike
-        print(f"qtm: left out: the scan '{beside.folder}', {why}")
-        beside = None
     if known is not None:
         doubt = known.doubt(generations)
         if theory == Theory.PROMPTS or not doubt:

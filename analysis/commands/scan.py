@@ -8,6 +8,7 @@ from analysis.commands import tables
 from empirical.errors import UserError
 
 if TYPE_CHECKING:
+    from empirical.runs.record import Run
     from empirical.runs.scans import Scan
 
 # Below this slope at the lowest scale forecasts of drawings failed (0.28, 0.52); of digits, with
@@ -20,6 +21,21 @@ def is_scan(folder: Path) -> bool:
     from empirical.runs.scans import FILE
 
     return (folder / FILE).is_file()
+
+
+def unlike(scan: "Scan", run: "Run") -> str:
+    """Return why a scan tells nothing of a run, empty where it is of the same experiment."""
+    from analysis.prompts import conditions
+
+    if 1 not in scan.generations:
+        return "which has no generation 1"
+    ours, theirs = (conditions.conditions(r.recipe.settings) for r in (run, scan.run))
+    differing = conditions.unlike(ours, theirs)
+    if differing:
+        return f"whose settings of {' and '.join(differing)} differ from those of '{run.name}'"
+    if sorted(scan.training(1).captions) != sorted(run.generation(0).captions):
+        return f"whose prompts differ from those of '{run.name}'"
+    return ""
 
 
 def neutral_scale(scan: "Scan") -> str:

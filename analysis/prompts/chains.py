@@ -1,13 +1,12 @@
 """The prompts of a chain along the leading axes of the latents, generation by generation."""
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
 
-from analysis.prompts.conditions import LEVELS, conditions, described, log_scales, sources
+from analysis.prompts.conditions import LEVELS, conditions, described, log_scales, sources, unlike
 from analysis.prompts.groups import Groups
 from empirical.errors import UserError
 from empirical.recipe import Settings
@@ -137,10 +136,9 @@ class PromptChain:
         Raises `UserError` for guidance that is not a schedule of the scale, and for other settings
         than those of this chain where the theory knows no effect of theirs.
         """
-        ours, theirs = json.loads(self.conditions), json.loads(conditions(settings))
-        unlike = [name for name in ours if ours[name] != theirs[name]]
-        if unlike:
-            names = " and ".join(f"'{name}'" for name in unlike)
+        differing = unlike(self.conditions, conditions(settings))
+        if differing:
+            names = " and ".join(f"'{name}'" for name in differing)
             raise UserError(
                 f"a chain by the recipe cannot be predicted from the run '{self.name}', whose "
                 f"{names} differ in more than guidance, training sets and condition drop"

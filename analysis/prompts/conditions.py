@@ -33,6 +33,12 @@ def conditions(settings: Settings) -> str:
     return json.dumps(table, sort_keys=True)
 
 
+def unlike(ours: str, theirs: str) -> list[str]:
+    """Return the tables in which two sets of conditions differ."""
+    one, other = json.loads(ours), json.loads(theirs)
+    return [name for name in one if one[name] != other[name]]
+
+
 def described(settings: Settings, generations: int, what: str) -> dict[str, Any]:
     """Return the fields of a chain whose effect the theory knows."""
     finetune = settings.finetune

@@ -141,11 +141,6 @@ class Given:
         few = self._few(self._others(1), f"or a scan, otherwise like '{first.name}'", FACTOR)
         return self._beyond(generations) or few
 
-    def uses(self, records: Sequence[Record]) -> bool:
-        """Return whether any of these is one of the other chains."""
-        names = {record.name for record in records}
-        return any(chain.name in names for chain in self.chains[1:])
-
     def _others(self, least: int) -> tuple[float, ...]:
         """Return the CFG scales but that of the first, of chains of `least` generations or more."""
         first, *others = self.chains

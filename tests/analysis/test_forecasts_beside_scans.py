@@ -91,7 +91,6 @@ def test_the_scales_of_a_scan_are_chains_beside_a_run(folders, tmp_path):
     # The run's own scale and seed is its own first generation.
     assert known.scales == (1.0, 1.5, 3.2)
     assert [chain.generations for chain in known.chains] == [2, 1, 1, 1]
-    assert known.uses(steps(scanned))
     assert {"light", "latent"} <= set(known.chains[0].traits)
     of_first = measurements(known.chains[0])["light", "mean"]
     assert of_first.shape == (3,)
@@ -104,13 +103,11 @@ def test_settings_of_the_machine_make_no_scan_unlike(folders, tmp_path):
     run = Run(folders[0])
     table = {"generate": {"batch_size": 7}, "finetune": {"micro_batches": 2}}
     scan = written_scan(tmp_path / "scan", table=table)
-    assert given([run, *steps(scan)]).uses(steps(scan))
+    assert given([run, *steps(scan)]).scales == (1.0, 1.5, 3.2)
     unlike = written_scan(tmp_path / "unlike", table={"finetune": {"steps": 7}})
     with pytest.raises(UserError, match=r"or a scan, otherwise like 'run', and there are 0$"):
         given([run, *steps(unlike)])
-    known = given([run, *steps(scan), *steps(unlike)])
-    assert known.uses(steps(scan))
-    assert not known.uses(steps(unlike))
+    assert len(given([run, *steps(scan), *steps(unlike)]).chains) == 4
 
 
 @pytest.mark.parametrize("unguided", [True, False])
@@ -197,8 +194,8 @@ def test_the_command_joins_two_theories_beside_a_scan(qtm, folders, monkeypatch,
 @pytest.mark.parametrize(
     ("words", "printed"),
     [
-        (["--theory", "family"], "which the bounded family model does not take"),
-        (["--guidance", 3], "which the bounded family model does not take"),
+        (["--theory", "family"], "bounded family model, as asked"),
+        (["--guidance", 3], "not the theory of prompts: of chains that change their CFG scale"),
         (["--generations", 5], "not the theory of prompts: generation 7 is beyond generation 6"),
     ],
 )
@@ -207,13 +204,15 @@ def test_other_questions_are_for_the_family_model_alone(qtm, folders, words, pri
     assert code == 0, err
     assert printed in out
     assert "means of traits" not in out
+    assert scan.neutral_scale(open_scan(folders[1])) in out
 
 
 def test_a_scan_that_is_unlike_is_left_out(qtm, folders, tmp_path):
     unlike = written_scan(tmp_path / "unlike", table={"finetune": {"steps": 7}}).folder
     code, out, err = qtm("forecast", folders[0], unlike)
     assert code == 0, err
-    assert f"qtm: left out: the scan '{unlike}', which" in out
+    words = "whose settings of finetune differ from those of 'run'"
+    assert f"qtm: left out: the scan '{unlike}', {words}" in out
     assert "otherwise like 'run', and there are 0" in out
     code, _, err = qtm("forecast", folders[0], unlike, "--theory", "prompts")
     assert code == 2

@@ -39,7 +39,7 @@ EXPECTED = {
     "trait means, gain: CFG 5": at_least(0.3),
     "trait means, gain: greatest of the others": at_most(0.15),
 }
-SECONDS, MEMORY = 240, 2.5
+SECONDS, MEMORY = 300, 2.5
 KNOWN, END, LATENT = 2, 6, "latent"
 PROMPTS, ALONE, JOINT, UNCHANGED = (
     "prompts", "family, the chain alone", "family, with the scan", "no change"

@@ -17,8 +17,8 @@ from empirical.runs.record import Run
 _SEPARATE = 16
 # Traits in the space of the sampler, so that noise levels have their units.
 _LATENT = ("latent", "latent_pc")
-# Settings of finetuning whose effect models describe.
-_DESCRIBED = ("condition_drop", "training_set", "real_fraction")
+# Settings of finetuning whose effect theories describe.
+DESCRIBED = ("condition_drop", "training_set", "real_fraction")
 QUANTITIES = ("mean", "within", "between")
 
 
@@ -171,7 +171,7 @@ def arms(
 def _way(run: Run) -> str:
     """Return the settings that arms must have in common to share a heritability, as text."""
     tables = run.recipe.settings.experiment()
-    finetune = {key: value for key, value in tables["finetune"].items() if key not in _DESCRIBED}
+    finetune = {key: value for key, value in tables["finetune"].items() if key not in DESCRIBED}
     return repr((tables["model"]["name"], tables["data"], finetune, tables["generate"]["sampler"]))
 
 

@@ -29,7 +29,7 @@ def spread_of(
     their sign. With fewer than `_IMAGES` a prompt the sums over prompts, s_c, scatter instead:
     sum_c [s_c - V_W (n_c - 1)]^2/[(N - C) V_W^2]. This includes how prompts differ in V_W.
     """
-    name = "latent_pc" if trait == "latent" else trait
+    name = "latent_pc" if trait == "latent" and pooled else trait
     ratios = []
     for t in range(G + 1):
         generation = run.generation(t)

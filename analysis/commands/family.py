@@ -8,6 +8,7 @@ from analysis.commands import running, scan, tables
 from empirical.errors import UserError
 
 if TYPE_CHECKING:
+    from analysis.prediction.forecast import Forecast
     from analysis.prompts.forecast import Given
     from empirical.runs.record import Run
     from empirical.runs.scans import Scan
@@ -44,6 +45,7 @@ def forecast(
     if generations is None:
         generations = AHEAD if known is None else known.ahead
     prediction = ahead(described, generations, guidance)
+    neutral, complaint = _neutral_scale(prediction, beside)
     arm, table, theory = described[0], prediction.table(), None
     written = table
     if known is not None:
@@ -64,13 +66,25 @@ def forecast(
     tables.trajectories(table)
     print()
     tables.half_lives(prediction.half_lives())
-    if beside is not None:
-        print(scan.neutral_scale(beside))
-    else:
-        neutral = tables.interval(quantiles(prediction.neutral), "none up to 20")
-        print(f"neutral guidance scale: {neutral}")
+    print(neutral)
     print(f"{tables.FRACTION}: {tables.interval(quantiles(prediction.real), 'none')}")
     if theory is not None and len(theory.means()):
         print()
         tables.means(theory.means())
+    if complaint:
+        print(f"qtm: {complaint}")
     tables.assumptions(prediction.fitted)
+
+
+def _neutral_scale(prediction: "Forecast", beside: "Scan | None") -> tuple[str, str]:
+    """Return the neutral scale in words, of a scan if it tells one, and why it does not."""
+    from analysis.prediction.forecast import quantiles
+
+    complaint = ""
+    if beside is not None:
+        try:
+            return scan.neutral_scale(beside), ""
+        except UserError as error:
+            complaint = f"the scan tells no neutral scale: {error}"
+    ends = tables.interval(quantiles(prediction.neutral), "none up to 20")
+    return f"neutral guidance scale: {ends}", complaint

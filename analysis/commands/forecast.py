@@ -47,7 +47,7 @@ def forecast(
         Path | None,
         typer.Option(
             help="Write the trajectories to this file; by the theory of prompts, and of a scan "
-            "alone, those of all traits."
+            "alone, those of all traits; beside a scan the means of all."
         ),
     ] = None,
     theory: Annotated[
@@ -98,6 +98,8 @@ def forecast(
                 raise UserError(f"the theory of prompts cannot forecast this: {error}") from None
             reason = f"not the theory of prompts: {error}"
     if known is not None:
+        for sentence in known.left_out:
+            print(f"qtm: left out of the theory of prompts: {sentence}")
         doubt = known.doubt(generations)
         if theory == Theory.PROMPTS or not doubt:
             running.forecast(known, opened, generations, trait, component, csv)
@@ -105,7 +107,11 @@ def forecast(
                 print(f"qtm: this is not what the theory of prompts is best at: {doubt}")
             return
         reason = f"not the theory of prompts: {doubt}"
-        known = None if known.doubt_of_means(generations) else known
+        refused = known.doubt_of_means(generations) or (scan.unfamiliar(beside) if beside else "")
+        if refused:
+            more = beside is not None and refused != doubt
+            reason += f"; nor for means of traits: {refused}" if more else ""
+            known = None
     family.forecast(opened, beside, known, reason, generations, guidance, trait, component, csv)
 
 

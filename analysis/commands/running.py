@@ -28,8 +28,9 @@ def given(
     from analysis.prompts import forecast
     from analysis.prompts.coordinates import BETWEEN
     from analysis.prompts.reading import AXES
+    from empirical.runs.prompts import LATENT
 
-    known = forecast.given(sources)
+    known = forecast.given(sources, trait)
     first = known.chains[0]
     if guidance is not None and guidance != first.label:
         raise UserError(
@@ -40,6 +41,8 @@ def given(
     if trait not in traits:
         raise UserError(f"it has no trait '{trait}', it has {', '.join(traits)}")
     K = first.means.shape[-1] if trait == AXES else 1
+    if trait == LATENT and components is not None:
+        raise UserError(f"of '{trait}' it has the average over components alone")
     wrong = [c for c in components or () if not 0 <= c < K]
     if wrong:
         raise UserError(f"trait '{trait}' has no component {wrong[0]}, allowed are 0 to {K - 1}")

@@ -25,17 +25,46 @@ def is_scan(folder: Path) -> bool:
 
 def unlike(scan: "Scan", run: "Run") -> str:
     """Return why a scan tells nothing of a run, empty where it is of the same experiment."""
-    from analysis.prompts import conditions
+    from analysis.arms.read import DESCRIBED
+    from analysis.prompts.conditions import conditions
+    from analysis.prompts.conditions import unlike as tables_unlike
 
     if 1 not in scan.generations:
         return "which has no generation 1"
-    ours, theirs = (conditions.conditions(r.recipe.settings) for r in (run, scan.run))
-    differing = conditions.unlike(ours, theirs)
-    if differing:
-        return f"whose settings of {' and '.join(differing)} differ from those of '{run.name}'"
+    ours, theirs = (each.recipe.settings for each in (run, scan.run))
+    names = [
+        *tables_unlike(conditions(ours), conditions(theirs)),
+        *(
+            f"finetune.{name}"
+            for name in DESCRIBED
+            if getattr(ours.finetune, name) != getattr(theirs.finetune, name)
+        ),
+    ]
+    if names:
+        differing = " and ".join(f"'{name}'" for name in names)
+        return f"whose {differing} differ from the settings of the run '{run.name}'"
     if sorted(scan.training(1).captions) != sorted(run.generation(0).captions):
-        return f"whose prompts differ from those of '{run.name}'"
+        return f"whose prompts differ from those of the run '{run.name}'"
     return ""
+
+
+def unfamiliar(scan: "Scan") -> str:
+    """Return that the model hardly knows the images of a scan, with the number that shows it, empty
+    where it does, or where the scan has no latents to tell."""
+    from analysis.scans import neutral
+    from analysis.scans.curves import Reader
+
+    try:
+        curve = Reader(scan, 1).curve(neutral.TRAIT)
+    except UserError:
+        return ""
+    passed_on = neutral.passed_on(curve)
+    if not passed_on < _FAMILIAR:
+        return ""
+    return (
+        f"at CFG {curve.scales[0]:g} finetuning passed on {100 * passed_on:.0f} % of the "
+        f"differences between prompts: the model hardly knows such images"
+    )
 
 
 def neutral_scale(scan: "Scan") -> str:
@@ -57,9 +86,7 @@ def forecast(
 ) -> None:
     """Print the trajectory of a trait at a scale, and write those of all traits."""
     from analysis.prediction.forecast import half_lives
-    from analysis.scans import neutral
     from analysis.scans.arms import arms
-    from analysis.scans.curves import Reader
     from analysis.scans.forecast import forecast as ahead
 
     scale = guidance if guidance is not None else _recipe_scale(scan)
@@ -72,14 +99,11 @@ def forecast(
     print()
     tables.half_lives(half_lives(prediction.paths))
     print(neutral_scale(scan))
-    curve = Reader(scan, 1).curve(neutral.TRAIT)
-    passed_on = neutral.passed_on(curve)
-    if passed_on < _FAMILIAR:
+    unknown = unfamiliar(scan)
+    if unknown:
         print(
-            f"qtm: at CFG {curve.scales[0]:g} finetuning passed on {100 * passed_on:.0f} % of the "
-            f"differences between prompts: the model hardly knows such images, and later "
-            f"generations may behave otherwise than the first, the only one that a scan knows; "
-            f"two generations of a chain forecast better"
+            f"qtm: {unknown}, and later generations may behave otherwise than the first, the only "
+            f"one that a scan knows; two generations of a chain forecast better"
         )
     least, most = scan.scales[0], scan.scales[-1]
     if not least <= scale <= most:

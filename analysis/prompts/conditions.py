@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from analysis.arms.levels import schedule
+from analysis.arms.read import DESCRIBED
 from empirical.recipe import Settings
 from qtm.mixture.levels import NoiseLevels
 
@@ -26,7 +27,7 @@ def conditions(settings: Settings) -> str:
     for name in ("seed", "generations", "measure"):
         table.pop(name, None)
     table["generate"].pop("guidance")
-    for name in ("training_set", "real_fraction", "condition_drop"):
+    for name in DESCRIBED:
         table["finetune"].pop(name)
     if settings.remedy is not None and settings.remedy.acts_by_settings():
         table["remedy"] = None
@@ -35,8 +36,8 @@ def conditions(settings: Settings) -> str:
 
 def unlike(ours: str, theirs: str) -> list[str]:
     """Return the tables in which two sets of conditions differ."""
-    one, other = json.loads(ours), json.loads(theirs)
-    return [name for name in one if one[name] != other[name]]
+    left, right = json.loads(ours), json.loads(theirs)
+    return [name for name in left if left[name] != right[name]]
 
 
 def described(settings: Settings, generations: int, what: str) -> dict[str, Any]:

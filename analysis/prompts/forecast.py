@@ -86,9 +86,10 @@ class PromptForecast:
 @dataclass(frozen=True)
 class Given:
     """A running chain, and others like it: longer ones, and shorter ones such as those of a scan,
-    which has one generation at each scale."""
+    which has one generation at each scale. `left_out` says which are unlike it."""
 
     chains: tuple[PromptChain, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def scales(self) -> tuple[float, ...]:
@@ -138,6 +139,8 @@ class Given:
             return f"'{first.name}' is at generation {first.generations}, not {EARLY}"
         if first.unguided is None:
             return f"'{first.name}' has no draws without guidance"
+        if not self.early:
+            return self.doubt(generations)
         few = self._few(self._others(1), f"or a scan, otherwise like '{first.name}'", FACTOR)
         return self._beyond(generations) or few
 
@@ -173,34 +176,41 @@ class Given:
         return ""
 
 
-def given(runs: Sequence[Record]) -> Given:
+def given(runs: Sequence[Record], trait: str = SCORES) -> Given:
     """Read the first run, and those of the others that the theory can learn from.
 
-    These have its prompts, axes and settings but for seed and scale, and a constant scale. Others
-    of its seed and scale are the same chain, and tell nothing more unless they have gone further.
-    Raises `UserError` where the theory does not describe the first run, or where there are no
-    others at another scale.
+    These have its prompts, axes and settings but for seed and scale, a constant scale, and the
+    trait, if the first has it. Of several with one seed and scale, which are the same chain, the
+    longest is read. Raises `UserError` where the theory does not describe the first run, or where
+    there are no others at another scale.
     """
-    first = _constant(runs[0])
-    read = [(runs[0], first)]
+    first = with_latents(runs[0], _constant(runs[0]))
+    longest, left_out = {(first.seed, first.label): first}, []
     for run in runs[1:]:
         try:
-            chain = _constant(run)
-        except UserError:
+            chain = with_latents(run, _constant(run))
+        except UserError as error:
+            left_out.append(str(error))
             continue
-        begun = (chain.seed, chain.label) == (first.seed, first.label)
-        if _alike(chain) == _alike(first) and not (
-            begun and chain.generations <= first.generations
-        ):
-            read.append((run, chain))
-    if not {chain.label for _, chain in read[1:]} - {first.label}:
+        if _alike(chain) != _alike(first):
+            left_out.append(
+                f"the run '{run.name}' has other prompts, axes or settings than '{first.name}'"
+            )
+        elif trait in first.traits and trait not in chain.traits:
+            left_out.append(f"the run '{run.name}' has no trait '{trait}'")
+        else:
+            place = chain.seed, chain.label
+            if place not in longest or chain.generations > longest[place].generations:
+                longest[place] = chain
+    every = [first, *(chain for chain in longest.values() if chain is not first)]
+    if not {chain.label for chain in every} - {first.label}:
         raise UserError(
             f"it takes runs at other CFG scales, or a scan, otherwise like '{first.name}', and "
             f"there are 0"
         )
-    every = [with_latents(run, chain) for run, chain in read]
     names = common_traits(every)
-    return Given(tuple(with_one_base([chain.limited(names) for chain in every])))
+    chains = with_one_base([chain.limited(names) for chain in every])
+    return Given(tuple(chains), tuple(left_out))
 
 
 def _constant(run: Record) -> PromptChain:

@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 
 from analysis.arms.read import arm, arms
+from analysis.prompts.conditions import conditions, unlike
 from empirical import files, recipe
 from empirical.errors import UserError
 from empirical.runs import moments
 from empirical.runs.record import Run
+from figures.study import Study
 
 CAPTIONS = [caption for caption in "abcd" for _ in range(50)]
 G = 3
@@ -234,6 +236,43 @@ def test_runs_with_different_finetuning_are_left_out(tmp_path):
     assert left_out == ["the run 'c' is finetuned or sampled differently from most"]
     with pytest.raises(UserError, match="starts from the previous model"):
         arms([make(tmp_path / "d", {"finetune": {"start_from": "previous"}})], "t")
+
+
+def test_settings_of_computing_make_no_run_different(tmp_path):
+    """They change images by rounding alone."""
+    table = {
+        "model": {"compile": True, "reproducible": False},
+        "finetune": {"micro_batches": 2, "gradient_checkpointing": True},
+        "generate": {"batch_size": 7},
+    }
+    given = {f"{name}.{key}" for name, values in table.items() for key in values}
+    assert given == set(recipe.COMPUTING)
+    runs = [make(tmp_path / "a"), make(tmp_path / "b", table)]
+    assert [read.name for read in arms(runs, "t")[0]] == ["a", "b"]
+    settings = [run.recipe.settings for run in runs]
+    assert conditions(settings[0]) == conditions(settings[1])
+    assert settings[0].experiment() == settings[1].experiment()
+    assert settings[1].experiment()["finetune"]["rank"] == settings[1].finetune.rank
+    assert not Study(tuple(runs)).differences(runs[1])
+    other = make(tmp_path / "c", {"finetune": {"rank": 4}}).recipe.settings
+    assert unlike(conditions(settings[1]), conditions(other)) == ["finetune"]
+
+
+def test_one_coordinate_of_the_latents_is_a_trait_of_its_own(tmp_path):
+    """Its errors are not those of the average, which the leading axes determine."""
+    rng = np.random.default_rng(3)
+    run = make(tmp_path)
+    frames = [run.moments()]
+    for generation in run.generations():
+        z = rng.normal(size=(200, 5)) + np.repeat(np.arange(4.0), 50)[:, None]
+        generation.write("latent", z)
+        frames.append(moments.table(generation.number, {"latent": z}, CAPTIONS))
+    files.write_text(run.folder / "moments.csv", pd.concat(frames).to_csv(index=False))
+    read = arm(run, "latent", [3])
+    assert read.measured.shape == read.sampling.shape == (G + 1, 3, 1)
+    assert read.components == (3,)
+    assert (read.sampling[:, 1, 0] * (200 - 4)).mean() == pytest.approx(2, rel=0.35)
+    assert arm(run, "latent").sampling[0, 0, 0] < read.sampling[0, 0, 0]
 
 
 def test_runs_of_unequal_length_and_size_are_read(tmp_path):

@@ -16,7 +16,7 @@ from empirical import files, recipe
 from empirical.errors import UserError
 from empirical.runs import moments
 from empirical.runs.record import Run
-from empirical.runs.scans import open_scan
+from empirical.runs.scans import Scan, open_scan
 from tests.analysis.test_prompts import chain_at
 from tests.helpers.small_scans import scan_folder
 
@@ -36,11 +36,14 @@ def features(number: int, w: float, base: int = 0) -> dict[str, np.ndarray]:
     return {"latent_pc": z, "latent": z @ np.ones((_K, 4)) / 2, "light": z[:, :1] + z[:, 1:2]}
 
 
+def guided(scale: float) -> dict:
+    return {"generate": {"guidance": {"rule": "constant", "scale": scale}}}
+
+
 def written_run(folder, generations=LAST, unguided=True, table=None) -> Run:
-    """Write a run at CFG 2.2."""
-    guidance = {"generate": {"guidance": {"rule": "constant", "scale": 2.2}}}
+    """Write a run, at CFG 2.2 by default."""
     sized = {"data": {"size": len(CAPTIONS)}, "generations": generations}
-    made = recipe.parse({**sized, **guidance, **(table or {})})
+    made = recipe.parse({**sized, **guided(2.2), **(table or {})})
     files.write_text(folder / "recipe.toml", recipe.dump(made))
     run, frames = Run(folder), []
     for number in range(generations + 1):
@@ -61,9 +64,13 @@ def written_run(folder, generations=LAST, unguided=True, table=None) -> Run:
     return run
 
 
-def written_scan(folder, scales=SCALES, table=None):
-    base, drawn = lambda k: features(0, 1.0, 1 + k), lambda w, replicate: features(1, w)
-    return scan_folder(folder, CAPTIONS, features(0, 2.2), drawn, scales, base=base, table=table)
+def written_scan(folder, scales=SCALES, table=None, without=None) -> Scan:
+    """Write a scan, all but one of the traits."""
+    kept = lambda traits: {name: x for name, x in traits.items() if name != without}
+    base = lambda k: kept(features(0, 1.0, 1 + k))
+    drawn = lambda w, replicate: kept(features(1, w))
+    training = kept(features(0, 2.2))
+    return scan_folder(folder, CAPTIONS, training, drawn, scales, base=base, table=table)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +114,24 @@ def test_settings_of_the_machine_make_no_scan_unlike(folders, tmp_path):
     unlike = written_scan(tmp_path / "unlike", table={"finetune": {"steps": 7}})
     with pytest.raises(UserError, match=r"or a scan, otherwise like 'run', and there are 0$"):
         given([run, *steps(unlike)])
-    assert len(given([run, *steps(scan), *steps(unlike)]).chains) == 4
+    known = given([run, *steps(scan), *steps(unlike)])
+    assert len(known.chains) == 4
+    assert known.left_out[0] == (
+        "the run 'unlike,scale=1' has other prompts, axes or settings than 'run'"
+    )
+
+
+def test_a_chain_is_read_once_and_with_the_trait_that_is_asked(folders, tmp_path):
+    run, scan = Run(folders[0]), Scan(folders[1])
+    longer = written_run(tmp_path / "longer", 3, table=guided(1.5))
+    for others in ([*steps(scan), longer], [longer, *steps(scan)]):
+        known = given([run, *others])
+        of_others = {chain.name: chain.generations for chain in known.chains[1:]}
+        assert of_others == {"scan,scale=1": 1, "longer": 3, "scan,scale=3.2": 1}
+    dull = written_scan(tmp_path / "dull", without="light")
+    known = given([run, *steps(scan), *steps(dull)], "light")
+    assert {chain.name.split(",")[0] for chain in known.chains} == {"run", "scan"}
+    assert known.left_out[0] == "the run 'dull,scale=1' has no trait 'light'"
 
 
 @pytest.mark.parametrize("unguided", [True, False])
@@ -144,20 +168,29 @@ def test_beside_a_scan_the_theory_is_the_better_one_for_means_alone(beside):
     for generations in (1, 3):
         later = Given((chain_at(2.2).until(generations), *others))
         assert later.doubt_of_means() == f"'2.2' is at generation {generations}, not 2"
+    # Beyond the scales of others that have gone further, all is as without a scan.
+    further = Given((replace(first, label=4.0), *(chain_at(w) for w in (1.0, 1.5, 3.2))))
+    assert further.doubt_of_means() == further.doubt()
+    assert further.doubt().startswith("CFG 4 is not between the scales of the other runs")
     longer = Given((chain_at(2.2).until(3), *others))
     assert longer.doubt() == "no other run has gone further than generation 3"
 
 
-def test_a_forecast_beside_a_scan_holds_the_truth(beside, drawn):
-    chains = [replace(chain, unguided=None) for chain in beside.chains]
-    prediction = forecast(Given(tuple(chains)), draws=DRAWS)
-    y, truth = prediction.paths["trait"], measurements(drawn[2])["trait", "mean"]
-    assert y.shape == (DRAWS, LAST + 5, 3, 1)
+def test_a_forecast_beside_a_scan_holds_the_truth(drawn):
+    """At the greatest scale, where prompts are driven apart."""
+    chain, others = drawn[3], [drawn[i].until(1) for i in (0, 1, 2)]
+    prediction = forecast(Given((chain.until(LAST), *others)), draws=64)
+    y, truth = prediction.paths["trait"], measurements(chain)["trait", "mean"]
+    assert y.shape == (64, LAST + 5, 3, 1)
     np.testing.assert_allclose(y[:, LAST, 0, 0], truth[LAST])
     ahead = y[:, LAST + 1 : len(truth), 0, 0]
     error = np.abs(np.median(ahead, axis=0) - truth[LAST + 1 :])
     assert (error < 3 * ahead.std(axis=0)).all()
-    assert ahead.std(axis=0).max() < 0.5
+    assert ahead.std(axis=0).max() < 0.2
+    V_B = np.log(chain.means.var(axis=1, ddof=1) / chain.unit)
+    end = len(truth) - 1
+    error = np.abs(np.median(prediction.paths["latent_pc"][:, end, 2], axis=0) - V_B[end])
+    assert error.sum() < 0.8 * np.abs(V_B[LAST] - V_B[end]).sum()
 
 
 def test_the_command_joins_two_theories_beside_a_scan(qtm, folders, monkeypatch, tmp_path):
@@ -189,6 +222,53 @@ def test_the_command_joins_two_theories_beside_a_scan(qtm, folders, monkeypatch,
     wide = rows.pivot(index="generation", columns="quantity", values="median")
     for quantity in ("mean", "within", "between"):
         np.testing.assert_allclose(wide[quantity], measured[quantity], rtol=1e-3, atol=1e-3)
+    # V_W and V_B are those of the family model fitted to the run alone.
+    words = ("--trait", "light", "--generations", 4, "--csv", tmp_path / "alone.csv")
+    code, _, err = qtm("forecast", folders[0], *words)
+    assert code == 0, err
+    alone = pd.read_csv(tmp_path / "alone.csv").query("quantity != 'mean'")
+    ours = table.query("quantity != 'mean'").reset_index(drop=True)
+    pd.testing.assert_frame_equal(ours, alone.sort_values(["generation", "quantity"], key=ranked)
+                                  .reset_index(drop=True))  # fmt: skip
+
+
+def ranked(column: pd.Series) -> pd.Series:
+    """Return V_W before V_B."""
+    return column.replace({"within": 0, "between": 1})
+
+
+def test_the_theory_alone_is_used_where_it_is_asked(qtm, folders, beside, monkeypatch):
+    ahead = forecast(given([Run(folders[0]), *steps(Scan(folders[1]))]), draws=DRAWS)
+    monkeypatch.setattr(forecasting, "forecast", lambda *given: ahead)
+    code, out, err = qtm("forecast", *folders, "--theory", "prompts")
+    assert code == 0, err
+    assert "theory of prompts, fitted to this run and to 3 at CFG 1, 1.5, 3.2" in out
+    assert "qtm: this is not what the theory of prompts is best at: it takes runs at 3" in out
+    code, _, err = qtm("forecast", *folders, "--theory", "prompts", "--component", 0)
+    assert code == 2
+    assert "of 'latent' it has the average over components alone" in err
+
+
+def test_why_means_are_not_forecast_is_said(qtm, folders, tmp_path):
+    bare = written_run(tmp_path / "bare", unguided=False)
+    code, out, err = qtm("forecast", bare.folder, folders[1], "--generations", 1)
+    assert code == 0, err
+    assert "nor for means of traits: 'bare' has no draws without guidance" in out
+    assert "means of traits, in" not in out
+    code, out, err = qtm("forecast", *folders, "--component", 0, "--generations", 1)
+    assert code == 0, err
+    assert "bounded family model, not the theory of prompts: of 'latent' it has the average" in out
+
+
+def test_images_that_the_model_hardly_knows_are_for_the_family_model(qtm, folders, tmp_path):
+    faint = lambda traits: {name: 0.3 * x for name, x in traits.items()}
+    training, drawn = features(0, 2.2), lambda w, replicate: faint(features(1, w))
+    base = lambda k: features(0, 1.0, 1 + k)
+    scan_folder(tmp_path / "faint", CAPTIONS, training, drawn, SCALES, base=base)
+    code, out, err = qtm("forecast", folders[0], tmp_path / "faint", "--generations", 1)
+    assert code == 0, err
+    assert "nor for means of traits: at CFG 1 finetuning passed on 3" in out
+    assert "the model hardly knows such images" in out
 
 
 @pytest.mark.parametrize(
@@ -211,9 +291,13 @@ def test_a_scan_that_is_unlike_is_left_out(qtm, folders, tmp_path):
     unlike = written_scan(tmp_path / "unlike", table={"finetune": {"steps": 7}}).folder
     code, out, err = qtm("forecast", folders[0], unlike)
     assert code == 0, err
-    words = "whose settings of finetune differ from those of 'run'"
+    words = "whose 'finetune' differ from the settings of the run 'run'"
     assert f"qtm: left out: the scan '{unlike}', {words}" in out
     assert "otherwise like 'run', and there are 0" in out
+    dropped = written_scan(tmp_path / "dropped", table={"finetune": {"condition_drop": 0.1}}).folder
+    code, out, err = qtm("forecast", folders[0], dropped)
+    assert code == 0, err
+    assert f"left out: the scan '{dropped}', whose 'finetune.condition_drop' differ" in out
     code, _, err = qtm("forecast", folders[0], unlike, "--theory", "prompts")
     assert code == 2
     assert "the theory of prompts cannot forecast this: it takes runs" in err

@@ -81,6 +81,12 @@ def folders(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def ahead(folders):
+    """The forecast of the theory of prompts from both."""
+    return forecast(given([Run(folders[0]), *steps(Scan(folders[1]))]), draws=DRAWS)
+
+
+@pytest.fixture(scope="module")
 def drawn():
     return [chain_at(scale) for scale in SCALES]
 
@@ -132,6 +138,20 @@ def test_a_chain_is_read_once_and_with_the_trait_that_is_asked(folders, tmp_path
     known = given([run, *steps(scan), *steps(dull)], "light")
     assert {chain.name.split(",")[0] for chain in known.chains} == {"run", "scan"}
     assert known.left_out[0] == "the run 'dull,scale=1' has no trait 'light'"
+
+
+def test_a_scan_beside_runs_that_are_enough_takes_the_theory_from_nothing(
+    qtm, folders, ahead, monkeypatch, tmp_path
+):
+    others = [written_run(tmp_path / f"{w:g}", table=guided(w)) for w in (1.0, 1.5, 5.0)]
+    known = given([Run(folders[0]), *others, *steps(Scan(folders[1]))])
+    lengths = {chain.label: chain.generations for chain in known.chains}
+    assert lengths == {2.2: 2, 1.0: 2, 1.5: 2, 5.0: 2, 3.2: 1}
+    assert known.doubt() == ""
+    monkeypatch.setattr(forecasting, "forecast", lambda *given: ahead)
+    code, out, err = qtm("forecast", *folders, *(run.folder for run in others))
+    assert code == 0, err
+    assert "\ntheory of prompts, fitted to this run and to 4 at CFG 1, 1.5, 3.2, 5" in out
 
 
 @pytest.mark.parametrize("unguided", [True, False])
@@ -193,10 +213,8 @@ def test_a_forecast_beside_a_scan_holds_the_truth(drawn):
     assert error.sum() < 0.8 * np.abs(V_B[LAST] - V_B[end]).sum()
 
 
-def test_the_command_joins_two_theories_beside_a_scan(qtm, folders, monkeypatch, tmp_path):
+def test_the_command_joins_two_theories_beside_a_scan(qtm, folders, ahead, monkeypatch, tmp_path):
     asked = []
-    known = given([Run(folders[0]), *steps(written_scan(tmp_path / "scan"))])
-    ahead = forecast(known, draws=DRAWS)
     monkeypatch.setattr(forecasting, "forecast", lambda *given: asked.append(given) or ahead)
     words = ("--trait", "light", "--csv", tmp_path / "f.csv")
     for order in (folders, folders[::-1]):
@@ -237,8 +255,7 @@ def ranked(column: pd.Series) -> pd.Series:
     return column.replace({"within": 0, "between": 1})
 
 
-def test_the_theory_alone_is_used_where_it_is_asked(qtm, folders, beside, monkeypatch):
-    ahead = forecast(given([Run(folders[0]), *steps(Scan(folders[1]))]), draws=DRAWS)
+def test_the_theory_alone_is_used_where_it_is_asked(qtm, folders, ahead, monkeypatch):
     monkeypatch.setattr(forecasting, "forecast", lambda *given: ahead)
     code, out, err = qtm("forecast", *folders, "--theory", "prompts")
     assert code == 0, err

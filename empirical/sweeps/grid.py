@@ -30,7 +30,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from empirical import files
+from empirical import files, recipe_errors
 from empirical import recipe as recipes
 from empirical.errors import UserError
 from empirical.keys import did_you_mean, flatten
@@ -38,7 +38,7 @@ from empirical.recipe import Recipe
 
 _GRID_KEYS = ("sweep", "arms")
 # Tables with a key that selects their settings: another kind replaces the entire table.
-_KINDS = {f"{'.'.join(place)}": tag for place, (_, tag) in recipes.TAGS.items()}
+_KINDS = {f"{'.'.join(place)}": tag for place, (_, tag) in recipe_errors.TAGS.items()}
 _LONGEST = 150
 
 
@@ -145,7 +145,7 @@ def _known_keys() -> list[str]:
         known.append(key)
         tables = getattr(field.annotation, "model_fields", {})
         known += [f"{key}.{name}" for name in tables]
-    for place, (base, _) in recipes.TAGS.items():
+    for place, (base, _) in recipe_errors.TAGS.items():
         names = {name for kind in base.__subclasses__() for name in kind.model_fields}
         known += [".".join((*place, name)) for name in sorted(names)]
     return known

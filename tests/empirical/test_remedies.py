@@ -10,11 +10,11 @@ import torch
 from empirical import keys, recipe
 from empirical.chain import loop
 from empirical.guidance import Decay
-from empirical.recipe import _members
+from empirical.recipe_errors import members_of
 from empirical.remedies import Remedy
 from tests.helpers.tiny_chain import tiny
 
-REMEDIES = _members(Remedy, "name")
+REMEDIES = members_of(Remedy, "name")
 
 
 @pytest.mark.parametrize("name", REMEDIES)
